@@ -1,0 +1,17 @@
+# Sourced: packages of the host, on Debian and its children.
+
+# as_root COMMAND...: runs it as root, by sudo where need be.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# apt ARGUMENTS...: apt-get without questions; waits for its lock, and takes a mirror whose Release file has expired.
+apt() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Check-Valid-Until=false -o DPkg::Lock::Timeout=120 "$@"
+}
+
+# debian_mirror: the host's own mirror of Debian proper, from its one-line or deb822 sources; nothing when it has none.
+debian_mirror() {
+  grep -hoE '^(deb( \[[^]]*\])? +|URIs: *)https?://[^ ]+' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
+    grep -oE 'https?://[^ ]+' | grep -E '/debian/?$' | head -n 1 || true
+}

@@ -1,0 +1,29 @@
+# Progress for the person at the terminal: sourced by every script that takes more than a moment.
+# One clock for a whole `make` run: the first script starts it, those it calls inherit it.
+export STARTED_AT="${STARTED_AT:-$(date +%s)}"
+
+# step TEXT: says what happens now, with the seconds since the start of the run.
+step() { printf '[%3ds] %s\n' "$(($(date +%s) - STARTED_AT))" "$*"; }
+
+# fail TEXT [TEXT...]: says what went wrong and, one a line, what to do; ends the script.
+fail() {
+  printf '\n[%3ds] FAILED: %s\n' "$(($(date +%s) - STARTED_AT))" "$1" >&2
+  shift
+  for line in "$@"; do printf '       %s\n' "$line" >&2; done
+  exit 1
+}
+
+# quietly LOG COMMAND...: runs the command, or function, with its output in LOG; where it fails, shows the log's end and
+# ends the script. Not for use in a condition: there bash would run on after an error.
+quietly() {
+  local log="$1" status
+  shift
+  mkdir -p "$(dirname "$log")"
+  set +e
+  (set -e && "$@") >"$log" 2>&1
+  status=$?
+  set -e
+  [ "$status" = 0 ] && return
+  tail -n 30 "$log" >&2
+  fail "$(basename "$0"): $1 ended with status $status" "the whole log: $log"
+}
