@@ -1,0 +1,125 @@
+/** How samples are written. pcm16 is signed, little-endian. */
+export type Encoding = 'pcmu' | 'pcma' | 'pcm16';
+
+/** Sample rate in Hz. G.711 (pcmu, pcma) is always 8000. */
+export type SampleRate = 8000 | 16000 | 24000;
+
+/** Encoding and rate of a stream of mono audio. */
+export interface AudioFormat {
+  encoding: Encoding;
+  sampleRate: SampleRate;
+}
+
+/**
+ * Converts the samples in `source[start..end)` and writes them to `target` from `targetOffset` on; returns the bytes
+ * written. The target must be large enough (`bytesPerSample` tells); an odd last byte of pcm16 is left out.
+ */
+export type Transcode = (
+  source: Buffer,
+  start: number,
+  end: number,
+  target: Buffer,
+  targetOffset: number,
+) => number;
+
+/** Bytes of one sample. */
+export function bytesPerSample(encoding: Encoding): number {
+  return encoding === 'pcm16' ? 2 : 1;
+}
+
+/** Bytes of one millisecond of audio. */
+export function bytesPerMs(format: AudioFormat): number {
+  return (bytesPerSample(format.encoding) * format.sampleRate) / 1000;
+}
+
+/** The byte that silence is made of (ITU-T G.711; 0xD5 is A-law's smallest positive value, it has no zero). */
+export function silenceByte(encoding: Encoding): number {
+  if (encoding === 'pcmu') return 0xff;
+  return encoding === 'pcma' ? 0xd5 : 0x00;
+}
+
+/** The 16-bit sample that a mu-law byte stands for (ITU-T G.711 table 2b, 14 bits moved to the top of 16). */
+export function decodeMulaw(byte: number): number {
+  const code = ~byte & 0xff;
+  const magnitude = ((((code & 0x0f) << 3) + 0x84) << ((code >> 4) & 0x07)) - 0x84;
+  return (code & 0x80) !== 0 ? -magnitude : magnitude;
+}
+
+/** The 16-bit sample that an A-law byte stands for (ITU-T G.711 table 1b, 13 bits moved to the top of 16). */
+export function decodeAlaw(byte: number): number {
+  const code = byte ^ 0x55;
+  const segment = (code >> 4) & 0x07;
+  const steps = ((code & 0x0f) << 4) + 8;
+  const magnitude = segment === 0 ? steps : (steps + 0x100) << (segment - 1);
+  return (code & 0x80) !== 0 ? magnitude : -magnitude;
+}
+
+/** The mu-law byte nearest to a 16-bit sample. */
+export function encodeMulaw(sample: number): number {
+  // 14 bits as the standard has them, negative values mirrored about -1/2 as rounding down moved them there; 33 is the
+  // standard's bias, which makes every segment begin at a power of two.
+  const linear = sample >> 2;
+  const magnitude = Math.min(linear < 0 ? ~linear : linear, 8158) + 33;
+  const segment = 26 - Math.clz32(magnitude);
+  const code = (segment << 4) | ((magnitude >> (segment + 1)) & 0x0f);
+  return (linear < 0 ? 0x7f : 0xff) ^ code;
+}
+
+/** The A-law byte nearest to a 16-bit sample. */
+export function encodeAlaw(sample: number): number {
+  // 13 bits as the standard has them, negative values mirrored as above.
+  const linear = sample >> 3;
+  const magnitude = linear < 0 ? ~linear : linear;
+  const segment = Math.max(0, 27 - Math.clz32(magnitude));
+  const code = (segment << 4) | ((magnitude >> Math.max(1, segment)) & 0x0f);
+  return (linear < 0 ? 0x55 : 0xd5) ^ code;
+}
+
+// Encoders are looked up by the sample's top 14 bits: mu-law uses no more, A-law one fewer.
+const DECODED: Record<'pcmu' | 'pcma', Int16Array> = {
+  pcmu: Int16Array.from({ length: 256 }, (_, byte) => decodeMulaw(byte)),
+  pcma: Int16Array.from({ length: 256 }, (_, byte) => decodeAlaw(byte)),
+};
+const ENCODED: Record<'pcmu' | 'pcma', Uint8Array> = {
+  pcmu: Uint8Array.from({ length: 1 << 14 }, (_, top) => encodeMulaw((top << 18) >> 16)),
+  pcma: Uint8Array.from({ length: 1 << 14 }, (_, top) => encodeAlaw((top << 18) >> 16)),
+};
+
+/** The converter from one encoding to another at the same rate. It looks values up in tables and allocates nothing. */
+export function transcoder(from: Encoding, to: Encoding): Transcode {
+  if (from === to)
+    return (source, start, end, target, targetOffset) => source.copy(target, targetOffset, start, end);
+  if (from === 'pcm16') return compressor(ENCODED[to as 'pcmu' | 'pcma']);
+  if (to === 'pcm16') return expander(DECODED[from]);
+  const encoded = ENCODED[to];
+  return translator(Uint8Array.from(DECODED[from], (sample) => encoded[(sample >> 2) & 0x3fff] as number));
+}
+
+function compressor(encoded: Uint8Array): Transcode {
+  return (source, start, end, target, targetOffset) => {
+    const samples = (end - start) >> 1;
+    for (let i = 0, at = start; i < samples; i++, at += 2) {
+      const sample = (source[at] as number) | ((source[at + 1] as number) << 8);
+      target[targetOffset + i] = encoded[sample >> 2] as number;
+    }
+    return samples;
+  };
+}
+
+function expander(decoded: Int16Array): Transcode {
+  return (source, start, end, target, targetOffset) => {
+    for (let i = start, at = targetOffset; i < end; i++, at += 2) {
+      const sample = decoded[source[i] as number] as number;
+      target[at] = sample & 0xff;
+      target[at + 1] = (sample >> 8) & 0xff;
+    }
+    return (end - start) * 2;
+  };
+}
+
+function translator(table: Uint8Array): Transcode {
+  return (source, start, end, target, targetOffset) => {
+    for (let i = start; i < end; i++) target[targetOffset + i - start] = table[source[i] as number] as number;
+    return end - start;
+  };
+}

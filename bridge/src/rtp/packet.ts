@@ -1,0 +1,91 @@
+/** Length of the fixed part of an RTP header (RFC 3550 section 5.1), the only part that we write. */
+export const RTP_HEADER_BYTES = 12;
+
+/** What `parseRtpHeader` found. One object is made once and filled again for every packet. */
+export interface RtpHeader {
+  marker: boolean;
+  payloadType: number;
+  sequenceNumber: number;
+  timestamp: number;
+  ssrc: number;
+  /** Where the payload begins: after CSRC list and header extension. */
+  payloadOffset: number;
+  /** Bytes of payload without padding; 0 is legal. */
+  payloadLength: number;
+}
+
+/** Why a datagram is no RTP packet. */
+export type RtpParseError =
+  | 'too-short'
+  | 'wrong-version'
+  | 'truncated-csrc'
+  | 'truncated-extension'
+  | 'bad-padding';
+
+/** An empty header for `parseRtpHeader` to fill. */
+export function createRtpHeader(): RtpHeader {
+  return {
+    marker: false,
+    payloadType: 0,
+    sequenceNumber: 0,
+    timestamp: 0,
+    ssrc: 0,
+    payloadOffset: 0,
+    payloadLength: 0,
+  };
+}
+
+/** Reads the header of a datagram (RFC 3550 section 5.1) into `out`. On an error `out` is undefined in part: do not use it. */
+export function parseRtpHeader(datagram: Buffer, out: RtpHeader): RtpParseError | undefined {
+  const length = datagram.length;
+  if (length < RTP_HEADER_BYTES) return 'too-short';
+  const flags = datagram[0] as number;
+  if (flags >> 6 !== 2) return 'wrong-version';
+
+  let offset = RTP_HEADER_BYTES + (flags & 0x0f) * 4;
+  if (offset > length) return 'truncated-csrc';
+  if ((flags & 0x10) !== 0) {
+    if (offset + 4 > length) return 'truncated-extension';
+    offset += 4 + datagram.readUInt16BE(offset + 2) * 4;
+    if (offset > length) return 'truncated-extension';
+  }
+  // The last byte of the padding says how long it is, itself included.
+  const padding = (flags & 0x20) === 0 ? 0 : (datagram[length - 1] as number);
+  if (offset + padding > length || ((flags & 0x20) !== 0 && padding === 0)) return 'bad-padding';
+
+  const second = datagram[1] as number;
+  out.marker = (second & 0x80) !== 0;
+  out.payloadType = second & 0x7f;
+  out.sequenceNumber = datagram.readUInt16BE(2);
+  out.timestamp = datagram.readUInt32BE(4);
+  out.ssrc = datagram.readUInt32BE(8);
+  out.payloadOffset = offset;
+  out.payloadLength = length - offset - padding;
+  return undefined;
+}
+
+/** Writes a fixed header without CSRC, extension or padding to the first 12 bytes of `target`. */
+export function writeRtpHeader(
+  target: Buffer,
+  marker: boolean,
+  payloadType: number,
+  sequenceNumber: number,
+  timestamp: number,
+  ssrc: number,
+): void {
+  target[0] = 0x80;
+  target[1] = (marker ? 0x80 : 0) | payloadType;
+  target.writeUInt16BE(sequenceNumber, 2);
+  target.writeUInt32BE(timestamp, 4);
+  target.writeUInt32BE(ssrc, 8);
+}
+
+/** How far sequence number `a` is ahead of `b`, -32768 to 32767: right across the wrap at 65535. */
+export function sequenceDistance(a: number, b: number): number {
+  return ((a - b) << 16) >> 16;
+}
+
+/** How far timestamp `a` is ahead of `b`, -2^31 to 2^31-1: right across the wrap at 2^32-1. */
+export function timestampDistance(a: number, b: number): number {
+  return (a - b) | 0;
+}

@@ -1,0 +1,76 @@
+import { RTP_HEADER_BYTES, writeRtpHeader } from './packet.ts';
+
+// A packet handed to the kernel may wait there while its socket's buffer is full; this many frames later it has left or is lost.
+const POOL_PACKETS = 16;
+
+/** Where a sender begins. `ssrc`, `sequenceNumber` and `timestamp` should be random (RFC 3550 section 5.1): the caller draws them. */
+export interface RtpSenderOptions {
+  payloadType: number;
+  ssrc: number;
+  sequenceNumber: number;
+  timestamp: number;
+  /** Timestamp units per packet. */
+  frameSamples: number;
+  /** Payload bytes per packet. */
+  frameBytes: number;
+}
+
+/** Makes the packets of one outgoing stream: headers right, buffers reused. */
+export class RtpSender {
+  /** Packets made so far. */
+  packetsSent = 0;
+  readonly #payloadType: number;
+  readonly #ssrc: number;
+  readonly #frameSamples: number;
+  readonly #frameBytes: number;
+  readonly #pool: Buffer[] = [];
+  #poolIndex = 0;
+  #sequenceNumber: number;
+  #timestamp: number;
+  #marker = true;
+
+  constructor(options: RtpSenderOptions) {
+    this.#payloadType = options.payloadType;
+    this.#ssrc = options.ssrc >>> 0;
+    this.#sequenceNumber = options.sequenceNumber & 0xffff;
+    this.#timestamp = options.timestamp >>> 0;
+    this.#frameSamples = options.frameSamples;
+    this.#frameBytes = options.frameBytes;
+    const size = RTP_HEADER_BYTES + options.frameBytes;
+    const memory = Buffer.alloc(size * POOL_PACKETS);
+    for (let i = 0; i < POOL_PACKETS; i++) this.#pool.push(memory.subarray(i * size, (i + 1) * size));
+  }
+
+  /** Payload bytes made so far (RFC 3550 section 6.4.1, sender's octet count). */
+  get octetsSent(): number {
+    return this.packetsSent * this.#frameBytes;
+  }
+
+  /**
+   * The next packet, header written; the caller fills the payload from `RTP_HEADER_BYTES` on and sends it. The buffer is
+   * used again 16 packets later. The first packet and the first after `skip` carry the marker.
+   */
+  next(): Buffer {
+    const packet = this.#pool[this.#poolIndex] as Buffer;
+    this.#poolIndex = (this.#poolIndex + 1) % POOL_PACKETS;
+    writeRtpHeader(
+      packet,
+      this.#marker,
+      this.#payloadType,
+      this.#sequenceNumber,
+      this.#timestamp,
+      this.#ssrc,
+    );
+    this.#marker = false;
+    this.#sequenceNumber = (this.#sequenceNumber + 1) & 0xffff;
+    this.#timestamp = (this.#timestamp + this.#frameSamples) >>> 0;
+    this.packetsSent++;
+    return packet;
+  }
+
+  /** Lets `frames` frames pass unsent: the timestamp moves on, the sequence number does not. */
+  skip(frames: number): void {
+    this.#timestamp = (this.#timestamp + frames * this.#frameSamples) >>> 0;
+    this.#marker = true;
+  }
+}
