@@ -1,0 +1,275 @@
+import { decode } from './format.ts';
+import { Heard } from './heard.ts';
+import { EVENTS, type Message, type MessageOf, messageSchema, type Start } from './messages.ts';
+
+/** How the mock took the connection. */
+export type State = 'opening' | 'refused' | 'open' | 'closed';
+
+/** What a test can wait for. */
+export const MILESTONES = [
+  'opened',
+  'started',
+  'answered',
+  'media',
+  'sound',
+  'dtmf',
+  'mark',
+  'clear',
+  'error',
+  'hangup',
+  'closed',
+] as const;
+/** A moment in a call's life. */
+export type Milestone = (typeof MILESTONES)[number];
+
+/** The connection request. Header values are the client's own. */
+export interface Request {
+  readonly path: string;
+  readonly query: Record<string, string>;
+  readonly headers: Record<string, string | string[] | undefined>;
+}
+
+interface Timed {
+  readonly atMs: number;
+}
+
+const MAX_LISTED = 200;
+
+/** Everything that is known of one connection, and a judgement of it. Pure: all times, ms since the epoch, are given. */
+export class CallRecord {
+  readonly callId: string;
+  readonly mode: string;
+  /** The how manieth connection of this call, from 1. */
+  readonly attempt: number;
+  readonly request: Request;
+  readonly heard = new Heard();
+  state: State = 'opening';
+  start: Start | undefined;
+  #requestedAtMs: number;
+  #openedAtMs: number | undefined;
+  #startedAtMs: number | undefined;
+  #answeredAtMs: number | undefined;
+  #events: (Timed & { event: string })[] = [];
+  #digits: (Timed & { digit: string; durationMs: number })[] = [];
+  #marks: (Timed & { name: string; cleared: boolean })[] = [];
+  #errors: (Timed & { code: string | number; message: string })[] = [];
+  #hangup: (Timed & Record<string, unknown>) | undefined;
+  #pings = 0;
+  #close: (Timed & { code: number; reason: string; by: 'bridge' | 'mock' }) | undefined;
+  #closing = false;
+  #violations: (Timed & { what: string })[] = [];
+  #violationCount = 0;
+  #sent = {
+    messages: 0,
+    bytes: 0,
+    audioMs: 0,
+    firstAtMs: undefined as number | undefined,
+    lastAtMs: undefined as number | undefined,
+  };
+  #sentEvents: (Timed & Record<string, unknown>)[] = [];
+
+  constructor(mode: string, attempt: number, request: Request, atMs: number) {
+    this.callId = request.query.call_id ?? '';
+    this.mode = mode;
+    this.attempt = attempt;
+    this.request = request;
+    this.#requestedAtMs = atMs;
+    if (this.callId === '') this.violation('the query has no call_id', atMs);
+    if (request.headers['sec-websocket-extensions']) this.violation('the bridge offers compression', atMs);
+  }
+
+  /** Notes that the bridge broke the contract. */
+  violation(what: string, atMs: number): void {
+    this.#violationCount++;
+    list(this.#violations, { what, atMs });
+  }
+
+  /** The connection was accepted. */
+  opened(atMs: number): void {
+    this.state = 'open';
+    this.#openedAtMs = atMs;
+  }
+
+  /** The bridge pinged. */
+  pinged(): void {
+    this.#pings++;
+  }
+
+  /** Reads a frame from the bridge; undefined for one that is not as the contract says, or unknown. */
+  received(data: Buffer, isBinary: boolean, atMs: number): Message | undefined {
+    if (isBinary) return this.#bad('a binary frame', atMs);
+    let json: unknown;
+    try {
+      json = JSON.parse(data.toString());
+    } catch {
+      return this.#bad('a message that is no JSON', atMs);
+    }
+    const event = typeof json === 'object' && json !== null && 'event' in json ? json.event : undefined;
+    if (typeof event !== 'string') return this.#bad('a message without event', atMs);
+    if (event !== 'media') list(this.#events, { event, atMs });
+    if (this.#hangup) return this.#bad(`${event} after hangup`, atMs);
+    if (!this.start && event !== 'start') return this.#bad(`${event} before start`, atMs);
+    if (!EVENTS.has(event)) return undefined;
+    const { data: message, error } = messageSchema.safeParse(json);
+    if (!message) return this.#bad(`${event}: ${problems(error)}`, atMs);
+    return this.#note(message, atMs) ? message : undefined;
+  }
+
+  #bad(what: string, atMs: number): undefined {
+    this.violation(what, atMs);
+    return undefined;
+  }
+
+  /** Writes the message down; false for one that should not have come now. */
+  #note(message: Message, atMs: number): boolean {
+    switch (message.event) {
+      case 'start':
+        return this.#onStart(message, atMs);
+      case 'media':
+        this.#onMedia(message, atMs);
+        return true;
+      case 'answered':
+        if (this.#answeredAtMs !== undefined) this.violation('a second answered', atMs);
+        this.#answeredAtMs ??= atMs;
+        return true;
+      case 'dtmf':
+        list(this.#digits, { digit: message.digit, durationMs: message.durationMs, atMs });
+        return true;
+      case 'mark':
+        this.#onMark(message, atMs);
+        return true;
+      case 'error':
+        list(this.#errors, { code: message.code, message: message.message, atMs });
+        return true;
+      case 'hangup':
+        this.#hangup = { ...message, atMs };
+        return true;
+    }
+  }
+
+  #onStart(start: Start, atMs: number): boolean {
+    if (this.start) {
+      this.violation('a second start', atMs);
+      return false;
+    }
+    this.start = start;
+    this.#startedAtMs = atMs;
+    const query = this.request.query;
+    const same = {
+      call_id: start.call_id,
+      encoding: start.encoding,
+      sample_rate: start.sampleRate,
+      tenant: start.tenant,
+      direction: start.direction,
+      sip_provider: start.sip_provider,
+      from_number: start.from,
+      to_number: start.to,
+    };
+    for (const [name, value] of Object.entries(same)) {
+      if ((query[name] ?? '') !== String(value ?? ''))
+        this.violation(`start and query differ in ${name}`, atMs);
+    }
+    if (start.callId !== start.call_id) this.violation('callId and call_id differ', atMs);
+    return true;
+  }
+
+  #onMedia({ encoding, sampleRate, payload, timestamp }: MessageOf<'media'>, atMs: number): void {
+    const bytes = Buffer.from(payload, 'base64');
+    const samples = decode(bytes, encoding);
+    if (encoding !== this.start?.encoding || sampleRate !== this.start.sampleRate) {
+      this.violation(`media in ${encoding}/${sampleRate}`, atMs);
+    }
+    if (samples.length * 50 !== sampleRate) this.violation(`media of ${bytes.length} bytes, not 20 ms`, atMs);
+    this.heard.push(samples, sampleRate, bytes.length, timestamp, atMs);
+  }
+
+  #onMark({ name, cleared = false }: MessageOf<'mark'>, atMs: number): void {
+    const asked = this.#sentEvents.filter((sent) => sent.event === 'mark' && sent.name === name).length;
+    const answered = this.#marks.filter((mark) => mark.name === name).length;
+    if (answered >= asked) this.violation(`mark ${name} that was not asked for`, atMs);
+    list(this.#marks, { name, cleared, atMs });
+  }
+
+  /** The mock sent a control message: anything but media. */
+  sentControl(message: Record<string, unknown>, atMs: number): void {
+    list(this.#sentEvents, { ...message, atMs });
+  }
+
+  /** The mock sent audio. */
+  sentMedia(bytes: number, audioMs: number, atMs: number): void {
+    this.#sent.messages++;
+    this.#sent.bytes += bytes;
+    this.#sent.audioMs += audioMs;
+    this.#sent.firstAtMs ??= atMs;
+    this.#sent.lastAtMs = atMs;
+  }
+
+  /** The mock is about to close the connection. */
+  closing(): void {
+    this.#closing = true;
+  }
+
+  /** The connection is closed. 1006 stands for a socket that went without a close frame. */
+  closed(code: number, reason: string, atMs: number): void {
+    if (!this.#closing && this.state === 'open') {
+      if (code === 1000 && !this.#hangup) this.violation('closed with 1000 without hangup', atMs);
+      if (code !== 1000 && this.#hangup) this.violation(`closed with ${code} after hangup`, atMs);
+    }
+    this.state = this.state === 'open' ? 'closed' : 'refused';
+    this.#close = { code, reason, atMs, by: this.#closing ? 'mock' : 'bridge' };
+  }
+
+  /** The milestone is behind us. */
+  reached(milestone: Milestone): boolean {
+    const all: Record<Milestone, boolean> = {
+      opened: this.#openedAtMs !== undefined,
+      started: this.start !== undefined,
+      answered: this.#answeredAtMs !== undefined,
+      media: this.heard.any,
+      sound: this.heard.anySound,
+      dtmf: this.#digits.length > 0,
+      mark: this.#marks.length > 0,
+      clear: this.#sentEvents.some(({ event }) => event === 'clear'),
+      error: this.#errors.length > 0,
+      hangup: this.#hangup !== undefined,
+      closed: this.#close !== undefined,
+    };
+    return all[milestone];
+  }
+
+  /** Everything as JSON; the README explains the fields. */
+  view() {
+    return {
+      callId: this.callId,
+      mode: this.mode,
+      attempt: this.attempt,
+      state: this.state,
+      ...this.request,
+      requestedAtMs: this.#requestedAtMs,
+      openedAtMs: this.#openedAtMs,
+      startedAtMs: this.#startedAtMs,
+      answeredAtMs: this.#answeredAtMs,
+      start: this.start,
+      media: this.heard.view(),
+      digits: this.#digits.map(({ digit }) => digit).join(''),
+      dtmf: this.#digits,
+      marks: this.#marks,
+      events: this.#events,
+      errors: this.#errors,
+      pings: this.#pings,
+      hangup: this.#hangup,
+      sent: { ...this.#sent, events: this.#sentEvents },
+      close: this.#close,
+      violationCount: this.#violationCount,
+      violations: this.#violations,
+    };
+  }
+}
+
+function list<Item>(items: Item[], item: Item): void {
+  if (items.length < MAX_LISTED) items.push(item);
+}
+
+function problems(error: { issues: { path: PropertyKey[]; message: string }[] }): string {
+  return error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+}
