@@ -54,7 +54,7 @@ export function decodeAlaw(byte: number): number {
   return (code & 0x80) !== 0 ? magnitude : -magnitude;
 }
 
-/** The mu-law byte nearest to a 16-bit sample. */
+/** The mu-law byte of a 16-bit sample, by the decision values of ITU-T G.711 table 2. */
 export function encodeMulaw(sample: number): number {
   // 14 bits as the standard has them, negative values mirrored about -1/2 as rounding down moved them there; 33 is the
   // standard's bias, which makes every segment begin at a power of two.
@@ -65,7 +65,7 @@ export function encodeMulaw(sample: number): number {
   return (linear < 0 ? 0x7f : 0xff) ^ code;
 }
 
-/** The A-law byte nearest to a 16-bit sample. */
+/** The A-law byte of a 16-bit sample, by the decision values of ITU-T G.711 table 1. */
 export function encodeAlaw(sample: number): number {
   // 13 bits as the standard has them, negative values mirrored as above.
   const linear = sample >> 3;

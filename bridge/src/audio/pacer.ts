@@ -77,7 +77,7 @@ export class Pacer {
     slot.add(member);
     this.#members++;
     if (this.#members === 1) {
-      this.#next = Math.max(this.#next, Math.ceil((this.#now() - this.#originMs) / this.#slotMs));
+      this.#next = Math.max(this.#next, Math.floor((this.#now() - this.#originMs) / this.#slotMs) + 1);
       this.#arm();
     }
     return {
