@@ -1,0 +1,214 @@
+import { Pool } from 'undici';
+import {
+  type AriChannel,
+  type MediaAddress,
+  parseApplicationChannels,
+  parseBridgeIds,
+  parseChannel,
+  parseChannels,
+  parseMediaAddress,
+} from './model.ts';
+
+/** A request that ARI refused, or that got no reply (status 0). */
+export class AriError extends Error {
+  override name = 'AriError';
+  /** HTTP status; 0 where no reply came. */
+  readonly status: number;
+
+  constructor(request: string, status: number, detail: string) {
+    super(`${request}: ${status === 0 ? 'no reply' : status} ${detail}`.trim());
+    this.status = status;
+  }
+}
+
+/** Access to one Asterisk's ARI. `timeoutMs` bounds each request. */
+export interface AriAccess {
+  readonly url: string;
+  readonly username: string;
+  readonly password: string;
+  readonly app: string;
+  readonly timeoutMs: number;
+}
+
+/** Value of the Authorization header for ARI (HTTP Basic, RFC 7617). */
+export function basicAuthorization(access: AriAccess): string {
+  return `Basic ${Buffer.from(`${access.username}:${access.password}`).toString('base64')}`;
+}
+
+/** How many requests may be under way at once; more wait for a connection. */
+const CONNECTIONS = 32;
+const ERROR_TEXT_MAX_CHARS = 300;
+
+type Query = Readonly<Record<string, string | number>>;
+
+/**
+ * ARI's REST interface. Every method rejects with {@link AriError}; the removals treat 404 as success, since what they
+ * remove may have gone by itself.
+ */
+export class AriClient {
+  readonly #pool: Pool;
+  readonly #access: AriAccess;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #prefix: string;
+
+  constructor(access: AriAccess) {
+    const url = new URL(access.url);
+    this.#access = access;
+    this.#prefix = `${url.pathname.replace(/\/$/, '')}/ari`;
+    this.#headers = { authorization: basicAuthorization(access), 'content-type': 'application/json' };
+    this.#pool = new Pool(url.origin, {
+      connections: CONNECTIONS,
+      connectTimeout: access.timeoutMs,
+      headersTimeout: access.timeoutMs,
+      bodyTimeout: access.timeoutMs,
+    });
+  }
+
+  /** `POST /channels/{id}/ring`: the caller hears ringing (SIP 180). */
+  async ring(channelId: string): Promise<void> {
+    await this.#request('POST', `/channels/${segment(channelId)}/ring`);
+  }
+
+  /** `POST /channels/{id}/answer`. */
+  async answer(channelId: string): Promise<void> {
+    await this.#request('POST', `/channels/${segment(channelId)}/answer`);
+  }
+
+  /** `DELETE /channels/{id}` with a Q.850 cause. */
+  async hangUp(channelId: string, cause: number): Promise<void> {
+    await this.#remove(`/channels/${segment(channelId)}`, { reason_code: cause });
+  }
+
+  /** `POST /channels/{id}/continue`: back to the dialplan, at the priority after `Stasis()`. */
+  async continueInDialplan(channelId: string): Promise<void> {
+    await this.#request('POST', `/channels/${segment(channelId)}/continue`);
+  }
+
+  /** `POST /channels/{id}/variable`. */
+  async setVariable(channelId: string, variable: string, value: string): Promise<void> {
+    await this.#request('POST', `/channels/${segment(channelId)}/variable`, { variable, value });
+  }
+
+  /** `GET /channels/{id}/variable`: `undefined` where it is not set. */
+  async variable(channelId: string, variable: string): Promise<string | undefined> {
+    try {
+      const reply = await this.#request('GET', `/channels/${segment(channelId)}/variable`, { variable });
+      const { value } = reply as { value?: string };
+      return value === '' ? undefined : value;
+    } catch (error) {
+      if (error instanceof AriError && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  /** `POST /channels/{id}/dtmf`: digits to the channel (RFC 4733 where the peer takes it); durations in ms. */
+  async sendDtmf(channelId: string, digits: string, durationMs: number, betweenMs: number): Promise<void> {
+    await this.#request('POST', `/channels/${segment(channelId)}/dtmf`, {
+      dtmf: digits,
+      duration: durationMs,
+      between: betweenMs,
+    });
+  }
+
+  /** `POST /channels/externalMedia`: an RTP channel of ours, that sends to `externalHost` (an address and port). */
+  async createExternalMedia(channelId: string, externalHost: string, format: string): Promise<MediaAddress> {
+    const reply = await this.#request('POST', '/channels/externalMedia', {
+      channelId,
+      app: this.#access.app,
+      external_host: externalHost,
+      format,
+      direction: 'both',
+    });
+    return parseMediaAddress(reply);
+  }
+
+  /** `POST /bridges`: a mixing bridge under an id of ours. */
+  async createBridge(bridgeId: string): Promise<void> {
+    await this.#request('POST', '/bridges', { type: 'mixing', bridgeId, name: bridgeId });
+  }
+
+  /** `POST /bridges/{id}/addChannel`. */
+  async addToBridge(bridgeId: string, channelId: string): Promise<void> {
+    await this.#request('POST', `/bridges/${segment(bridgeId)}/addChannel`, { channel: channelId });
+  }
+
+  /** `DELETE /bridges/{id}`. */
+  async destroyBridge(bridgeId: string): Promise<void> {
+    await this.#remove(`/bridges/${segment(bridgeId)}`);
+  }
+
+  /** `POST /applications/{app}/subscription`: events of a channel beyond its stay in Stasis. */
+  async subscribe(channelId: string): Promise<void> {
+    await this.#request('POST', `/applications/${segment(this.#access.app)}/subscription`, {
+      eventSource: `channel:${channelId}`,
+    });
+  }
+
+  /** `PUT /applications/{app}/eventFilter`: only these event types are sent to us. */
+  async allowEvents(types: readonly string[]): Promise<void> {
+    const allowed = types.map((event_type) => ({ event_type }));
+    await this.#request('PUT', `/applications/${segment(this.#access.app)}/eventFilter`, {}, { allowed });
+  }
+
+  /** `GET /channels`. */
+  async channels(): Promise<AriChannel[]> {
+    return parseChannels(await this.#request('GET', '/channels'));
+  }
+
+  /** `GET /channels/{id}`. */
+  async channel(channelId: string): Promise<AriChannel> {
+    return parseChannel(await this.#request('GET', `/channels/${segment(channelId)}`));
+  }
+
+  /** `GET /bridges`, as ids. */
+  async bridgeIds(): Promise<string[]> {
+    return parseBridgeIds(await this.#request('GET', '/bridges'));
+  }
+
+  /** `GET /applications/{app}`: ids of the channels that the app is told of. */
+  async applicationChannels(): Promise<string[]> {
+    return parseApplicationChannels(await this.#request('GET', `/applications/${segment(this.#access.app)}`));
+  }
+
+  /** Ends all connections; requests under way are cut. */
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  async #remove(path: string, query: Query = {}): Promise<void> {
+    try {
+      await this.#request('DELETE', path, query);
+    } catch (error) {
+      if (!(error instanceof AriError) || error.status !== 404) throw error;
+    }
+  }
+
+  async #request(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, query: Query = {}, body?: unknown) {
+    const request = `${method} ${path}`;
+    const parameters = new URLSearchParams(query as Record<string, string>);
+    let status = 0;
+    let text: string;
+    try {
+      const response = await this.#pool.request({
+        method,
+        path: `${this.#prefix}${path}${parameters.size > 0 ? `?${parameters}` : ''}`,
+        headers: this.#headers,
+        body: body === undefined ? null : JSON.stringify(body),
+      });
+      status = response.statusCode;
+      text = await response.body.text();
+    } catch (error) {
+      throw new AriError(request, 0, (error as Error).message);
+    }
+    if (status >= 300) throw new AriError(request, status, text.slice(0, ERROR_TEXT_MAX_CHARS));
+    try {
+      return (text === '' ? undefined : JSON.parse(text)) as unknown;
+    } catch {
+      throw new AriError(request, status, 'the reply is not JSON');
+    }
+  }
+}
+
+function segment(id: string): string {
+  return encodeURIComponent(id);
+}

@@ -1,0 +1,99 @@
+import { z } from 'zod';
+
+const channelSchema = z.object({
+  id: z.string(),
+  name: z.string().default(''),
+  state: z.string().default('Unknown'),
+  /** The SIP Call-ID of a PJSIP channel. */
+  protocol_id: z.string().default(''),
+  caller: z.object({ number: z.string().default('') }).default({ number: '' }),
+  connected: z.object({ number: z.string().default('') }).default({ number: '' }),
+  dialplan: z
+    .object({
+      context: z.string().default(''),
+      exten: z.string().default(''),
+      app_name: z.string().default(''),
+      app_data: z.string().default(''),
+    })
+    .default({ context: '', exten: '', app_name: '', app_data: '' }),
+  /** The variables named by `channelvars` in ari.conf; absent where that is not set. */
+  channelvars: z.record(z.string(), z.string()).optional(),
+});
+
+/** A channel as ARI shows it, in ARI's own spelling; fields that the bridge does not read are left out. */
+export type AriChannel = z.infer<typeof channelSchema>;
+
+const eventSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('StasisStart'), channel: channelSchema, args: z.array(z.string()).default([]) }),
+  z.object({ type: z.literal('StasisEnd'), channel: channelSchema }),
+  z.object({ type: z.literal('ChannelStateChange'), channel: channelSchema }),
+  z.object({ type: z.literal('ChannelHangupRequest'), channel: channelSchema, cause: z.number().optional() }),
+  z.object({
+    type: z.literal('ChannelDestroyed'),
+    channel: channelSchema,
+    cause: z.number().default(0),
+    cause_txt: z.string().default(''),
+  }),
+  z.object({
+    type: z.literal('ChannelDtmfReceived'),
+    channel: channelSchema,
+    digit: z.string(),
+    duration_ms: z.number().default(0),
+  }),
+  z.object({
+    type: z.literal('Dial'),
+    peer: channelSchema,
+    dialstatus: z.string().default(''),
+    dialstring: z.string().default(''),
+  }),
+  z.object({ type: z.literal('ApplicationReplaced'), application: z.string().default('') }),
+]);
+
+/** An ARI event that the bridge acts on. */
+export type AriEvent = z.infer<typeof eventSchema>;
+
+/** The event types of {@link AriEvent}: what an event filter should let through. */
+export const EVENT_TYPES: readonly string[] = eventSchema.options.map((option) => option.shape.type.value);
+
+/**
+ * Parses one text message of the events WebSocket.
+ * Returns `undefined` for an event that the bridge does not act on; throws on what is no ARI event at all.
+ */
+export function parseEvent(text: string): AriEvent | undefined {
+  const message: unknown = JSON.parse(text);
+  const { type } = z.object({ type: z.string() }).parse(message);
+  return EVENT_TYPES.includes(type) ? eventSchema.parse(message) : undefined;
+}
+
+/** Parses a channel, or a list of them, from a REST reply. Throws a `ZodError`. */
+export const parseChannel = (value: unknown): AriChannel => channelSchema.parse(value);
+/** Parses the reply of `GET /channels`. Throws a `ZodError`. */
+export const parseChannels = (value: unknown): AriChannel[] => z.array(channelSchema).parse(value);
+/** Parses the reply of `GET /bridges`, to ids. Throws a `ZodError`. */
+export const parseBridgeIds = (value: unknown): string[] =>
+  z
+    .array(z.object({ id: z.string() }))
+    .parse(value)
+    .map((bridge) => bridge.id);
+/** Parses the reply of `GET /applications/{app}`, to the ids of the channels it holds. Throws a `ZodError`. */
+export const parseApplicationChannels = (value: unknown): string[] =>
+  z.object({ channel_ids: z.array(z.string()) }).parse(value).channel_ids;
+
+/** Where an external media channel (chan_rtp) receives RTP. */
+export interface MediaAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Reads the RTP address from the reply of `POST /channels/externalMedia`. Throws a `ZodError` where it is missing. */
+export function parseMediaAddress(value: unknown): MediaAddress {
+  const { channelvars } = z
+    .object({
+      channelvars: z.object({
+        UNICASTRTP_LOCAL_ADDRESS: z.string(),
+        UNICASTRTP_LOCAL_PORT: z.coerce.number().int().min(1).max(65535),
+      }),
+    })
+    .parse(value);
+  return { address: channelvars.UNICASTRTP_LOCAL_ADDRESS, port: channelvars.UNICASTRTP_LOCAL_PORT };
+}

@@ -1,0 +1,122 @@
+import type { AriChannel } from './ari/model.ts';
+import type { StartFields, WireEncoding } from './pipecat/dialect.ts';
+import type { Provider } from './providers.ts';
+
+/** Channel variables that a call may carry (contract, section 2); `SIP_HEADERS` and `SIP_CALL_ID` are our dialplan's. */
+export const CALL_VARIABLES = [
+  'X_CALL_ID',
+  'X_TENANT',
+  'X_CODEC',
+  'X_SR',
+  'X_CALLBACK_URL',
+  'INBOUND_PROVIDER',
+  'INBOUND_DID',
+  'INBOUND_FROM',
+  'SIP_CONTEXT',
+  'AGENT_ID',
+  'CUSTOM_CALL_ID',
+  'CUSTOM_VARS',
+  'TRANSFER_TYPE',
+  'TRANSFER_SIP_DOMAIN',
+  'SIP_CALL_ID',
+  'SIP_HEADERS',
+] as const;
+
+const ID_MAX_CHARS = 128;
+const PAIRS_MAX = 64;
+const NOT_PRINTABLE = /\p{Cc}/u;
+
+/** What is known of a call when it reaches the bridge: the start fields of its bot, and what only the bridge uses. */
+export interface CallInfo extends StartFields {
+  readonly callbackUrl: string | undefined;
+  /** What was asked for and cannot be had, for the log. */
+  readonly remarks: readonly string[];
+}
+
+/** From where the facts of a call come. */
+export interface CallSource {
+  readonly channel: AriChannel;
+  readonly appArgs: readonly string[];
+  readonly variables: Readonly<Record<string, string>>;
+  readonly direction: 'inbound' | 'outbound';
+  /** The number that was dialled, where Asterisk told it apart from the channel (outbound). */
+  readonly dialled: string | undefined;
+  readonly provider: Provider | undefined;
+  readonly defaults: { readonly encoding: WireEncoding };
+  /** Makes an id for a call that brings none. */
+  readonly newId: () => string;
+}
+
+/** Puts the facts of a call together. Never throws: a value that is no use is left out, with a remark. */
+export function describeCall(source: CallSource): CallInfo {
+  const { channel, variables, direction, provider } = source;
+  const remarks: string[] = [];
+  // The dialplan fills SIP_HEADERS for trusted providers only.
+  const headers = parsePairs(variables.SIP_HEADERS ?? '');
+  const customVars = parsePairs(variables.CUSTOM_VARS ?? header(headers, 'X-Custom-Vars') ?? '');
+  const ids = [header(headers, 'X-Call-ID'), variables.X_CALL_ID, source.appArgs[0]];
+  const encoding = wireEncoding(variables.X_CODEC, source.defaults.encoding, remarks);
+  if (variables.X_SR && variables.X_SR !== '8000')
+    remarks.push('X_SR: only 8000 can be had over RTP; taken as 8000');
+  const shown = Object.entries(variables).filter(
+    ([name]) => name !== 'SIP_HEADERS' && name !== 'X_CALLBACK_URL',
+  );
+  return {
+    callId: ids.find(isUsableId) ?? source.newId(),
+    streamId: channel.id,
+    tenant: variables.X_TENANT || provider?.tenant,
+    encoding,
+    sampleRate: 8_000,
+    direction,
+    channelId: channel.id,
+    sipCallId: variables.SIP_CALL_ID || channel.protocol_id,
+    sipProvider: providerName(channel) ?? variables.INBOUND_PROVIDER ?? '',
+    from: (direction === 'inbound' ? variables.INBOUND_FROM : undefined) || fromNumber(channel, direction),
+    to: (direction === 'inbound' ? variables.INBOUND_DID : source.dialled) || toNumber(channel, direction),
+    variables: Object.fromEntries(shown),
+    appArgs: source.appArgs,
+    customVars,
+    headers,
+    reconnected: false,
+    callbackUrl: variables.X_CALLBACK_URL || undefined,
+    remarks,
+  };
+}
+
+/** The PJSIP endpoint in a channel's name (`PJSIP/NAME-00000042`): the provider. */
+export function providerName(channel: AriChannel): string | undefined {
+  return /^PJSIP\/(.+)-[0-9a-f]{8}$/i.exec(channel.name)?.[1];
+}
+
+/** Parses `a=1&b=2`, URL-encoded, as far as a limit of pairs. */
+export function parsePairs(text: string): Record<string, string> {
+  // A bare plus is a plus here, as in `+4930…`, not the space of HTML forms.
+  const pairs = [...new URLSearchParams(text.replaceAll('+', '%2B'))]
+    .filter(([name]) => name !== '')
+    .slice(0, PAIRS_MAX);
+  return Object.fromEntries(pairs);
+}
+
+function header(headers: Readonly<Record<string, string>>, name: string): string | undefined {
+  // SIP header names are case-insensitive (RFC 3261 section 7.3.1).
+  return Object.entries(headers).find(([key]) => key.toLowerCase() === name.toLowerCase())?.[1];
+}
+
+function isUsableId(id: string | undefined): id is string {
+  return id !== undefined && id !== '' && id.length <= ID_MAX_CHARS && !NOT_PRINTABLE.test(id);
+}
+
+function wireEncoding(asked: string | undefined, fallback: WireEncoding, remarks: string[]): WireEncoding {
+  if (!asked) return fallback;
+  if (asked === 'pcmu' || asked === 'pcma' || asked === 'pcm16') return asked;
+  remarks.push('X_CODEC: not one of pcmu, pcma, pcm16; the default is taken');
+  return fallback;
+}
+
+function fromNumber(channel: AriChannel, direction: 'inbound' | 'outbound'): string {
+  return direction === 'inbound' ? channel.caller.number : channel.connected.number;
+}
+
+function toNumber(channel: AriChannel, direction: 'inbound' | 'outbound'): string {
+  return direction === 'inbound' ? channel.dialplan.exten : channel.caller.number;
+}

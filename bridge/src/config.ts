@@ -1,0 +1,105 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { loadProviders, type Provider } from './providers.ts';
+
+/** Every problem of the environment at once; `message` lists them by variable name, a line each. */
+export class ConfigError extends Error {
+  override name = 'ConfigError';
+}
+
+const port = z.coerce.number().int().min(1).max(65535);
+const milliseconds = (minimum: number, maximum: number) => z.coerce.number().int().min(minimum).max(maximum);
+const url = (...protocols: string[]) =>
+  z.string().refine((value) => URL.canParse(value) && protocols.includes(new URL(value).protocol), {
+    error: `must be a URL starting with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
+  });
+const ipv4 = z.ipv4({ error: 'must be an IPv4 address (a name would be resolved on the packet path)' });
+
+const schema = z
+  .object({
+    ARI_URL: url('http:', 'https:').default('http://127.0.0.1:8088'),
+    ARI_USERNAME: z.string().min(1),
+    ARI_PASSWORD: z.string().min(1),
+    ARI_APP: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{1,64}$/)
+      .default('pipecat'),
+    ARI_TIMEOUT_MS: milliseconds(100, 60_000).default(5_000),
+
+    PIPECAT_URL: url('ws:', 'wss:').default('ws://127.0.0.1:8080/ws/asterisk'),
+    PIPECAT_DIALECT: z.enum(['native']).default('native'),
+    PIPECAT_AUTHORIZATION: z.string().optional(),
+    PIPECAT_ORIGIN: z.string().optional(),
+    ANSWER_ON: z.enum(['connected', 'first-audio']).default('connected'),
+    FIRST_AUDIO_MS: milliseconds(100, 60_000).default(5_000),
+    BOT_CONNECT_MS: milliseconds(100, 120_000).default(10_000),
+    BOT_CONNECT_TRIES: z.coerce.number().int().min(1).max(20).default(3),
+    BOT_RECONNECT_MS: milliseconds(0, 120_000).default(5_000),
+    BOT_PING_MS: milliseconds(1_000, 60_000).default(15_000),
+    BOT_SEND_BUFFER_BYTES: z.coerce.number().int().min(4_096).max(16_777_216).default(65_536),
+    BOT_MAX_MESSAGE_BYTES: z.coerce.number().int().min(4_096).max(33_554_432).default(4_194_304),
+    BOT_MAX_BAD_MESSAGES: z.coerce.number().int().min(1).max(100_000).default(50),
+
+    RTP_ADDRESS: ipv4.default('127.0.0.1'),
+    RTP_PORT_MIN: port.default(20_000),
+    RTP_PORT_MAX: port.default(23_999),
+    MEDIA_TIMEOUT_MS: milliseconds(0, 600_000).default(30_000),
+    PLAYOUT_PREBUFFER_MS: milliseconds(0, 500).default(60),
+    PLAYOUT_QUEUE_MS: milliseconds(1_000, 600_000).default(120_000),
+    DEFAULT_ENCODING: z.enum(['pcmu', 'pcma', 'pcm16']).default('pcmu'),
+    DEFAULT_SAMPLE_RATE: z.coerce
+      .number()
+      .refine((rate) => rate === 8_000, { error: 'must be 8000: RTP to Asterisk carries 8 kHz' })
+      .default(8_000),
+
+    MAX_CALLS: z.coerce.number().int().min(1).max(10_000).default(400),
+    MAX_CALL_DURATION_S: z.coerce.number().int().min(1).max(86_400).default(7_200),
+    CALLBACK_SECRET: z.string().optional(),
+    CALLBACK_TRIES: z.coerce.number().int().min(1).max(20).default(6),
+
+    HTTP_ADDRESS: ipv4.default('127.0.0.1'),
+    HTTP_PORT: z.coerce.number().int().min(0).max(65535).default(8_090),
+    API_TOKEN: z.string().min(16).optional(),
+    PROVIDERS_DIR: z.string().optional(),
+    SHUTDOWN_MS: milliseconds(0, 600_000).default(10_000),
+    LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  })
+  .refine((config) => config.RTP_PORT_MIN < config.RTP_PORT_MAX, {
+    path: ['RTP_PORT_MAX'],
+    error: 'must be above RTP_PORT_MIN',
+  });
+
+/** The whole configuration, validated. Times end in `_MS` or `_S`, sizes in `_BYTES`; providers by name. */
+export type Config = Readonly<z.infer<typeof schema>> & { readonly providers: ReadonlyMap<string, Provider> };
+
+/** Variables that may come from a file named by `<NAME>_FILE` instead, as container secrets do. */
+const SECRETS = ['ARI_PASSWORD', 'API_TOKEN', 'CALLBACK_SECRET', 'PIPECAT_AUTHORIZATION'] as const;
+
+/**
+ * Reads the environment (the only place that does). An empty value counts as absent.
+ * Throws {@link ConfigError} with every problem; values are never quoted, since some are secrets.
+ */
+export function loadConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const problems: string[] = [];
+  const values: Record<string, string> = {};
+  for (const [name, value] of Object.entries(environment)) if (value) values[name] = value;
+  for (const name of SECRETS) {
+    const path = values[`${name}_FILE`];
+    if (path === undefined) continue;
+    try {
+      values[name] = readFileSync(path, 'utf8').trim();
+    } catch (error) {
+      problems.push(`${name}_FILE: cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`);
+    }
+  }
+  const result = schema.safeParse(values);
+  for (const issue of result.error?.issues ?? []) {
+    const name = issue.path.join('.');
+    problems.push(`${name}: ${values[name] === undefined ? 'is missing' : issue.message}`);
+  }
+  const providers = loadProviders(values.PROVIDERS_DIR, problems);
+  if (!result.success || problems.length > 0) {
+    throw new ConfigError(`the configuration has ${problems.length} problem(s):\n  ${problems.join('\n  ')}`);
+  }
+  return { ...result.data, providers };
+}

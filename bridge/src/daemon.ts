@@ -1,0 +1,342 @@
+import { randomUUID } from 'node:crypto';
+import type { FastifyInstance } from 'fastify';
+import { type AriAccess, AriClient } from './ari/client.ts';
+import { AriEvents } from './ari/events.ts';
+import { type AriChannel, type AriEvent, EVENT_TYPES } from './ari/model.ts';
+import { Pacer } from './audio/pacer.ts';
+import { BRIDGE_ID_PREFIX, Call, type CallResult, MEDIA_ID_PREFIX } from './call.ts';
+import { CALL_VARIABLES, type CallInfo, describeCall, providerName } from './call-info.ts';
+import { callSettings } from './call-settings.ts';
+import { StatusCallbacks } from './callback.ts';
+import type { Config } from './config.ts';
+import { Metrics } from './http/metrics.ts';
+import { startHttp } from './http/server.ts';
+import type { Logger } from './log.ts';
+import { callbackStatus, dialOutcome } from './outcome.ts';
+import { PortPool } from './rtp/ports.ts';
+
+/** A channel that somebody originated into our app and that has not been answered yet. */
+interface Dial {
+  readonly dialled: string;
+  status: string;
+}
+
+/** Dials that may be under way at once; of more, the oldest is forgotten. */
+const DIALS_MAX = 10_000;
+
+/**
+ * The bridge: one connection to Asterisk, one call object for each caller's channel. Rejects when the HTTP port is taken.
+ * ARI need not be there yet: it is tried until it is.
+ */
+export async function startDaemon(config: Config, log: Logger): Promise<Daemon> {
+  const daemon = new Daemon(config, log);
+  await daemon.start();
+  return daemon;
+}
+
+/** A running bridge. */
+export class Daemon {
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #ari: AriClient;
+  readonly #events: AriEvents;
+  readonly #ports: PortPool;
+  readonly #pacer: Pacer;
+  readonly #metrics: Metrics;
+  readonly #callbacks: StatusCallbacks;
+  /** By the caller's channel. */
+  readonly #calls = new Map<string, Call>();
+  /** By the channels that we made. */
+  readonly #mediaChannels = new Map<string, Call>();
+  readonly #running = new Set<Promise<void>>();
+  readonly #dials = new Map<string, Dial>();
+  #http: FastifyInstance | undefined;
+  #ariProblem: string | undefined = 'ARI has not been reached yet';
+  #stopping = false;
+
+  constructor(config: Config, log: Logger) {
+    this.#config = config;
+    this.#log = log;
+    const access: AriAccess = {
+      url: config.ARI_URL,
+      username: config.ARI_USERNAME,
+      password: config.ARI_PASSWORD,
+      app: config.ARI_APP,
+      timeoutMs: config.ARI_TIMEOUT_MS,
+    };
+    this.#ari = new AriClient(access);
+    this.#events = new AriEvents(access, {
+      onUp: () => this.#background(this.#ariUp(), 'reconcile'),
+      onDown: (why) => this.#ariDown(why),
+      onEvent: (event) => this.#dispatch(event),
+      onUnreadable: (error) => log.warn({ error: error.message }, 'ARI event could not be read'),
+    });
+    this.#ports = new PortPool(config.RTP_PORT_MIN, config.RTP_PORT_MAX);
+    this.#pacer = new Pacer({ onError: (error) => log.error({ err: error }, 'a tick failed') });
+    this.#callbacks = new StatusCallbacks(config.CALLBACK_SECRET, config.CALLBACK_TRIES, log);
+    this.#metrics = new Metrics({
+      callsActive: () => this.#calls.size,
+      botConnections: () => [...this.#calls.values()].filter((call) => call.hasBot).length,
+      rtpPortsInUse: () => this.#ports.inUse,
+      rtpPorts: () => this.#ports.size,
+      ariUp: () => this.#ariProblem === undefined,
+      pacer: () => this.#pacer.stats,
+      callbacks: () => this.#callbacks.stats,
+    });
+  }
+
+  /** The port that the HTTP interface listens on. */
+  get httpPort(): number {
+    const address = this.#http?.server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+
+  /** Opens the HTTP interface and begins to connect to ARI. */
+  async start(): Promise<void> {
+    const { HTTP_ADDRESS, HTTP_PORT } = this.#config;
+    this.#http = await startHttp(HTTP_ADDRESS, HTTP_PORT, this.#metrics, () => this.#notReady());
+    this.#events.start();
+    this.#log.info({ http: `${HTTP_ADDRESS}:${this.httpPort}`, ari: this.#config.ARI_URL }, 'bridge started');
+  }
+
+  /** Ends every call, releases what they hold, and closes all connections. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#log.info({ calls: this.#calls.size }, 'bridge stopping');
+    for (const call of this.#calls.values()) call.end({ kind: 'shutdown' });
+    await Promise.all(this.#running);
+    this.#events.stop();
+    await this.#callbacks.close(this.#config.SHUTDOWN_MS);
+    await this.#http?.close();
+    await this.#ari.close();
+    this.#log.info('bridge stopped');
+  }
+
+  #notReady(): string[] {
+    const problems: string[] = [];
+    if (this.#stopping) problems.push('the bridge is stopping');
+    if (this.#ariProblem !== undefined) problems.push(this.#ariProblem);
+    if (this.#calls.size >= this.#config.MAX_CALLS) problems.push('MAX_CALLS is reached');
+    return problems;
+  }
+
+  #dispatch(event: AriEvent): void {
+    switch (event.type) {
+      case 'StasisStart':
+        return this.#stasisStart(event.channel, event.args);
+      case 'StasisEnd':
+        return this.#calls.get(event.channel.id)?.callerHungUp(undefined);
+      case 'ChannelHangupRequest':
+        return this.#calls.get(event.channel.id)?.callerHungUp(event.cause);
+      case 'ChannelDestroyed':
+        return this.#channelDestroyed(event.channel, event.cause);
+      case 'ChannelDtmfReceived':
+        return this.#calls.get(event.channel.id)?.dtmfReceived(event.digit, event.duration_ms);
+      case 'Dial':
+        return this.#dial(event);
+      case 'ChannelStateChange':
+        return;
+      case 'ApplicationReplaced':
+        // Another process took the app over. Fighting for it would split the calls between the two.
+        this.#ariProblem = `another process has taken over the Stasis app ${event.application}`;
+        this.#log.error({ app: event.application }, 'the Stasis app was taken over by another process');
+        return this.#events.stop();
+    }
+  }
+
+  #stasisStart(channel: AriChannel, args: readonly string[]): void {
+    const own = this.#mediaChannels.get(channel.id);
+    if (own !== undefined) return own.mediaEntered();
+    if (channel.id.startsWith(MEDIA_ID_PREFIX)) {
+      return this.#background(this.#ari.hangUp(channel.id, 16), 'remove a media channel without a call');
+    }
+    if (!this.#calls.has(channel.id)) this.#background(this.#take(channel, args), 'take a call');
+  }
+
+  /** A caller's channel is ours from now on: it gets a call, or is given back. */
+  async #take(channel: AriChannel, args: readonly string[]): Promise<void> {
+    const dial = this.#dials.get(channel.id);
+    this.#dials.delete(channel.id);
+    const refusal = this.#stopping
+      ? 'shutdown'
+      : this.#calls.size >= this.#config.MAX_CALLS
+        ? 'at-capacity'
+        : undefined;
+    if (refusal !== undefined) {
+      this.#metrics.callRefused(refusal);
+      this.#log.warn({ channelId: channel.id, why: refusal }, 'call not taken');
+      await this.#ari.setVariable(channel.id, 'PIPECAT_STATUS', refusal);
+      return dial === undefined ? this.#ari.continueInDialplan(channel.id) : this.#ari.hangUp(channel.id, 42);
+    }
+    const info = this.#describe(channel, args, await this.#variables(channel), dial);
+    // While the variables were read the same channel may have come a second way (event and reconciliation).
+    if (this.#calls.has(channel.id)) return;
+    const call = new Call(info, channel.state === 'Up', callSettings(this.#config, info), {
+      ari: this.#ari,
+      shared: { ports: this.#ports, pacer: this.#pacer, now: () => performance.now() },
+      log: this.#log,
+    });
+    this.#calls.set(channel.id, call);
+    this.#mediaChannels.set(call.mediaChannelId, call);
+    const running = this.#run(call).finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  async #run(call: Call): Promise<void> {
+    const { info } = call;
+    const ids = {
+      callId: info.callId,
+      channelId: info.channelId,
+      provider: info.sipProvider,
+      direction: info.direction,
+    };
+    this.#log.info({ ...ids, remarks: info.remarks.length > 0 ? info.remarks : undefined }, 'call started');
+    this.#log.debug({ ...ids, from: info.from, to: info.to, customVars: info.customVars }, 'call details');
+    const result = await call.run();
+    this.#calls.delete(info.channelId);
+    this.#mediaChannels.delete(call.mediaChannelId);
+    this.#metrics.callEnded(result, info.direction);
+    const { treatment, reason, cause, answered, stepsMs, figures } = result;
+    const durationMs = Math.round(performance.now() - call.offeredMs);
+    this.#log[treatment.level](
+      { ...ids, reason, by: treatment.by, cause, answered, durationMs, stepsMs, figures },
+      'call ended',
+    );
+    this.#reportEnd(info, result);
+  }
+
+  #reportEnd(info: CallInfo, result: CallResult): void {
+    if (info.callbackUrl === undefined) return;
+    // To who placed the call, one that never met its bot is an error, though it was answered.
+    const status = result.treatment.fallback === undefined ? 'completed' : 'error';
+    this.#callbacks.post(info.callbackUrl, {
+      call_sid: info.channelId,
+      call_id: info.callId,
+      status,
+      outcome: 'answered',
+      cause: String(result.cause),
+    });
+  }
+
+  #channelDestroyed(channel: AriChannel, cause: number): void {
+    this.#mediaChannels.get(channel.id)?.mediaGone();
+    this.#calls.get(channel.id)?.callerHungUp(cause);
+    const dial = this.#dials.get(channel.id);
+    if (dial !== undefined && this.#dials.delete(channel.id)) this.#dialFailed(channel, dial, cause);
+  }
+
+  /** A dial that ended without ever reaching Stasis: nobody answered. */
+  #dialFailed(channel: AriChannel, dial: Dial, cause: number): void {
+    const outcome = dialOutcome(cause, dial.status);
+    const variables = channel.channelvars ?? {};
+    const callId = variables.X_CALL_ID || channel.id;
+    this.#metrics.dialFailed(outcome);
+    this.#log.info(
+      { callId, channelId: channel.id, provider: providerName(channel), outcome, cause },
+      'dial failed',
+    );
+    if (!variables.X_CALLBACK_URL) return;
+    this.#callbacks.post(variables.X_CALLBACK_URL, {
+      call_sid: channel.id,
+      call_id: callId,
+      status: callbackStatus(outcome),
+      outcome,
+      cause: String(cause),
+    });
+  }
+
+  /** Somebody originates into our app: only such channels have Dial events for us, before they enter Stasis. */
+  #dial(event: Extract<AriEvent, { type: 'Dial' }>): void {
+    const { id } = event.peer;
+    if (this.#calls.has(id) || this.#mediaChannels.has(id) || id.startsWith(MEDIA_ID_PREFIX)) return;
+    const dial = this.#dials.get(id) ?? { dialled: event.dialstring.split('@')[0] ?? '', status: '' };
+    dial.status = event.dialstatus;
+    this.#dials.set(id, dial);
+    const [oldest] = this.#dials.keys();
+    if (this.#dials.size > DIALS_MAX && oldest !== undefined) this.#dials.delete(oldest);
+  }
+
+  #describe(
+    channel: AriChannel,
+    appArgs: readonly string[],
+    variables: Readonly<Record<string, string>>,
+    dial: Dial | undefined,
+  ): CallInfo {
+    return describeCall({
+      channel,
+      appArgs,
+      variables,
+      direction: dial === undefined ? 'inbound' : 'outbound',
+      dialled: dial?.dialled,
+      provider: this.#config.providers.get(providerName(channel) ?? ''),
+      defaults: { encoding: this.#config.DEFAULT_ENCODING },
+      newId: randomUUID,
+    });
+  }
+
+  /** The call's variables that are set: from the event where ari.conf names them in `channelvars`, else one by one. */
+  async #variables(channel: AriChannel): Promise<Record<string, string>> {
+    if (channel.channelvars !== undefined) {
+      return Object.fromEntries(Object.entries(channel.channelvars).filter(([, value]) => value !== ''));
+    }
+    const read = CALL_VARIABLES.map(
+      async (name) => [name, await this.#ari.variable(channel.id, name)] as const,
+    );
+    const entries = (await Promise.all(read)).filter((entry): entry is [(typeof entry)[0], string] =>
+      Boolean(entry[1]),
+    );
+    return Object.fromEntries(entries);
+  }
+
+  async #ariUp(): Promise<void> {
+    this.#ariProblem = undefined;
+    await this.#ari.allowEvents(EVENT_TYPES);
+    const [channels, bridgeIds, held] = await Promise.all([
+      this.#ari.channels(),
+      this.#ari.bridgeIds(),
+      this.#ari.applicationChannels(),
+    ]);
+    await this.#reconcile(channels, bridgeIds, new Set(held));
+    this.#log.info({ channels: channels.length }, 'ARI connected');
+  }
+
+  /** While the events socket was down, or we were, channels came and went: what is no longer ours to hold is removed, what is new taken. */
+  async #reconcile(channels: AriChannel[], bridgeIds: string[], held: ReadonlySet<string>): Promise<void> {
+    const present = new Set(channels.map((channel) => channel.id));
+    for (const [id, call] of this.#calls) if (!present.has(id)) call.callerHungUp(undefined);
+    const ownBridges = new Set([...this.#calls.values()].map((call) => call.bridgeId));
+    const leftBridges = bridgeIds.filter((id) => id.startsWith(BRIDGE_ID_PREFIX) && !ownBridges.has(id));
+    const leftMedia = channels.filter(
+      ({ id }) => id.startsWith(MEDIA_ID_PREFIX) && !this.#mediaChannels.has(id),
+    );
+    await Promise.all([
+      ...leftMedia.map(({ id }) => this.#ari.hangUp(id, 16)),
+      ...leftBridges.map((id) => this.#ari.destroyBridge(id)),
+    ]);
+    // Callers wait in Stasis without anybody: their ids are free again now, so they are taken like new calls.
+    const waiting = channels.filter(
+      ({ id, dialplan }) =>
+        held.has(id) &&
+        dialplan.app_name === 'Stasis' &&
+        !this.#calls.has(id) &&
+        !id.startsWith(MEDIA_ID_PREFIX),
+    );
+    if (leftBridges.length + leftMedia.length + waiting.length > 0) {
+      this.#log.warn(
+        { bridges: leftBridges.length, media: leftMedia.length, adopted: waiting.length },
+        'left over from before: removed or adopted',
+      );
+    }
+    for (const channel of waiting) this.#stasisStart(channel, channel.dialplan.app_data.split(',').slice(1));
+  }
+
+  #ariDown(why: string): void {
+    this.#ariProblem = why;
+    this.#log.error({ why }, 'ARI not connected, trying again');
+  }
+
+  /** Work that no caller waits for: its failure is logged, never lost. */
+  #background(work: Promise<unknown>, what: string): void {
+    work.catch((error: Error) => this.#log.error({ what, error: error.message }, 'failed'));
+  }
+}

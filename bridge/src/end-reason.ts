@@ -1,0 +1,81 @@
+/** Who ended a call. */
+export type EndedBy = 'caller' | 'bot' | 'bridge' | 'operator';
+
+/** Why a call ended: a value, from which hang-up cause, log level, metric and record follow. The first reason wins. */
+export type EndReason =
+  | { readonly kind: 'caller-hangup' }
+  | { readonly kind: 'bot-hangup' }
+  | { readonly kind: 'bot-hangup-immediate' }
+  | { readonly kind: 'bot-closed' }
+  | { readonly kind: 'bot-unavailable'; readonly detail: string }
+  | { readonly kind: 'bot-lost'; readonly detail: string }
+  | { readonly kind: 'bot-misbehaved'; readonly detail: string }
+  | { readonly kind: 'media-timeout' }
+  | { readonly kind: 'media-failed'; readonly detail: string }
+  | { readonly kind: 'setup-failed'; readonly detail: string }
+  | { readonly kind: 'max-duration' }
+  | { readonly kind: 'shutdown' };
+
+/** What follows from a reason. */
+export interface EndTreatment {
+  readonly by: EndedBy;
+  /** Log level of the line that says the call ended. */
+  readonly level: 'info' | 'warn' | 'error';
+  /** Q.850 cause for the caller's hang-up, where we hang up. */
+  readonly cause: number;
+  /** What is still queued is played before the caller is hung up. */
+  readonly drain: boolean;
+  /**
+   * Value of `PIPECAT_STATUS` for the dialplan, where the caller is given back to it (its fallback), instead of hung up.
+   * An outbound callee has no dialplan to go back to and is hung up.
+   */
+  readonly fallback?: string;
+}
+
+const TREATMENTS: Readonly<Record<EndReason['kind'], EndTreatment>> = {
+  'caller-hangup': { by: 'caller', level: 'info', cause: 16, drain: false },
+  'bot-hangup': { by: 'bot', level: 'info', cause: 16, drain: true },
+  'bot-hangup-immediate': { by: 'bot', level: 'info', cause: 16, drain: false },
+  'bot-closed': { by: 'bot', level: 'info', cause: 16, drain: true },
+  'bot-unavailable': { by: 'bridge', level: 'warn', cause: 41, drain: false, fallback: 'bot-unavailable' },
+  'bot-lost': { by: 'bridge', level: 'warn', cause: 41, drain: true, fallback: 'bot-lost' },
+  'bot-misbehaved': { by: 'bridge', level: 'warn', cause: 41, drain: true, fallback: 'bot-lost' },
+  'media-timeout': { by: 'bridge', level: 'warn', cause: 16, drain: false },
+  'media-failed': { by: 'bridge', level: 'error', cause: 41, drain: false, fallback: 'media-failed' },
+  'setup-failed': { by: 'bridge', level: 'error', cause: 41, drain: false, fallback: 'setup-failed' },
+  'max-duration': { by: 'bridge', level: 'info', cause: 16, drain: false },
+  shutdown: { by: 'operator', level: 'info', cause: 16, drain: false },
+};
+
+/** What to do with the caller and the log for a reason. */
+export function treatmentOf(reason: EndReason): EndTreatment {
+  return TREATMENTS[reason.kind];
+}
+
+/** Q.850 cause names, as the bot is told (`causeText`). */
+const CAUSE_TEXTS: Readonly<Record<number, string>> = {
+  0: 'Not defined',
+  1: 'Unallocated number',
+  16: 'Normal call clearing',
+  17: 'User busy',
+  18: 'No user responding',
+  19: 'No answer from user',
+  21: 'Call rejected',
+  22: 'Number changed',
+  26: 'Non-selected user clearing',
+  27: 'Destination out of order',
+  28: 'Invalid number format',
+  31: 'Normal, unspecified',
+  34: 'No circuit available',
+  38: 'Network out of order',
+  41: 'Temporary failure',
+  42: 'Switching equipment congestion',
+  58: 'Bearer capability not available',
+  102: 'Recovery on timer expiry',
+  127: 'Interworking, unspecified',
+};
+
+/** Name of a Q.850 cause. */
+export function causeText(cause: number): string {
+  return CAUSE_TEXTS[cause] ?? `Cause ${cause}`;
+}

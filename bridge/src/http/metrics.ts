@@ -1,0 +1,130 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { CallResult } from '../call.ts';
+
+/** What the gauges read at the moment of a scrape. */
+export interface MetricSources {
+  readonly callsActive: () => number;
+  readonly botConnections: () => number;
+  readonly rtpPortsInUse: () => number;
+  readonly rtpPorts: () => number;
+  readonly ariUp: () => boolean;
+  readonly pacer: () => { lateTicks: number; skippedFrames: number; worstLatenessMs: number };
+  readonly callbacks: () => { delivered: number; failed: number; dropped: number };
+}
+
+const PREFIX = 'pipecat_bridge_';
+const SETUP_BUCKETS_S = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
+
+/** The process's metrics (Prometheus), Node's own (event loop, collection, file descriptors) among them. */
+export class Metrics {
+  readonly registry = new Registry();
+  readonly #ended = new Counter({
+    name: `${PREFIX}calls_ended_total`,
+    help: 'Calls ended, by reason, who ended them and direction',
+    labelNames: ['reason', 'by', 'direction'],
+    registers: [this.registry],
+  });
+  readonly #refused = new Counter({
+    name: `${PREFIX}calls_refused_total`,
+    help: 'Calls not taken, by why',
+    labelNames: ['why'],
+    registers: [this.registry],
+  });
+  readonly #dials = new Counter({
+    name: `${PREFIX}dials_failed_total`,
+    help: 'Outbound dials that were not answered, by outcome',
+    labelNames: ['outcome'],
+    registers: [this.registry],
+  });
+  readonly #setup = new Histogram({
+    name: `${PREFIX}setup_seconds`,
+    help: 'From the offer of a call to the relay in both directions',
+    buckets: SETUP_BUCKETS_S,
+    registers: [this.registry],
+  });
+  readonly #media = new Counter({
+    name: `${PREFIX}media_total`,
+    help: 'What the relays counted, added up when their calls end; the unit is in the name of the figure',
+    labelNames: ['figure'],
+    registers: [this.registry],
+  });
+  readonly #refusedMessages = new Counter({
+    name: `${PREFIX}bot_messages_refused_total`,
+    help: 'Messages of bots that could not be understood, by code',
+    labelNames: ['code'],
+    registers: [this.registry],
+  });
+
+  constructor(sources: MetricSources) {
+    collectDefaultMetrics({ register: this.registry });
+    this.#gauge('calls_active', 'Calls from offer to release', sources.callsActive);
+    this.#gauge('bot_connections', 'WebSockets open to bots', sources.botConnections);
+    this.#gauge('rtp_ports_in_use', 'UDP ports lent to calls', sources.rtpPortsInUse);
+    this.#gauge('rtp_ports', 'UDP ports of the configured range', sources.rtpPorts);
+    this.#gauge('ari_up', '1 while the ARI events socket is open', () => Number(sources.ariUp()));
+    this.#gauge(
+      'pacer_late_ticks',
+      'Ticks of the 20 ms grid over 5 ms late',
+      () => sources.pacer().lateTicks,
+    );
+    this.#gauge(
+      'pacer_skipped_frames',
+      'Frames not sent as their tick came too late',
+      () => sources.pacer().skippedFrames,
+    );
+    this.#gauge('pacer_worst_lateness_ms', 'Latest tick so far', () => sources.pacer().worstLatenessMs);
+    this.#gauge('callbacks_delivered', 'Status callbacks delivered', () => sources.callbacks().delivered);
+    this.#gauge('callbacks_failed', 'Status callbacks given up', () => sources.callbacks().failed);
+    this.#gauge(
+      'callbacks_dropped',
+      'Status callbacks not tried, too many under way',
+      () => sources.callbacks().dropped,
+    );
+  }
+
+  /** Counts a call that ended. */
+  callEnded(result: CallResult, direction: string): void {
+    this.#ended.inc({ reason: result.reason.kind, by: result.treatment.by, direction });
+    const { joined } = result.stepsMs;
+    if (joined !== undefined) this.#setup.observe(joined / 1000);
+    const { figures } = result;
+    if (figures === undefined) return;
+    const media: Record<string, number> = {
+      rtp_packets_received: figures.rtpIn.packetsReceived,
+      rtp_packets_sent: figures.rtpOut.packets,
+      rtp_packets_lost: figures.rtpIn.lost,
+      rtp_packets_late: figures.rtpIn.late,
+      rtp_packets_duplicate: figures.rtpIn.duplicates,
+      rtp_packets_malformed: figures.rtpIn.malformed,
+      rtp_datagrams_refused: figures.refusedDatagrams,
+      playout_underruns: figures.playout.underruns,
+      playout_overflow_bytes: figures.playout.overflowBytes,
+      playout_cleared_bytes: figures.playout.clearedBytes,
+      bot_media_dropped_messages: figures.droppedMessages,
+    };
+    for (const [figure, value] of Object.entries(media)) this.#media.inc({ figure }, Math.max(0, value));
+    for (const [code, count] of Object.entries(figures.refusedMessages))
+      this.#refusedMessages.inc({ code }, count);
+  }
+
+  /** Counts a call that was offered and not taken. */
+  callRefused(why: string): void {
+    this.#refused.inc({ why });
+  }
+
+  /** Counts an outbound dial that was not answered. */
+  dialFailed(outcome: string): void {
+    this.#dials.inc({ outcome });
+  }
+
+  #gauge(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name: `${PREFIX}${name}`,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+}

@@ -1,0 +1,34 @@
+import { type FastifyInstance, fastify } from 'fastify';
+import type { Metrics } from './metrics.ts';
+
+/** Says what keeps the process from taking calls; empty when nothing does. */
+export type Readiness = () => string[];
+
+const BODY_MAX_BYTES = 65_536;
+const REQUEST_MS = 10_000;
+
+/** The HTTP interface: health and metrics, without a token (contract, section 3). Rejects when the port is taken. */
+export async function startHttp(
+  address: string,
+  port: number,
+  metrics: Metrics,
+  readiness: Readiness,
+): Promise<FastifyInstance> {
+  const server = fastify({
+    bodyLimit: BODY_MAX_BYTES,
+    requestTimeout: REQUEST_MS,
+    forceCloseConnections: true,
+  });
+  server.get('/livez', () => ({ status: 'live' }));
+  server.get('/readyz', (_request, reply) => {
+    const problems = readiness();
+    return reply
+      .code(problems.length === 0 ? 200 : 503)
+      .send({ status: problems.length === 0 ? 'ready' : 'not ready', problems });
+  });
+  server.get('/metrics', async (_request, reply) => {
+    return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+  });
+  await server.listen({ host: address, port });
+  return server;
+}

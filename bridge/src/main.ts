@@ -1,0 +1,51 @@
+import { ConfigError, loadConfig } from './config.ts';
+import { type Daemon, startDaemon } from './daemon.ts';
+import { createLogger, type Logger } from './log.ts';
+
+/** Exit codes: 78 is EX_CONFIG of sysexits.h: starting again without a change will not help. */
+const EXIT_FAILURE = 1;
+const EXIT_CONFIG = 78;
+/** Over the limits that the shutdown's own steps have. */
+const SHUTDOWN_SLACK_MS = 5_000;
+
+/** Ends the process loudly: a state that nobody foresaw is not worth serving calls from. */
+function dieLoudly(log: Logger): void {
+  const die = (err: unknown) => {
+    log.fatal({ err }, 'uncaught error, the process ends');
+    process.exit(EXIT_FAILURE);
+  };
+  process.on('uncaughtException', die);
+  process.on('unhandledRejection', die);
+}
+
+function stopOnSignals(daemon: Daemon, shutdownMs: number, log: Logger): void {
+  const stop = (signal: NodeJS.Signals) => {
+    log.info({ signal }, 'signal received');
+    setTimeout(() => {
+      log.fatal('the shutdown took too long, the process ends');
+      process.exit(EXIT_FAILURE);
+    }, shutdownMs + SHUTDOWN_SLACK_MS).unref();
+    daemon.stop().then(
+      () => process.exit(0),
+      (err: unknown) => {
+        log.fatal({ err }, 'the shutdown failed');
+        process.exit(EXIT_FAILURE);
+      },
+    );
+  };
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+}
+
+try {
+  const config = loadConfig(process.env);
+  const log = createLogger(config.LOG_LEVEL);
+  dieLoudly(log);
+  stopOnSignals(await startDaemon(config, log), config.SHUTDOWN_MS, log);
+} catch (error) {
+  if (error instanceof ConfigError) {
+    console.error(error.message);
+    process.exit(EXIT_CONFIG);
+  }
+  throw error;
+}

@@ -1,0 +1,154 @@
+import { WebSocket } from 'ws';
+
+/** The bot could not be reached, refused, or was too slow. */
+export class BotConnectError extends Error {
+  override name = 'BotConnectError';
+}
+
+/** Where a bot is and how to knock. */
+export interface BotTarget {
+  readonly url: string;
+  /** Added to the URL's own query, URL-encoded. */
+  readonly query: Readonly<Record<string, string>>;
+  readonly authorization: string | undefined;
+  readonly origin: string | undefined;
+}
+
+/** Limits of one connection. */
+export interface BotLimits {
+  readonly maxMessageBytes: number;
+  /** Bytes that may wait in the socket before media is held back. */
+  readonly sendBufferBytes: number;
+  /** Ping interval; a bot that has not answered by the next one is lost. */
+  readonly pingMs: number;
+}
+
+/** What the owner of the connection is told. */
+export interface BotHandlers {
+  readonly onText: (text: string) => void;
+  /** A message of a kind or size that no dialect takes. */
+  readonly onRefused: (what: 'binary' | 'oversize') => void;
+  /** Once, however it ends; code 1006 where there was no close frame (RFC 6455 section 7.4.1). */
+  readonly onClosed: (code: number, reason: string) => void;
+}
+
+/** Media held back while the bot does not read: one second, then the oldest is dropped. */
+const HELD_MESSAGES_MAX = 50;
+const CLOSE_MS = 1_000;
+/** A message beyond this closes the socket (1009); between the two limits it is refused and the call goes on. */
+const HARD_LIMIT_BYTES = 67_108_864;
+
+/**
+ * Opens the WebSocket to a bot. Rejects with {@link BotConnectError} when it is refused, fails, or `signal` (time limit or
+ * end of the call) fires first; nothing is left open then.
+ */
+export async function connectBot(
+  target: BotTarget,
+  limits: BotLimits,
+  handlers: BotHandlers,
+  signal: AbortSignal,
+): Promise<BotConnection> {
+  if (signal.aborted) throw new BotConnectError('given up');
+  const url = new URL(target.url);
+  for (const [name, value] of Object.entries(target.query)) url.searchParams.set(name, value);
+  // URLSearchParams writes a space as "+", which some servers do not read back as one.
+  url.search = url.search.replaceAll('+', '%20');
+  const socket = new WebSocket(url, {
+    perMessageDeflate: false,
+    maxPayload: HARD_LIMIT_BYTES,
+    skipUTF8Validation: true,
+    ...(target.authorization ? { headers: { authorization: target.authorization } } : {}),
+    ...(target.origin ? { origin: target.origin } : {}),
+  });
+  return new Promise((resolve, reject) => {
+    const fail = (detail: string) => {
+      signal.removeEventListener('abort', aborted);
+      reject(new BotConnectError(detail));
+      socket.terminate();
+    };
+    const aborted = () => fail(signal.reason?.name === 'TimeoutError' ? 'no answer in time' : 'given up');
+    signal.addEventListener('abort', aborted, { once: true });
+    // Made in the same turn as `open`: the first message may be right behind it.
+    socket.once('open', () => {
+      signal.removeEventListener('abort', aborted);
+      resolve(new BotConnection(socket, limits, handlers));
+    });
+    // Stays for the socket's life: an error without a listener would end the process; `close` always follows it.
+    socket.on('error', (error: NodeJS.ErrnoException) => fail(error.code ?? error.message));
+  });
+}
+
+/** An open WebSocket to a bot. */
+export class BotConnection {
+  readonly #socket: WebSocket;
+  readonly #limits: BotLimits;
+  readonly #ping: NodeJS.Timeout;
+  #held: string[] = [];
+  #alive = true;
+  #closeTimer: NodeJS.Timeout | undefined;
+  readonly #closed: Promise<void>;
+  /** Media messages dropped because the bot did not read. */
+  droppedMessages = 0;
+
+  constructor(socket: WebSocket, limits: BotLimits, handlers: BotHandlers) {
+    this.#socket = socket;
+    this.#limits = limits;
+    socket.on('message', (data: Buffer, isBinary: boolean) => {
+      if (isBinary) handlers.onRefused('binary');
+      else if (data.length > limits.maxMessageBytes) handlers.onRefused('oversize');
+      else handlers.onText(data.toString('utf8'));
+    });
+    socket.on('pong', () => {
+      this.#alive = true;
+    });
+    this.#closed = new Promise((resolve) => {
+      socket.once('close', (code, reason) => {
+        clearInterval(this.#ping);
+        clearTimeout(this.#closeTimer);
+        resolve();
+        handlers.onClosed(code, reason.toString('utf8'));
+      });
+    });
+    this.#ping = setInterval(() => this.#checkAlive(), limits.pingMs);
+  }
+
+  /** Sends a control message. */
+  send(text: string): void {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(text);
+  }
+
+  /** Sends media, unless the bot does not read: then it is held for up to a second, and the oldest is dropped and counted. */
+  sendMedia(text: string): void {
+    const socket = this.#socket;
+    if (socket.readyState !== WebSocket.OPEN) return;
+    if (this.#held.length === 0 && socket.bufferedAmount <= this.#limits.sendBufferBytes) {
+      socket.send(text);
+      return;
+    }
+    this.#held.push(text);
+    if (socket.bufferedAmount <= this.#limits.sendBufferBytes) {
+      for (const held of this.#held.splice(0)) socket.send(held);
+    } else if (this.#held.length > HELD_MESSAGES_MAX) {
+      this.#held.shift();
+      this.droppedMessages += 1;
+    }
+  }
+
+  /** Closes with a code; a bot that does not complete the closing handshake within a second is cut off. Idempotent. */
+  close(code: number): Promise<void> {
+    if (this.#closeTimer === undefined && this.#socket.readyState !== WebSocket.CLOSED) {
+      this.#closeTimer = setTimeout(() => this.#socket.terminate(), CLOSE_MS);
+      this.#socket.close(code);
+    }
+    return this.#closed;
+  }
+
+  #checkAlive(): void {
+    if (!this.#alive) {
+      this.#socket.terminate();
+      return;
+    }
+    this.#alive = false;
+    this.#socket.ping();
+  }
+}

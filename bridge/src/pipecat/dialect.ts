@@ -1,0 +1,68 @@
+/** Audio format names of the wire between bridge and bot. pcm16 is little-endian. */
+export type WireEncoding = 'pcmu' | 'pcma' | 'pcm16';
+
+/** What a bot is told about its call, once, in `start`. */
+export interface StartFields {
+  readonly callId: string;
+  readonly streamId: string;
+  readonly tenant: string | undefined;
+  readonly encoding: WireEncoding;
+  readonly sampleRate: number;
+  readonly direction: 'inbound' | 'outbound';
+  readonly channelId: string;
+  readonly sipCallId: string;
+  readonly sipProvider: string;
+  readonly from: string;
+  readonly to: string;
+  /** The channel variables of the contract that are set. */
+  readonly variables: Readonly<Record<string, string>>;
+  readonly appArgs: readonly string[];
+  readonly customVars: Readonly<Record<string, string>>;
+  /** The caller's SIP headers `X-…`, from trusted providers only. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** This socket takes over a call whose former socket was lost. */
+  readonly reconnected: boolean;
+}
+
+/** A message from the bot, whatever its dialect. */
+export type BotMessage =
+  | {
+      readonly type: 'media';
+      readonly payload: Buffer;
+      readonly encoding: WireEncoding;
+      readonly sampleRate: number;
+    }
+  | { readonly type: 'clear' }
+  | { readonly type: 'mark'; readonly name: string }
+  | { readonly type: 'dtmf'; readonly digits: string }
+  | { readonly type: 'hangup'; readonly immediate: boolean }
+  | { readonly type: 'transfer'; readonly to: string }
+  /** An event that this dialect does not know: passed over, so that bots may be newer than we are. */
+  | { readonly type: 'unknown'; readonly event: string }
+  /** Not to be understood; the bot is told so. */
+  | { readonly type: 'bad'; readonly code: BadCode; readonly detail: string };
+
+/** What can be wrong with a bot's message: the `code` of the `error` event. */
+export type BadCode =
+  | 'not-json'
+  | 'no-event'
+  | 'bad-field'
+  | 'bad-base64'
+  | 'wrong-encoding'
+  | 'binary'
+  | 'oversize';
+
+/** A bot's wire format: pure, one object a call. Every encoder returns one text message. */
+export interface Dialect {
+  start(fields: StartFields): string;
+  /** `timestampMs` is the position in the caller's audio, by the RTP clock. */
+  media(payload: Buffer, timestampMs: number): string;
+  answered(): string;
+  dtmf(digit: string, durationMs: number): string;
+  mark(name: string, cleared: boolean): string;
+  transferFailed(reason: string): string;
+  error(code: string, message: string): string;
+  hangup(reason: string, cause: number, causeText: string): string;
+  /** Never throws. */
+  decode(text: string): BotMessage;
+}

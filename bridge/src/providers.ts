@@ -1,0 +1,76 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseEnv } from 'node:util';
+import { z } from 'zod';
+
+/** What a SIP provider's file (`asterisk/providers/NAME.env`) says to the bridge; all else in it is Asterisk's. */
+export interface Provider {
+  /** The PJSIP endpoint's name. */
+  readonly name: string;
+  /** Where this provider's calls find their bot, by direction; unset: `PIPECAT_URL` of the environment. */
+  readonly pipecatUrl: { readonly inbound: string | undefined; readonly outbound: string | undefined };
+  /** Value of the Authorization header towards the bot. */
+  readonly pipecatAuthorization: string | undefined;
+  /** Value of the Origin header towards the bot. */
+  readonly pipecatOrigin: string | undefined;
+  /** Tenant of calls that name none. */
+  readonly tenant: string | undefined;
+}
+
+const webSocketUrl = z.string().refine((value) => /^wss?:\/\//.test(value) && URL.canParse(value), {
+  error: 'must be a ws:// or wss:// URL',
+});
+
+const schema = z.object({
+  PIPECAT_URL: webSocketUrl.optional(),
+  PIPECAT_URL_INBOUND: webSocketUrl.optional(),
+  PIPECAT_URL_OUTBOUND: webSocketUrl.optional(),
+  PIPECAT_AUTHORIZATION: z.string().optional(),
+  PIPECAT_AUTHORIZATION_FILE: z.string().optional(),
+  PIPECAT_ORIGIN: z.string().optional(),
+  TENANT: z.string().max(128).optional(),
+});
+
+/**
+ * Reads every `*.env` file of a folder; without a folder there are no providers, and every call takes the defaults.
+ * Problems are appended to `problems` as `file: key: what`, so that the start can name them all at once.
+ */
+export function loadProviders(directory: string | undefined, problems: string[]): Map<string, Provider> {
+  const providers = new Map<string, Provider>();
+  if (directory === undefined) return providers;
+  let files: string[];
+  try {
+    files = readdirSync(directory).filter((file) => file.endsWith('.env'));
+  } catch {
+    problems.push('PROVIDERS_DIR: cannot be read');
+    return providers;
+  }
+  for (const file of files.sort()) {
+    const name = file.slice(0, -'.env'.length);
+    try {
+      providers.set(name, parseProvider(name, readFileSync(join(directory, file), 'utf8')));
+    } catch (error) {
+      const issues =
+        error instanceof z.ZodError ? error.issues : [{ path: [], message: (error as Error).message }];
+      for (const issue of issues) problems.push(`${file}: ${[...issue.path, issue.message].join(': ')}`);
+    }
+  }
+  return providers;
+}
+
+/** Parses one provider's file. Throws a `ZodError`, or the read error of a secret's file. */
+export function parseProvider(name: string, text: string): Provider {
+  const filled = Object.entries(parseEnv(text)).filter(([, value]) => value !== undefined && value !== '');
+  const values = schema.parse(Object.fromEntries(filled));
+  const secretFile = values.PIPECAT_AUTHORIZATION_FILE;
+  return {
+    name,
+    pipecatUrl: {
+      inbound: values.PIPECAT_URL_INBOUND ?? values.PIPECAT_URL,
+      outbound: values.PIPECAT_URL_OUTBOUND ?? values.PIPECAT_URL,
+    },
+    pipecatAuthorization: secretFile ? readFileSync(secretFile, 'utf8').trim() : values.PIPECAT_AUTHORIZATION,
+    pipecatOrigin: values.PIPECAT_ORIGIN,
+    tenant: values.TENANT,
+  };
+}
