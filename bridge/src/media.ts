@@ -4,6 +4,7 @@ import type { Pacer, PacerHandle } from './audio/pacer.ts';
 import { PlayoutQueue } from './audio/playout-queue.ts';
 import { type BotConnection, type BotLimits, type BotTarget, connectBot } from './pipecat/client.ts';
 import type { BadCode, BotMessage, Dialect } from './pipecat/dialect.ts';
+import { decodeBase64 } from './pipecat/native.ts';
 import { RTP_HEADER_BYTES } from './rtp/packet.ts';
 import type { PortPool } from './rtp/ports.ts';
 import { RtpReceiver } from './rtp/receiver.ts';
@@ -16,13 +17,15 @@ const FRAME_MS = 20;
 const SAMPLE_RATE = 8_000;
 /** Static RTP payload types (RFC 3551 table 4). */
 const PAYLOAD_TYPES = { pcmu: 0, pcma: 8 } as const;
+/** Of telephone events (RFC 4733) on Asterisk's external media; the digits come by ARI. */
+const DTMF_PAYLOAD_TYPE = 101;
 /** An `error` event to the bot at most this often. */
 const ERROR_EVERY_MS = 1_000;
 const OPEN_TRIES = 8;
 /** How long a packet may wait for one before it. */
 const MAX_REORDER_MS = 60;
 /** Without a packet for so long the caller's side is silent on the wire, and silence is put in. */
-const IDLE_MS = 100;
+const IDLE_MS = 200;
 
 /** G.711 on the RTP side, as Asterisk names it. */
 export type RtpEncoding = keyof typeof PAYLOAD_TYPES;
@@ -111,6 +114,7 @@ export class Media {
     const silence = silenceByte(settings.rtpEncoding);
     this.#receiver = new RtpReceiver({
       payloadType: PAYLOAD_TYPES[settings.rtpEncoding],
+      dtmfPayloadType: DTMF_PAYLOAD_TYPE,
       clockRate: SAMPLE_RATE,
       frameSamples: FRAME_SAMPLES,
       frameBytes: FRAME_SAMPLES,
@@ -265,25 +269,25 @@ export class Media {
   #receive(datagram: Buffer): void {
     const now = this.#shared.now();
     this.#lastDatagramMs = now;
-    if (!this.#callerHeard) {
-      this.#callerHeard = true;
-      this.#handlers.onFirstCallerAudio();
-    }
     this.#receiver.push(datagram, now);
   }
 
   #relayFrame(source: Buffer, start: number, end: number, timestampMs: number): void {
     const bot = this.#bot;
+    if (!this.#callerHeard) {
+      this.#callerHeard = true;
+      this.#handlers.onFirstCallerAudio();
+    }
     if (bot === undefined || !this.#relaying) return;
     if (this.#settings.botEncoding === this.#settings.rtpEncoding) {
-      bot.sendMedia(this.#dialect.media(source.subarray(start, end), timestampMs));
+      bot.sendMedia(this.#dialect.media(source, start, end, timestampMs));
       return;
     }
     // A frame of more than 20 ms is rare; the usual one needs no buffer of its own.
     const bytes = (end - start) * 2;
     const target = bytes <= this.#toBotBuffer.length ? this.#toBotBuffer : Buffer.alloc(bytes);
     const written = this.#toBot(source, start, end, target, 0);
-    bot.sendMedia(this.#dialect.media(target.subarray(0, written), timestampMs));
+    bot.sendMedia(this.#dialect.media(target, 0, written, timestampMs));
   }
 
   #tick(skippedFrames: number): void {
@@ -303,10 +307,9 @@ export class Media {
   #fromText(text: string): void {
     const message = this.#dialect.decode(text);
     if (message.type === 'bad') return this.#refuse(message.code, message.detail);
+    if (message.type === 'media') return this.#fromMedia(message);
     this.#badInARow = 0;
     switch (message.type) {
-      case 'media':
-        return this.#fromMedia(message);
       case 'clear':
         this.#oddByte = undefined;
         this.#queue.clear();
@@ -329,24 +332,30 @@ export class Media {
     if (message.sampleRate !== SAMPLE_RATE) {
       return this.#refuse('wrong-encoding', `this call takes ${SAMPLE_RATE} Hz, not ${message.sampleRate}`);
     }
-    if (!this.#botHeard && message.payload.length > 0) {
-      this.#botHeard = true;
-      this.#handlers.onFirstBotAudio();
-    }
-    const now = this.#shared.now();
-    if (message.encoding === this.#settings.rtpEncoding) {
-      this.#queue.write(message.payload, 0, message.payload.length, now);
-      return;
-    }
-    if (message.encoding !== this.#fromBotEncoding) {
-      this.#fromBotEncoding = message.encoding;
-      this.#fromBot = transcoder(message.encoding, this.#settings.rtpEncoding);
+    const written =
+      message.encoding === this.#settings.rtpEncoding
+        ? this.#queue.writeBase64(message.payload, this.#shared.now())
+        : this.#writeTranscoded(message.payload, message.encoding);
+    if (written < 0) return this.#refuse('bad-base64', 'media.payload is not base64');
+    this.#badInARow = 0;
+    if (written === 0 || this.#botHeard) return;
+    this.#botHeard = true;
+    this.#handlers.onFirstBotAudio();
+  }
+
+  /** Queues audio of another encoding than RTP's; returns the bytes queued, -1 where it is not base64. */
+  #writeTranscoded(base64: string, encoding: Encoding): number {
+    const bytes = decodeBase64(base64);
+    if (bytes === undefined) return -1;
+    if (encoding !== this.#fromBotEncoding) {
+      this.#fromBotEncoding = encoding;
+      this.#fromBot = transcoder(encoding, this.#settings.rtpEncoding);
       this.#oddByte = undefined;
     }
-    const payload = message.encoding === 'pcm16' ? this.#wholeSamples(message.payload) : message.payload;
+    const payload = encoding === 'pcm16' ? this.#wholeSamples(bytes) : bytes;
     if (this.#fromBotBuffer.length < payload.length) this.#fromBotBuffer = Buffer.alloc(payload.length);
-    const written = this.#fromBot(payload, 0, payload.length, this.#fromBotBuffer, 0);
-    this.#queue.write(this.#fromBotBuffer, 0, written, now);
+    const converted = this.#fromBot(payload, 0, payload.length, this.#fromBotBuffer, 0);
+    return this.#queue.write(this.#fromBotBuffer, 0, converted, this.#shared.now());
   }
 
   /** A message may end in the middle of a 16-bit sample: its first byte waits for the next message. */

@@ -55,8 +55,8 @@ export type BadCode =
 /** A bot's wire format: pure, one object a call. Every encoder returns one text message. */
 export interface Dialect {
   start(fields: StartFields): string;
-  /** `timestampMs` is the position in the caller's audio, by the RTP clock. */
-  media(payload: Buffer, timestampMs: number): string;
+  /** Of the audio `source[start..end)`; `timestampMs` is its position in the caller's time, by the RTP clock. */
+  media(source: Buffer, start: number, end: number, timestampMs: number): string;
   answered(): string;
   dtmf(digit: string, durationMs: number): string;
   mark(name: string, cleared: boolean): string;

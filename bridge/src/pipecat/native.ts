@@ -58,8 +58,8 @@ export class NativeDialect implements Dialect {
     });
   }
 
-  media(payload: Buffer, timestampMs: number): string {
-    return `${this.#mediaHead}${payload.toString('base64')}","timestamp":${timestampMs}}`;
+  media(source: Buffer, start: number, end: number, timestampMs: number): string {
+    return `${this.#mediaHead}${source.toString('base64', start, end)}","timestamp":${timestampMs}}`;
   }
 
   answered(): string {
