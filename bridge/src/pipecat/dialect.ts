@@ -28,7 +28,8 @@ export interface StartFields {
 export type BotMessage =
   | {
       readonly type: 'media';
-      readonly payload: Buffer;
+      /** Base64, as it came: decoded where it is needed. */
+      readonly payload: string;
       readonly encoding: WireEncoding;
       readonly sampleRate: number;
     }
