@@ -1,0 +1,70 @@
+# What values have to look like: one is_… a kind, and how a message names it. Sourced by entrypoint.
+
+declare -rA expected=(
+  [name]='a name of letters, digits, - and _ (at most 40)'
+  [secret]='a secret of 8 to 128 printable characters without spaces'
+  [address]='an IPv4 address'
+  [optional_address]='an IPv4 address, or empty'
+  [port]='a port number, 1 to 65535'
+  [networks]='a comma-separated list of IPv4 addresses or networks (a.b.c.d/n)'
+  [host]='host or host:port'
+  [hostname]='a host name or an IPv4 address'
+  [user]='a SIP user name'
+  [proxy]='sip:host, sip:host:port (and ;parameters)'
+  [fallback]='context,extension, or empty'
+  [verbosity]='a number, 0 to 9'
+  [count]='a number, 0 to 99999'
+  [auth]='ip or registration'
+  [transport]='udp or tcp'
+  [codecs]='a comma-separated list of ulaw, alaw, g722, opus'
+  [dtmf]='rfc4733, info, inband or auto'
+  [yesno]='yes or no'
+)
+
+is_name() { [[ $1 =~ ^[A-Za-z][A-Za-z0-9_-]{0,39}$ ]]; }
+is_secret() { [[ $1 =~ ^[[:graph:]]{8,128}$ ]]; }
+is_port() { [[ $1 =~ ^[1-9][0-9]{0,4}$ ]] && (($1 <= 65535)); }
+is_count() { [[ $1 =~ ^(0|[1-9][0-9]{0,4})$ ]]; }
+is_verbosity() { [[ $1 =~ ^[0-9]$ ]]; }
+is_hostname() { [[ $1 =~ ^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$ ]]; }
+is_user() { [[ $1 =~ ^[A-Za-z0-9+._-]{1,64}$ ]]; }
+is_auth() { [[ $1 == ip || $1 == registration ]]; }
+is_transport() { [[ $1 == udp || $1 == tcp ]]; }
+is_dtmf() { [[ $1 == rfc4733 || $1 == info || $1 == inband || $1 == auto ]]; }
+is_yesno() { [[ $1 == yes || $1 == no ]]; }
+is_codecs() { [[ $1 =~ ^(ulaw|alaw|g722|opus)(,(ulaw|alaw|g722|opus))*$ ]]; }
+is_fallback() { [[ -z $1 || $1 =~ ^[A-Za-z0-9_-]+,[A-Za-z0-9+*#_-]+$ ]]; }
+is_proxy() { [[ $1 =~ ^sip:[A-Za-z0-9.-]+(:[0-9]+)?(\;[a-z]+(=[a-z]+)?)*$ ]]; }
+
+is_host() {
+  is_hostname "${1%%:*}" || return
+  [[ $1 != *:* ]] || is_port "${1#*:}"
+}
+
+is_address() {
+  local IFS=. part parts
+  [[ $1 =~ ^[0-9]{1,3}(\.[0-9]{1,3}){3}$ ]] || return
+  read -ra parts <<<"$1"
+  for part in "${parts[@]}"; do ((10#$part <= 255)) || return; done
+}
+
+is_optional_address() { [[ -z $1 ]] || is_address "$1"; }
+
+is_networks() {
+  local IFS=, item items
+  read -ra items <<<"$1"
+  ((${#items[@]} > 0)) || return
+  for item in "${items[@]}"; do
+    is_address "${item%%/*}" || return
+    [[ $item != */* ]] || { [[ ${item#*/} =~ ^[0-9]{1,2}$ ]] && ((10#${item#*/} <= 32)); } || return
+  done
+}
+
+# read_secret WHERE FILE VARIABLE: the file's first line into the variable; WHERE is what a message blames.
+read_secret() {
+  local secret=''
+  if [[ ! -r $2 ]]; then problem "$1" "can't read the file '$2'"; return; fi
+  read -r secret <"$2" || true
+  is_secret "$secret" || problem "$1" "the file '$2' does not hold ${expected[secret]}"
+  printf -v "$3" '%s' "$secret"
+}

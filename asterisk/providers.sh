@@ -1,0 +1,118 @@
+# Provider files (NAME.env) to PJSIP sections. Sourced by entrypoint; the keys are documented in providers/README.md.
+
+# key -> what its value has to be. Keys of the bridge are allowed and left alone.
+declare -rA provider_keys=(
+  [AUTH]=auth [MATCH]=networks [HOST]=host [TRANSPORT]=transport [CODECS]=codecs [DTMF]=dtmf
+  [USERNAME]=user [PASSWORD_FILE]='' [PASSWORD_VARIABLE]=name [FROM_USER]=user [FROM_DOMAIN]=hostname
+  [OUTBOUND_PROXY]=proxy [CONTACT_PORT]=port [CONTACT_USER]=user [MAX_CALLS]=count [TRUST_HEADERS]=yesno
+  [QUALIFY_SECONDS]=count [FALLBACK]=fallback
+)
+declare -A sections=() # provider -> its sections of pjsip.conf
+readonly bridge_keys='^(PIPECAT_[A-Z_]+|TENANT)$'
+
+# read_provider FILE ARRAY: the file's keys and values into the array, every line checked.
+read_provider() {
+  declare -n keys=$2
+  local line key content number=0 file=${1##*/}
+  while IFS= read -r line || [[ $line ]]; do
+    number=$((number + 1))
+    line=${line%$'\r'}
+    [[ $line =~ ^[[:space:]]*(#|$) ]] && continue
+    if [[ ! $line =~ ^([A-Z_]+)=(.*)$ ]]; then problem "$file:$number" 'is not KEY=value'; continue; fi
+    key=${BASH_REMATCH[1]} content=${BASH_REMATCH[2]}
+    [[ $key =~ $bridge_keys || -z $content ]] && continue
+    if [[ ! -v provider_keys[$key] ]]; then problem "$file:$key" 'is not a key that is known'
+    elif [[ ${keys[$key]:-} ]]; then problem "$file:$key" 'is there twice'
+    elif [[ ${provider_keys[$key]} ]] && ! "is_${provider_keys[$key]}" "$content"; then
+      problem "$file:$key" "'$content' is not ${expected[${provider_keys[$key]}]}"
+    else keys[$key]=$content; fi
+  done <"$1"
+}
+
+# provider_password FILE ARRAY: PASSWORD from PASSWORD_FILE or from the variable that PASSWORD_VARIABLE names.
+provider_password() {
+  declare -n account=$2
+  local file=$1 variable=${account[PASSWORD_VARIABLE]:-}
+  if [[ ${account[PASSWORD_FILE]:-} ]]; then read_secret "$file:PASSWORD_FILE" "${account[PASSWORD_FILE]}" 'account[PASSWORD]'
+  elif [[ $variable ]]; then
+    account[PASSWORD]=${!variable:-}
+    is_secret "${account[PASSWORD]}" || problem "$file:PASSWORD_VARIABLE" "the variable $variable does not hold ${expected[secret]}"
+  elif [[ ${account[USERNAME]:-} ]]; then
+    problem "$file:PASSWORD_FILE" 'is missing, expected a file (or PASSWORD_VARIABLE, a variable) with the password of USERNAME'
+  fi
+}
+
+# check_provider NAME FILE ARRAY: says which keys are missing.
+check_provider() {
+  declare -n p=$3
+  local key needed=(MATCH)
+  is_name "$1" || problem "$2" "the name before .env is the provider's: ${expected[name]}"
+  [[ ${p[AUTH]:-} == registration ]] && needed=(HOST USERNAME)
+  for key in AUTH "${needed[@]}"; do
+    [[ ${p[$key]:-} ]] || problem "$2:$key" "is missing, expected ${expected[${provider_keys[$key]}]}"
+  done
+  provider_password "$2" "$3"
+}
+
+# complete_provider NAME ARRAY: defaults, and the values that the templates derive from the keys.
+complete_provider() {
+  declare -n p=$2
+  local key
+  for key in "${!provider_keys[@]}" PASSWORD; do p[$key]=${p[$key]:-}; done
+  p[NAME]=$1
+  p[PROTOCOL]=${p[TRANSPORT]:-udp}
+  # A contact port is a transport of its own: requests come from it, and our Contact names it.
+  p[TRANSPORT]=${p[PROTOCOL]}${p[CONTACT_PORT]:+-$1}
+  p[BIND]=${value[SIP_ADDRESS]}:${p[CONTACT_PORT]}
+  p[EXTERNAL_ADDRESS]=${value[EXTERNAL_ADDRESS]} p[LOCAL_NETS]=${value[LOCAL_NETS]}
+  p[CODECS]=${p[CODECS]:-ulaw,alaw}
+  p[DTMF]=${p[DTMF]:-rfc4733}
+  p[MAX_CALLS]=${p[MAX_CALLS]:-0}
+  p[QUALIFY_SECONDS]=${p[QUALIFY_SECONDS]:-0}
+  p[TRUSTS]=$([[ ${p[TRUST_HEADERS]} == yes ]]; echo $((! $?)))
+  p[REGISTERS]=$([[ ${p[AUTH]} == registration ]]; echo $((! $?)))
+  p[SET_FALLBACK]=${p[FALLBACK]:+PROVIDER_FALLBACK=${p[FALLBACK]}}
+  p[SOURCES]=${p[MATCH]:-${p[HOST]%%:*}}
+  p[DENY]=${p[MATCH]:+0.0.0.0/0.0.0.0}
+  p[AOR]=${p[HOST]:+$1}
+  p[ACCOUNT]=${p[USERNAME]:+$1}
+  p[TARGET]=sip:${p[HOST]}
+  [[ ${p[PROTOCOL]} == tcp ]] && p[TARGET]+=';transport=tcp'
+  p[CLIENT]=sip:${p[USERNAME]}@${p[FROM_DOMAIN]:-${p[HOST]}}
+  p[CONTACT_USER]=${p[CONTACT_USER]:-${p[USERNAME]}}
+  p[FROM_USER]=${p[FROM_USER]:-${p[USERNAME]}}
+  [[ ${p[OUTBOUND_PROXY]:-;lr} == *';lr'* ]] || p[OUTBOUND_PROXY]+=';lr'
+}
+
+# provider_sections ARRAY: everything that pjsip.conf says about one provider.
+provider_sections() {
+  declare -n p=$1
+  [[ ${p[CONTACT_PORT]} ]] && render "$1" provider-transport.conf
+  render "$1" provider.conf
+  [[ ${p[AOR]} ]] && render "$1" provider-target.conf
+  [[ ${p[ACCOUNT]} ]] && render "$1" provider-auth.conf
+  ((p[REGISTERS])) && render "$1" provider-registration.conf
+  return 0
+}
+
+# check_providers: reads all provider files; their sections are kept in sections until all is known to be right.
+check_providers() {
+  local file name found=0
+  for file in "$providers"/*.env; do
+    [[ -e $file ]] || continue
+    found=1 name=${file##*/} name=${name%.env}
+    declare -A provider=()
+    if [[ ! -r $file ]]; then problem "$name.env" 'can not be read'; continue; fi
+    read_provider "$file" provider
+    check_provider "$name" "$name.env" provider
+    complete_provider "$name" provider
+    sections[$name]=$(provider_sections provider)
+    unset provider
+  done
+  ((found)) || problem "$providers" 'holds no provider file (NAME.env)'
+}
+
+render_providers() {
+  local name
+  for name in "${!sections[@]}"; do printf '%s\n' "${sections[$name]}" >"$config/providers/$name.conf"; done
+}
