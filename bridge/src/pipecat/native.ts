@@ -123,10 +123,7 @@ export class NativeDialect implements Dialect {
     if (typeof payload !== 'string') {
       return { type: 'bad', code: 'bad-field', detail: 'media.payload is not a string' };
     }
-    const bytes = decodeBase64(payload);
-    if (bytes === undefined)
-      return { type: 'bad', code: 'bad-base64', detail: 'media.payload is not base64' };
-    return { type: 'media', payload: bytes, encoding: encoding as WireEncoding, sampleRate };
+    return { type: 'media', payload, encoding: encoding as WireEncoding, sampleRate };
   }
 }
 
