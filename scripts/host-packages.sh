@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced: packages of the host, on Debian and its children.
 
 # as_root COMMAND...: runs it as root, by sudo where need be.

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Progress for the person at the terminal: sourced by every script that takes more than a moment.
 # One clock for a whole `make` run: the first script starts it, those it calls inherit it.
 export STARTED_AT="${STARTED_AT:-$(date +%s)}"

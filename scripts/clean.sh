@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Removes what we made: containers, volumes, images, and the base image if it was made here. .env and secrets/ stay.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/progress.sh
+
+images() {
+  docker image ls --quiet --filter 'reference=pipecat-bridge/*'
+  docker image ls --quiet --filter label=pipecat-bridge.base debian:forky-slim
+}
+
+docker info >/dev/null 2>&1 || { step "no Docker engine answers: nothing to remove"; exit 0; }
+step "removing containers and volumes …"
+quietly "$PWD/.logs/clean.log" docker compose --profile '*' down --remove-orphans --volumes
+step "removing images …"
+images | sort -u | xargs --no-run-if-empty docker image rm --force >>.logs/clean.log 2>&1
+rm -rf dist .logs
+step "clean; .env and secrets/ are still there, and the build cache: docker builder prune"

@@ -1,0 +1,30 @@
+# shellcheck shell=bash
+# Sourced: who holds a port of this host, from /proc alone.
+
+# The address as /proc/net writes it: 127.0.0.1 is 0100007F.
+kernel_address() {
+  local a b c d
+  IFS=. read -r a b c d <<<"$1"
+  printf '%02X%02X%02X%02X' "$d" "$c" "$b" "$a"
+}
+
+# socket_inodes PROTOCOL ADDRESS PORT: inodes of the sockets that stand in the way of listening there.
+socket_inodes() {
+  local tables=(/proc/net/"$1")
+  if [ -r "/proc/net/${1}6" ]; then tables+=("/proc/net/${1}6"); fi
+  awk -v protocol="$1" -v address="$(kernel_address "$2")" -v port="$(printf '%04X' "$3")" '
+    FNR > 1 && (protocol == "udp" || $4 == "0A") {
+      split($2, local, ":")
+      if (local[2] == port && (local[1] == address || local[1] ~ /^0+$/ || address ~ /^0+$/ )) print $10
+    }' "${tables[@]}"
+}
+
+# port_holder PROTOCOL ADDRESS PORT: "pid 123 (name)" of each process that holds the port; nothing where it is free.
+port_holder() {
+  local inode link pid
+  for inode in $(socket_inodes "$1" "$2" "$3"); do
+    link="$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null)"
+    pid="$(cut -d/ -f3 <<<"$link")"
+    if [ -n "$pid" ]; then echo "pid $pid ($(cat "/proc/$pid/comm"))"; else echo "a process of another user"; fi
+  done | sort -u | paste -s -d, -
+}

@@ -1,0 +1,31 @@
+# shellcheck shell=bash
+# Sourced in the directory of the stack: its settings (.env) and its version.
+
+# setting NAME [DEFAULT]: the value of NAME in .env, as compose reads it; the default where it is absent or empty.
+setting() {
+  local value=""
+  if [ -f .env ]; then value="$(sed -n "s/^$1=//p" .env | tail -n 1)"; fi
+  value="${value%\"}" && value="${value#\"}"
+  printf '%s' "${value:-${2:-}}"
+}
+
+# setting_names FILE: the names of all settings in FILE.
+setting_names() { sed -n 's/^\([A-Z][A-Z0-9_]*\)=.*/\1/p' "$1"; }
+
+# product_version: the version of what is checked out or installed here; the bridge's package has it.
+product_version() {
+  if [ -f VERSION ]; then cat VERSION; else sed -n 's/^  "version": "\(.*\)",/\1/p' bridge/package.json; fi
+}
+
+# listeners: what the stack listens on, one a line: service, protocol, address, port, what it is for.
+listeners() {
+  local sip
+  sip="$(setting SIP_ADDRESS 127.0.0.1) $(setting SIP_PORT 5060)"
+  echo "asterisk udp $sip SIP"
+  echo "asterisk tcp $sip SIP"
+  echo "asterisk tcp $(setting ARI_ADDRESS 127.0.0.1) $(setting ARI_PORT 8088) ARI"
+  echo "bridge tcp $(setting HTTP_ADDRESS 127.0.0.1) $(setting HTTP_PORT 8090) API, health and metrics"
+  case ",$(setting COMPOSE_PROFILES)," in
+    *,lab,*) echo "mock-pipecat tcp $(setting MOCK_ADDRESS 127.0.0.1) $(setting MOCK_PORT 8080) mock Pipecat" ;;
+  esac
+}

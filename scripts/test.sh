@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Runs the tests in the e2e image, so that the host needs no Node: check (format, lint, types, unit and daemon tests),
+# e2e (real Asterisk, SIPp and the mock, on ports of their own) or both. The last line counts what passed and failed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/progress.sh
+
+IMAGE="pipecat-bridge/e2e:${VERSION:-dev}"
+CONTAINER="pipecat-bridge-tests-$$"
+passed=0
+failed=0
+skipped=0
+
+# Ctrl-C or an error: the tests' container goes. On SIGINT it removes the containers that it has started itself.
+remove_container() {
+  docker kill --signal INT "$CONTAINER" >/dev/null 2>&1 || return 0
+  timeout 20 docker wait "$CONTAINER" >/dev/null 2>&1 || docker rm --force "$CONTAINER" >/dev/null 2>&1 || true
+}
+trap remove_container EXIT
+
+# total LOG NAME...: the sum of node:test's closing figures by those names in the log.
+total() {
+  local log="$1" name
+  shift
+  for name in "$@"; do sed -n "s/^\(ℹ\|#\) $name \([0-9][0-9]*\)\$/\2/p" "$log"; done | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+# run NAME DIRECTORY SCRIPT DOCKER-OPTION...: one npm script in the image; counts its tests.
+run() {
+  local name="$1" directory="$2" script="$3" log=".logs/test-$1.log" status=0 failures
+  shift 3
+  step "$name …"
+  docker run --rm --init --name "$CONTAINER" --workdir "/app/$directory" "$@" "$IMAGE" node --run "$script" 2>&1 |
+    tee "$log" | show_progress || status=$?
+  failures="$(total "$log" fail cancelled)"
+  if [ "$status" != 0 ]; then
+    if [ "$failures" = 0 ]; then failures=1; fi
+    show_failure "$log"
+  fi
+  passed=$((passed + $(total "$log" pass)))
+  skipped=$((skipped + $(total "$log" skipped todo)))
+  failed=$((failed + failures))
+}
+
+# Each finished end-to-end test is a sign of life; unit tests are too many to list.
+show_progress() {
+  local line
+  while IFS= read -r line; do
+    case "$line" in
+      '✔ '* | '✖ '* | 'not ok'*) if [ -n "${VERBOSE:-}" ]; then step "  $line"; fi ;;
+    esac
+  done
+}
+
+# What a failing run said: node:test's own list of failures, else the end of the log.
+show_failure() {
+  local log="$1"
+  if grep -q '^✖ failing tests:' "$log"; then
+    sed -n '/^✖ failing tests:/,$p' "$log" | head -n 200 >&2
+  else
+    tail -n 40 "$log" >&2
+  fi
+  echo "       the whole log: $PWD/$log" >&2
+}
+
+# No network, no rights: these need loopback only.
+SANDBOX=(--network none --user 65534:65534 --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges)
+
+check() {
+  scripts/build.sh e2e
+  run bridge-check bridge check "${SANDBOX[@]}"
+  run mock-check e2e/mock-pipecat check "${SANDBOX[@]}"
+  run e2e-check e2e check "${SANDBOX[@]}"
+  run bridge-tests bridge test "${SANDBOX[@]}"
+  run mock-tests e2e/mock-pipecat test "${SANDBOX[@]}"
+}
+
+e2e() {
+  scripts/build.sh e2e asterisk bridge mock-pipecat sipp
+  VERBOSE=1 run e2e e2e test --network host --volume /var/run/docker.sock:/var/run/docker.sock --env VERSION
+}
+
+report() {
+  echo
+  printf '%d passed, %d failed' "$passed" "$failed"
+  if [ "$skipped" != 0 ]; then printf ', %d skipped' "$skipped"; fi
+  echo
+  [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+}
+
+main() {
+  scripts/host.sh
+  scripts/base.sh
+  mkdir -p .logs
+  case "$1" in
+    check) check ;;
+    e2e) e2e ;;
+    all)
+      check
+      e2e
+      ;;
+  esac
+  report
+}
+
+main "$@"

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# From whatever this host is to a stack that answers calls; what is done already is left alone.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/progress.sh
+. scripts/settings.sh
+. scripts/ports.sh
+
+HEALTHY_WITHIN_S=60
+
+# Services of the lab that run now: their ports are theirs.
+running_services() { docker compose ps --services --status running 2>/dev/null; }
+
+require_free_ports() {
+  local running service protocol address port purpose holder
+  running="$(running_services)"
+  while read -r service protocol address port purpose; do
+    grep -qx "$service" <<<"$running" && continue
+    holder="$(port_holder "$protocol" "$address" "$port")"
+    [ -z "$holder" ] || fail "$protocol port $address:$port ($purpose) is taken by $holder" \
+      "end that process, or choose another port in .env, then: make up"
+  done < <(listeners)
+}
+
+start() { docker compose up --detach --no-build --remove-orphans --wait --wait-timeout "$HEALTHY_WITHIN_S"; }
+
+# Says which service is not well, with the end of its log.
+explain_unhealthy() {
+  local service
+  for service in $(docker compose ps --all --services); do
+    docker compose ps --all --format '{{.Status}}' "$service" | grep -q '(healthy)' && continue
+    printf '\n--- %s: %s\n' "$service" "$(docker compose ps --all --format '{{.Status}}' "$service")"
+    docker compose logs --no-log-prefix --tail 15 "$service" 2>&1
+  done >&2
+}
+
+start_stack() {
+  step "starting the stack, waiting until it is healthy …"
+  mkdir -p .logs
+  if ! start >.logs/up.log 2>&1; then
+    explain_unhealthy
+    fail "the stack is not healthy" "put right what the logs above say, then: make up" "what else may be wrong: make doctor"
+  fi
+}
+
+summary() {
+  local service protocol address port purpose
+  step "the stack is up"
+  echo
+  while read -r service protocol address port purpose; do
+    printf '  %-13s %-21s %s\n' "$service" "$address:$port" "$purpose ($protocol)"
+  done < <(listeners)
+  printf '  %-13s %-21s %s\n' asterisk "$(setting ASTERISK_RTP_PORT_MIN 10000)-$(setting ASTERISK_RTP_PORT_MAX 17999)" "RTP with providers (udp)"
+  printf '  %-13s %-21s %s\n' bridge "$(setting RTP_PORT_MIN 20000)-$(setting RTP_PORT_MAX 23999)" "RTP with Asterisk (udp)"
+  cat <<END
+
+  Dial  sip:100@$(setting SIP_ADDRESS 127.0.0.1):$(setting SIP_PORT 5060)  from a provider's address; providers are in asterisk/providers/
+  Next  make call      one test call, PASS or FAIL
+        make logs      what the stack says
+        make doctor    what may be wrong, and what to do
+END
+}
+
+main() {
+  scripts/host.sh
+  scripts/base.sh
+  scripts/configure.sh
+  require_free_ports
+  scripts/build.sh asterisk bridge mock-pipecat
+  start_stack
+  summary
+}
+
+main
