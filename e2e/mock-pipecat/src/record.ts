@@ -7,6 +7,7 @@ export type State = 'opening' | 'refused' | 'open' | 'closed';
 
 /** What a test can wait for. */
 export const MILESTONES = [
+  'requested',
   'opened',
   'started',
   'answered',
@@ -222,6 +223,7 @@ export class CallRecord {
   /** The milestone is behind us. */
   reached(milestone: Milestone): boolean {
     const all: Record<Milestone, boolean> = {
+      requested: true,
       opened: this.#openedAtMs !== undefined,
       started: this.start !== undefined,
       answered: this.#answeredAtMs !== undefined,

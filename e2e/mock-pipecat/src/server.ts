@@ -12,6 +12,8 @@ import { Store } from './store.ts';
 import type { Voice } from './voice.ts';
 
 const MAX_CALLS = 1000;
+/** A request that is never answered is let go after this. */
+const MAX_HOLD_MS = 600_000;
 const MAX_MESSAGE_BYTES = 1_048_576;
 
 /** The mock bot: WebSockets at any path, and the inspection API, on one port. */
@@ -60,7 +62,8 @@ export class MockServer {
 
   async #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => socket.destroy());
-    const url = new URL(request.url ?? '/', 'ws://mock');
+    const url = URL.parse(request.url ?? '/', 'ws://mock');
+    if (!url) return answer(socket, '400 Bad Request');
     const query = Object.fromEntries(url.searchParams);
     const options = optionsSchema.safeParse(query);
     const mode = chooseMode(query.mode, query.to_number);
@@ -81,11 +84,9 @@ export class MockServer {
       if (record.state === 'opening') this.#close(record, 1006, '');
     });
     const gate = mode.gate?.(attempt, options.data.after_ms) ?? { accept: true, afterMs: 0 };
-    if (!gate.accept) {
-      if (gate.answer) answer(socket, '503 Service Unavailable');
-      return;
-    }
-    if (gate.afterMs > 0) await closedOrAfter(socket, gate.afterMs);
+    if (!gate.accept && gate.answer) return answer(socket, '503 Service Unavailable');
+    await held(socket, gate.accept ? gate.afterMs : MAX_HOLD_MS);
+    if (!gate.accept) socket.destroy();
     if (socket.destroyed) return;
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       this.#onConnection(webSocket, record, mode, options.data);
@@ -129,10 +130,14 @@ function answer(socket: Duplex, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
-async function closedOrAfter(socket: Duplex, ms: number): Promise<void> {
+/** Resolves after `ms`, or when the client gives up: only who reads a socket learns of its end. */
+async function held(socket: Duplex, ms: number): Promise<void> {
+  if (ms === 0) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, ms);
-  socket.once('close', resolve);
+  const giveUp = () => socket.destroy();
+  socket.once('close', resolve).once('end', giveUp).resume();
   await promise;
   clearTimeout(timer);
+  socket.removeListener('close', resolve).removeListener('end', giveUp);
 }
