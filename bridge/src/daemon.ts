@@ -290,7 +290,8 @@ export class Daemon {
 
   async #ariUp(): Promise<void> {
     this.#ariProblem = undefined;
-    await this.#ari.allowEvents(EVENT_TYPES);
+    // Only spares work: a call does not depend on it.
+    this.#background(this.#ari.allowEvents(EVENT_TYPES), 'event filter');
     const [channels, bridgeIds, held] = await Promise.all([
       this.#ari.channels(),
       this.#ari.bridgeIds(),

@@ -146,7 +146,7 @@ export class AriClient {
 
   /** `PUT /applications/{app}/eventFilter`: only these event types are sent to us. */
   async allowEvents(types: readonly string[]): Promise<void> {
-    const allowed = types.map((event_type) => ({ event_type }));
+    const allowed = types.map((type) => ({ type }));
     await this.#request('PUT', `/applications/${segment(this.#access.app)}/eventFilter`, {}, { allowed });
   }
 
