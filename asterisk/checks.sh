@@ -10,7 +10,7 @@ declare -rA expected=(
   [host]='host or host:port'
   [hostname]='a host name or an IPv4 address'
   [user]='a SIP user name'
-  [proxy]='sip:host, sip:host:port (and ;parameters)'
+  [proxy]='sip:host or sip:host:port'
   [fallback]='context,extension, or empty'
   [verbosity]='a number, 0 to 9'
   [count]='a number, 0 to 99999'
@@ -34,7 +34,7 @@ is_dtmf() { [[ $1 == rfc4733 || $1 == info || $1 == inband || $1 == auto ]]; }
 is_yesno() { [[ $1 == yes || $1 == no ]]; }
 is_codecs() { [[ $1 =~ ^(ulaw|alaw|g722|opus)(,(ulaw|alaw|g722|opus))*$ ]]; }
 is_fallback() { [[ -z $1 || $1 =~ ^[A-Za-z0-9_-]+,[A-Za-z0-9+*#_-]+$ ]]; }
-is_proxy() { [[ $1 =~ ^sip:[A-Za-z0-9.-]+(:[0-9]+)?(\;[a-z]+(=[a-z]+)?)*$ ]]; }
+is_proxy() { [[ $1 == sip:* ]] && is_host "${1#sip:}"; }
 
 is_host() {
   is_hostname "${1%%:*}" || return
@@ -67,4 +67,22 @@ read_secret() {
   read -r secret <"$2" || true
   is_secret "$secret" || problem "$1" "the file '$2' does not hold ${expected[secret]}"
   printf -v "$3" '%s' "$secret"
+}
+
+# check_free WHERE ADDRESS PORT: a problem if somebody listens there. Asterisk itself would only log it, and run deaf.
+check_free() {
+  is_address "$2" && is_port "$3" || return 0
+  local octets address port local_address state
+  IFS=. read -ra octets <<<"$2"
+  # The kernel's tables are in hexadecimal, addresses with the last octet first.
+  printf -v address '%02X%02X%02X%02X' "${octets[3]}" "${octets[2]}" "${octets[1]}" "${octets[0]}"
+  printf -v port '%04X' "$3"
+  # State 0A is a listening TCP socket, 07 an unconnected UDP one.
+  while read -r _ local_address _ state _; do
+    [[ $state =~ ^(0A|07)$ && $local_address == *:"$port" ]] || continue
+    if [[ $address == 00000000 || ${local_address%:*} == 00000000 || ${local_address%:*} == "$address" ]]; then
+      problem "$1" "another program listens on $2:$3 already"
+      return
+    fi
+  done < <(cat /proc/net/udp /proc/net/tcp)
 }

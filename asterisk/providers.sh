@@ -7,13 +7,14 @@ declare -rA provider_keys=(
   [OUTBOUND_PROXY]=proxy [CONTACT_PORT]=port [CONTACT_USER]=user [MAX_CALLS]=count [TRUST_HEADERS]=yesno
   [QUALIFY_SECONDS]=count [FALLBACK]=fallback
 )
+# Each file goes through read, check and complete; its sections are kept until all files are known to be right.
 declare -A sections=() # provider -> its sections of pjsip.conf
 readonly bridge_keys='^(PIPECAT_[A-Z_]+|TENANT)$'
 
 # read_provider FILE ARRAY: the file's keys and values into the array, every line checked.
 read_provider() {
   declare -n keys=$2
-  local line key content number=0 file=${1##*/}
+  local line key content expectation number=0 file=${1##*/}
   while IFS= read -r line || [[ $line ]]; do
     number=$((number + 1))
     line=${line%$'\r'}
@@ -21,11 +22,11 @@ read_provider() {
     if [[ ! $line =~ ^([A-Z_]+)=(.*)$ ]]; then problem "$file:$number" 'is not KEY=value'; continue; fi
     key=${BASH_REMATCH[1]} content=${BASH_REMATCH[2]}
     [[ $key =~ $bridge_keys || -z $content ]] && continue
-    if [[ ! -v provider_keys[$key] ]]; then problem "$file:$key" 'is not a key that is known'
-    elif [[ ${keys[$key]:-} ]]; then problem "$file:$key" 'is there twice'
-    elif [[ ${provider_keys[$key]} ]] && ! "is_${provider_keys[$key]}" "$content"; then
-      problem "$file:$key" "'$content' is not ${expected[${provider_keys[$key]}]}"
-    else keys[$key]=$content; fi
+    if [[ ! -v provider_keys[$key] ]]; then problem "$file:$key" 'is not a key that is known'; continue; fi
+    [[ ! -v keys[$key] ]] || problem "$file:$key" 'is there twice'
+    keys[$key]=$content
+    expectation=${provider_keys[$key]}
+    [[ -z $expectation ]] || "is_$expectation" "$content" || problem "$file:$key" "'$content' is not ${expected[$expectation]}"
   done <"$1"
 }
 
@@ -51,13 +52,14 @@ check_provider() {
   for key in AUTH "${needed[@]}"; do
     [[ ${p[$key]:-} ]] || problem "$2:$key" "is missing, expected ${expected[${provider_keys[$key]}]}"
   done
+  check_free "$2:CONTACT_PORT" "${value[SIP_ADDRESS]}" "${p[CONTACT_PORT]:-}"
   provider_password "$2" "$3"
 }
 
 # complete_provider NAME ARRAY: defaults, and the values that the templates derive from the keys.
 complete_provider() {
   declare -n p=$2
-  local key
+  local key host over=''
   for key in "${!provider_keys[@]}" PASSWORD; do p[$key]=${p[$key]:-}; done
   p[NAME]=$1
   p[PROTOCOL]=${p[TRANSPORT]:-udp}
@@ -69,19 +71,25 @@ complete_provider() {
   p[DTMF]=${p[DTMF]:-rfc4733}
   p[MAX_CALLS]=${p[MAX_CALLS]:-0}
   p[QUALIFY_SECONDS]=${p[QUALIFY_SECONDS]:-0}
-  p[TRUSTS]=$([[ ${p[TRUST_HEADERS]} == yes ]]; echo $((! $?)))
-  p[REGISTERS]=$([[ ${p[AUTH]} == registration ]]; echo $((! $?)))
+  p[TRUSTS]=$([[ ${p[TRUST_HEADERS]} == yes ]] && echo 1 || echo 0)
+  p[REGISTERS]=$([[ ${p[AUTH]} == registration ]] && echo 1 || echo 0)
   p[SET_FALLBACK]=${p[FALLBACK]:+PROVIDER_FALLBACK=${p[FALLBACK]}}
-  p[SOURCES]=${p[MATCH]:-${p[HOST]%%:*}}
-  p[DENY]=${p[MATCH]:+0.0.0.0/0.0.0.0}
+  # Calls come from MATCH, else from HOST; the ACL holds that against a stolen line token as well.
+  # A host name's addresses may change, so such a provider has no ACL unless it has MATCH.
+  host=${p[HOST]%%:*}
+  p[SOURCES]=${p[MATCH]:-$host}
+  p[PERMIT]=${p[MATCH]:-$(is_address "$host" && echo "$host" || true)}
+  p[DENY]=${p[PERMIT]:+0.0.0.0/0.0.0.0}
   p[AOR]=${p[HOST]:+$1}
   p[ACCOUNT]=${p[USERNAME]:+$1}
-  p[TARGET]=sip:${p[HOST]}
-  [[ ${p[PROTOCOL]} == tcp ]] && p[TARGET]+=';transport=tcp'
-  p[CLIENT]=sip:${p[USERNAME]}@${p[FROM_DOMAIN]:-${p[HOST]}}
+  [[ ${p[PROTOCOL]} == tcp ]] && over=';transport=tcp'
+  p[TARGET]=sip:${p[HOST]}$over
+  ((p[REGISTERS])) && p[FROM_DOMAIN]=${p[FROM_DOMAIN]:-$host}
+  p[CLIENT]=sip:${p[USERNAME]}@${p[FROM_DOMAIN]}
   p[CONTACT_USER]=${p[CONTACT_USER]:-${p[USERNAME]}}
   p[FROM_USER]=${p[FROM_USER]:-${p[USERNAME]}}
-  [[ ${p[OUTBOUND_PROXY]:-;lr} == *';lr'* ]] || p[OUTBOUND_PROXY]+=';lr'
+  # Loose routing: the request keeps the target as its address.
+  [[ -z ${p[OUTBOUND_PROXY]} ]] || p[OUTBOUND_PROXY]+="$over;lr"
 }
 
 # provider_sections ARRAY: everything that pjsip.conf says about one provider.
@@ -95,7 +103,7 @@ provider_sections() {
   return 0
 }
 
-# check_providers: reads all provider files; their sections are kept in sections until all is known to be right.
+# check_providers: all provider files.
 check_providers() {
   local file name found=0
   for file in "$providers"/*.env; do
