@@ -38,7 +38,8 @@ export interface CallSource {
   readonly channel: AriChannel;
   readonly appArgs: readonly string[];
   readonly variables: Readonly<Record<string, string>>;
-  readonly direction: 'inbound' | 'outbound';
+  /** ARI told of a dial: the channel was originated. */
+  readonly wasDialled: boolean;
   /** The number that was dialled, where Asterisk told it apart from the channel (outbound). */
   readonly dialled: string | undefined;
   readonly provider: Provider | undefined;
@@ -49,7 +50,8 @@ export interface CallSource {
 
 /** Puts the facts of a call together. Never throws: a value that is no use is left out, with a remark. */
 export function describeCall(source: CallSource): CallInfo {
-  const { channel, variables, direction, provider } = source;
+  const { channel, variables, provider } = source;
+  const direction = directionOf(source);
   const remarks: string[] = [];
   // The dialplan fills SIP_HEADERS for trusted providers only.
   const headers = parsePairs(variables.SIP_HEADERS ?? '');
@@ -95,6 +97,12 @@ export function parsePairs(text: string): Record<string, string> {
     .filter(([name]) => name !== '')
     .slice(0, PAIRS_MAX);
   return Object.fromEntries(pairs);
+}
+
+/** An originated channel has no extension of its own: Asterisk calls it `s`, also where its dial was not seen by us. */
+function directionOf({ channel, variables, wasDialled }: CallSource): 'inbound' | 'outbound' {
+  const isOriginated = wasDialled || (channel.dialplan.exten === 's' && !variables.INBOUND_DID);
+  return isOriginated ? 'outbound' : 'inbound';
 }
 
 function header(headers: Readonly<Record<string, string>>, name: string): string | undefined {

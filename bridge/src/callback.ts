@@ -11,6 +11,8 @@ export interface CallbackFields {
   readonly outcome: string;
   /** Q.850 cause. */
   readonly cause: string;
+  /** SIP status of a dial that failed, where there was one. */
+  readonly sip_status?: string;
 }
 
 const TIMEOUT_MS = 5_000;

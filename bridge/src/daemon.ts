@@ -17,8 +17,9 @@ import { PortPool } from './rtp/ports.ts';
 
 /** A channel that somebody originated into our app and that has not been answered yet. */
 interface Dial {
-  readonly dialled: string;
-  status: string;
+  dialled: string;
+  /** App arguments of a channel that entered Stasis before its dial (ARI's create and dial): it waits here for the answer. */
+  args?: readonly string[];
 }
 
 /** Dials that may be under way at once; of more, the oldest is forgotten. */
@@ -49,6 +50,8 @@ export class Daemon {
   /** By the channels that we made. */
   readonly #mediaChannels = new Map<string, Call>();
   readonly #running = new Set<Promise<void>>();
+  /** Channels whose variables are being read. */
+  readonly #asking = new Set<string>();
   readonly #dials = new Map<string, Dial>();
   #http: FastifyInstance | undefined;
   #ariProblem: string | undefined = 'ARI has not been reached yet';
@@ -125,17 +128,18 @@ export class Daemon {
       case 'StasisStart':
         return this.#stasisStart(event.channel, event.args);
       case 'StasisEnd':
+        this.#asking.delete(event.channel.id);
         return this.#calls.get(event.channel.id)?.callerHungUp(undefined);
       case 'ChannelHangupRequest':
-        return this.#calls.get(event.channel.id)?.callerHungUp(event.cause);
+        return this.#calls.get(event.channel.id)?.callerHungUp(event.soft ? undefined : event.cause);
       case 'ChannelDestroyed':
-        return this.#channelDestroyed(event.channel, event.cause);
+        return this.#channelDestroyed(event);
       case 'ChannelDtmfReceived':
         return this.#calls.get(event.channel.id)?.dtmfReceived(event.digit, event.duration_ms);
       case 'Dial':
         return this.#dial(event);
       case 'ChannelStateChange':
-        return;
+        return this.#stateChanged(event.channel);
       case 'ApplicationReplaced':
         // Another process took the app over. Fighting for it would split the calls between the two.
         this.#ariProblem = `another process has taken over the Stasis app ${event.application}`;
@@ -150,27 +154,61 @@ export class Daemon {
     if (channel.id.startsWith(MEDIA_ID_PREFIX)) {
       return this.#background(this.#ari.hangUp(channel.id, 16), 'remove a media channel without a call');
     }
-    if (!this.#calls.has(channel.id)) this.#background(this.#take(channel, args), 'take a call');
+    if (this.#calls.has(channel.id) || this.#asking.has(channel.id)) return;
+    if (channel.state === 'Down') {
+      this.#dialOf(channel.id).args = args;
+      return;
+    }
+    this.#offer(channel, args);
   }
 
   /** A caller's channel is ours from now on: it gets a call, or is given back. */
-  async #take(channel: AriChannel, args: readonly string[]): Promise<void> {
+  #offer(channel: AriChannel, args: readonly string[]): void {
     const dial = this.#dials.get(channel.id);
     this.#dials.delete(channel.id);
-    const refusal = this.#stopping
-      ? 'shutdown'
-      : this.#calls.size >= this.#config.MAX_CALLS
-        ? 'at-capacity'
-        : undefined;
+    const refusal = this.#refusal();
     if (refusal !== undefined) {
       this.#metrics.callRefused(refusal);
       this.#log.warn({ channelId: channel.id, why: refusal }, 'call not taken');
-      await this.#ari.setVariable(channel.id, 'PIPECAT_STATUS', refusal);
-      return dial === undefined ? this.#ari.continueInDialplan(channel.id) : this.#ari.hangUp(channel.id, 42);
+      return this.#background(this.#giveBack(channel.id, refusal, dial !== undefined), 'give a call back');
     }
-    const info = this.#describe(channel, args, await this.#variables(channel), dial);
-    // While the variables were read the same channel may have come a second way (event and reconciliation).
-    if (this.#calls.has(channel.id)) return;
+    const variables = channel.channelvars;
+    if (variables !== undefined) return this.#take(channel, args, variables, dial);
+    // No `channelvars` in ari.conf: they are asked for, one by one. The caller may leave meanwhile (see StasisEnd).
+    this.#asking.add(channel.id);
+    const asked = this.#askVariables(channel.id).then((answers) => {
+      if (this.#asking.delete(channel.id)) this.#take(channel, args, answers, dial);
+    });
+    this.#background(asked, 'read the variables of a call');
+  }
+
+  #refusal(): string | undefined {
+    if (this.#stopping) return 'shutdown';
+    return this.#calls.size >= this.#config.MAX_CALLS ? 'at-capacity' : undefined;
+  }
+
+  async #giveBack(channelId: string, status: string, isOutbound: boolean): Promise<void> {
+    if (isOutbound) return await this.#ari.hangUp(channelId, 42);
+    await this.#ari.setVariable(channelId, 'PIPECAT_STATUS', status);
+    await this.#ari.continueInDialplan(channelId);
+  }
+
+  #take(
+    channel: AriChannel,
+    appArgs: readonly string[],
+    variables: Readonly<Record<string, string>>,
+    dial: Dial | undefined,
+  ): void {
+    const info = describeCall({
+      channel,
+      appArgs,
+      variables: Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== '')),
+      wasDialled: dial !== undefined,
+      dialled: dial?.dialled,
+      provider: this.#config.providers.get(providerName(channel) ?? ''),
+      defaults: { encoding: this.#config.DEFAULT_ENCODING },
+      newId: randomUUID,
+    });
     const call = new Call(info, channel.state === 'Up', callSettings(this.#config, info), {
       ari: this.#ari,
       shared: { ports: this.#ports, pacer: this.#pacer, now: () => performance.now() },
@@ -218,21 +256,25 @@ export class Daemon {
     });
   }
 
-  #channelDestroyed(channel: AriChannel, cause: number): void {
-    this.#mediaChannels.get(channel.id)?.mediaGone();
-    this.#calls.get(channel.id)?.callerHungUp(cause);
-    const dial = this.#dials.get(channel.id);
-    if (dial !== undefined && this.#dials.delete(channel.id)) this.#dialFailed(channel, dial, cause);
+  #channelDestroyed(event: Extract<AriEvent, { type: 'ChannelDestroyed' }>): void {
+    const { id } = event.channel;
+    this.#mediaChannels.get(id)?.mediaGone();
+    this.#calls.get(id)?.callerHungUp(event.cause);
+    if (this.#dials.delete(id)) this.#dialFailed(event);
   }
 
-  /** A dial that ended without ever reaching Stasis: nobody answered. */
-  #dialFailed(channel: AriChannel, dial: Dial, cause: number): void {
-    const outcome = dialOutcome(cause, dial.status);
+  /** A dial ended without an answer: no bot ever hears of it. */
+  #dialFailed({
+    channel,
+    cause,
+    tech_cause: sipStatus,
+  }: Extract<AriEvent, { type: 'ChannelDestroyed' }>): void {
+    const outcome = dialOutcome(cause);
     const variables = channel.channelvars ?? {};
     const callId = variables.X_CALL_ID || channel.id;
     this.#metrics.dialFailed(outcome);
     this.#log.info(
-      { callId, channelId: channel.id, provider: providerName(channel), outcome, cause },
+      { callId, channelId: channel.id, provider: providerName(channel), outcome, cause, sipStatus },
       'dial failed',
     );
     if (!variables.X_CALLBACK_URL) return;
@@ -242,50 +284,33 @@ export class Daemon {
       status: callbackStatus(outcome),
       outcome,
       cause: String(cause),
+      ...(sipStatus === undefined ? {} : { sip_status: String(sipStatus) }),
     });
   }
 
-  /** Somebody originates into our app: only such channels have Dial events for us, before they enter Stasis. */
-  #dial(event: Extract<AriEvent, { type: 'Dial' }>): void {
-    const { id } = event.peer;
-    if (this.#calls.has(id) || this.#mediaChannels.has(id) || id.startsWith(MEDIA_ID_PREFIX)) return;
-    const dial = this.#dials.get(id) ?? { dialled: event.dialstring.split('@')[0] ?? '', status: '' };
-    dial.status = event.dialstatus;
-    this.#dials.set(id, dial);
+  /** Somebody originates into our app: only such channels have Dial events for us. */
+  #dial({ peer, dialstring }: Extract<AriEvent, { type: 'Dial' }>): void {
+    if (this.#calls.has(peer.id) || peer.id.startsWith(MEDIA_ID_PREFIX)) return;
+    const dial = this.#dialOf(peer.id);
+    dial.dialled ||= dialstring.split('@')[0] ?? '';
+  }
+
+  #dialOf(channelId: string): Dial {
+    const dial = this.#dials.get(channelId) ?? { dialled: '' };
+    this.#dials.set(channelId, dial);
     const [oldest] = this.#dials.keys();
     if (this.#dials.size > DIALS_MAX && oldest !== undefined) this.#dials.delete(oldest);
+    return dial;
   }
 
-  #describe(
-    channel: AriChannel,
-    appArgs: readonly string[],
-    variables: Readonly<Record<string, string>>,
-    dial: Dial | undefined,
-  ): CallInfo {
-    return describeCall({
-      channel,
-      appArgs,
-      variables,
-      direction: dial === undefined ? 'inbound' : 'outbound',
-      dialled: dial?.dialled,
-      provider: this.#config.providers.get(providerName(channel) ?? ''),
-      defaults: { encoding: this.#config.DEFAULT_ENCODING },
-      newId: randomUUID,
-    });
+  #stateChanged(channel: AriChannel): void {
+    const args = this.#dials.get(channel.id)?.args;
+    if (channel.state === 'Up' && args !== undefined) this.#offer(channel, args);
   }
 
-  /** The call's variables that are set: from the event where ari.conf names them in `channelvars`, else one by one. */
-  async #variables(channel: AriChannel): Promise<Record<string, string>> {
-    if (channel.channelvars !== undefined) {
-      return Object.fromEntries(Object.entries(channel.channelvars).filter(([, value]) => value !== ''));
-    }
-    const read = CALL_VARIABLES.map(
-      async (name) => [name, await this.#ari.variable(channel.id, name)] as const,
-    );
-    const entries = (await Promise.all(read)).filter((entry): entry is [(typeof entry)[0], string] =>
-      Boolean(entry[1]),
-    );
-    return Object.fromEntries(entries);
+  async #askVariables(channelId: string): Promise<Record<string, string>> {
+    const answers = await Promise.all(CALL_VARIABLES.map((name) => this.#ari.variable(channelId, name)));
+    return Object.fromEntries(CALL_VARIABLES.map((name, index) => [name, answers[index] ?? '']));
   }
 
   async #ariUp(): Promise<void> {

@@ -30,13 +30,12 @@ const OUTCOMES: Readonly<Record<number, Outcome>> = {
   42: 'unreachable',
 };
 
-/** The outcome of a dial that failed, from the cause of its channel's end and the last `dialstatus` that ARI told. */
-export function dialOutcome(cause: number, dialStatus: string): Outcome {
-  if (dialStatus === 'BUSY') return 'busy';
-  if (dialStatus === 'NOANSWER') return 'no-answer';
-  // The ring time ran out: Asterisk gives no cause then.
-  if (cause === 0) return 'no-answer';
-  return OUTCOMES[cause] ?? 'failed';
+/**
+ * The outcome of a dial that failed, from the Q.850 cause of its channel's end. The `dialstatus` of ARI is no help: it says
+ * NOANSWER for a 404 or a 603 too. Cause 0, no cause at all, is a ring time that ran out.
+ */
+export function dialOutcome(cause: number): Outcome {
+  return cause === 0 ? 'no-answer' : (OUTCOMES[cause] ?? 'failed');
 }
 
 /** The status callback's `status`, in the founding system's words. */

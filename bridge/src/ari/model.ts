@@ -27,12 +27,20 @@ const eventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('StasisStart'), channel: channelSchema, args: z.array(z.string()).default([]) }),
   z.object({ type: z.literal('StasisEnd'), channel: channelSchema }),
   z.object({ type: z.literal('ChannelStateChange'), channel: channelSchema }),
-  z.object({ type: z.literal('ChannelHangupRequest'), channel: channelSchema, cause: z.number().optional() }),
+  z.object({
+    type: z.literal('ChannelHangupRequest'),
+    channel: channelSchema,
+    cause: z.number().optional(),
+    /** Then `cause` is a flag of Asterisk's own, not Q.850. */
+    soft: z.boolean().default(false),
+  }),
   z.object({
     type: z.literal('ChannelDestroyed'),
     channel: channelSchema,
     cause: z.number().default(0),
     cause_txt: z.string().default(''),
+    /** SIP status of a call that failed. */
+    tech_cause: z.number().optional(),
   }),
   z.object({
     type: z.literal('ChannelDtmfReceived'),
