@@ -39,7 +39,7 @@ export class Bot {
     this.record = record;
     this.options = options;
     this.#voice = voice;
-    this.#speaker = new Speaker(start.sampleRate, (samples) => this.#sendMedia(samples));
+    this.#speaker = new Speaker(start.sampleRate, (samples) => this.#sendSamples(samples));
     const pinger = setInterval(() => socket.ping(), PING_MS);
     this.#timers.add(pinger);
   }
@@ -71,8 +71,7 @@ export class Bot {
 
   /** Sends a payload of the call's encoding, without the optional fields. */
   sendPayload(payload: string): void {
-    this.#countMedia(Buffer.byteLength(payload, 'base64'));
-    this.sendRaw(JSON.stringify({ event: 'media', payload }));
+    this.#sendMedia(Buffer.byteLength(payload, 'base64'), { event: 'media', payload });
   }
 
   /** Stops speaking, here and at the bridge. */
@@ -132,15 +131,21 @@ export class Bot {
     this.#timers.clear();
   }
 
-  #sendMedia(samples: Int16Array): void {
+  #sendSamples(samples: Int16Array): void {
     const { encoding, sampleRate } = this.start;
     const bytes = encode(samples, encoding);
-    this.#countMedia(bytes.length);
-    this.sendRaw(JSON.stringify({ event: 'media', encoding, sampleRate, payload: bytes.toString('base64') }));
+    this.#sendMedia(bytes.length, {
+      event: 'media',
+      encoding,
+      sampleRate,
+      payload: bytes.toString('base64'),
+    });
   }
 
-  #countMedia(bytes: number): void {
+  #sendMedia(bytes: number, message: object): void {
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
     const { encoding, sampleRate } = this.start;
     this.record.sentMedia(bytes, (bytes * 1000) / sampleRate / bytesPerSample(encoding), nowMs());
+    this.sendRaw(JSON.stringify(message));
   }
 }

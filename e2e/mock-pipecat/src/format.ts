@@ -29,21 +29,39 @@ export function bytesPerSample(encoding: Encoding): number {
 /** Input samples either side of each output sample, at the lower of the two rates. */
 const RESAMPLE_REACH = 16;
 
-/** `samples` at another rate: a windowed sinc, low-passed at 90 % of the lower Nyquist frequency. */
+/** `samples` at another rate: a windowed sinc, low-passed at 90 % of the lower Nyquist frequency. Rates are whole Hz. */
 export function resample(samples: Int16Array, fromRate: number, toRate: number): Int16Array {
   if (fromRate === toRate) return samples;
-  const cutoff = 0.9 * Math.min(1, toRate / fromRate);
-  const reach = RESAMPLE_REACH / Math.min(1, toRate / fromRate);
-  return Int16Array.from({ length: Math.floor((samples.length * toRate) / fromRate) }, (_, i) => {
-    const centre = (i * fromRate) / toRate;
+  const scale = Math.min(1, toRate / fromRate);
+  const reach = Math.ceil(RESAMPLE_REACH / scale);
+  // Output samples lie at few different fractions of an input sample: a filter for each is enough.
+  const phases = toRate / greatestCommonDivisor(fromRate, toRate);
+  const filters = Array.from({ length: phases }, (_, i) =>
+    lowPass(((i * fromRate) / toRate) % 1, 0.9 * scale, reach),
+  );
+  const padded = new Int16Array(samples.length + 2 * reach);
+  padded.set(samples, reach);
+  const output = new Int16Array(Math.floor((samples.length * toRate) / fromRate));
+  for (let i = 0; i < output.length; i++) {
+    const first = Math.floor((i * fromRate) / toRate) + 1;
+    const filter = filters[i % phases] ?? [];
     let sum = 0;
-    for (let at = Math.ceil(centre - reach); at <= centre + reach; at++) {
-      const distance = at - centre;
-      const x = Math.PI * cutoff * distance;
-      const sinc = x === 0 ? 1 : Math.sin(x) / x;
-      const window = 0.5 + 0.5 * Math.cos((Math.PI * distance) / reach);
-      sum += (samples[at] ?? 0) * cutoff * sinc * window;
-    }
-    return Math.max(-32768, Math.min(32767, Math.round(sum)));
+    for (let tap = 0; tap < 2 * reach; tap++) sum += (filter[tap] ?? 0) * (padded[first + tap] ?? 0);
+    output[i] = Math.max(-32768, Math.min(32767, Math.round(sum)));
+  }
+  return output;
+}
+
+/** Weights of the 2 * `reach` input samples around a point that lies `fraction` behind the `reach`-th of them. */
+function lowPass(fraction: number, cutoff: number, reach: number): Float64Array {
+  return Float64Array.from({ length: 2 * reach }, (_, tap) => {
+    const distance = tap - reach + 1 - fraction;
+    const x = Math.PI * cutoff * distance;
+    const window = 0.5 + 0.5 * Math.cos((Math.PI * distance) / reach);
+    return cutoff * window * (x === 0 ? 1 : Math.sin(x) / x);
   });
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }

@@ -2,12 +2,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { resample } from './format.ts';
 import { tone } from './tones.ts';
-import { parseWav, type Recording } from './wav.ts';
+import { parseWav } from './wav.ts';
 
-/** The bot's phrases: `greeting`, `goodbye` and the digits `0` to `9`, spoken, or a melody where nothing was recorded. */
+const RATES = [8000, 16000, 24000] as const;
+
+/** The bot's phrases: `greeting`, `goodbye` and the DTMF digits, spoken, or a melody where nothing was recorded. */
 export class Voice {
-  #recordings = new Map<string, Recording>();
-  #resampled = new Map<string, Int16Array>();
+  #phrases = new Map<string, Int16Array>();
 
   /** Reads NAME.wav for every phrase in `directory`; a directory that is not there leaves only the melody. */
   constructor(directory: string) {
@@ -18,27 +19,21 @@ export class Voice {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
     for (const file of files) {
-      this.#recordings.set(file.slice(0, -'.wav'.length), parseWav(readFileSync(join(directory, file))));
+      const { samples, sampleRate } = parseWav(readFileSync(join(directory, file)));
+      const name = file.slice(0, -'.wav'.length);
+      // Now rather than in a call: it takes long enough to delay others.
+      for (const rate of RATES) this.#phrases.set(`${name}@${rate}`, resample(samples, sampleRate, rate));
     }
   }
 
   /** How many phrases were recorded. */
   get size(): number {
-    return this.#recordings.size;
+    return this.#phrases.size / RATES.length;
   }
 
   /** The phrase's samples at `sampleRate` Hz. */
   phrase(name: string, sampleRate: number): Int16Array {
-    const key = `${name}@${sampleRate}`;
-    let samples = this.#resampled.get(key);
-    if (samples === undefined) {
-      const recording = this.#recordings.get(name);
-      samples = recording
-        ? resample(recording.samples, recording.sampleRate, sampleRate)
-        : melody(sampleRate);
-      this.#resampled.set(key, samples);
-    }
-    return samples;
+    return this.#phrases.get(`${name}@${sampleRate}`) ?? melody(sampleRate);
   }
 }
 
