@@ -1,0 +1,427 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { CALL_VARIABLES } from '../src/call-info.ts';
+import { FakeRtp } from './fake-rtp.ts';
+
+/** A request that reached the fake. */
+export interface AriRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly body: unknown;
+}
+
+/** A reply by a hook instead of the fake's own: a status, or no reply at all. */
+export type HookReply = number | 'never' | undefined;
+type Hook = (request: AriRequest) => HookReply | Promise<HookReply>;
+
+/** A channel of the fake; `channel()` shows it as ARI does. */
+export interface FakeChannel {
+  readonly id: string;
+  readonly name: string;
+  state: 'Down' | 'Ring' | 'Ringing' | 'Up';
+  inStasis: boolean;
+  subscribed: boolean;
+  readonly isOriginated: boolean;
+  /** Given back to the dialplan. */
+  continued: boolean;
+  readonly args: readonly string[];
+  readonly variables: Record<string, string>;
+  readonly from: string;
+  readonly to: string;
+  /** ARI requests in order that acted on this channel: `ring`, `answer`, `dtmf 12#` … */
+  readonly done: string[];
+  readonly rtp: FakeRtp | undefined;
+}
+
+/** What a new channel of the test is like. */
+export interface ChannelOptions {
+  readonly id?: string;
+  readonly name?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly args?: readonly string[];
+  readonly variables?: Record<string, string>;
+}
+
+interface Reply {
+  readonly status: number;
+  readonly body?: unknown;
+}
+
+/** What `channelvars` of our ari.conf names: in every channel, empty where unset. */
+const UNSET_VARIABLES = Object.fromEntries(CALL_VARIABLES.map((name) => [name, '']));
+const NO_CONTENT: Reply = { status: 204 };
+const refused = (status: number, message: string): Reply => ({ status, body: { message } });
+
+/** A fake Asterisk: ARI's REST interface and events socket on one port of loopback, with the real one's manners. */
+export class FakeAri {
+  readonly channels = new Map<string, FakeChannel>();
+  readonly bridges = new Map<string, Set<string>>();
+  readonly requests: AriRequest[] = [];
+  /** UDP ports of the bridge that media channels were pointed at. */
+  readonly bridgePorts = new Set<number>();
+  /** Whether events name the variables (`channelvars` in ari.conf). */
+  showsVariables = true;
+  /** Whether a media channel's StasisStart comes before the reply that makes it. */
+  startsBeforeReply = false;
+  username = 'pipecat';
+  password = 'right';
+  filter: readonly string[] | undefined;
+  readonly #app = 'pipecat';
+  readonly #before: { pattern: RegExp; hook: Hook }[] = [];
+  readonly #after: { pattern: RegExp; hook: Hook }[] = [];
+  readonly #server: Server;
+  readonly #sockets = new WebSocketServer({ noServer: true });
+  #events: WebSocket | undefined;
+  #wasUp = false;
+  #nextId = 1;
+
+  private constructor() {
+    this.#server = createServer((request, response) => void this.#serve(request, response));
+    this.#server.on('upgrade', (request, socket, head) => {
+      const url = new URL(request.url ?? '', 'http://fake');
+      if (!this.#isAllowed(request)) return socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n');
+      if (url.searchParams.get('app') !== this.#app) return socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
+      return this.#sockets.handleUpgrade(request, socket, head, (opened) => this.#opened(opened));
+    });
+  }
+
+  static async start(port = 0): Promise<FakeAri> {
+    const ari = new FakeAri();
+    ari.#server.listen(port, '127.0.0.1');
+    await once(ari.#server, 'listening');
+    return ari;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Whether the bridge's events socket is open. */
+  get isUp(): boolean {
+    return this.#events?.readyState === 1;
+  }
+
+  /** The only media channel there is, or the one of a caller. */
+  mediaOf(channelId: string): FakeRtp {
+    const rtp = this.channels.get(`pcm-${channelId}`)?.rtp;
+    if (rtp === undefined) throw new Error(`no media channel of ${channelId}`);
+    return rtp;
+  }
+
+  /** Before matching requests (`METHOD /path`) are carried out; a reply given here is sent instead. */
+  before(pattern: RegExp, hook: Hook): void {
+    this.#before.push({ pattern, hook });
+  }
+
+  /** After matching requests were carried out, before they are replied to. */
+  after(pattern: RegExp, hook: Hook): void {
+    this.#after.push({ pattern, hook });
+  }
+
+  /** Requests as `METHOD /path`. */
+  log(): string[] {
+    return this.requests.map(({ method, path }) => `${method} ${path}`);
+  }
+
+  /** A call comes in by the dialplan's `Stasis(pipecat)`. */
+  inbound(options: ChannelOptions = {}): FakeChannel {
+    const channel = this.add({ ...options, state: 'Ring' });
+    this.enterStasis(channel);
+    return channel;
+  }
+
+  /** Somebody originates a call into the app; it rings from now on. */
+  originate(options: ChannelOptions = {}): FakeChannel {
+    const channel = this.add({ ...options, state: 'Down', isOriginated: true });
+    channel.subscribed = true;
+    this.tellDial(channel, '');
+    channel.state = 'Ringing';
+    this.tellDial(channel, 'RINGING');
+    return channel;
+  }
+
+  /** The callee answers. */
+  answered(channel: FakeChannel): void {
+    channel.state = 'Up';
+    this.emit('ChannelStateChange', { channel: this.show(channel) });
+    this.tellDial(channel, 'ANSWER');
+    this.enterStasis(channel);
+  }
+
+  /** The dial ends without an answer. */
+  dialFails(channel: FakeChannel, status: string, cause: number, sipStatus?: number): void {
+    this.emit('ChannelHangupRequest', { channel: this.show(channel), cause, tech_cause: sipStatus });
+    this.tellDial(channel, status);
+    this.channels.delete(channel.id);
+    const causes = { cause, cause_txt: 'said so', tech_cause: sipStatus };
+    this.emit('ChannelDestroyed', { channel: this.show(channel), ...causes });
+  }
+
+  /** Puts a channel there without a word to anybody. */
+  add(options: ChannelOptions & Partial<FakeChannel>): FakeChannel {
+    const id = options.id ?? `1763800000.${this.#nextId++}`;
+    const channel: FakeChannel = {
+      id,
+      name: options.name ?? `PJSIP/pb_fintech-${String(this.#nextId++).padStart(8, '0')}`,
+      state: options.state ?? 'Ring',
+      inStasis: options.inStasis ?? false,
+      subscribed: false,
+      continued: false,
+      isOriginated: options.isOriginated ?? false,
+      args: options.args ?? [],
+      variables: { ...options.variables },
+      from: options.from ?? '+491701234567',
+      to: options.to ?? '+4930111222',
+      done: [],
+      rtp: options.rtp,
+    };
+    this.channels.set(id, channel);
+    return channel;
+  }
+
+  /** The channel enters Stasis: its StasisStart is sent. */
+  enterStasis(channel: FakeChannel): void {
+    channel.inStasis = true;
+    this.emit('StasisStart', { channel: this.show(channel), args: channel.args });
+  }
+
+  /** Far-end hang-up of a channel. */
+  hangUp(id: string, cause = 16): void {
+    const channel = this.channels.get(id);
+    if (channel === undefined) return;
+    this.channels.delete(id);
+    for (const members of this.bridges.values()) members.delete(id);
+    if (channel.inStasis) {
+      this.emit('ChannelHangupRequest', { channel: this.show(channel) });
+      this.emit('StasisEnd', { channel: this.show(channel) });
+      channel.inStasis = false;
+    }
+    // Whatever the true cause is, the soft one comes with a flag of Asterisk's own.
+    if (channel.subscribed) {
+      this.emit('ChannelHangupRequest', { channel: this.show(channel), cause: 32, soft: true });
+      this.emit('ChannelDestroyed', { channel: this.show(channel), cause, cause_txt: 'said so' });
+    }
+    void channel.rtp?.close();
+  }
+
+  pressKey(channel: FakeChannel, digit: string, duration_ms: number): void {
+    this.emit('ChannelDtmfReceived', { channel: this.show(channel), digit, duration_ms });
+  }
+
+  tellDial(channel: FakeChannel, dialstatus: string): void {
+    this.emit('Dial', {
+      peer: this.show(channel),
+      dialstatus,
+      dialstring: `${channel.to}@pb_fintech`,
+      forward: '',
+    });
+  }
+
+  /** Sends an event, unless the filter or a closed socket swallows it. */
+  emit(type: string, fields: object): void {
+    if (this.filter !== undefined && !this.filter.includes(type)) return;
+    const timestamp = '2026-11-22T10:00:00.000+0000';
+    this.#events?.send(JSON.stringify({ type, application: this.#app, timestamp, ...fields }));
+  }
+
+  /** Sends text as it is over the events socket. */
+  emitText(text: string): void {
+    this.#events?.send(text);
+  }
+
+  /** Holds all events back until the function that it returns is called: then they leave in one piece. */
+  corked(): () => void {
+    const socket = (this.#events as unknown as { _socket: { cork(): void; uncork(): void } })._socket;
+    socket.cork();
+    return () => socket.uncork();
+  }
+
+  /** Cuts the events socket; Asterisk itself goes on. */
+  dropEvents(): void {
+    this.#events?.terminate();
+    this.#events = undefined;
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets.clients) socket.terminate();
+    for (const { rtp } of this.channels.values()) await rtp?.close();
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await once(this.#server, 'close');
+  }
+
+  /** The channel as ARI shows it. */
+  show(channel: FakeChannel): object {
+    return {
+      id: channel.id,
+      name: channel.name,
+      state: channel.state,
+      protocol_id: `sip-${channel.id}`,
+      caller: { name: '', number: channel.rtp ? '' : channel.from },
+      connected: { name: '', number: channel.isOriginated ? channel.from : '' },
+      accountcode: '',
+      dialplan: {
+        context: 'from-provider',
+        exten: channel.isOriginated ? 's' : channel.to,
+        priority: 18,
+        app_name: channel.inStasis ? 'Stasis' : channel.isOriginated ? 'AppDial2' : '',
+        app_data: channel.inStasis ? [this.#app, ...channel.args].join(',') : '',
+      },
+      creationtime: '2026-11-22T10:00:00.000+0000',
+      language: 'en',
+      ...(this.showsVariables ? { channelvars: { ...UNSET_VARIABLES, ...channel.variables } } : {}),
+    };
+  }
+
+  #opened(socket: WebSocket): void {
+    // One socket an app: the later one takes it over.
+    this.emit('ApplicationReplaced', {});
+    this.#events = socket;
+    this.#wasUp = true;
+    socket.on('error', () => {});
+  }
+
+  #isAllowed(request: IncomingMessage): boolean {
+    const expected = Buffer.from(`${this.username}:${this.password}`).toString('base64');
+    return request.headers.authorization === `Basic ${expected}`;
+  }
+
+  async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    let text = '';
+    for await (const chunk of incoming) text += chunk;
+    const url = new URL(incoming.url ?? '', 'http://fake');
+    const request: AriRequest = {
+      method: incoming.method ?? '',
+      path: decodeURIComponent(url.pathname).replace(/^\/ari/, ''),
+      query: url.searchParams,
+      body: text === '' ? undefined : JSON.parse(text),
+    };
+    if (!this.#isAllowed(incoming)) return void response.writeHead(401).end('{}');
+    this.requests.push(request);
+    const line = `${request.method} ${request.path}`;
+    const early = await this.#hooked(this.#before, line, request);
+    if (early === 'never') return;
+    const reply =
+      early === undefined ? await this.#carryOut(request) : refused(early, 'as the test wants it');
+    const late = await this.#hooked(this.#after, line, request);
+    if (late === 'never') return;
+    response.writeHead(late ?? reply.status, { 'content-type': 'application/json' });
+    response.end(reply.body === undefined ? '' : JSON.stringify(reply.body));
+  }
+
+  async #hooked(hooks: readonly { pattern: RegExp; hook: Hook }[], line: string, request: AriRequest) {
+    for (const { pattern, hook } of hooks) {
+      const reply = pattern.test(line) ? await hook(request) : undefined;
+      if (reply !== undefined) return reply;
+    }
+    return undefined;
+  }
+
+  async #carryOut(request: AriRequest): Promise<Reply> {
+    const { method, path } = request;
+    const [, collection = '', id = '', action = ''] = path.split('/');
+    if (collection === 'applications') return this.#application(request, action);
+    if (collection === 'bridges') return this.#bridge(request, id, action);
+    if (method === 'GET' && id === '') {
+      return { status: 200, body: [...this.channels.values()].map((channel) => this.show(channel)) };
+    }
+    if (method === 'POST' && id === 'externalMedia') return await this.#externalMedia(request.query);
+    const channel = this.channels.get(id);
+    if (channel === undefined) return refused(404, 'Channel not found');
+    return this.#channel(request, channel, action);
+  }
+
+  #application({ method, query, body }: AriRequest, action: string): Reply {
+    if (!this.#wasUp) return refused(404, 'Application does not exist');
+    if (action === 'eventFilter') {
+      const { allowed } = body as { allowed: { type?: string }[] };
+      if (allowed.some(({ type }) => type === undefined)) return refused(400, 'Bad type');
+      this.filter = [...allowed.map(({ type }) => type ?? ''), 'ApplicationReplaced'];
+    }
+    if (action === 'subscription' && method === 'POST') {
+      const channel = this.channels.get((query.get('eventSource') ?? '').replace('channel:', ''));
+      if (channel === undefined) return refused(422, 'Event source does not exist');
+      channel.subscribed = true;
+    }
+    const held = [...this.channels.values()].filter(({ inStasis, subscribed }) => inStasis || subscribed);
+    return { status: 200, body: { name: this.#app, channel_ids: held.map(({ id }) => id), bridge_ids: [] } };
+  }
+
+  #bridge({ method, query }: AriRequest, id: string, action: string): Reply {
+    if (id === '' && method === 'GET') {
+      return { status: 200, body: [...this.bridges.keys()].map((bridge) => ({ id: bridge })) };
+    }
+    if (id === '') {
+      const bridgeId = query.get('bridgeId') ?? '';
+      if (this.bridges.has(bridgeId)) return refused(409, 'Bridge exists');
+      this.bridges.set(bridgeId, new Set());
+      return { status: 200, body: { id: bridgeId } };
+    }
+    const members = this.bridges.get(id);
+    if (members === undefined) return refused(404, 'Bridge not found');
+    if (method === 'DELETE') {
+      this.bridges.delete(id);
+      return NO_CONTENT;
+    }
+    if (action !== 'addChannel') return refused(404, 'Resource not found');
+    const channel = this.channels.get(query.get('channel') ?? '');
+    if (channel === undefined) return refused(400, 'Channel not found');
+    if (!channel.inStasis) return refused(422, 'Channel not in Stasis application');
+    members.add(channel.id);
+    return NO_CONTENT;
+  }
+
+  async #externalMedia(query: URLSearchParams): Promise<Reply> {
+    const id = query.get('channelId') ?? '';
+    const externalHost = query.get('external_host') ?? '';
+    if (this.channels.has(id)) return refused(409, 'Channel with given unique ID already exists');
+    const rtp = await FakeRtp.open(externalHost, query.get('format') ?? '');
+    this.bridgePorts.add(rtp.targetPort);
+    const channel = this.add({ id, name: `UnicastRTP/${externalHost}-0x7f00`, state: 'Up', rtp });
+    channel.subscribed = true;
+    Object.assign(channel.variables, {
+      UNICASTRTP_LOCAL_ADDRESS: '127.0.0.1',
+      UNICASTRTP_LOCAL_PORT: String(rtp.port),
+    });
+    const enter = () => {
+      if (this.channels.has(id)) this.enterStasis(channel);
+    };
+    if (this.startsBeforeReply) enter();
+    else setImmediate(() => setImmediate(enter));
+    const shown = this.show(channel) as Record<string, unknown>;
+    return { status: 200, body: { ...shown, channelvars: channel.variables } };
+  }
+
+  #channel({ method, query }: AriRequest, channel: FakeChannel, action: string): Reply {
+    if (method === 'DELETE') {
+      this.hangUp(channel.id, Number(query.get('reason_code')));
+      return NO_CONTENT;
+    }
+    if (action === 'variable') {
+      const name = query.get('variable') ?? '';
+      if (method === 'GET') {
+        const value = channel.variables[name];
+        return value === undefined ? refused(404, 'variable not found') : { status: 200, body: { value } };
+      }
+      channel.variables[name] = query.get('value') ?? '';
+      return NO_CONTENT;
+    }
+    if (method === 'GET') return { status: 200, body: this.show(channel) };
+    if (!channel.inStasis) return refused(409, 'Channel not in Stasis application');
+    channel.done.push(action === 'dtmf' ? `dtmf ${query.get('dtmf')}` : action);
+    if (action === 'answer') channel.state = 'Up';
+    if (action === 'continue') this.#continue(channel);
+    return NO_CONTENT;
+  }
+
+  #continue(channel: FakeChannel): void {
+    channel.inStasis = false;
+    channel.continued = true;
+    for (const members of this.bridges.values()) members.delete(channel.id);
+    this.emit('StasisEnd', { channel: this.show(channel) });
+  }
+}

@@ -1,0 +1,132 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+
+/** A message of the bridge, as parsed. */
+export type BotEvent = { readonly event: string } & Readonly<Record<string, unknown>>;
+
+/** What the bot does with a connection: takes it, answers with an HTTP status, or says nothing. */
+export type Decision = 'accept' | 'never' | number;
+
+/** One connection of the bridge. */
+export class BotSession {
+  readonly request: IncomingMessage;
+  readonly events: BotEvent[] = [];
+  /** Binary or unreadable messages; there should be none. */
+  strange = 0;
+  /** The close code, once it is closed. */
+  closed: number | undefined;
+  readonly #socket: WebSocket;
+
+  constructor(request: IncomingMessage, socket: WebSocket) {
+    this.request = request;
+    this.#socket = socket;
+    socket.on('message', (data, isBinary) => {
+      if (isBinary) this.strange += 1;
+      else this.events.push(JSON.parse(String(data)));
+    });
+    socket.on('close', (code) => {
+      this.closed = code;
+    });
+    socket.on('error', () => {});
+  }
+
+  get query(): URLSearchParams {
+    return new URL(this.request.url ?? '', 'ws://fake').searchParams;
+  }
+
+  /** Messages of one kind. */
+  of(event: string): BotEvent[] {
+    return this.events.filter((message) => message.event === event);
+  }
+
+  /** Messages in order, media in a row as one. */
+  order(): string[] {
+    return this.events
+      .map(({ event }) => event)
+      .filter((event, i, all) => event !== 'media' || all[i - 1] !== event);
+  }
+
+  /** All audio heard so far. */
+  audio(): Buffer {
+    return Buffer.concat(this.of('media').map(({ payload }) => Buffer.from(String(payload), 'base64')));
+  }
+
+  send(message: object | string | Buffer): void {
+    const isText = typeof message === 'string' || Buffer.isBuffer(message);
+    this.#socket.send(isText ? message : JSON.stringify(message));
+  }
+
+  /** Sends audio; `fields` may say its encoding. */
+  speak(audio: Buffer, fields: object = {}): void {
+    this.send({ event: 'media', payload: audio.toString('base64'), ...fields });
+  }
+
+  close(code: number): void {
+    this.#socket.close(code);
+  }
+
+  /** Cuts the connection without a word: the other side sees 1006. */
+  cut(): void {
+    this.#socket.terminate();
+  }
+
+  /** Reads no more. */
+  stopReading(): void {
+    this.#socket.pause();
+  }
+
+  resumeReading(): void {
+    this.#socket.resume();
+  }
+}
+
+/** A bot on a port of loopback that does what the test says. */
+export class FakeBot {
+  readonly sessions: BotSession[] = [];
+  /** Connections tried, refused ones included. */
+  attempts = 0;
+  /** What is done with the next connection. */
+  decide: (attempt: number) => Decision | Promise<Decision> = () => 'accept';
+  /** Called with each accepted connection. */
+  onSession: (session: BotSession) => void = () => {};
+  readonly #server: Server = createServer();
+  readonly #sockets = new WebSocketServer({ noServer: true });
+  readonly #silent = new Set<Duplex>();
+
+  static async start(): Promise<FakeBot> {
+    const bot = new FakeBot();
+    bot.#server.on('upgrade', (request, socket, head) => void bot.#knocked(request, socket, head));
+    bot.#server.listen(0, '127.0.0.1');
+    await once(bot.#server, 'listening');
+    return bot;
+  }
+
+  get url(): string {
+    return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}/ws/asterisk`;
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets.clients) socket.terminate();
+    for (const socket of this.#silent) socket.destroy();
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await once(this.#server, 'close');
+  }
+
+  async #knocked(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    this.attempts += 1;
+    this.#silent.add(socket);
+    socket.on('error', () => {});
+    const decision = await this.decide(this.attempts);
+    if (decision === 'never' || socket.destroyed) return;
+    if (decision !== 'accept') return void socket.end(`HTTP/1.1 ${decision} No\r\n\r\n`);
+    this.#sockets.handleUpgrade(request, socket, head, (opened) => {
+      const session = new BotSession(request, opened);
+      this.sessions.push(session);
+      this.onSession(session);
+    });
+  }
+}

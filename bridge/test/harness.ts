@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import type { TestContext } from 'node:test';
+import { pino } from 'pino';
+import { loadConfig } from '../src/config.ts';
+import { type Daemon, startDaemon } from '../src/daemon.ts';
+import { FakeAri, type FakeChannel } from './fake-ari.ts';
+import { type BotSession, FakeBot } from './fake-bot.ts';
+
+const WAIT_MS = 4_000;
+const POLL_MS = 2;
+/** Room for ten calls a daemon; another process's port in it is passed over by the bridge. */
+const RTP_PORTS = 20;
+let nextRtpPort = 40_000 + (process.pid % 500) * 20;
+
+/** One line of the bridge's log. */
+export type LogLine = { readonly level: number; readonly msg: string } & Readonly<Record<string, unknown>>;
+
+/** Resolves with what `condition` returns, as soon as that is not false or undefined; rejects after `limitMs`. */
+export async function until<T>(
+  condition: () => T | undefined | false | Promise<T | undefined | false>,
+  what: string,
+  limitMs = WAIT_MS,
+): Promise<T> {
+  const endMs = performance.now() + limitMs;
+  for (;;) {
+    const value = await condition();
+    if (value !== undefined && value !== false) return value;
+    if (performance.now() > endMs) throw new Error(`waited ${limitMs} ms in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+/** `frames` frames of audio in which every 20 ms differ, so that what is lost, doubled or moved shows. Never silence. */
+export function speech(frames: number, seed = 0): Buffer {
+  return Buffer.from(
+    Array.from({ length: frames * 160 }, (_, i) => ((i * 7 + (i >> 7) * 13 + seed * 31) % 120) + 1),
+  );
+}
+
+/** Environment of a test's daemon: fast where the product waits by design. */
+function environment(ari: FakeAri, bot: FakeBot): Record<string, string> {
+  const min = nextRtpPort;
+  nextRtpPort = min + RTP_PORTS > 60_000 ? 40_000 : min + RTP_PORTS;
+  return {
+    ARI_URL: `http://127.0.0.1:${ari.port}`,
+    ARI_USERNAME: 'pipecat',
+    ARI_PASSWORD: 'right',
+    ARI_TIMEOUT_MS: '400',
+    PIPECAT_URL: bot.url,
+    BOT_CONNECT_MS: '800',
+    BOT_RECONNECT_MS: '800',
+    FIRST_AUDIO_MS: '400',
+    RTP_PORT_MIN: String(min),
+    RTP_PORT_MAX: String(min + RTP_PORTS - 1),
+    PLAYOUT_PREBUFFER_MS: '0',
+    HTTP_PORT: '0',
+    CALLBACK_SECRET: 'callback-secret',
+    SHUTDOWN_MS: '300',
+  };
+}
+
+/** Settings of a test, beyond the usual ones. */
+export interface LabOptions {
+  readonly config?: Record<string, string>;
+  readonly ari?: FakeAri;
+  /** The daemon is not waited for until it has ARI. */
+  readonly noWait?: boolean;
+}
+
+/** The real daemon between a fake Asterisk and a fake bot. At the end of the test all of it is closed, and nothing may have leaked. */
+export class Lab {
+  readonly ari: FakeAri;
+  readonly bot: FakeBot;
+  readonly logs: LogLine[] = [];
+  #daemon: Daemon | undefined;
+  #stopped = false;
+
+  private constructor(ari: FakeAri, bot: FakeBot) {
+    this.ari = ari;
+    this.bot = bot;
+  }
+
+  static async start(t: TestContext, options: LabOptions = {}): Promise<Lab> {
+    const ari = options.ari ?? (await FakeAri.start());
+    const bot = await FakeBot.start();
+    const lab = new Lab(ari, bot);
+    t.after(() => lab.#end());
+    const config = loadConfig({ ...environment(ari, bot), ...options.config });
+    const log = pino(
+      { level: 'debug', base: null },
+      { write: (line: string) => lab.logs.push(JSON.parse(line)) },
+    );
+    lab.#daemon = await startDaemon(config, log);
+    if (!options.noWait) await until(() => lab.logged('ARI connected')[0], 'ARI connected');
+    return lab;
+  }
+
+  get daemon(): Daemon {
+    if (this.#daemon === undefined) throw new Error('not started');
+    return this.#daemon;
+  }
+
+  /** Log lines with this text. */
+  logged(message: string): LogLine[] {
+    return this.logs.filter(({ msg }) => msg === message);
+  }
+
+  /** The bot's nth connection, as soon as it is there and has had its `start`. */
+  async session(index = 0): Promise<BotSession> {
+    return await until(
+      () => this.bot.sessions[index]?.of('start').length === 1 && this.bot.sessions[index],
+      `bot session ${index}`,
+    );
+  }
+
+  /** An inbound call that is up and relayed. */
+  async call(
+    options: Parameters<FakeAri['inbound']>[0] = {},
+  ): Promise<{ channel: FakeChannel; session: BotSession }> {
+    const index = this.bot.sessions.length;
+    const channel = this.ari.inbound(options);
+    const session = await this.session(index);
+    await until(() => session.of('answered').length > 0, 'answered');
+    return { channel, session };
+  }
+
+  /** The log line of a call's end. */
+  async ended(index = 0): Promise<LogLine & { reason: { kind: string; detail?: string } }> {
+    return (await until(() => this.logged('call ended')[index], `end of call ${index}`)) as never;
+  }
+
+  /** Path of the bridge's HTTP interface: status and body. */
+  async get(path: string): Promise<{ status: number; body: string }> {
+    const response = await fetch(`http://127.0.0.1:${this.daemon.httpPort}${path}`);
+    return { status: response.status, body: await response.text() };
+  }
+
+  /** A metric's value; its labels, if any, belong to the name. */
+  async metric(name: string): Promise<number> {
+    const { body } = await this.get('/metrics');
+    const line = body.split('\n').find((text) => text.startsWith(`pipecat_bridge_${name} `));
+    return Number(line?.split(' ').at(-1));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#daemon?.stop();
+  }
+
+  async #end(): Promise<void> {
+    try {
+      if (this.#daemon !== undefined && !this.#stopped) await this.#assertIdle();
+    } finally {
+      if (!this.#stopped) await this.stop();
+      await this.bot.close();
+      await this.ari.close();
+    }
+    this.#assertNothingLeft();
+    for (const port of this.ari.bridgePorts) await assertFree(port);
+  }
+
+  async #assertIdle(): Promise<void> {
+    const gauges = ['calls_active', 'bot_connections', 'rtp_ports_in_use'];
+    let busy = '';
+    const idle = async () => {
+      const values = await Promise.all(gauges.map((gauge) => this.metric(gauge)));
+      busy = gauges.filter((_, i) => values[i] !== 0).join();
+      return busy === '';
+    };
+    await until(idle, 'gauges at zero').catch((error) => assert.fail(`${error.message} (${busy})`));
+  }
+
+  #assertNothingLeft(): void {
+    assert.deepEqual(
+      [...this.ari.bridges.keys()].filter((id) => id.startsWith('pcb-')),
+      [],
+      'mixing bridges left',
+    );
+    assert.deepEqual(
+      [...this.ari.channels.keys()].filter((id) => id.startsWith('pcm-')),
+      [],
+      'media channels left',
+    );
+    assert.deepEqual(
+      this.bot.sessions.filter(({ closed }) => closed === undefined),
+      [],
+      'bot sockets left',
+    );
+    assert.deepEqual(
+      this.logs.filter(({ level }) => level >= 60),
+      [],
+      'fatal log lines',
+    );
+  }
+}
+
+async function assertFree(port: number): Promise<void> {
+  const socket = createSocket('udp4');
+  socket.bind({ address: '127.0.0.1', port, exclusive: true });
+  await once(socket, 'listening').catch((error) =>
+    assert.fail(`UDP port ${port} is still open: ${error.code}`),
+  );
+  socket.close();
+  await once(socket, 'close');
+}
