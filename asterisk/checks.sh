@@ -1,4 +1,5 @@
 # What values have to look like: one is_… a kind, and how a message names it. Sourced by entrypoint.
+# shellcheck shell=bash
 
 declare -rA expected=(
   [name]='a name of letters, digits, - and _ (at most 40)'
@@ -6,7 +7,7 @@ declare -rA expected=(
   [address]='an IPv4 address'
   [optional_address]='an IPv4 address, or empty'
   [port]='a port number, 1 to 65535'
-  [networks]='a comma-separated list of IPv4 addresses or networks (a.b.c.d/n)'
+  [networks]='a comma-separated list of IPv4 addresses or networks (a.b.c.d/8 to /32)'
   [host]='host or host:port'
   [hostname]='a host name or an IPv4 address'
   [user]='a SIP user name'
@@ -56,7 +57,7 @@ is_networks() {
   ((${#items[@]} > 0)) || return
   for item in "${items[@]}"; do
     is_address "${item%%/*}" || return
-    [[ $item != */* ]] || { [[ ${item#*/} =~ ^[0-9]{1,2}$ ]] && ((10#${item#*/} <= 32)); } || return
+    [[ $item != */* ]] || { [[ ${item#*/} =~ ^[0-9]{1,2}$ ]] && ((10#${item#*/} >= 8 && 10#${item#*/} <= 32)); } || return
   done
 }
 
@@ -72,14 +73,14 @@ read_secret() {
 # check_free WHERE ADDRESS PORT: a problem if somebody listens there. Asterisk itself would only log it, and run deaf.
 check_free() {
   is_address "$2" && is_port "$3" || return 0
-  local octets address port local_address state
+  local octets address port local_address status
   IFS=. read -ra octets <<<"$2"
   # The kernel's tables are in hexadecimal, addresses with the last octet first.
   printf -v address '%02X%02X%02X%02X' "${octets[3]}" "${octets[2]}" "${octets[1]}" "${octets[0]}"
   printf -v port '%04X' "$3"
   # State 0A is a listening TCP socket, 07 an unconnected UDP one.
-  while read -r _ local_address _ state _; do
-    [[ $state =~ ^(0A|07)$ && $local_address == *:"$port" ]] || continue
+  while read -r _ local_address _ status _; do
+    [[ $status =~ ^(0A|07)$ && $local_address == *:"$port" ]] || continue
     if [[ $address == 00000000 || ${local_address%:*} == 00000000 || ${local_address%:*} == "$address" ]]; then
       problem "$1" "another program listens on $2:$3 already"
       return

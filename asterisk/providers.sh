@@ -1,9 +1,10 @@
 # Provider files (NAME.env) to PJSIP sections. Sourced by entrypoint; the keys are documented in providers/README.md.
+# shellcheck shell=bash disable=SC2004,SC2034,SC2153,SC2154,SC2178 # arrays by name; value, expected, providers: entrypoint's
 
 # key -> what its value has to be. Keys of the bridge are allowed and left alone.
 declare -rA provider_keys=(
   [AUTH]=auth [MATCH]=networks [HOST]=host [TRANSPORT]=transport [CODECS]=codecs [DTMF]=dtmf
-  [USERNAME]=user [PASSWORD_FILE]='' [PASSWORD_VARIABLE]=name [FROM_USER]=user [FROM_DOMAIN]=hostname
+  [USERNAME]=user [PASSWORD_FILE]='' [PASSWORD_VARIABLE]='' [FROM_USER]=user [FROM_DOMAIN]=hostname
   [OUTBOUND_PROXY]=proxy [CONTACT_PORT]=port [CONTACT_USER]=user [MAX_CALLS]=count [TRUST_HEADERS]=yesno
   [QUALIFY_SECONDS]=count [FALLBACK]=fallback
 )
@@ -35,6 +36,9 @@ provider_password() {
   declare -n account=$2
   local file=$1 variable=${account[PASSWORD_VARIABLE]:-}
   if [[ ${account[PASSWORD_FILE]:-} ]]; then read_secret "$file:PASSWORD_FILE" "${account[PASSWORD_FILE]}" 'account[PASSWORD]'
+  elif [[ $variable && ! $variable =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]]; then
+    # Its value is not told: it may be the password itself.
+    problem "$file:PASSWORD_VARIABLE" 'is not the name of a variable'
   elif [[ $variable ]]; then
     account[PASSWORD]=${!variable:-}
     is_secret "${account[PASSWORD]}" || problem "$file:PASSWORD_VARIABLE" "the variable $variable does not hold ${expected[secret]}"
@@ -78,7 +82,8 @@ complete_provider() {
   # A host name's addresses may change, so such a provider has no ACL unless it has MATCH.
   host=${p[HOST]%%:*}
   p[SOURCES]=${p[MATCH]:-$host}
-  p[PERMIT]=${p[MATCH]:-$(is_address "$host" && echo "$host" || true)}
+  p[PERMIT]=${p[MATCH]}
+  [[ -z ${p[PERMIT]} ]] && is_address "$host" && p[PERMIT]=$host
   p[DENY]=${p[PERMIT]:+0.0.0.0/0.0.0.0}
   p[AOR]=${p[HOST]:+$1}
   p[ACCOUNT]=${p[USERNAME]:+$1}
