@@ -50,13 +50,14 @@ install_from_trixie() {
   mirror="$(debian_mirror)"
   [ -n "$mirror" ] || fail "no Debian mirror found in /etc/apt" "install docker compose v2 and buildx by hand, then: make up"
   dir="$(mktemp -d)"
+  # shellcheck disable=SC2064 # the directory of now
+  trap "rm -rf '$dir'" EXIT
   mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$dir/sources.list"
   options=(-o Acquire::Check-Valid-Until=false -o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=-
     -o "Dir::State::lists=$dir/lists" -o "Dir::Cache=$dir/cache" -o APT::Sandbox::User=root)
   (cd "$dir" && apt-get "${options[@]}" update && apt-get "${options[@]}" download "$@")
   as_root dpkg --install "$dir"/*.deb
-  rm -rf "$dir"
 }
 
 install_packages() {

@@ -25,6 +25,6 @@ port_holder() {
   for inode in $(socket_inodes "$1" "$2" "$3"); do
     link="$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null)"
     pid="$(cut -d/ -f3 <<<"$link")"
-    if [ -n "$pid" ]; then echo "pid $pid ($(cat "/proc/$pid/comm"))"; else echo "a process of another user"; fi
+    if [ -n "$pid" ]; then echo "pid $pid ($(basename "$(readlink "/proc/$pid/exe" || cat "/proc/$pid/comm")"))"; else echo "a process of another user"; fi
   done | sort -u | paste -s -d, -
 }

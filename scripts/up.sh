@@ -30,13 +30,21 @@ explain_unhealthy() {
   for service in $(docker compose ps --all --services); do
     docker compose ps --all --format '{{.Status}}' "$service" | grep -q '(healthy)' && continue
     printf '\n--- %s: %s\n' "$service" "$(docker compose ps --all --format '{{.Status}}' "$service")"
-    docker compose logs --no-log-prefix --tail 15 "$service" 2>&1
+    docker compose --ansi never logs --no-log-prefix --tail 15 "$service" 2>&1
   done >&2
+}
+
+# Ctrl-C while a stack starts that did not run before: it goes again.
+undo_start() {
+  trap - INT TERM
+  scripts/down.sh
+  exit 130
 }
 
 start_stack() {
   step "starting the stack, waiting until it is healthy …"
   mkdir -p .logs
+  if [ -z "$(running_services)" ]; then trap undo_start INT TERM; fi
   if ! start >.logs/up.log 2>&1; then
     explain_unhealthy
     fail "the stack is not healthy" "put right what the logs above say, then: make up" "what else may be wrong: make doctor"

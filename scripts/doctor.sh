@@ -1,0 +1,168 @@
+#!/usr/bin/env bash
+# Looks at host, settings and stack; says of each thing that is not well what to do. Changes nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/settings.sh
+. scripts/ports.sh
+
+MINIMUM_FREE_GB=4
+problems=0
+
+ok() { printf '  ok  %s\n' "$1"; }
+bad() {
+  printf '  !!  %s\n      -> %s\n' "$1" "$2"
+  problems=$((problems + 1))
+}
+note() { printf '  --  %s\n' "$1"; }
+
+# http_get ADDRESS PORT PATH: the body; fails when nobody answers within 3 s.
+http_get() {
+  # shellcheck disable=SC2016 # the inner shell expands
+  timeout 3 bash -c 'exec 3<>"/dev/tcp/$1/$2" && printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$3" "$1" >&3 && sed "1,/^\r*$/d" <&3' - "$@" 2>/dev/null
+}
+
+check_host() {
+  echo "Host"
+  local engine free root
+  if ! engine="$(docker info --format '{{.ServerVersion}} {{.DockerRootDir}}' 2>/dev/null)"; then
+    bad "no Docker engine answers" "make up starts it; or: systemctl start docker, and may $(id -un) use it?"
+    return 1
+  fi
+  read -r engine root <<<"$engine"
+  ok "Docker engine $engine"
+  if docker compose version >/dev/null 2>&1; then ok "compose $(docker compose version --short)"; else bad "no compose v2" "make up installs it"; fi
+  if docker buildx version >/dev/null 2>&1; then ok "buildx"; else bad "no buildx" "make up installs it"; fi
+  free="$(df --output=avail --block-size=1G "$root" 2>/dev/null | tail -n 1 | tr -d ' ')"
+  if [ "${free:-$MINIMUM_FREE_GB}" -ge "$MINIMUM_FREE_GB" ]; then ok "${free:-?} GB free in $root"; else
+    bad "only $free GB free in $root" "docker system prune, or a larger disk"
+  fi
+}
+
+check_settings() {
+  echo "Settings"
+  if [ ! -f .env ]; then
+    bad "no .env" "make up writes it"
+    return
+  fi
+  local name missing unknown
+  missing="$(comm -13 <(setting_names .env | sort) <(setting_names .env.example | sort) | xargs)"
+  unknown="$(comm -23 <(setting_names .env | sed 's/_FILE$//' | sort -u) <(setting_names .env.example | sort) | xargs)"
+  if [ "$(stat -c %a .env)" = 600 ]; then ok ".env is readable by you only"; else bad ".env is readable by others" "chmod 600 .env"; fi
+  [ -z "$missing" ] || note ".env lacks, defaults apply: $missing"
+  [ -z "$unknown" ] || bad ".env sets names that nothing reads: $unknown" "compare with .env.example: a typing error?"
+  for name in ARI_PASSWORD API_TOKEN CALLBACK_SECRET; do
+    [ -n "$(setting "$name")$(setting "${name}_FILE")" ] || bad ".env sets no $name" "give it a random value"
+  done
+  check_addresses
+  check_providers
+}
+
+# Addresses that cannot work, or that leave the stack deaf.
+check_addresses() {
+  local sip
+  sip="$(setting SIP_ADDRESS 127.0.0.1)"
+  case "$sip" in
+    127.*) note "SIP listens on $sip: no provider elsewhere can reach it (SIP_ADDRESS)" ;;
+    0.0.0.0) ok "SIP listens on all addresses" ;;
+    *) if grep -qF " $sip/" <(ip -4 -oneline address 2>/dev/null); then ok "SIP listens on $sip"; else
+      bad "SIP_ADDRESS $sip is no address of this host" "set it to one of: $(hostname -I)"
+    fi ;;
+  esac
+  case "$sip $(setting EXTERNAL_ADDRESS)" in
+    10.*' ' | 192.168.*' ' | 172.1[6-9].*' ' | 172.2[0-9].*' ' | 172.3[01].*' ')
+      bad "SIP listens on a private address and EXTERNAL_ADDRESS is empty: calls from the internet would have no sound" \
+        "set EXTERNAL_ADDRESS to the public address"
+      ;;
+  esac
+}
+
+check_providers() {
+  local file count=0
+  for file in asterisk/providers/*.env; do
+    [ -e "$file" ] || continue
+    count=$((count + 1))
+    case "$(stat -c %a "$file")" in
+      *[4567]) ;;
+      *) bad "$file cannot be read by the containers' users" "chmod 644 $file (secrets belong in secrets/)" ;;
+    esac
+  done
+  if [ "$count" -gt 0 ]; then ok "$count provider(s) in asterisk/providers/"; else bad "no provider" "asterisk/providers/README.md says how to write one"; fi
+}
+
+check_ports() {
+  echo "Ports"
+  local running service protocol address port purpose holder
+  running="$(docker compose ps --services --status running 2>/dev/null)"
+  while read -r service protocol address port purpose; do
+    holder="$(port_holder "$protocol" "$address" "$port")"
+    if grep -qx "$service" <<<"$running"; then
+      if [ -n "$holder" ]; then ok "$address:$port $protocol ($purpose): $holder"; else
+        bad "$address:$port $protocol ($purpose): $service runs but does not listen" "make logs"
+      fi
+    elif [ -n "$holder" ]; then
+      bad "$address:$port $protocol ($purpose) is taken by $holder" "end that process, or choose another port in .env"
+    else
+      ok "$address:$port $protocol ($purpose): free"
+    fi
+  done < <(listeners)
+}
+
+check_stack() {
+  echo "Stack"
+  local service status any=""
+  while read -r service status; do
+    any=yes
+    case "$status" in
+      *'(healthy)'*) ok "$service: $status" ;;
+      *) bad "$service: $status" "its last words: $(docker compose --ansi never logs --no-log-prefix --tail 1 "$service" 2>&1 | cut -c -160)" ;;
+    esac
+  done < <(docker compose ps --all --format '{{.Service}} {{.Status}}' 2>/dev/null)
+  if [ -z "$any" ]; then
+    note "nothing runs: make up"
+    return
+  fi
+  check_readiness
+  check_bot
+}
+
+check_readiness() {
+  local answer
+  if ! answer="$(http_get "$(setting HTTP_ADDRESS 127.0.0.1)" "$(setting HTTP_PORT 8090)" /readyz)"; then
+    bad "the bridge's HTTP port does not answer" "docker compose logs bridge"
+  elif grep -q '"ready"' <<<"$answer"; then
+    ok "the bridge is ready: ARI answers"
+  else
+    bad "the bridge is not ready: $answer" "put that right; a wrong ARI password or address is in .env"
+  fi
+}
+
+# Whether anybody listens where PIPECAT_URL points.
+check_bot() {
+  local url rest host port
+  url="$(setting PIPECAT_URL ws://127.0.0.1:8080/ws/asterisk)"
+  rest="${url#*://}" && rest="${rest%%/*}" && rest="${rest%%\?*}" && rest="${rest##*@}"
+  host="${rest%%:*}"
+  case "$rest" in
+    *:*) port="${rest##*:}" ;;
+    *) case "$url" in wss:*) port=443 ;; *) port=80 ;; esac ;;
+  esac
+  # shellcheck disable=SC2016 # the inner shell expands
+  if timeout 5 bash -c 'exec 3<>"/dev/tcp/$1/$2"' - "$host" "$port" 2>/dev/null; then ok "the bot's port answers: $host:$port"; else
+    bad "nobody answers at $host:$port (PIPECAT_URL)" "start the bot, or set PIPECAT_URL; until then calls get the fallback"
+  fi
+}
+
+main() {
+  if check_host; then
+    check_settings
+    check_ports
+    check_stack
+  fi
+  echo
+  if [ "$problems" = 0 ]; then echo "All is well."; else
+    echo "$problems thing(s) to put right."
+    exit 1
+  fi
+}
+
+main
