@@ -22,12 +22,16 @@ missing_packages() {
 }
 is_ubuntu() { grep -q '^ID=ubuntu' /etc/os-release; }
 
+may_be_root() {
+  [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null || { [ -t 0 ] && command -v sudo >/dev/null; }
+}
+
 # Says what to install and stops, unless this script may and can install it.
 require_rights() {
   local packages="$1"
   command -v apt-get >/dev/null ||
     fail "this host lacks: $packages" "install Docker Engine 20.10 or later with compose v2 and buildx, start it, then: make up"
-  [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null || { [ -t 0 ] && command -v sudo >/dev/null; } ||
+  may_be_root ||
     fail "this host lacks packages, and you are neither root nor allowed to use sudo" \
       "as root: apt-get update && apt-get install -y $packages" \
       "(on Debian 12 docker-compose v2 and docker-buildx come from Debian 13: run 'make up' once as root)" \
@@ -62,7 +66,8 @@ install_from_trixie() {
 
 install_packages() {
   local package here=() trixie=()
-  apt update
+  # A third party's source that is out of reach must not stand in the way of Debian's.
+  apt update || true
   for package in "$@"; do
     if [ "$package" = docker.io ] || plugin_from_distribution "$package"; then here+=("$package"); else trixie+=("$package"); fi
   done
@@ -85,12 +90,6 @@ start_engine() {
   done
 }
 
-# Our user must be allowed to talk to the engine.
-require_access() {
-  engine_answers || fail "the Docker engine runs, but $(id -un) may not use it" \
-    "sudo usermod -aG docker $(id -un), log in again, then: make up"
-}
-
 main() {
   local packages
   packages="$(missing_packages | xargs)"
@@ -100,13 +99,15 @@ main() {
     # shellcheck disable=SC2086 # a list of package names
     quietly "$LOGS/host.log" install_packages $packages
   fi
-  if ! engine_answers; then
-    if ! as_root docker info >/dev/null 2>&1; then
-      step "starting the Docker engine …"
-      start_engine
-    fi
-    require_access
+  engine_answers && return
+  may_be_root || fail "no Docker engine answers $(id -un)" \
+    "as root: systemctl start docker; usermod -aG docker $(id -un); log in again, then: make up"
+  if ! as_root docker info >/dev/null 2>&1; then
+    step "starting the Docker engine …"
+    start_engine
   fi
+  engine_answers || fail "the Docker engine runs, but $(id -un) may not use it" \
+    "sudo usermod -aG docker $(id -un), log in again, then: make up"
 }
 
 main
