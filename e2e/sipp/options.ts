@@ -6,6 +6,8 @@ export interface CallOptions {
   /** Scenario file name without extension. `caller…` places calls, everything else waits for one. */
   scenario: string;
   to: string;
+  /** User of the request URI, where it is not the number: a registered line's contact. Empty: the number. */
+  requestUser: string;
   from: string;
   /** Asterisk's address and port. */
   sip: Endpoint;
@@ -25,6 +27,7 @@ export interface CallOptions {
   digits: string;
   digitsAfterMs: number;
   ringMs: number;
+  /** Counted from the last provisional response. */
   giveUpMs: number;
   status: number;
   referTo: string;
@@ -51,6 +54,7 @@ export const USAGE = `call: one SIP call with sound through Asterisk, and what w
   --tone 440             what we say, in Hz         --quiet-ms 3500 --speak-ms 1500  silence and speech in turn
   --calls 1 --rate 10    how many, how many a second
   --call-id ID           else a random one          --header 'X-Tenant: acme'  (repeatable)
+  --request-user line                               user of the request URI, else the number
   --digits 12# --digits-after-ms 1000               DTMF (RFC 4733)
   --mock-url http://127.0.0.1:8080                  the lab's bot, asked what it heard
   --scenario caller      caller-gives-up (--give-up-ms 500), caller-refers (--refer-to sip:…), callee (--ring-ms 200),
@@ -68,6 +72,7 @@ export function parseOptions(args: string[], randomId: string): CallOptions {
     options: {
       scenario: { ...text, default: 'caller' },
       to: { ...text, default: '100' },
+      'request-user': { ...text, default: '' },
       from: { ...text, default: '+4915112345' },
       sip: { ...text, default: '127.0.0.1:5060' },
       local: { ...text, default: '127.0.0.2' },
@@ -101,6 +106,7 @@ export function parseOptions(args: string[], randomId: string): CallOptions {
   return {
     scenario: values.scenario,
     to: values.to,
+    requestUser: values['request-user'],
     from: values.from,
     sip: readEndpoint('sip', values.sip),
     local: readEndpoint('local', values.local),

@@ -1,5 +1,6 @@
 /** Runs SIPp and tcpdump for one `call`. The only file here that starts processes. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -22,6 +23,7 @@ export interface Recording {
 
 const RTP_PORT_MIN = 40_000;
 const RTP_PORT_MAX = 49_998;
+const REALM = 'provider';
 const DTMF_PAYLOAD_TYPE = 101;
 const LAST_PACKETS_MS = 100;
 const SETUP_LIMIT_S = 45;
@@ -79,16 +81,28 @@ async function makeScenario(options: CallOptions, audio: string): Promise<string
   const headers = [`X-Call-ID: ${callId}`, ...options.headers];
   const digitsAfterMs = options.digits === '' ? 1 : options.digitsAfterMs;
   return fillScenario(template, (name) => parts.get(name) ?? '', {
-    ...{ to: options.to, from: options.from, audio, ringMs: options.ringMs, giveUpMs: options.giveUpMs },
+    ...{ to: options.to, from: options.from, audio, ringMs: options.ringMs },
     ...{ status: options.status, referTo: options.referTo },
-    ...{ username: options.username, password: options.password },
+    ...{ username: options.username, password: options.password, realm: REALM },
+    requestUser: options.requestUser || options.to,
+    ...patience(options),
     headers: headers.map((header) => `${header}\n`).join(''),
     payloadType: options.codec === 'pcma' ? 8 : 0,
     codec: options.codec.toUpperCase(),
     digitsAfterMs,
-    playDigits: options.digits === '' ? '' : `<action><exec play_dtmf="${options.digits},120,${DTMF_PAYLOAD_TYPE}"/></action>`,
+    playDigits:
+      options.digits === ''
+        ? ''
+        : `<action><exec play_dtmf="${options.digits},120,${DTMF_PAYLOAD_TYPE}"/></action>`,
     talkMs: Math.max(1, Math.round(options.seconds * 1000) - digitsAfterMs),
   });
+}
+
+/** SIPp starts a wait's limit anew with each provisional response, and only by the attribute of that one. */
+function patience(options: CallOptions): Record<string, string | number> {
+  if (options.scenario === 'caller-gives-up')
+    return { patienceMs: options.giveUpMs, outOfPatience: 'cancel' };
+  return { patienceMs: SETUP_LIMIT_S * 1000, outOfPatience: 'end' };
 }
 
 function sippArguments(options: CallOptions, directory: string): string[] {
@@ -97,6 +111,8 @@ function sippArguments(options: CallOptions, directory: string): string[] {
   return [
     ...(places ? [`${options.sip.address}:${options.sip.port}`] : []),
     ...['-sf', join(directory, 'scenario.xml'), '-nostdin', '-aa'],
+    // By default a Call-ID is made of the process id, which is the same in every container: one call would be taken for another.
+    ...['-cid_str', `%u-${randomUUID()}@%s`],
     ...['-i', options.local.address, '-mi', options.local.address, '-bind_local'],
     ...(options.local.port === 0 ? [] : ['-p', `${options.local.port}`]),
     ...['-min_rtp_port', `${RTP_PORT_MIN}`, '-max_rtp_port', `${RTP_PORT_MAX}`, '-random_base_ssrc'],

@@ -1,0 +1,124 @@
+/** How each container of the tests is run: the lab's images, hardened as in the lab, with a label to find them by. */
+import { readdir, readFile } from 'node:fs/promises';
+import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from 'testcontainers';
+import { LOCALHOST, type Ports } from './ports.ts';
+
+// The reaper's image may be out of reach; we remove what we start (see removeLeftovers).
+process.env.TESTCONTAINERS_RYUK_DISABLED = 'true';
+
+/** The label of everything that the tests start. */
+const LABEL = 'pipecat-bridge.e2e';
+const PROVIDERS_VOLUME = 'pipecat-bridge-e2e-providers';
+const PROVIDERS_PATH = '/etc/asterisk-providers';
+const VERSION = process.env.VERSION || 'dev';
+const START_LIMIT_MS = 60_000;
+
+/** Secrets of the tests' stack; it lives for minutes, on loopback. */
+export const SECRETS = {
+  ariUsername: 'pipecat',
+  ariPassword: 'e2e-ari-password',
+  apiToken: 'e2e-api-token-0123456789',
+  callbackSecret: 'e2e-callback-secret',
+  acmePassword: 'e2e-acme-password',
+};
+
+/** Environment that a test sets or overrides. */
+export type Environment = Readonly<Record<string, string>>;
+
+class Hardened extends GenericContainer {
+  constructor(image: string, writable = false) {
+    super(`pipecat-bridge/${image}:${VERSION}`);
+    this.hostConfig.ReadonlyRootfs = !writable;
+    this.hostConfig.Init = true;
+    this.withNetworkMode('host')
+      .withDroppedCapabilities('ALL')
+      .withLabels({ [LABEL]: 'yes' });
+    this.withDefaultLogDriver().withStartupTimeout(START_LIMIT_MS);
+  }
+}
+
+/** Asterisk, up to its being healthy. Needs the providers' volume, which `startPhones` fills. */
+export function startAsterisk(ports: Ports, environment: Environment = {}): Promise<StartedTestContainer> {
+  return new Hardened('asterisk')
+    .withSecurityOpt('no-new-privileges:true')
+    .withTmpFs({ '/run/asterisk': 'uid=5060,gid=5060,mode=0700', '/tmp': '' })
+    .withBindMounts([{ source: PROVIDERS_VOLUME, target: PROVIDERS_PATH, mode: 'ro' }])
+    .withEnvironment({
+      ARI_USERNAME: SECRETS.ariUsername,
+      ARI_PASSWORD: SECRETS.ariPassword,
+      ARI_PORT: `${ports.ari}`,
+      SIP_ADDRESS: LOCALHOST,
+      SIP_PORT: `${ports.sip}`,
+      ASTERISK_RTP_PORT_MIN: `${ports.asteriskRtpMin}`,
+      ASTERISK_RTP_PORT_MAX: `${ports.asteriskRtpMax}`,
+      ACME_PASSWORD: SECRETS.acmePassword,
+      ...environment,
+    })
+    .withWaitStrategy(Wait.forHealthCheck())
+    .start();
+}
+
+/** The bridge, up to its being healthy (alive; it may still be waiting for Asterisk). */
+export function startBridge(ports: Ports, environment: Environment = {}): Promise<StartedTestContainer> {
+  return new Hardened('bridge')
+    .withSecurityOpt('no-new-privileges:true')
+    .withBindMounts([{ source: PROVIDERS_VOLUME, target: PROVIDERS_PATH, mode: 'ro' }])
+    .withEnvironment({
+      ARI_URL: `http://${LOCALHOST}:${ports.ari}`,
+      ARI_USERNAME: SECRETS.ariUsername,
+      ARI_PASSWORD: SECRETS.ariPassword,
+      PIPECAT_URL: `ws://${LOCALHOST}:${ports.mock}/ws/asterisk`,
+      RTP_PORT_MIN: `${ports.rtpMin}`,
+      RTP_PORT_MAX: `${ports.rtpMax}`,
+      HTTP_PORT: `${ports.http}`,
+      API_TOKEN: SECRETS.apiToken,
+      CALLBACK_SECRET: SECRETS.callbackSecret,
+      PROVIDERS_DIR: PROVIDERS_PATH,
+      LOG_LEVEL: 'debug',
+      ...environment,
+    })
+    .withWaitStrategy(Wait.forHealthCheck())
+    .start();
+}
+
+/** The mock bot, up to its being healthy. */
+export function startMock(ports: Ports): Promise<StartedTestContainer> {
+  return new Hardened('mock-pipecat')
+    .withSecurityOpt('no-new-privileges:true')
+    .withTmpFs({ '/tmp': '' })
+    .withEnvironment({ MOCK_PORT: `${ports.mock}` })
+    .withWaitStrategy(Wait.forHealthCheck())
+    .start();
+}
+
+/** The container in which SIPp runs, and the volume with the provider files. */
+export async function startPhones(): Promise<StartedTestContainer> {
+  const folder = new URL('providers/', import.meta.url);
+  const files = (await readdir(folder)).filter((name) => name.endsWith('.env'));
+  const contents = files.map(async (name) => ({
+    content: await readFile(new URL(name, folder), 'utf8'),
+    target: `${PROVIDERS_PATH}/${name}`,
+    mode: 0o644,
+  }));
+  // Docker copies files into writable containers only, even if they go to a volume.
+  return new Hardened('sipp', true)
+    .withAddedCapabilities('NET_RAW')
+    .withTmpFs({ '/tmp': 'mode=1777' })
+    .withBindMounts([{ source: PROVIDERS_VOLUME, target: PROVIDERS_PATH, mode: 'rw' }])
+    .withCopyContentToContainer(await Promise.all(contents))
+    .withEntrypoint(['sleep'])
+    .withCommand(['3600'])
+    .start();
+}
+
+/** Removes every container and volume of the tests, also those that a crashed run left. */
+export async function removeLeftovers(): Promise<void> {
+  const { dockerode } = (await getContainerRuntimeClient()).container;
+  const containers = await dockerode.listContainers({ all: true, filters: { label: [LABEL] } });
+  await Promise.all(containers.map(({ Id }) => dockerode.getContainer(Id).remove({ force: true, v: true })));
+  // A volume that is not there is what we want.
+  await dockerode
+    .getVolume(PROVIDERS_VOLUME)
+    .remove()
+    .catch(() => undefined);
+}

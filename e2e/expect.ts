@@ -1,0 +1,63 @@
+/** What the tests expect of sound and RTP. */
+import assert from 'node:assert/strict';
+import type { BotCall } from './bot.ts';
+import { CALLER_HZ, MARKER_HZ } from './mock-pipecat/src/tones.ts';
+import type { CallReport } from './sipp/report.ts';
+import { gaps, heardMs, type StreamReport } from './sipp/stream.ts';
+
+/** Half of the deviations stay below this; the grid is the bridge's, the rest is a busy machine with two cores. */
+const SPACING_P50_MS = 3;
+const SPACING_P99_MS = 20;
+/** A machine that is busy with the tests themselves may miss a tick now and then. */
+const MISSED_TICKS = 2;
+
+/** The caller was answered, and each end heard the other for at least `ms`, and nothing of itself. */
+export function expectBothHeard(report: CallReport, bot: BotCall, ms: number): void {
+  assert.equal(report.sip.status, 200);
+  const atCaller = heardMs(report.heard, MARKER_HZ);
+  const atBot = bot.media.heardMs[CALLER_HZ] ?? 0;
+  assert.ok(atCaller >= ms, `the caller heard the AI for ${atCaller} of ${ms} ms`);
+  assert.ok(atBot >= ms, `the AI heard the caller for ${atBot} of ${ms} ms`);
+  assert.equal(heardMs(report.heard, CALLER_HZ), 0, 'the caller heard himself');
+  assert.equal(bot.media.heardMs[MARKER_HZ] ?? 0, 0, 'the AI heard itself');
+  expectNoViolations(bot);
+}
+
+/** The bot found nothing in the bridge's messages that breaks the contract. */
+export function expectNoViolations(bot: BotCall): void {
+  assert.deepEqual(bot.violations, []);
+}
+
+/**
+ * RTP to the caller: one source, every packet there once and in order, 20 ms apart, timestamps on the grid.
+ * A tick that was missed makes the timestamp grow by two packets at once; `missedShare` of them may be.
+ */
+export function expectCleanRtp(stream: StreamReport, missedShare = 0.005): void {
+  assert.equal(stream.ssrcs.length, 1, `SSRCs ${stream.ssrcs}`);
+  assert.deepEqual([stream.lost, stream.duplicates, stream.reordered, stream.notRtp], [0, 0, 0, 0]);
+  const { 160: regular = 0, 320: skipped = 0, ...others } = stream.timestampSteps;
+  assert.deepEqual(others, {}, 'the timestamps are off the grid');
+  assert.ok(
+    skipped <= MISSED_TICKS + missedShare * regular,
+    `${skipped} of ${regular} packets were left out`,
+  );
+  const { p50, p99 } = stream.spacingDeviationMs;
+  assert.ok(p50 <= SPACING_P50_MS, `half of the packets are more than ${p50} ms off their time`);
+  assert.ok(p99 <= SPACING_P99_MS, `one packet in a hundred is more than ${p99} ms off its time`);
+}
+
+/** From its first sound to its last, no silence. */
+export function expectGapless(stream: StreamReport): void {
+  assert.deepEqual(gaps(stream), []);
+}
+
+/** `actual` is `expected`, give or take. */
+export function expectNear(
+  what: string,
+  actual: number | undefined,
+  expected: number,
+  tolerance: number,
+): void {
+  const near = actual !== undefined && Math.abs(actual - expected) <= tolerance;
+  assert.ok(near, `${what}: ${actual} instead of ${expected} (± ${tolerance})`);
+}

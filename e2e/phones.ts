@@ -1,0 +1,87 @@
+/** The telephone network of the tests: SIPp places and takes calls, and reports what was said and heard. */
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { StartedTestContainer } from 'testcontainers';
+import { LOCALHOST, type Ports } from './ports.ts';
+import type { CallReport } from './sipp/report.ts';
+
+/** What `call --json` prints. */
+export interface CallOutput {
+  exitCode: number;
+  errors: string;
+  calls: CallReport[];
+  messages: { timeMs: number; sent: boolean; startLine: string; headers: Record<string, string> }[];
+}
+
+/** Options of `call`, as on its command line but in camelCase. */
+export type PhoneOptions = Readonly<Record<string, string | number | readonly string[]>>;
+
+const LISTEN_LIMIT_MS = 10_000;
+const POLL_MS = 20;
+
+/** Runs `call` in SIPp's container. */
+export class Phones {
+  #container: StartedTestContainer;
+  #ports: Ports;
+
+  constructor(container: StartedTestContainer, ports: Ports) {
+    this.#container = container;
+    this.#ports = ports;
+  }
+
+  /** Places calls. Steady sound from the first moment, unless said otherwise. */
+  async call(options: PhoneOptions): Promise<CallOutput> {
+    return this.#run({ sip: `${LOCALHOST}:${this.#ports.sip}`, quietMs: 0, ...options });
+  }
+
+  /** Places one call and gives its report. Throws an Error with SIPp's words when there was none. */
+  async callOnce(options: PhoneOptions): Promise<CallReport> {
+    return only(await this.call(options));
+  }
+
+  /** Waits for calls at `local`; resolves when it listens, with a promise of what came. */
+  async listen(options: PhoneOptions & { local: string }): Promise<{ output: Promise<CallOutput> }> {
+    const output = this.#run({ scenario: 'callee', quietMs: 0, ...options });
+    output.catch(() => undefined);
+    await listening(options.local);
+    return { output };
+  }
+
+  async #run(options: PhoneOptions): Promise<CallOutput> {
+    const args = Object.entries(options).flatMap(([name, value]) => {
+      const values = Array.isArray(value) ? value : [value];
+      const option = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+      return values.map((one) => `${option}=${one}`);
+    });
+    const { stdout, output } = await this.#container.exec(['call', '--json', ...args]);
+    try {
+      return JSON.parse(stdout) as CallOutput;
+    } catch {
+      throw new Error(`call ${args.join(' ')}: ${output}`);
+    }
+  }
+}
+
+/** The report of the one call that there was. */
+export function only({ calls, errors }: CallOutput): CallReport {
+  const [report] = calls;
+  if (!report || calls.length > 1) throw new Error(`${calls.length} calls instead of one: ${errors}`);
+  return report;
+}
+
+/** UDP ports in use on the host, as `address:port`. */
+export async function udpSockets(): Promise<string[]> {
+  const table = await readFile('/proc/net/udp', 'utf8');
+  return [...table.matchAll(/^ *\d+: ([0-9A-F]{8}):([0-9A-F]{4})/gm)].map(([, address = '', port = '']) => {
+    const bytes = address.match(/../g)?.map((byte) => Number.parseInt(byte, 16)) ?? [];
+    return `${bytes.reverse().join('.')}:${Number.parseInt(port, 16)}`;
+  });
+}
+
+async function listening(endpoint: string): Promise<void> {
+  const deadline = Date.now() + LISTEN_LIMIT_MS;
+  while (!(await udpSockets()).includes(endpoint)) {
+    if (Date.now() > deadline) throw new Error(`SIPp does not listen at ${endpoint}`);
+    await sleep(POLL_MS);
+  }
+}

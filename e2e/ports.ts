@@ -1,0 +1,36 @@
+/** Addresses and ports of the tests' stack: all on loopback, none of the lab's. */
+
+/** Where everything listens. A second stack at the same time needs others. */
+export interface Ports {
+  readonly sip: number;
+  readonly ari: number;
+  readonly asteriskRtpMin: number;
+  readonly asteriskRtpMax: number;
+  readonly http: number;
+  readonly rtpMin: number;
+  readonly rtpMax: number;
+  readonly mock: number;
+}
+
+/** The ports of the tests. */
+export const PORTS: Ports = {
+  sip: 25_060,
+  ari: 28_088,
+  asteriskRtpMin: 24_000,
+  asteriskRtpMax: 24_999,
+  http: 28_090,
+  rtpMin: 30_000,
+  rtpMax: 31_999,
+  mock: 28_080,
+};
+
+/** Where everything of ours listens. */
+export const LOCALHOST = '127.0.0.1';
+/** pb_fintech: known by its address, trusted with X- headers. */
+export const FINTECH = '127.0.0.2';
+/** acme: we register there. */
+export const ACME = '127.0.0.3';
+/** Nobody's: no provider has it. */
+export const STRANGER = '127.0.0.9';
+/** Where the providers take calls. */
+export const PROVIDER_PORT = 25_070;

@@ -1,0 +1,165 @@
+/** The whole stack of the tests: Asterisk, bridge, mock bot and SIPp in containers, and hands to use it with. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { StartedTestContainer } from 'testcontainers';
+import { Ari } from './ari.ts';
+import { MockBot } from './bot.ts';
+import {
+  type Environment,
+  removeLeftovers,
+  startAsterisk,
+  startBridge,
+  startMock,
+  startPhones,
+} from './containers.ts';
+import { LeakCheck, readMetrics } from './leaks.ts';
+import { Phones } from './phones.ts';
+import { LOCALHOST, PORTS, type Ports } from './ports.ts';
+
+/** What differs from the usual stack. */
+export interface StackOptions {
+  ports?: Ports;
+  asterisk?: Environment;
+  bridge?: Environment;
+  /** Parts that the test starts later itself. */
+  without?: readonly Part[];
+  /** Called when SIPp can be used and Asterisk has not been started. */
+  beforeAsterisk?: (phones: Phones) => Promise<void>;
+}
+
+/** A container that can be started and stopped on its own. */
+export type Part = 'asterisk' | 'bridge' | 'mock';
+
+const READY_LIMIT_MS = 30_000;
+const STOP_LIMIT_MS = 15_000;
+const POLL_MS = 50;
+
+/** A running stack; `stop` ends it and everything that belongs to it. */
+export class Stack {
+  readonly ports: Ports;
+  readonly phones: Phones;
+  readonly ari: Ari;
+  readonly bot: MockBot;
+  readonly leaks: LeakCheck;
+  readonly #options: StackOptions;
+  readonly #containers = new Map<Part, StartedTestContainer>();
+
+  private constructor(options: StackOptions, ports: Ports, phones: Phones) {
+    this.#options = options;
+    this.ports = ports;
+    this.phones = phones;
+    this.ari = new Ari(ports);
+    this.bot = new MockBot(ports);
+    this.leaks = new LeakCheck(this.ari, ports);
+  }
+
+  /** Starts a stack, ready to take calls. Removes first what an earlier run may have left. */
+  static async start(options: StackOptions = {}): Promise<Stack> {
+    cleanUpOnSignal();
+    await removeLeftovers();
+    try {
+      const ports = options.ports ?? PORTS;
+      const stack = new Stack(options, ports, new Phones(await startPhones(), ports));
+      await options.beforeAsterisk?.(stack.phones);
+      const parts = (['asterisk', 'bridge', 'mock'] as const).filter(
+        (part) => !options.without?.includes(part),
+      );
+      await Promise.all(parts.map((part) => stack.startPart(part)));
+      if (!options.without?.length) {
+        await stack.ready();
+        await stack.leaks.expectNone();
+      }
+      return stack;
+    } catch (error) {
+      await removeLeftovers();
+      throw error;
+    }
+  }
+
+  /** Starts a container that is not running. */
+  async startPart(part: Part, environment: Environment = {}): Promise<void> {
+    const start = {
+      asterisk: () => startAsterisk(this.ports, { ...this.#options.asterisk, ...environment }),
+      bridge: () => startBridge(this.ports, { ...this.#options.bridge, ...environment }),
+      mock: () => startMock(this.ports),
+    };
+    this.#containers.set(part, await start[part]());
+  }
+
+  /** Ends a container gracefully and removes it. */
+  async stopPart(part: Part): Promise<void> {
+    await this.#containers.get(part)?.stop({ timeout: STOP_LIMIT_MS });
+    this.#containers.delete(part);
+  }
+
+  /** Everything that a container has logged. */
+  async logs(part: Part): Promise<string> {
+    const container = this.#containers.get(part);
+    if (!container) return '';
+    const logs = await container.logs();
+    // The log is followed; what has been said so far is what counts.
+    setTimeout(() => logs.destroy(), 500);
+    const chunks: Buffer[] = [];
+    logs.on('data', (chunk: Buffer) => chunks.push(chunk));
+    await new Promise((resolve) => logs.once('close', resolve).once('end', resolve));
+    return Buffer.concat(chunks).toString();
+  }
+
+  /** Runs a command in a container, for its output. */
+  async exec(part: Part, command: string[]): Promise<string> {
+    return (await this.#containers.get(part)?.exec(command))?.output ?? '';
+  }
+
+  /** Status and body of the bridge's `/readyz`. */
+  async readiness(): Promise<{ status: number; body: string }> {
+    const url = `http://${LOCALHOST}:${this.ports.http}/readyz`;
+    const response = await fetch(url, { signal: AbortSignal.timeout(5000) });
+    return { status: response.status, body: await response.text() };
+  }
+
+  /** Resolves when the bridge is ready; throws an Error with its reasons after 30 s. */
+  async ready(): Promise<void> {
+    await until('the bridge is ready', READY_LIMIT_MS, async () => (await this.readiness()).status === 200);
+  }
+
+  /** A metric of the bridge without labels. */
+  async metric(name: string): Promise<number | undefined> {
+    return (await readMetrics(this.ports))[name];
+  }
+
+  /** Ends and removes all containers. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.#containers.keys()].map((part) => this.stopPart(part)));
+    await removeLeftovers();
+  }
+}
+
+/** An id for a call that no other has. */
+export function newCallId(about: string): string {
+  return `${about}-${randomUUID().slice(0, 8)}`;
+}
+
+/** Polls until `condition` holds; throws an Error that names it after `limitMs`. Errors of the condition count as no. */
+export async function until(what: string, limitMs: number, condition: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + limitMs;
+  let last: unknown;
+  for (;;) {
+    const holds = await condition().catch((error: unknown) => {
+      last = error;
+      return false;
+    });
+    if (holds) return;
+    if (Date.now() > deadline) throw new Error(`not within ${limitMs} ms: ${what}`, { cause: last });
+    await sleep(POLL_MS);
+  }
+}
+
+let cleansUp = false;
+
+function cleanUpOnSignal(): void {
+  if (cleansUp) return;
+  cleansUp = true;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => void removeLeftovers().finally(() => process.exit(130)));
+  }
+}
