@@ -1,19 +1,23 @@
 #!/usr/bin/env bash
-# One test call through the running lab: SIPp plays the provider pb_fintech. TO= the number, SECONDS= how long it talks.
+# One test call through the running stack: SIPp calls from 127.0.0.2, which a provider's MATCH must name. TO= the number,
+# CALL_SECONDS= how long it talks. The mock, where it runs, says what the AI heard.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
 . scripts/settings.sh
 
 main() {
-  [ -n "$(docker compose ps --services --status running 2>/dev/null)" ] || fail "no lab is running" "make up"
-  docker image inspect "pipecat-bridge/sipp:${VERSION:-dev}" >/dev/null 2>&1 || scripts/build.sh sipp
+  local sip mock=()
+  [ -n "$(docker compose ps --services --status running 2>/dev/null)" ] || fail "no stack is running" "make up"
+  docker image inspect "$(image sipp)" >/dev/null 2>&1 || scripts/build.sh sipp
+  sip="$(setting SIP_ADDRESS 127.0.0.1)"
+  case ",$(setting COMPOSE_PROFILES)," in
+    *,lab,*) mock=(--mock-url "http://$(setting MOCK_ADDRESS 127.0.0.1):$(setting MOCK_PORT 8080)") ;;
+  esac
   # NET_RAW: it captures what arrives at the caller.
-  exec docker run --rm --init --network host --read-only --tmpfs /tmp --cap-drop ALL --cap-add NET_RAW \
-    "pipecat-bridge/sipp:${VERSION:-dev}" \
+  exec docker run --rm --init --network host --read-only --tmpfs /tmp --cap-drop ALL --cap-add NET_RAW "$(image sipp)" \
     --to "${TO:-100}" --seconds "${CALL_SECONDS:-8}" \
-    --sip "$(setting SIP_ADDRESS 127.0.0.1):$(setting SIP_PORT 5060)" \
-    --mock-url "http://$(setting MOCK_ADDRESS 127.0.0.1):$(setting MOCK_PORT 8080)" "$@"
+    --sip "${sip/#0.0.0.0/127.0.0.1}:$(setting SIP_PORT 5060)" "${mock[@]}" "$@"
 }
 
 main "$@"

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 . scripts/progress.sh
 
 images() {
-  docker image ls --quiet --filter 'reference=pipecat-bridge/*'
+  docker image ls --quiet --filter label=pipecat-bridge
   docker image ls --quiet --filter label=pipecat-bridge.base debian:forky-slim
 }
 

@@ -16,6 +16,7 @@ plugin_works() { docker "$1" version >/dev/null 2>&1; }
 
 # What is missing, as Debian package names; compose and buildx are called differently on Debian and Ubuntu.
 missing_packages() {
+  command -v make >/dev/null || echo make
   engine_installed || engine_answers || echo docker.io
   plugin_works compose || { is_ubuntu && echo docker-compose-v2 || echo docker-compose; }
   plugin_works buildx || echo docker-buildx

@@ -17,6 +17,9 @@ product_version() {
   if [ -f VERSION ]; then cat VERSION; else sed -n 's/^  "version": "\(.*\)",/\1/p' bridge/package.json; fi
 }
 
+# image NAME: one of our images, in the version that runs here.
+image() { echo "pipecat-bridge/$1:${VERSION:-$(setting VERSION dev)}"; }
+
 # listeners: what the stack listens on, one a line: service, protocol, address, port, what it is for.
 listeners() {
   local sip

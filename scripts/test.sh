@@ -4,8 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
+. scripts/settings.sh
 
-IMAGE="pipecat-bridge/e2e:${VERSION:-dev}"
+IMAGE="$(image e2e)"
 CONTAINER="pipecat-bridge-tests-$$"
 passed=0
 failed=0

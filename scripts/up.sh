@@ -8,7 +8,17 @@ cd "$(dirname "$0")/.."
 
 HEALTHY_WITHIN_S=60
 
-# Services of the lab that run now: their ports are theirs.
+# Two directories may hold a stack; containers of one name belong to one of them.
+require_own_name() {
+  local name owner
+  name="$(setting COMPOSE_PROJECT_NAME pipecat-bridge)"
+  owner="$(docker ps --all --filter "label=com.docker.compose.project=$name" \
+    --format '{{.Label "com.docker.compose.project.working_dir"}}' | sort -u | grep -vFx "$PWD" | head -n 1 || true)"
+  [ -z "$owner" ] || fail "a stack named $name is installed in $owner" \
+    "stop that one: make -C $owner down" "or give this one another COMPOSE_PROJECT_NAME and other ports in .env"
+}
+
+# Services that run now: their ports are theirs.
 running_services() { docker compose ps --services --status running 2>/dev/null; }
 
 require_free_ports() {
@@ -22,7 +32,14 @@ require_free_ports() {
   done < <(listeners)
 }
 
-start() { docker compose up --detach --no-build --remove-orphans --wait --wait-timeout "$HEALTHY_WITHIN_S"; }
+# What the providers' files say; a change of them starts anew who reads them.
+providers_digest() { find asterisk/providers secrets -type f -print0 | sort -z | xargs -0 --no-run-if-empty sha256sum | sha256sum | cut -c -16; }
+
+start() {
+  PROVIDERS_DIGEST="$(providers_digest)"
+  export PROVIDERS_DIGEST
+  docker compose up --detach --no-build --remove-orphans --wait --wait-timeout "$HEALTHY_WITHIN_S"
+}
 
 # Says which service is not well, with the end of its log.
 explain_unhealthy() {
@@ -69,12 +86,19 @@ summary() {
 END
 }
 
+# An installation has its images from its bundle, with the version in a file; a checkout builds them.
+provide_images() {
+  [ -f VERSION ] && return
+  scripts/base.sh
+  scripts/build.sh asterisk bridge mock-pipecat
+}
+
 main() {
   scripts/host.sh
-  scripts/base.sh
   scripts/configure.sh
+  require_own_name
   require_free_ports
-  scripts/build.sh asterisk bridge mock-pipecat
+  provide_images
   start_stack
   summary
 }
