@@ -90,7 +90,12 @@ export class Call {
   #cause: number | undefined;
   #callerGone = false;
   #answered: boolean;
-  #reconnecting = false;
+  /** Until when a lost bot is sought. */
+  #seekUntilMs = Number.NEGATIVE_INFINITY;
+  /** Settled while no lost bot is being sought. */
+  #botBack = Promise.resolve();
+  /** The bot's keys leave one message after the other: Asterisk plays them in the order of the requests. */
+  #keysSent = Promise.resolve();
 
   constructor(info: CallInfo, isUp: boolean, settings: CallSettings, context: CallContext) {
     this.info = info;
@@ -181,11 +186,14 @@ export class Call {
     this.#media = media;
     release.push(() => media.close());
     this.#mark('rtpPort');
-    if (!this.#answered) this.#inBackground(ari.ring(channelId), 'ring');
+    const ringing = this.#answered ? undefined : ari.ring(channelId);
+    if (ringing !== undefined) this.#inBackground(ringing, 'ring');
     this.#inBackground(ari.subscribe(channelId), 'subscribe');
     const bot = this.#reachBot(media);
     const path = this.#buildMediaPath(media, release);
-    await this.#orEnd(Promise.all([bot, path]));
+    // A ringing tone that overtakes the answer would stay.
+    await this.#orEnd(Promise.all([bot, path, ringing?.catch(() => {})]));
+    await this.#orEnd(this.#botBack);
     if (!this.#answered) await this.#answer(media);
     await this.#orEnd(ari.addToBridge(this.bridgeId, channelId));
     this.#mark('joined');
@@ -251,11 +259,12 @@ export class Call {
   #mediaHandlers(): MediaHandlers {
     return {
       onBotHangup: (immediate) => this.end({ kind: immediate ? 'bot-hangup-immediate' : 'bot-hangup' }),
-      onBotDtmf: (digits) =>
-        this.#inBackground(
-          this.#context.ari.sendDtmf(this.info.channelId, digits, DTMF_TONE_MS, DTMF_PAUSE_MS),
-          'dtmf',
-        ),
+      onBotDtmf: (digits) => {
+        const { ari } = this.#context;
+        const send = () => ari.sendDtmf(this.info.channelId, digits, DTMF_TONE_MS, DTMF_PAUSE_MS);
+        this.#keysSent = this.#keysSent.then(send, send);
+        this.#inBackground(this.#keysSent, 'dtmf');
+      },
       onBotTransfer: () => this.#media?.tellBot(this.#dialect.transferFailed('not-supported')),
       onFirstBotAudio: () => {
         this.#mark('firstBotAudio');
@@ -272,26 +281,30 @@ export class Call {
     if (this.#reason !== undefined) return;
     if (code === NORMAL_CLOSE) return this.end({ kind: 'bot-closed' });
     const detail = `closed with ${code}${reason === '' ? '' : `: ${reason}`}`;
-    if (this.#settings.botReconnectMs === 0 || this.#reconnecting)
-      return this.end({ kind: 'bot-lost', detail });
-    this.#inBackground(this.#reconnect(detail), 'reconnect');
+    const { botReconnectMs } = this.#settings;
+    const nowMs = this.#context.shared.now();
+    // A bot that comes back only to fail again gets no time beyond that of its first loss, and no try without a pause.
+    const isAgain = nowMs <= this.#seekUntilMs + botReconnectMs;
+    if (!isAgain) this.#seekUntilMs = nowMs + botReconnectMs;
+    const withinMs = this.#seekUntilMs - nowMs;
+    if (withinMs <= 0) return this.end({ kind: 'bot-lost', detail });
+    this.#botBack = this.#reconnect(detail, withinMs, isAgain ? RETRY_MS : 0);
   }
 
-  /** The bot was lost in mid-call: a new connection within the time allowed, or the end. */
-  async #reconnect(detail: string): Promise<void> {
+  /** The bot was lost: a new connection within the time allowed, or the end. Never rejects. */
+  async #reconnect(detail: string, withinMs: number, pauseMs: number): Promise<void> {
     const media = this.#media;
     if (media === undefined) return;
-    this.#reconnecting = true;
     this.#context.log.warn({ callId: this.info.callId, detail }, 'bot lost, trying again');
     const tone = comfortTone(this.#settings.media.rtpEncoding);
     const comfort = setInterval(() => {
-      if (media.queuedMs === 0) media.play(tone);
+      if (this.#state === 'active' && media.queuedMs === 0) media.play(tone);
     }, COMFORT_EVERY_MS);
     try {
-      await this.#tryBot(media, this.#settings.botReconnectMs, Number.POSITIVE_INFINITY);
+      await delay(pauseMs, undefined, { signal: this.#abort.signal });
+      await this.#tryBot(media, withinMs, Number.POSITIVE_INFINITY);
       media.tellBot(this.#dialect.start({ ...this.info, reconnected: true }));
       if (this.#state === 'active') media.tellBot(this.#dialect.answered());
-      this.#reconnecting = false;
     } catch {
       this.end({ kind: 'bot-lost', detail });
     } finally {

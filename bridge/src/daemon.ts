@@ -49,6 +49,7 @@ export class Daemon {
   readonly #calls = new Map<string, Call>();
   /** By the channels that we made. */
   readonly #mediaChannels = new Map<string, Call>();
+  /** Everything under way: calls, and what nobody waits for. */
   readonly #running = new Set<Promise<void>>();
   /** Channels whose variables are being read. */
   readonly #asking = new Set<string>();
@@ -106,8 +107,11 @@ export class Daemon {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#log.info({ calls: this.#calls.size }, 'bridge stopping');
-    for (const call of this.#calls.values()) call.end({ kind: 'shutdown' });
-    await Promise.all(this.#running);
+    // A call may still be in the making, and one that is refused meanwhile still be given back.
+    while (this.#running.size > 0) {
+      for (const call of this.#calls.values()) call.end({ kind: 'shutdown' });
+      await Promise.race(this.#running);
+    }
     this.#events.stop();
     await this.#callbacks.close(this.#config.SHUTDOWN_MS);
     await this.#http?.close();
@@ -165,20 +169,28 @@ export class Daemon {
   /** A caller's channel is ours from now on: it gets a call, or is given back. */
   #offer(channel: AriChannel, args: readonly string[]): void {
     const dial = this.#dials.get(channel.id);
-    this.#dials.delete(channel.id);
     const refusal = this.#refusal();
     if (refusal !== undefined) {
+      // A dial stays on the list: its end is told to who placed it.
       this.#metrics.callRefused(refusal);
       this.#log.warn({ channelId: channel.id, why: refusal }, 'call not taken');
       return this.#background(this.#giveBack(channel.id, refusal, dial !== undefined), 'give a call back');
     }
+    this.#dials.delete(channel.id);
     const variables = channel.channelvars;
     if (variables !== undefined) return this.#take(channel, args, variables, dial);
     // No `channelvars` in ari.conf: they are asked for, one by one. The caller may leave meanwhile (see StasisEnd).
     this.#asking.add(channel.id);
-    const asked = this.#askVariables(channel.id).then((answers) => {
-      if (this.#asking.delete(channel.id)) this.#take(channel, args, answers, dial);
-    });
+    const asked = this.#askVariables(channel.id).then(
+      (answers) => {
+        if (this.#asking.delete(channel.id)) this.#take(channel, args, answers, dial);
+      },
+      async (error) => {
+        if (this.#asking.delete(channel.id))
+          await this.#giveBack(channel.id, 'setup-failed', dial !== undefined);
+        throw error;
+      },
+    );
     this.#background(asked, 'read the variables of a call');
   }
 
@@ -188,9 +200,19 @@ export class Daemon {
   }
 
   async #giveBack(channelId: string, status: string, isOutbound: boolean): Promise<void> {
-    if (isOutbound) return await this.#ari.hangUp(channelId, 42);
-    await this.#ari.setVariable(channelId, 'PIPECAT_STATUS', status);
-    await this.#ari.continueInDialplan(channelId);
+    if (!isOutbound) {
+      // The fallback does not depend on knowing why.
+      await this.#ari.setVariable(channelId, 'PIPECAT_STATUS', status).catch(() => {});
+      const step = this.#ari.continueInDialplan(channelId);
+      if (
+        await step.then(
+          () => true,
+          () => false,
+        )
+      )
+        return;
+    }
+    await this.#ari.hangUp(channelId, 42);
   }
 
   #take(
@@ -216,8 +238,7 @@ export class Daemon {
     });
     this.#calls.set(channel.id, call);
     this.#mediaChannels.set(call.mediaChannelId, call);
-    const running = this.#run(call).finally(() => this.#running.delete(running));
-    this.#running.add(running);
+    this.#background(this.#run(call), 'run a call');
   }
 
   async #run(call: Call): Promise<void> {
@@ -317,19 +338,27 @@ export class Daemon {
     this.#ariProblem = undefined;
     // Only spares work: a call does not depend on it.
     this.#background(this.#ari.allowEvents(EVENT_TYPES), 'event filter');
-    const [channels, bridgeIds, held] = await Promise.all([
-      this.#ari.channels(),
-      this.#ari.bridgeIds(),
-      this.#ari.applicationChannels(),
-    ]);
-    await this.#reconcile(channels, bridgeIds, new Set(held));
-    this.#log.info({ channels: channels.length }, 'ARI connected');
+    // A call that begins from here on may not be on the list.
+    const known = [...this.#calls];
+    try {
+      const [channels, bridgeIds, held] = await Promise.all([
+        this.#ari.channels(),
+        this.#ari.bridgeIds(),
+        this.#ari.applicationChannels(),
+      ]);
+      const present = new Set(channels.map((channel) => channel.id));
+      for (const [id, call] of known) if (!present.has(id)) call.callerHungUp(undefined);
+      await this.#reconcile(channels, bridgeIds, new Set(held));
+      this.#log.info({ channels: channels.length }, 'ARI connected');
+    } catch (error) {
+      // Without it callers could wait in Stasis for nobody: from the beginning, then.
+      this.#events.reconnect();
+      throw error;
+    }
   }
 
   /** While the events socket was down, or we were, channels came and went: what is no longer ours to hold is removed, what is new taken. */
   async #reconcile(channels: AriChannel[], bridgeIds: string[], held: ReadonlySet<string>): Promise<void> {
-    const present = new Set(channels.map((channel) => channel.id));
-    for (const [id, call] of this.#calls) if (!present.has(id)) call.callerHungUp(undefined);
     const ownBridges = new Set([...this.#calls.values()].map((call) => call.bridgeId));
     const leftBridges = bridgeIds.filter((id) => id.startsWith(BRIDGE_ID_PREFIX) && !ownBridges.has(id));
     const leftMedia = channels.filter(
@@ -361,8 +390,10 @@ export class Daemon {
     this.#log.error({ why }, 'ARI not connected, trying again');
   }
 
-  /** Work that no caller waits for: its failure is logged, never lost. */
+  /** Work that nobody but `stop()` waits for: its failure is logged, never lost. */
   #background(work: Promise<unknown>, what: string): void {
-    work.catch((error: Error) => this.#log.error({ what, error: error.message }, 'failed'));
+    const failed = (error: Error) => this.#log.error({ what, error: error.message }, 'failed');
+    const done = work.then(() => {}, failed).finally(() => this.#running.delete(done));
+    this.#running.add(done);
   }
 }

@@ -59,8 +59,6 @@ export class AriClient {
     this.#pool = new Pool(url.origin, {
       connections: CONNECTIONS,
       connectTimeout: access.timeoutMs,
-      headersTimeout: access.timeoutMs,
-      bodyTimeout: access.timeoutMs,
     });
   }
 
@@ -194,6 +192,8 @@ export class AriClient {
         path: `${this.#prefix}${path}${parameters.size > 0 ? `?${parameters}` : ''}`,
         headers: this.#headers,
         body: body === undefined ? null : JSON.stringify(body),
+        // Of the whole request, the wait for a free connection included: Asterisk may hang.
+        signal: AbortSignal.timeout(this.#access.timeoutMs),
       });
       status = response.statusCode;
       text = await response.body.text();

@@ -51,6 +51,11 @@ export class AriEvents {
     this.#socket?.terminate();
   }
 
+  /** Drops the connection: it is opened anew, later the more often this happens. */
+  reconnect(): void {
+    this.#socket?.terminate();
+  }
+
   #connect(): void {
     const url = new URL(this.#access.url);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
@@ -82,11 +87,12 @@ export class AriEvents {
   }
 
   #opened(socket: WebSocket): void {
-    this.#attempt = 0;
     this.#lastProblem = '';
     let alive = true;
     socket.on('pong', () => {
       alive = true;
+      // Now it has lasted: only then the back-off begins anew.
+      this.#attempt = 0;
     });
     this.#ping = setInterval(() => {
       if (!alive) return socket.terminate();

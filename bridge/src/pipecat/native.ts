@@ -140,6 +140,8 @@ export function decodeBase64(text: string): Buffer | undefined {
 /** Query parameters of the bot's URL, by the contract's names; absent values are left out. */
 export function startQuery(fields: StartFields): Record<string, string> {
   const { variables } = fields;
+  // SIP header names are case-insensitive (RFC 3261 section 7.3.1).
+  const agentHeader = Object.entries(fields.headers).find(([name]) => name.toLowerCase() === 'x-agent-id');
   const query: Record<string, string | undefined> = {
     call_id: fields.callId,
     encoding: fields.encoding,
@@ -150,7 +152,7 @@ export function startQuery(fields: StartFields): Record<string, string> {
     from_number: fields.from,
     to_number: fields.to,
     sip_context: variables.SIP_CONTEXT,
-    agent_id: variables.AGENT_ID ?? fields.headers['X-Agent-ID'],
+    agent_id: variables.AGENT_ID ?? agentHeader?.[1],
     transfer_type: variables.TRANSFER_TYPE,
     transfer_sip_domain: variables.TRANSFER_SIP_DOMAIN,
   };
