@@ -138,17 +138,11 @@ check_readiness() {
 
 # Whether anybody listens where PIPECAT_URL points.
 check_bot() {
-  local url rest host port
-  url="$(setting PIPECAT_URL ws://127.0.0.1:8080/ws/asterisk)"
-  rest="${url#*://}" && rest="${rest%%/*}" && rest="${rest%%\?*}" && rest="${rest##*@}"
-  host="${rest%%:*}"
-  case "$rest" in
-    *:*) port="${rest##*:}" ;;
-    *) case "$url" in wss:*) port=443 ;; *) port=80 ;; esac ;;
-  esac
-  # shellcheck disable=SC2016 # the inner shell expands
-  if timeout 5 bash -c 'exec 3<>"/dev/tcp/$1/$2"' - "$host" "$port" 2>/dev/null; then ok "the bot's port answers: $host:$port"; else
-    bad "nobody answers at $host:$port (PIPECAT_URL)" "start the bot, or set PIPECAT_URL; until then calls get the fallback"
+  local endpoint
+  endpoint="$(url_endpoint "$(setting PIPECAT_URL ws://127.0.0.1:8080/ws/asterisk)")"
+  # shellcheck disable=SC2086 # host and port
+  if tcp_answers $endpoint; then ok "the bot's port answers: ${endpoint/ /:}"; else
+    bad "nobody answers at ${endpoint/ /:} (PIPECAT_URL)" "start the bot, or set PIPECAT_URL; until then calls get the fallback"
   fi
 }
 

@@ -28,3 +28,16 @@ port_holder() {
     if [ -n "$pid" ]; then echo "pid $pid ($(basename "$(readlink "/proc/$pid/exe" || cat "/proc/$pid/comm")"))"; else echo "a process of another user"; fi
   done | sort -u | paste -s -d, -
 }
+
+# url_endpoint URL: host and port of a ws, wss, http or https URL.
+url_endpoint() {
+  local rest="${1#*://}" port=80
+  case "$1" in wss:* | https:*) port=443 ;; esac
+  rest="${rest%%/*}" && rest="${rest%%\?*}" && rest="${rest##*@}"
+  case "$rest" in *:*) port="${rest##*:}" ;; esac
+  echo "${rest%:*} $port"
+}
+
+# tcp_answers HOST PORT: whether somebody listens there.
+# shellcheck disable=SC2016 # the inner shell expands
+tcp_answers() { timeout 5 bash -c 'exec 3<>"/dev/tcp/$1/$2"' - "$1" "$2" 2>/dev/null; }

@@ -12,10 +12,8 @@ setting() {
 # setting_names FILE: the names of all settings in FILE.
 setting_names() { sed -n 's/^\([A-Z][A-Z0-9_]*\)=.*/\1/p' "$1"; }
 
-# product_version: the version of what is checked out or installed here; the bridge's package has it.
-product_version() {
-  if [ -f VERSION ]; then cat VERSION; else sed -n 's/^  "version": "\(.*\)",/\1/p' bridge/package.json; fi
-}
+# product_version: the version of what is checked out here; the bridge's package has it.
+product_version() { sed -n 's/^  "version": "\(.*\)",/\1/p' bridge/package.json; }
 
 # image NAME: one of our images, in the version that runs here.
 image() { echo "pipecat-bridge/$1:${VERSION:-$(setting VERSION dev)}"; }

@@ -86,9 +86,9 @@ summary() {
 END
 }
 
-# An installation has its images from its bundle, with the version in a file; a checkout builds them.
+# An installation has the images of its version from its bundle; a checkout builds them.
 provide_images() {
-  [ -f VERSION ] && return
+  [ -n "$(setting VERSION)" ] && return
   scripts/base.sh
   scripts/build.sh asterisk bridge mock-pipecat
 }

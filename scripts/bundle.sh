@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Writes dist/pipecat-bridge-VERSION.tar.gz: all that a host without a registry or this checkout needs to run the
+# product. Unpack it there and run ./install.sh; INSTALL.md inside says more.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/progress.sh
+. scripts/settings.sh
+
+# The mock and SIPp are for the test call that ends an installation.
+IMAGES=(asterisk bridge mock-pipecat sipp)
+SCRIPTS=(call configure doctor down host host-packages ports progress settings up)
+RELEASE="$(product_version)"
+STAGE="dist/pipecat-bridge-$RELEASE"
+
+build_images() {
+  local name
+  scripts/build.sh "${IMAGES[@]}"
+  for name in "${IMAGES[@]}"; do docker tag "pipecat-bridge/$name:dev" "pipecat-bridge/$name:$RELEASE"; done
+}
+
+copy_files() {
+  local name
+  rm -rf "$STAGE" "$STAGE.tar.gz"
+  mkdir -p "$STAGE/scripts" "$STAGE/asterisk/providers"
+  cp compose.yaml .env.example "$STAGE/"
+  cp asterisk/providers/README.md "$STAGE/asterisk/providers/"
+  for name in "${SCRIPTS[@]}"; do cp "scripts/$name.sh" "$STAGE/scripts/"; done
+  cp scripts/stack.mk "$STAGE/scripts/"
+  echo 'include scripts/stack.mk' >"$STAGE/Makefile"
+  cp scripts/install.sh scripts/INSTALL.md "$STAGE/"
+  if [ -f README.md ]; then cp README.md "$STAGE/"; fi
+  echo "$RELEASE" >"$STAGE/VERSION"
+}
+
+pack() {
+  docker save --output "$STAGE/images.tar" "${IMAGES[@]/%/:$RELEASE}"
+  (cd "$STAGE" && find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum >SHA256SUMS)
+  tar --create --directory dist --owner root --group root "$(basename "$STAGE")" | gzip -4 >"$STAGE.tar.gz"
+  rm -rf "$STAGE"
+}
+
+main() {
+  scripts/host.sh
+  scripts/base.sh
+  build_images
+  step "packing $STAGE.tar.gz …"
+  copy_files
+  IMAGES=("${IMAGES[@]/#/pipecat-bridge/}")
+  quietly "$PWD/.logs/bundle.log" pack
+  step "$STAGE.tar.gz: $(du -h "$STAGE.tar.gz" | cut -f1)"
+  echo "       on the target host: tar xzf $(basename "$STAGE").tar.gz && cd $(basename "$STAGE") && ./install.sh --help"
+}
+
+main
