@@ -200,19 +200,10 @@ export class Daemon {
   }
 
   async #giveBack(channelId: string, status: string, isOutbound: boolean): Promise<void> {
-    if (!isOutbound) {
-      // The fallback does not depend on knowing why.
-      await this.#ari.setVariable(channelId, 'PIPECAT_STATUS', status).catch(() => {});
-      const step = this.#ari.continueInDialplan(channelId);
-      if (
-        await step.then(
-          () => true,
-          () => false,
-        )
-      )
-        return;
-    }
-    await this.#ari.hangUp(channelId, 42);
+    if (isOutbound) return await this.#ari.hangUp(channelId, 42);
+    // The fallback does not depend on knowing why.
+    await this.#ari.setVariable(channelId, 'PIPECAT_STATUS', status).catch(() => {});
+    await this.#ari.continueInDialplan(channelId).catch(() => this.#ari.hangUp(channelId, 42));
   }
 
   #take(

@@ -1,0 +1,251 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FakeAri } from './fake-ari.ts';
+import { Lab, speech, until } from './harness.ts';
+
+async function reconnected(lab: Lab, times = 2): Promise<void> {
+  await until(() => lab.logged('ARI connected').length >= times, 'ARI is back');
+}
+
+test('while ARI is not there the bridge lives, says what is wrong, and connects when it comes', async (t) => {
+  const gone = await FakeAri.start();
+  const { port } = gone;
+  await gone.close();
+  const lab = await Lab.start(t, { noWait: true, config: { ARI_URL: `http://127.0.0.1:${port}` } });
+  assert.equal((await lab.get('/livez')).status, 200);
+  await until(() => lab.logged('ARI not connected, trying again').length > 0, 'the first failure');
+  const { status, body } = await lab.get('/readyz');
+  assert.equal(status, 503);
+  assert.match(body, /ECONNREFUSED/);
+  const come = await FakeAri.start(port);
+  t.after(() => come.close());
+  await reconnected(lab, 1);
+  assert.deepEqual(await lab.get('/readyz'), { status: 200, body: '{"status":"ready","problems":[]}' });
+  assert.equal(lab.logged('ARI not connected, trying again').length, 1);
+});
+
+test('a wrong password is said to be one', async (t) => {
+  const lab = await Lab.start(t, { noWait: true, config: { ARI_PASSWORD: 'a-wrong-one' } });
+  await until(() => lab.logged('ARI not connected, trying again').length > 0, 'the refusal');
+  const { status, body } = await lab.get('/readyz');
+  assert.equal(status, 503);
+  assert.match(body, /ARI_USERNAME and ARI_PASSWORD/);
+  assert.doesNotMatch(body + JSON.stringify(lab.logs), /a-wrong-one/);
+  assert.equal(await lab.metric('ari_up'), 0);
+});
+
+test('a call outlives a lost ARI socket', async (t) => {
+  const lab = await Lab.start(t);
+  const { channel, session } = await lab.call();
+  lab.ari.dropEvents();
+  await reconnected(lab);
+  session.speak(speech(3));
+  const rtp = lab.ari.mediaOf(channel.id);
+  await until(() => rtp.speech().length >= 480, 'the bot is heard');
+  assert.equal(lab.ari.bridges.size, 1);
+  lab.ari.hangUp(channel.id);
+  assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
+  assert.equal(lab.bot.attempts, 1);
+});
+
+test('a call whose caller left while ARI was lost is released when it is back', async (t) => {
+  const lab = await Lab.start(t);
+  const { channel } = await lab.call();
+  lab.ari.dropEvents();
+  lab.ari.hangUp(channel.id);
+  await reconnected(lab);
+  assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
+});
+
+test('a caller who waits in Stasis since ARI was lost is taken', async (t) => {
+  const lab = await Lab.start(t);
+  lab.ari.dropEvents();
+  const channel = lab.ari.inbound({ variables: { X_CALL_ID: 'waited' }, args: ['a', 'b'] });
+  const session = await lab.session();
+  assert.equal(session.query.get('call_id'), 'waited');
+  assert.deepEqual(session.events[0]?.app_args, ['a', 'b']);
+  lab.ari.hangUp(channel.id);
+  await lab.ended();
+});
+
+test('a call that begins while ARI is being asked what there is, is left alone', async (t) => {
+  const lab = await Lab.start(t);
+  lab.ari.dropEvents();
+  const listed = Promise.withResolvers<undefined>();
+  let asked = false;
+  lab.ari.after(/GET \/channels$/, () => {
+    asked = true;
+    return listed.promise;
+  });
+  await until(() => asked, 'the question');
+  const { channel, session } = await lab.call();
+  listed.resolve(undefined);
+  await reconnected(lab);
+  assert.equal(session.closed, undefined);
+  assert.equal(lab.logged('call ended').length, 0);
+  lab.ari.hangUp(channel.id);
+  await lab.ended();
+  assert.equal(lab.bot.attempts, 1);
+});
+
+test('what a former process left in Asterisk is removed, and what is not ours stays', async (t) => {
+  const ari = await FakeAri.start();
+  ari.bridges.set('pcb-old', new Set());
+  ari.bridges.set('somebody-else', new Set());
+  ari.add({ id: 'pcm-old', state: 'Up', inStasis: true });
+  ari.add({ id: 'other-app', state: 'Up' });
+  await Lab.start(t, { ari });
+  await until(() => !ari.bridges.has('pcb-old') && !ari.channels.has('pcm-old'), 'the old things are gone');
+  assert.equal(ari.bridges.has('somebody-else'), true);
+  assert.equal(ari.channels.has('other-app'), true);
+});
+
+test('a caller of a former process is adopted, with ids that were in use', async (t) => {
+  const ari = await FakeAri.start();
+  const caller = ari.add({ id: 'old', state: 'Up', inStasis: true });
+  ari.add({ id: 'pcm-old', state: 'Up', inStasis: true });
+  ari.bridges.set('pcb-old', new Set(['old', 'pcm-old']));
+  const lab = await Lab.start(t, { ari });
+  const session = await lab.session();
+  await until(() => session.of('answered').length > 0, 'answered');
+  assert.deepEqual([...(ari.bridges.get('pcb-old') ?? [])].sort(), ['old', 'pcm-old']);
+  assert.deepEqual(caller.done, []);
+  ari.hangUp('old');
+  await lab.ended();
+});
+
+test('a reconciliation that fails is done again', async (t) => {
+  const ari = await FakeAri.start();
+  ari.bridges.set('pcb-old', new Set());
+  let failures = 2;
+  ari.before(/GET \/bridges$/, () => (failures-- > 0 ? 500 : undefined));
+  await Lab.start(t, { ari });
+  await until(() => !ari.bridges.has('pcb-old'), 'the old bridge is gone');
+});
+
+test('a media channel without a call is removed', async (t) => {
+  const lab = await Lab.start(t);
+  lab.ari.enterStasis(lab.ari.add({ id: 'pcm-nobody', state: 'Up' }));
+  await until(() => !lab.ari.channels.has('pcm-nobody'), 'it is gone');
+});
+
+test('a bridge whose app was taken over raises an alarm and does not fight', async (t) => {
+  const lab = await Lab.start(t);
+  const other = await Lab.start(t, { config: { ARI_URL: `http://127.0.0.1:${lab.ari.port}` } });
+  await until(() => lab.logged('the Stasis app was taken over by another process').length > 0, 'the alarm');
+  const { status, body } = await lab.get('/readyz');
+  assert.equal(status, 503);
+  assert.match(body, /taken over/);
+  assert.equal((await other.get('/readyz')).status, 200);
+  assert.equal(lab.logged('ARI connected').length, 1);
+});
+
+test('events that nobody can read are passed over', async (t) => {
+  const lab = await Lab.start(t);
+  for (const text of ['no json', '{}', '{"type":"StasisStart"}', '{"type":"FromTheFuture"}', '[]', 'null']) {
+    lab.ari.emitText(text);
+  }
+  const { channel } = await lab.call();
+  assert.equal(lab.logged('ARI event could not be read').length, 5);
+  lab.ari.hangUp(channel.id);
+  await lab.ended();
+});
+
+test('a caller over MAX_CALLS goes on in the dialplan, and the readiness says why', async (t) => {
+  const lab = await Lab.start(t, { config: { MAX_CALLS: '1' } });
+  const { channel } = await lab.call();
+  assert.match((await lab.get('/readyz')).body, /MAX_CALLS/);
+  const second = lab.ari.inbound();
+  await until(() => second.continued, 'the second goes on');
+  assert.equal(second.variables.PIPECAT_STATUS, 'at-capacity');
+  lab.ari.before(/POST .*variable$/, () => 500);
+  const third = lab.ari.inbound();
+  await until(() => third.continued, 'the third goes on too');
+  lab.ari.hangUp(channel.id);
+  await lab.ended();
+  const { channel: fourth } = await lab.call();
+  lab.ari.hangUp(fourth.id);
+  await lab.ended(1);
+});
+
+test('a call is over after MAX_CALL_DURATION_S', async (t) => {
+  const lab = await Lab.start(t, { config: { MAX_CALL_DURATION_S: '1' } });
+  const { channel } = await lab.call();
+  assert.equal((await lab.ended()).reason.kind, 'max-duration');
+  assert.equal(lab.ari.channels.has(channel.id), false);
+});
+
+test('a call without RTP from Asterisk is over after MEDIA_TIMEOUT_MS', async (t) => {
+  const lab = await Lab.start(t, { config: { MEDIA_TIMEOUT_MS: '200' } });
+  const { channel } = await lab.call();
+  assert.equal((await lab.ended()).reason.kind, 'media-timeout');
+  assert.equal(lab.ari.channels.has(channel.id), false);
+});
+
+test('stop ends calls in every state and leaves nothing behind', async (t) => {
+  const lab = await Lab.start(t);
+  const { channel: up, session } = await lab.call();
+  lab.bot.decide = () => 'never';
+  const ringing = lab.ari.inbound();
+  await until(() => lab.bot.attempts === 2, 'the second call is being set up');
+  const fresh = lab.ari.inbound();
+  await until(() => lab.logged('call started').length === 3, 'the third call begins');
+  await lab.stop();
+  assert.deepEqual([...lab.ari.channels.keys()], []);
+  assert.equal(session.closed, 1000);
+  assert.equal(session.of('hangup')[0]?.reason, 'shutdown');
+  const reasons = lab
+    .logged('call ended')
+    .map(({ channelId, reason }) => [channelId, (reason as { kind: string }).kind]);
+  assert.deepEqual(
+    new Map(reasons as [string, string][]),
+    new Map([up, ringing, fresh].map(({ id }) => [id, 'shutdown'])),
+  );
+});
+
+test('stop while the variables of a caller are asked for does not leave them in Stasis', async (t) => {
+  const lab = await Lab.start(t);
+  lab.ari.showsVariables = false;
+  const answer = Promise.withResolvers<undefined>();
+  lab.ari.before(/GET .*variable$/, () => answer.promise);
+  const channel = lab.ari.inbound();
+  await until(() => lab.ari.log().some((line) => line.endsWith('/variable')), 'the questions');
+  const stopped = lab.stop();
+  answer.resolve(undefined);
+  await stopped;
+  assert.equal(lab.ari.channels.has(channel.id), false);
+});
+
+test('two bridges in one process do not disturb each other', async (t) => {
+  const first = await Lab.start(t);
+  const second = await Lab.start(t);
+  const one = await first.call();
+  const two = await second.call();
+  one.session.speak(speech(3, 1));
+  two.session.speak(speech(3, 2));
+  const heard = [first.ari.mediaOf(one.channel.id), second.ari.mediaOf(two.channel.id)];
+  await until(() => heard.every((rtp) => rtp.speech().length >= 480), 'both bots');
+  assert.deepEqual(
+    heard.map((rtp) => rtp.speech()),
+    [speech(3, 1), speech(3, 2)],
+  );
+  await first.stop();
+  two.session.speak(speech(2, 3));
+  await until(() => heard[1]?.speech().includes(speech(2, 3)), 'the second bot goes on');
+  second.ari.hangUp(two.channel.id);
+  await second.ended();
+});
+
+test('ten calls at once each hear their own bot', async (t) => {
+  const lab = await Lab.start(t);
+  lab.bot.onSession = (session) => session.speak(speech(4, Number(session.query.get('call_id'))));
+  const channels = Array.from({ length: 10 }, (_, i) => lab.ari.inbound({ args: [String(i)] }));
+  await until(() => lab.ari.log().filter((line) => line.endsWith('/answer')).length === 10, 'ten answers');
+  for (const [i, channel] of channels.entries()) {
+    const rtp = lab.ari.mediaOf(channel.id);
+    await until(() => rtp.speech().length >= 640, `bot ${i}`);
+    assert.deepEqual(rtp.speech(), speech(4, i));
+    lab.ari.hangUp(channel.id);
+  }
+  await lab.ended(9);
+});
