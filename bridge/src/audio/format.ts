@@ -85,6 +85,25 @@ const ENCODED: Record<'pcmu' | 'pcma', Uint8Array> = {
   pcma: Uint8Array.from({ length: 1 << 14 }, (_, top) => encodeAlaw((top << 18) >> 16)),
 };
 
+// Of 32768: -60 dBFS, below what a line lets one hear. A-law's silence is 8.
+const QUIET = 32;
+const QUIET_G711: Record<'pcmu' | 'pcma', Uint8Array> = {
+  pcmu: Uint8Array.from(DECODED.pcmu, (sample) => (Math.abs(sample) <= QUIET ? 1 : 0)),
+  pcma: Uint8Array.from(DECODED.pcma, (sample) => (Math.abs(sample) <= QUIET ? 1 : 0)),
+};
+
+/** The test whether the sample that begins at byte `at` is silence: digital silence or noise below -60 dBFS. */
+export function quietSample(encoding: Encoding): (source: Buffer, at: number) => boolean {
+  if (encoding === 'pcm16') return (source, at) => Math.abs(source.readInt16LE(at)) <= QUIET;
+  const quiet = QUIET_G711[encoding];
+  return (source, at) => quiet[source[at] as number] === 1;
+}
+
+/** The samples, 16 bits, that the 256 bytes of a G.711 encoding stand for. */
+export function decodeTable(encoding: 'pcmu' | 'pcma'): Int16Array {
+  return DECODED[encoding];
+}
+
 /** The converter from one encoding to another at the same rate. It looks values up in tables and allocates nothing. */
 export function transcoder(from: Encoding, to: Encoding): Transcode {
   if (from === to)

@@ -1,7 +1,7 @@
-// Rings begin at this size and return to it; a second and a bit of G.711, more than a bot in real time ever needs.
-const INITIAL_BYTES = 8192;
-// A ring that grew beyond this for a burst is given back once it has run empty.
-const KEEP_BYTES = 65536;
+import { ByteRing } from './byte-ring.ts';
+import { Cadence } from './cadence.ts';
+import { bytesPerSample, type Encoding, quietSample } from './format.ts';
+
 // This much waiting at once comes from no bot in real time: waiting for more would only delay it.
 const START_AT_ONCE_MS = 1000;
 // Audio that comes this soon after the queue ran dry was late: the sentence was torn. Later, it is a new sentence.
@@ -20,8 +20,12 @@ export interface PlayoutQueueOptions {
   frameMs: number;
   /** The byte that silence is made of. */
   silence: number;
-  /** How long the first audio of an utterance waits for more, ms: evens out a bot that sends in steps. */
-  prebufferMs: number;
+  /** What a sample is. Default: G.711 mu-law. */
+  encoding?: Encoding;
+  /** How long the first audio of an utterance waits for more, ms: evens out a bot that sends in steps. Or found from its cadence. */
+  prebufferMs: number | 'adaptive';
+  /** Silence at the end of what is queued that a drain plays, ms; more is cut. Default: all of it. */
+  trailingSilenceMs?: number;
   /** Limit of the queue, ms; what is beyond is refused and counted. */
   maxMs: number;
   /** Called when everything queued before a mark has been read, or cleared. */
@@ -30,7 +34,7 @@ export interface PlayoutQueueOptions {
   onDrained: () => void;
 }
 
-/** Figures of one queue. `offeredBytes` = played + cleared + refused + still queued, in bytes. */
+/** Figures of one queue. `offeredBytes` = played + cleared + refused + trimmed + still queued, in bytes. */
 export interface PlayoutStats {
   offeredBytes: number;
   playedBytes: number;
@@ -39,8 +43,12 @@ export interface PlayoutStats {
   overflowBytes: number;
   /** Refused because the queue was draining: nothing is said after the goodbye. */
   afterDrainBytes: number;
+  /** Trailing silence cut by a drain. */
+  trimmedBytes: number;
   audioFrames: number;
   silenceFrames: number;
+  /** Frames of silence sent while the queue was held; counted as silence too. */
+  heldFrames: number;
   /** Times that the queue ran dry within an utterance. */
   underruns: number;
   /** Longest silence heard by such an underrun, ms. */
@@ -66,24 +74,29 @@ export class PlayoutQueue {
     clearedBytes: 0,
     overflowBytes: 0,
     afterDrainBytes: 0,
+    trimmedBytes: 0,
     audioFrames: 0,
     silenceFrames: 0,
+    heldFrames: 0,
     underruns: 0,
     longestGapMs: 0,
     highWaterMs: 0,
   };
   readonly #options: PlayoutQueueOptions;
   readonly #bytesPerMs: number;
+  readonly #bytesPerSample: number;
   readonly #maxBytes: number;
-  #ring = Buffer.allocUnsafeSlow(INITIAL_BYTES);
-  #head = 0;
-  #queued = 0;
+  readonly #cadence: Cadence | undefined;
+  /** The first half of a sample whose second half comes with the next message; the ring holds whole samples only. */
+  #halfSample: Buffer | undefined;
+  readonly #ring = new ByteRing();
   #state: 'idle' | 'priming' | 'playing' = 'idle';
   #primingSinceMs = 0;
   #firstWriteBytes = 0;
   /** When the queue last ran dry, unless it was cleared since. */
   #dryAtMs = Number.NEGATIVE_INFINITY;
   #inUnderrun = false;
+  #held = false;
   #draining = false;
   #drained = false;
   readonly #marks: Mark[] = [];
@@ -91,12 +104,14 @@ export class PlayoutQueue {
   constructor(options: PlayoutQueueOptions) {
     this.#options = options;
     this.#bytesPerMs = options.bytesPerFrame / options.frameMs;
-    this.#maxBytes = Math.floor(options.maxMs * this.#bytesPerMs);
+    this.#bytesPerSample = bytesPerSample(options.encoding ?? 'pcmu');
+    this.#maxBytes = this.#wholeBytes(options.maxMs);
+    if (options.prebufferMs === 'adaptive') this.#cadence = new Cadence();
   }
 
   /** Audio that waits, ms. */
   get queuedMs(): number {
-    return this.#queued / this.#bytesPerMs;
+    return this.#ring.length / this.#bytesPerMs;
   }
 
   /** Audio heard so far, ms. */
@@ -109,37 +124,44 @@ export class PlayoutQueue {
     return this.stats.clearedBytes / this.#bytesPerMs;
   }
 
+  /** How long the first audio of the next utterance will wait for more, ms. */
+  get prebufferMs(): number {
+    return this.#cadence?.delayMs ?? (this.#options.prebufferMs as number);
+  }
+
+  /** Whether the bot is being heard, or is about to be: audio is queued or wanted. */
+  get playing(): boolean {
+    return this.#state !== 'idle';
+  }
+
+  /** Whether `hold` is in force. */
+  get held(): boolean {
+    return this.#held;
+  }
+
   /** True from the read that called `onDrained`. */
   get drained(): boolean {
     return this.#drained;
   }
 
-  /** Queues `source[start..end)`, the audio of one message; returns how many of its bytes were accepted. */
+  /** Queues `source[start..end)`, the audio of one message; returns how many bytes were accepted, in whole samples. */
   write(source: Buffer, start: number, end: number, nowMs: number): number {
-    const accepted = this.#admit(end - start);
-    if (accepted === 0) return 0;
-    const tail = this.#tail();
-    const upToEnd = Math.min(accepted, this.#ring.length - tail);
-    source.copy(this.#ring, tail, start, start + upToEnd);
-    source.copy(this.#ring, 0, start + upToEnd, start + accepted);
-    this.#grown(accepted, nowMs);
-    return accepted;
+    if (this.#splitsSample(end - start)) {
+      const whole = this.#wholeSamples(source.subarray(start, end));
+      return this.#append(whole, 0, whole.length, nowMs);
+    }
+    return this.#append(source, start, end, nowMs);
   }
 
   /** Queues the audio of one message from base64, decoded in place. Returns the bytes accepted; -1: not base64, nothing queued. */
   writeBase64(text: string, nowMs: number): number {
     const bytes = base64Bytes(text);
     if (bytes < 0) return -1;
-    const fits = !this.#draining && bytes <= this.#maxBytes - this.#queued;
-    if (fits) this.#reserve(bytes);
-    const tail = this.#tail();
-    if (!fits || bytes > this.#ring.length - tail) {
-      // Across the ring's end, once in many messages, or over the limit: by way of a copy.
+    if (this.#draining || bytes > this.#maxBytes - this.#ring.length || this.#splitsSample(bytes)) {
       const decoded = Buffer.from(text, 'base64');
       return decoded.length === bytes ? this.write(decoded, 0, bytes, nowMs) : -1;
     }
-    // The decoder leaves out what is no base64, so a bad text comes out short; nothing queued is behind the tail yet.
-    if (this.#ring.write(text, tail, bytes, 'base64') !== bytes) return -1;
+    if (!this.#ring.writeBase64(text, bytes)) return -1;
     this.stats.offeredBytes += bytes;
     if (bytes > 0) this.#grown(bytes, nowMs);
     return bytes;
@@ -148,8 +170,14 @@ export class PlayoutQueue {
   /** Fills `target` from `offset` on with the next frame. Call it once a frame. */
   read(target: Buffer, offset: number, nowMs: number): FrameKind {
     const { bytesPerFrame, silence } = this.#options;
+    if (this.#held) {
+      target.fill(silence, offset, offset + bytesPerFrame);
+      this.stats.silenceFrames++;
+      this.stats.heldFrames++;
+      return 'silence';
+    }
     if (this.#state === 'priming' && this.#isPrimed(nowMs)) this.#startPlaying(nowMs);
-    if (this.#state === 'playing' && this.#queued === 0) this.#runDry(nowMs);
+    if (this.#state === 'playing' && this.#ring.length === 0) this.#runDry(nowMs);
     if (this.#state !== 'playing') {
       target.fill(silence, offset, offset + bytesPerFrame);
       this.stats.silenceFrames++;
@@ -159,12 +187,8 @@ export class PlayoutQueue {
       }
       return 'silence';
     }
-    const bytes = Math.min(bytesPerFrame, this.#queued);
-    const upToEnd = Math.min(bytes, this.#ring.length - this.#head);
-    this.#ring.copy(target, offset, this.#head, this.#head + upToEnd);
-    this.#ring.copy(target, offset + upToEnd, 0, bytes - upToEnd);
-    this.#head = (this.#head + bytes) % this.#ring.length;
-    this.#queued -= bytes;
+    const bytes = Math.min(bytesPerFrame, this.#ring.length);
+    this.#ring.read(target, offset, bytes);
     this.stats.playedBytes += bytes;
     this.stats.audioFrames++;
     if (bytes < bytesPerFrame) {
@@ -175,11 +199,23 @@ export class PlayoutQueue {
     return 'audio';
   }
 
+  /** From the next read on silence is played and nothing is lost: audio and marks wait, more may be queued. Ends by `resume` or `clear`. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** Goes on where `hold` stopped. */
+  resume(): void {
+    this.#held = false;
+  }
+
   /** Drops everything that waits, at once; marks in it fire as cleared. Returns how much was cut, ms. May be called at any time. */
   clear(): number {
-    const cut = this.#queued;
+    this.#held = false;
+    this.#halfSample = undefined;
+    this.#cadence?.restart();
+    const cut = this.#ring.length;
     this.stats.clearedBytes += cut;
-    this.#queued = 0;
     this.#becomeIdle();
     // What comes next is a new utterance, however soon.
     this.#dryAtMs = Number.NEGATIVE_INFINITY;
@@ -189,57 +225,78 @@ export class PlayoutQueue {
 
   /** Sets a mark behind what is queued now; with nothing queued it fires at once. False: too many marks wait, it was refused. */
   mark(name: string): boolean {
-    if (this.#queued === 0) {
+    if (this.#ring.length === 0) {
       this.#options.onMark(name, false);
       return true;
     }
     if (this.#marks.length === MAX_MARKS) return false;
-    this.#marks.push({ name, dueBytes: this.#consumedBytes() + this.#queued });
+    this.#marks.push({ name, dueBytes: this.#consumedBytes() + this.#ring.length });
     return true;
   }
 
-  /** Plays out what is queued without waiting for more, to the last byte, then calls `onDrained`; later writes are refused. */
+  /**
+   * Plays out what is queued without waiting for more, to the last byte but for trailing silence over its limit, then
+   * calls `onDrained`; later writes are refused.
+   */
   drain(): void {
+    if (this.#draining) return;
     this.#draining = true;
+    this.#trimSilence();
   }
 
-  /** Bytes of a message of `bytes` that may be queued; the others are counted. Makes room for them. */
+  #trimSilence(): void {
+    const { trailingSilenceMs = Number.POSITIVE_INFINITY, encoding = 'pcmu' } = this.#options;
+    const keep = this.#wholeBytes(trailingSilenceMs);
+    if (keep >= this.#ring.length) return;
+    const cut = this.#ring.countLast(this.#bytesPerSample, quietSample(encoding)) - keep;
+    if (cut <= 0) return;
+    this.#ring.dropLast(cut);
+    this.stats.trimmedBytes += cut;
+    const lastDue = this.#consumedBytes() + this.#ring.length;
+    for (const mark of this.#marks) mark.dueBytes = Math.min(mark.dueBytes, lastDue);
+    this.#fireMarks(false);
+  }
+
+  /** Bytes of so many ms, in whole samples. */
+  #wholeBytes(ms: number): number {
+    return Math.floor((ms * this.#bytesPerMs) / this.#bytesPerSample) * this.#bytesPerSample;
+  }
+
+  #append(source: Buffer, start: number, end: number, nowMs: number): number {
+    const accepted = this.#admit(end - start);
+    if (accepted === 0) return 0;
+    this.#ring.write(source, start, start + accepted);
+    this.#grown(accepted, nowMs);
+    return accepted;
+  }
+
+  /** Does a message of `bytes` begin or end within a sample? */
+  #splitsSample(bytes: number): boolean {
+    return this.#bytesPerSample === 2 && (this.#halfSample !== undefined || bytes % 2 === 1);
+  }
+
+  #wholeSamples(message: Buffer): Buffer {
+    const bytes = this.#halfSample === undefined ? message : Buffer.concat([this.#halfSample, message]);
+    const whole = bytes.length - (bytes.length % 2);
+    this.#halfSample = whole === bytes.length ? undefined : Buffer.of(bytes[whole] as number);
+    return bytes.subarray(0, whole);
+  }
+
+  /** Bytes of a message of `bytes` that may be queued; the others are counted. */
   #admit(bytes: number): number {
     this.stats.offeredBytes += bytes;
     if (this.#draining) {
       this.stats.afterDrainBytes += bytes;
       return 0;
     }
-    const accepted = Math.min(bytes, this.#maxBytes - this.#queued);
+    const accepted = Math.min(bytes, this.#maxBytes - this.#ring.length);
     this.stats.overflowBytes += bytes - accepted;
-    this.#reserve(accepted);
     return accepted;
   }
 
-  #tail(): number {
-    return (this.#head + this.#queued) % this.#ring.length;
-  }
-
-  #reserve(bytes: number): void {
-    const needed = this.#queued + bytes;
-    if (needed <= this.#ring.length) return;
-    let size = this.#ring.length;
-    while (size < needed) size *= 2;
-    const ring = Buffer.allocUnsafeSlow(size);
-    const upToEnd = this.#ring.copy(
-      ring,
-      0,
-      this.#head,
-      Math.min(this.#head + this.#queued, this.#ring.length),
-    );
-    this.#ring.copy(ring, upToEnd, 0, this.#queued - upToEnd);
-    this.#ring = ring;
-    this.#head = 0;
-  }
-
   #grown(bytes: number, nowMs: number): void {
-    this.#queued += bytes;
     this.stats.highWaterMs = Math.max(this.stats.highWaterMs, this.queuedMs);
+    this.#cadence?.arrived(bytes / this.#bytesPerMs, nowMs, this.#state === 'idle');
     if (this.#state !== 'idle') return;
     this.#state = 'priming';
     this.#primingSinceMs = nowMs;
@@ -253,11 +310,11 @@ export class PlayoutQueue {
    * as one that sends 40 ms, or its first late message tears the sentence. A bot that is ahead of real time need not wait.
    */
   #isPrimed(nowMs: number): boolean {
-    const { prebufferMs } = this.#options;
+    const { prebufferMs } = this;
     return (
       this.#draining ||
       nowMs - this.#primingSinceMs >= prebufferMs ||
-      this.#queued >= this.#firstWriteBytes + prebufferMs * this.#bytesPerMs ||
+      this.#ring.length >= this.#firstWriteBytes + prebufferMs * this.#bytesPerMs ||
       this.queuedMs >= START_AT_ONCE_MS
     );
   }
@@ -276,8 +333,7 @@ export class PlayoutQueue {
 
   #becomeIdle(): void {
     this.#state = 'idle';
-    this.#head = 0;
-    if (this.#ring.length > KEEP_BYTES) this.#ring = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+    this.#ring.clear();
   }
 
   #consumedBytes(): number {
