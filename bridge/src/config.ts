@@ -64,8 +64,10 @@ const schema = z
     SHUTDOWN_MS: milliseconds(0, 600_000).default(10_000),
     LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   })
-  .refine((config) => config.RTP_PORT_MIN < config.RTP_PORT_MAX, {
+  .refine((config) => !(config.RTP_PORT_MIN >= config.RTP_PORT_MAX), {
     path: ['RTP_PORT_MAX'],
+    // Also where something else is wrong: all problems are told at once.
+    when: () => true,
     error: 'must be above RTP_PORT_MIN',
   });
 

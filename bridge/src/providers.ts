@@ -21,12 +21,23 @@ const webSocketUrl = z.string().refine((value) => /^wss?:\/\//.test(value) && UR
   error: 'must be a ws:// or wss:// URL',
 });
 
+/** Becomes what the file holds. */
+const secretFile = z.string().transform((path, context) => {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
+    context.addIssue({ code: 'custom', message: `cannot be read (${code})` });
+    return z.NEVER;
+  }
+});
+
 const schema = z.object({
   PIPECAT_URL: webSocketUrl.optional(),
   PIPECAT_URL_INBOUND: webSocketUrl.optional(),
   PIPECAT_URL_OUTBOUND: webSocketUrl.optional(),
   PIPECAT_AUTHORIZATION: z.string().optional(),
-  PIPECAT_AUTHORIZATION_FILE: z.string().optional(),
+  PIPECAT_AUTHORIZATION_FILE: secretFile.optional(),
   PIPECAT_ORIGIN: z.string().optional(),
   TENANT: z.string().max(128).optional(),
 });
@@ -58,18 +69,17 @@ export function loadProviders(directory: string | undefined, problems: string[])
   return providers;
 }
 
-/** Parses one provider's file. Throws a `ZodError`, or the read error of a secret's file. */
+/** Parses one provider's file. Throws a `ZodError`, also where a secret's file cannot be read. */
 export function parseProvider(name: string, text: string): Provider {
   const filled = Object.entries(parseEnv(text)).filter(([, value]) => value !== undefined && value !== '');
   const values = schema.parse(Object.fromEntries(filled));
-  const secretFile = values.PIPECAT_AUTHORIZATION_FILE;
   return {
     name,
     pipecatUrl: {
       inbound: values.PIPECAT_URL_INBOUND ?? values.PIPECAT_URL,
       outbound: values.PIPECAT_URL_OUTBOUND ?? values.PIPECAT_URL,
     },
-    pipecatAuthorization: secretFile ? readFileSync(secretFile, 'utf8').trim() : values.PIPECAT_AUTHORIZATION,
+    pipecatAuthorization: values.PIPECAT_AUTHORIZATION_FILE ?? values.PIPECAT_AUTHORIZATION,
     pipecatOrigin: values.PIPECAT_ORIGIN,
     tenant: values.TENANT,
   };

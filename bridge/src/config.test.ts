@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { ConfigError, loadConfig } from './config.ts';
+
+const NEEDED = { ARI_USERNAME: 'pipecat', ARI_PASSWORD: 'secret-of-ari' };
+
+function folder(t: TestContext, files: Record<string, string>): string {
+  const path = mkdtempSync(join(tmpdir(), 'config-'));
+  t.after(() => rmSync(path, { recursive: true }));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text);
+  return path;
+}
+
+function problems(environment: Record<string, string>): string[] {
+  try {
+    loadConfig(environment);
+  } catch (error) {
+    assert.ok(error instanceof ConfigError);
+    return error.message
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim());
+  }
+  return [];
+}
+
+test('all but the ARI user has a default', () => {
+  const config = loadConfig(NEEDED);
+  assert.equal(config.ARI_URL, 'http://127.0.0.1:8088');
+  assert.equal(config.PIPECAT_URL, 'ws://127.0.0.1:8080/ws/asterisk');
+  assert.equal(config.HTTP_PORT, 8090);
+  assert.equal(config.providers.size, 0);
+});
+
+test('an empty value counts as absent', () => {
+  assert.equal(loadConfig({ ...NEEDED, HTTP_PORT: '', ARI_APP: '' }).ARI_APP, 'pipecat');
+  assert.deepEqual(problems({ ...NEEDED, ARI_PASSWORD: '' }), ['ARI_PASSWORD: is missing']);
+});
+
+test('every problem is named at once, each by its variable', () => {
+  const wrong = {
+    ARI_URL: 'ftp://x',
+    ARI_TIMEOUT_MS: 'soon',
+    PIPECAT_URL: 'http://x',
+    PIPECAT_DIALECT: 'klingon',
+    RTP_ADDRESS: 'localhost',
+    RTP_PORT_MIN: '30000',
+    RTP_PORT_MAX: '20000',
+    DEFAULT_SAMPLE_RATE: '16000',
+    MAX_CALLS: '0',
+    HTTP_PORT: '70000',
+    API_TOKEN: 'short',
+    LOG_LEVEL: 'loud',
+    PROVIDERS_DIR: '/does/not/exist',
+    CALLBACK_SECRET_FILE: '/does/not/exist',
+  };
+  const named = problems(wrong).map((line) => line.split(':')[0]);
+  const expected = ['ARI_USERNAME', 'ARI_PASSWORD', ...Object.keys(wrong)].filter(
+    (name) => name !== 'RTP_PORT_MIN',
+  );
+  assert.deepEqual(named.sort(), expected.sort());
+});
+
+test('no value is ever quoted: it may be a secret', () => {
+  const wrong = { ...NEEDED, API_TOKEN: 'hush-hush', ARI_URL: 'ftp://u:hush-hush@x', LOG_LEVEL: 'hush-hush' };
+  assert.equal(problems(wrong).length, 3);
+  assert.doesNotMatch(problems(wrong).join(), /hush-hush|secret-of-ari/);
+});
+
+test('secrets may come from files, without the newline at their end', (t) => {
+  const path = folder(t, { ari: 'from-file\n', callback: 'signed' });
+  const config = loadConfig({
+    ARI_USERNAME: 'pipecat',
+    ARI_PASSWORD_FILE: join(path, 'ari'),
+    CALLBACK_SECRET_FILE: join(path, 'callback'),
+  });
+  assert.equal(config.ARI_PASSWORD, 'from-file');
+  assert.equal(config.CALLBACK_SECRET, 'signed');
+});
+
+test('an empty secret file is a problem of the secret', (t) => {
+  const path = folder(t, { ari: '\n' });
+  const found = problems({ ARI_USERNAME: 'pipecat', ARI_PASSWORD_FILE: join(path, 'ari') });
+  assert.equal(found.length, 1);
+  assert.match(found[0] ?? '', /^ARI_PASSWORD: /);
+});
+
+test('providers are read from their folder, and each of their problems is named with its file', (t) => {
+  const path = folder(t, {
+    'acme.env':
+      '# Acme\nAUTH=ip\nMATCH=192.0.2.1\nPIPECAT_URL=ws://a/\nPIPECAT_URL_OUTBOUND=wss://b/\nTENANT=t\n',
+    'plain.env': 'AUTH=ip\n',
+    'notes.txt': 'PIPECAT_URL=nonsense',
+  });
+  const { providers } = loadConfig({ ...NEEDED, PROVIDERS_DIR: path });
+  assert.deepEqual([...providers.keys()], ['acme', 'plain']);
+  assert.deepEqual(providers.get('acme')?.pipecatUrl, { inbound: 'ws://a/', outbound: 'wss://b/' });
+  assert.equal(providers.get('acme')?.tenant, 't');
+  assert.equal(providers.get('plain')?.pipecatUrl.inbound, undefined);
+  writeFileSync(join(path, 'acme.env'), 'PIPECAT_URL=http://hush-hush/\nPIPECAT_URL_INBOUND=x');
+  writeFileSync(join(path, 'plain.env'), 'PIPECAT_AUTHORIZATION_FILE=/does/not/exist');
+  const found = problems({ ...NEEDED, PROVIDERS_DIR: path });
+  assert.deepEqual(
+    found.map((line) => line.split(': ').slice(0, 2).join(': ')),
+    ['acme.env: PIPECAT_URL', 'acme.env: PIPECAT_URL_INBOUND', 'plain.env: PIPECAT_AUTHORIZATION_FILE'],
+  );
+  assert.doesNotMatch(found.join(), /hush-hush/);
+});

@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { StartFields } from './dialect.ts';
+import { decodeBase64, NativeDialect, startQuery } from './native.ts';
+
+const START: StartFields = {
+  callId: 'c-1',
+  streamId: 's-1',
+  tenant: undefined,
+  encoding: 'pcmu',
+  sampleRate: 8000,
+  direction: 'inbound',
+  channelId: 'ch-1',
+  sipCallId: 'sip-1',
+  sipProvider: 'acme',
+  from: '+4930 1',
+  to: '100',
+  variables: {},
+  appArgs: [],
+  customVars: {},
+  headers: {},
+  reconnected: false,
+};
+
+const dialect = new NativeDialect('pcmu', 8000);
+
+test('every message to the bot has the shape of the contract', () => {
+  const messages: [string, object][] = [
+    [dialect.answered(), { event: 'answered' }],
+    [dialect.dtmf('5', 120), { event: 'dtmf', digit: '5', durationMs: 120 }],
+    [dialect.mark('a "b"', false), { event: 'mark', name: 'a "b"' }],
+    [dialect.mark('a', true), { event: 'mark', name: 'a', cleared: true }],
+    [dialect.error('bad-field', 'x'), { event: 'error', code: 'bad-field', message: 'x' }],
+    [
+      dialect.hangup('bot-hangup', 16, 'Normal'),
+      { event: 'hangup', reason: 'bot-hangup', cause: 16, causeText: 'Normal' },
+    ],
+    [dialect.transferFailed('no'), { event: 'transfer', status: 'failed', reason: 'no' }],
+    [
+      dialect.media(Buffer.from([9, 0, 255, 1, 9]), 1, 4, 1240),
+      { event: 'media', encoding: 'pcmu', sampleRate: 8000, payload: 'AP8B', timestamp: 1240 },
+    ],
+  ];
+  for (const [text, expected] of messages) assert.deepEqual(JSON.parse(text), expected);
+});
+
+test('start carries all that is known, and reconnected only where it is so', () => {
+  const expected = {
+    event: 'start',
+    callId: 'c-1',
+    call_id: 'c-1',
+    streamId: 's-1',
+    encoding: 'pcmu',
+    sampleRate: 8000,
+    direction: 'inbound',
+    channel_id: 'ch-1',
+    sip_call_id: 'sip-1',
+    sip_provider: 'acme',
+    from: '+4930 1',
+    to: '100',
+    variables: {},
+    app_args: [],
+    custom_vars: {},
+    headers: {},
+  };
+  assert.deepEqual(JSON.parse(dialect.start(START)), expected);
+  const again = { ...START, tenant: 't', reconnected: true };
+  assert.deepEqual(JSON.parse(dialect.start(again)), { ...expected, tenant: 't', reconnected: true });
+});
+
+test('messages of a bot are understood', () => {
+  const messages: [string, object][] = [
+    [
+      '{"event":"media","payload":"AAEC"}',
+      { type: 'media', payload: 'AAEC', encoding: 'pcmu', sampleRate: 8000 },
+    ],
+    [
+      '{"event":"media","payload":"","encoding":"pcm16","sampleRate":16000}',
+      { type: 'media', payload: '', encoding: 'pcm16', sampleRate: 16_000 },
+    ],
+    ['{"event":"clear","streamId":"x","more":1}', { type: 'clear' }],
+    ['{"event":"mark","name":""}', { type: 'mark', name: '' }],
+    ['{"event":"dtmf","digits":"12#*aD"}', { type: 'dtmf', digits: '12#*aD' }],
+    ['{"event":"hangup"}', { type: 'hangup', immediate: false }],
+    ['{"event":"hangup","immediate":true}', { type: 'hangup', immediate: true }],
+    ['{"event":"transfer","to":"+49"}', { type: 'transfer', to: '+49' }],
+    ['{"event":"something-new","a":1}', { type: 'unknown', event: 'something-new' }],
+  ];
+  for (const [text, expected] of messages) assert.deepEqual(dialect.decode(text), expected, text);
+});
+
+test('what cannot be understood is told apart', () => {
+  const messages: [string, string][] = [
+    ['', 'not-json'],
+    ['{', 'not-json'],
+    ['hello', 'not-json'],
+    ['null', 'no-event'],
+    ['7', 'no-event'],
+    ['"media"', 'no-event'],
+    ['[]', 'no-event'],
+    ['{}', 'no-event'],
+    ['{"event":7}', 'no-event'],
+    ['{"event":"media"}', 'bad-field'],
+    ['{"event":"media","payload":7}', 'bad-field'],
+    ['{"event":"media","payload":"AAAA","encoding":"opus"}', 'wrong-encoding'],
+    ['{"event":"media","payload":"AAAA","encoding":null}', 'wrong-encoding'],
+    ['{"event":"media","payload":"AAAA","sampleRate":"8000"}', 'wrong-encoding'],
+    ['{"event":"mark"}', 'bad-field'],
+    [`{"event":"mark","name":"${'x'.repeat(257)}"}`, 'bad-field'],
+    ['{"event":"dtmf"}', 'bad-field'],
+    ['{"event":"dtmf","digits":""}', 'bad-field'],
+    ['{"event":"dtmf","digits":"5x"}', 'bad-field'],
+    [`{"event":"dtmf","digits":"${'5'.repeat(129)}"}`, 'bad-field'],
+    ['{"event":"hangup","immediate":"yes"}', 'bad-field'],
+    ['{"event":"transfer"}', 'bad-field'],
+  ];
+  for (const [text, code] of messages) {
+    const message = dialect.decode(text);
+    assert.equal(message.type === 'bad' && message.code, code, text);
+  }
+});
+
+test('no text makes the decoder throw', () => {
+  const good = '{"event":"media","payload":"AAEC","encoding":"pcmu","sampleRate":8000}';
+  let seed = 42;
+  const random = (below: number): number => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+    return seed % below;
+  };
+  for (let i = 0; i < 5_000; i++) {
+    const at = random(good.length);
+    const cut = good.slice(0, at) + String.fromCharCode(random(300)) + good.slice(at + random(4));
+    dialect.decode(cut);
+    dialect.decode(Array.from({ length: random(40) }, () => String.fromCharCode(random(0x1_0000))).join(''));
+  }
+});
+
+test('base64 is decoded with and without padding, and refused where it is none', () => {
+  const valid: [string, number[]][] = [
+    ['', []],
+    ['AA==', [0]],
+    ['AA', [0]],
+    ['AAE=', [0, 1]],
+    ['AAE', [0, 1]],
+    ['/+8A', [255, 239, 0]],
+  ];
+  for (const [text, bytes] of valid) assert.deepEqual([...(decodeBase64(text) ?? [])], bytes, text);
+  for (const text of ['A', 'AAAAA', 'AA AA', 'A§§A', 'AA\nAA', '===', 'AAA====', 'A=AA', '{"a"}']) {
+    assert.equal(decodeBase64(text), undefined, text);
+  }
+});
+
+test('the query names what is known and leaves out what is not', () => {
+  assert.deepEqual(startQuery({ ...START, sipProvider: '' }), {
+    call_id: 'c-1',
+    encoding: 'pcmu',
+    sample_rate: '8000',
+    direction: 'inbound',
+    from_number: '+4930 1',
+    to_number: '100',
+  });
+  const variables = { AGENT_ID: 'a', SIP_CONTEXT: 'ctx', TRANSFER_TYPE: 'blind', TRANSFER_SIP_DOMAIN: 'd' };
+  const query = startQuery({ ...START, tenant: 't', variables, headers: { 'X-Agent-ID': 'not this' } });
+  assert.deepEqual(
+    [query.tenant, query.agent_id, query.sip_context, query.transfer_type, query.transfer_sip_domain],
+    ['t', 'a', 'ctx', 'blind', 'd'],
+  );
+  assert.equal(startQuery({ ...START, headers: { 'x-AGENT-id': 'h' } }).agent_id, 'h');
+});

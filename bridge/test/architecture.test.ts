@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { test } from 'node:test';
+
+const LINES_MAX = 400;
+/** Files of leaf folders that may hold sockets, timers or clocks. All others there are pure. */
+const IO_FILES = new Set([
+  'ari/client.ts',
+  'ari/events.ts',
+  'audio/pacer.ts',
+  'chan-websocket/transport.ts',
+  'http/metrics.ts',
+  'http/server.ts',
+  'pipecat/client.ts',
+  'rtp/socket.ts',
+  'rtp/transport.ts',
+]);
+const IO_SIGNS =
+  /from '(ws|undici|fastify|prom-client|pino|node:(dgram|net|http|fs|timers).*)'|\b(setTimeout|setInterval|setImmediate|performance\.now|Date\.now|new Date|Math\.random|randomInt|randomUUID|console)\b/;
+
+const root = new URL('../src/', import.meta.url).pathname;
+
+interface Import {
+  readonly target: string;
+  readonly isType: boolean;
+}
+
+interface Source {
+  readonly path: string;
+  readonly text: string;
+  /** Files of ours that it imports, by path below src. */
+  readonly imports: readonly Import[];
+}
+
+function readSource(path: string): Source {
+  const text = readFileSync(join(root, path), 'utf8');
+  const found = text.matchAll(/^(?:import|export) (type )?[^;]*?from '(\.{1,2}\/[^']+)';/gm);
+  const imports = [...found].map(([, type, target = '']) => ({
+    target: normalize(join(dirname(path), target)),
+    isType: type !== undefined,
+  }));
+  return { path, text, imports };
+}
+
+const all = globSync('**/*.ts', { cwd: root }).map(readSource);
+const sources = all.filter(({ path }) => !path.endsWith('.test.ts'));
+const folderOf = (path: string): string => (path.includes('/') ? dirname(path) : '');
+
+function violations(check: (source: Source) => readonly string[]): string[] {
+  return sources.flatMap((source) => check(source).map((what) => `${source.path}: ${what}`));
+}
+
+test('leaf folders import nothing of each other or of what is above them, but types of call.ts in http', () => {
+  const isAllowed = (path: string, { target, isType }: Import): boolean =>
+    folderOf(target) === folderOf(path) || (folderOf(path) === 'http' && target === 'call.ts' && isType);
+  const found = violations(({ path, imports }) =>
+    folderOf(path) === '' ? [] : imports.filter((one) => !isAllowed(path, one)).map(({ target }) => target),
+  );
+  assert.deepEqual(found, []);
+});
+
+test('arrows point one way: main, daemon, call, media', () => {
+  const order = ['main.ts', 'daemon.ts', 'call.ts', 'media.ts'];
+  const found = violations(({ path, imports }) =>
+    imports
+      .filter(({ target, isType }) => order.includes(target) && order.includes(path) && !isType)
+      .filter(({ target }) => order.indexOf(target) <= order.indexOf(path))
+      .map(({ target }) => target),
+  );
+  assert.deepEqual(found, []);
+});
+
+test('no two files import each other in a circle, types aside', () => {
+  const graph = new Map(
+    sources.map(({ path, imports }) => [
+      path,
+      imports.filter(({ isType }) => !isType).map(({ target }) => target),
+    ]),
+  );
+  const reaches = (from: string, to: string, seen = new Set<string>()): boolean =>
+    (graph.get(from) ?? []).some(
+      (next) => next === to || (!seen.has(next) && reaches(next, to, seen.add(next))),
+    );
+  assert.deepEqual(
+    [...graph.keys()].filter((path) => reaches(path, path)),
+    [],
+  );
+});
+
+test('pure files hold no sockets, timers, clocks, randomness or logs, and import no file that does', () => {
+  const found = violations(({ path, text, imports }) => {
+    if (folderOf(path) === '' || IO_FILES.has(path)) return [];
+    const sign = IO_SIGNS.exec(text.replaceAll(/^\s*(\/\/|\/?\*).*$/gm, ''))?.[0];
+    const ioImports = imports.filter(({ target, isType }) => IO_FILES.has(target) && !isType);
+    return [...(sign === undefined ? [] : [sign]), ...ioImports.map(({ target }) => target)];
+  });
+  assert.deepEqual(found, []);
+});
+
+test('only main.ts reads the environment', () => {
+  assert.deepEqual(
+    violations(({ path, text }) => (/process\.env/.test(text) && path !== 'main.ts' ? ['process.env'] : [])),
+    [],
+  );
+});
+
+test(`no file is longer than ${LINES_MAX} lines`, () => {
+  const found = all.map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }));
+  assert.deepEqual(
+    found.filter(({ lines }) => lines > LINES_MAX),
+    [],
+  );
+});
