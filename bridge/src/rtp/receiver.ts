@@ -9,6 +9,9 @@ const HISTORY = 128;
 const HOLD_PACKETS = 16;
 // A timestamp that leaps further than this is a new beginning, not a pause to be filled.
 const MAX_FILL_MS = 2000;
+// A lost packet sounds like the one before it, ever softer: loudness at the edges of the frames put in its place.
+const CONCEAL_GAINS = [1, 0.7, 0.4, 0] as const;
+const CONCEAL_FRAMES = CONCEAL_GAINS.length - 1;
 
 /** Figures of one received stream, since the receiver was made. */
 export interface RtpReceiverStats {
@@ -28,8 +31,10 @@ export interface RtpReceiverStats {
   ssrcChanges: number;
   /** The sender began anew under the same SSRC: sequence number or timestamp leapt. */
   restarts: number;
-  /** Frames of silence put in for losses and pauses. */
+  /** Frames put in for losses and pauses: silence, but for the concealed ones. */
   filledFrames: number;
+  /** Of these, frames that repeat what was last heard. */
+  concealedFrames: number;
   /** Interarrival jitter (RFC 3550 appendix A.8), ms. */
   jitterMs: number;
   /** Longest time between two arrivals, ms. */
@@ -52,6 +57,18 @@ export interface RtpReceiverOptions {
   maxReorderMs: number;
   /** Silence is filled in while it lasts when nothing has arrived for this long, ms (see `tick`). */
   idleMs: number;
+  /**
+   * Given: lost packets are concealed by repeating what was last heard with a fade, else by silence. Copies a frame
+   * `source[start..end)` to the beginning of `target`, its loudness going from `fromGain` to `toGain`.
+   */
+  fade?: (
+    source: Buffer,
+    start: number,
+    end: number,
+    target: Buffer,
+    fromGain: number,
+    toGain: number,
+  ) => void;
   /**
    * Gets every frame in order, as `source[start..end)`, valid during the call only: packets in their own size, silence in
    * frames. `timestampMs` begins at 0 and is the place of the frame in the caller's time; it never goes back.
@@ -82,14 +99,19 @@ export class RtpReceiver {
     ssrcChanges: 0,
     restarts: 0,
     filledFrames: 0,
+    concealedFrames: 0,
     jitterMs: 0,
     longestGapMs: 0,
   };
   readonly #options: RtpReceiverOptions;
   readonly #header = createRtpHeader();
   readonly #silentFrame: Buffer;
+  /** The last frame heard, and the one made of it. */
+  readonly #lastFrame: Buffer;
+  readonly #concealment: Buffer;
   readonly #unitsPerMs: number;
   readonly #unitsPerByte: number;
+  readonly #bytesPerSample: number;
   /** Sequence numbers received, by their low bits; -1: none. */
   readonly #seen = new Int32Array(HISTORY).fill(-1);
   /** Packets that wait for one before them, by the low bits of their sequence number. */
@@ -100,6 +122,10 @@ export class RtpReceiver {
   #expectedSequence = 0;
   #highestSequence = 0;
   #expectedTimestamp = 0;
+  /** Packets given up since the last one handed on, and the frames that have concealed them. */
+  #missing = 0;
+  #concealed = 0;
+  #lastPacketUnits = 0;
   /** True until the first frame after a new beginning has said where its timestamps are. */
   #unanchored = true;
   /** The sequence number that would prove a restart; -1: none is suspected. */
@@ -114,8 +140,11 @@ export class RtpReceiver {
   constructor(options: RtpReceiverOptions) {
     this.#options = options;
     this.#silentFrame = Buffer.alloc(options.frameBytes, options.silence);
+    this.#lastFrame = Buffer.from(this.#silentFrame);
+    this.#concealment = Buffer.from(this.#silentFrame);
     this.#unitsPerMs = options.clockRate / 1000;
     this.#unitsPerByte = options.frameSamples / options.frameBytes;
+    this.#bytesPerSample = options.frameBytes / options.frameSamples;
   }
 
   /** Takes one datagram that arrived at `arrivalMs` (any monotonic clock). Never throws for what is in it. */
@@ -186,7 +215,7 @@ export class RtpReceiver {
     const dueUnits = (nowMs - this.#options.idleMs - this.#firstArrivalMs) * this.#unitsPerMs;
     const frames = Math.floor((dueUnits - this.#position) / this.#options.frameSamples);
     if (frames > 0)
-      this.#fill(Math.min(frames, (MAX_FILL_MS * this.#unitsPerMs) / this.#options.frameSamples));
+      this.#fill(Math.min(frames, (MAX_FILL_MS * this.#unitsPerMs) / this.#options.frameSamples), 0);
   }
 
   /** Hands on all that is held: at the end of a call. */
@@ -211,6 +240,7 @@ export class RtpReceiver {
     this.#seen.fill(-1);
     this.#jitterArrivalMs = Number.NaN;
     this.#unanchored = true;
+    this.#missing = 0;
     this.#followClock(arrivalMs);
   }
 
@@ -254,6 +284,7 @@ export class RtpReceiver {
     }
     if (ahead >= HOLD_PACKETS || ahead === 0) {
       this.stats.lost += ahead;
+      this.#missing += ahead;
       this.#expectedSequence = sequenceNumber;
       this.#deliver(timestamp, payload, 0, payload.length);
       this.#releaseHeld();
@@ -284,6 +315,7 @@ export class RtpReceiver {
   #skipMissing(): void {
     while (this.#held[this.#expectedSequence % HOLD_PACKETS] === undefined) {
       this.stats.lost++;
+      this.#missing++;
       this.#expectedSequence = (this.#expectedSequence + 1) & 0xffff;
     }
     this.#releaseHeld();
@@ -300,9 +332,11 @@ export class RtpReceiver {
     }
   }
 
-  /** Hands the packet that is next in order on, after silence for the time that is missing before it. */
-  #deliver(timestamp: number, source: Buffer, start: number, end: number): void {
+  /** Hands the packet that is next in order on, after what fills the time that is missing before it. */
+  #deliver(timestamp: number, source: Buffer, start: number, packetEnd: number): void {
     this.#expectedSequence = (this.#expectedSequence + 1) & 0xffff;
+    // Half a sample at the end would shift what follows.
+    const end = packetEnd - ((packetEnd - start) % this.#bytesPerSample);
     // Telephone events stand still in time, and an empty packet takes none.
     if (end === start) return;
     const gap = this.#unanchored ? 0 : timestampDistance(timestamp, this.#expectedTimestamp);
@@ -313,21 +347,48 @@ export class RtpReceiver {
     } else if (gap > 0) {
       // Part of a frame is time only: whoever listens gets no odd scraps.
       const frames = Math.floor(gap / this.#options.frameSamples);
-      this.#fill(frames);
+      this.#fill(frames, (this.#missing * this.#lastPacketUnits) / this.#options.frameSamples);
       this.#position += gap - frames * this.#options.frameSamples;
     }
     const units = (end - start) * this.#unitsPerByte;
     this.#expectedTimestamp = (timestamp + units) >>> 0;
+    this.#missing = 0;
+    this.#concealed = 0;
+    this.#lastPacketUnits = units;
+    if (this.#options.fade !== undefined) this.#remember(source, start, end);
     this.#emit(source, start, end, units);
   }
 
-  #fill(frames: number): void {
+  /** Fills time; of its frames the first `lost` are a loss, the others a pause of the sender's own. */
+  #fill(frames: number, lost: number): void {
     const { frameSamples } = this.#options;
     this.stats.filledFrames += frames;
     for (let i = 0; i < frames; i++) {
       this.#expectedTimestamp = (this.#expectedTimestamp + frameSamples) >>> 0;
-      this.#emit(this.#silentFrame, 0, this.#silentFrame.length, frameSamples);
+      const frame = i < lost ? this.#conceal() : this.#silentFrame;
+      // Once it has been silent, nothing is repeated into the silence.
+      if (frame === this.#silentFrame) this.#concealed = CONCEAL_FRAMES;
+      this.#emit(frame, 0, frame.length, frameSamples);
     }
+  }
+
+  #conceal(): Buffer {
+    const { fade } = this.#options;
+    const place = this.#concealed;
+    if (fade === undefined || place === CONCEAL_FRAMES) return this.#silentFrame;
+    const [from, to] = [CONCEAL_GAINS[place] as number, CONCEAL_GAINS[place + 1] as number];
+    fade(this.#lastFrame, 0, this.#lastFrame.length, this.#concealment, from, to);
+    this.#concealed++;
+    this.stats.concealedFrames++;
+    return this.#concealment;
+  }
+
+  /** Keeps the last frame's worth of audio, whatever the packets' size. */
+  #remember(source: Buffer, start: number, end: number): void {
+    const last = this.#lastFrame;
+    const bytes = Math.min(end - start, last.length);
+    if (bytes < last.length) last.copyWithin(0, bytes);
+    source.copy(last, last.length - bytes, end - bytes, end);
   }
 
   #emit(source: Buffer, start: number, end: number, units: number): void {
