@@ -99,10 +99,12 @@ export class Stack {
     const logs = await container.logs();
     // The log is followed; what has been said so far is what counts.
     setTimeout(() => logs.destroy(), 500);
-    const chunks: Buffer[] = [];
-    logs.on('data', (chunk: Buffer) => chunks.push(chunk));
+    let said = '';
+    logs.on('data', (chunk: Buffer | string) => {
+      said += chunk.toString();
+    });
     await new Promise((resolve) => logs.once('close', resolve).once('end', resolve));
-    return Buffer.concat(chunks).toString();
+    return said;
   }
 
   /** Runs a command in a container, for its output. */

@@ -12,6 +12,7 @@ before(async () => {
 after(() => stack?.stop());
 afterEach(() => stack.leaks.expectNone());
 
+// Asterisk shows the app's arguments only once a call is answered: until then the id comes from X_CALL_ID.
 const LOCAL = `${FINTECH}:${PROVIDER_PORT}`;
 
 for (const { about, phone, status, outcome, cause } of [
@@ -33,7 +34,7 @@ for (const { about, phone, status, outcome, cause } of [
     const channel = await stack.ari.originate({
       to: '777102@pb_fintech',
       callId,
-      variables: { X_CALLBACK_URL: callbacks.url },
+      variables: { X_CALL_ID: callId, X_CALLBACK_URL: callbacks.url },
     });
     const { fields } = await callbacks.next();
     assert.partialDeepStrictEqual(fields, { call_sid: channel.id, call_id: callId, status, outcome });
@@ -52,7 +53,7 @@ test('nobody answers: the callback says no-answer after the ring time, and no AI
     to: '777102@pb_fintech',
     callId,
     timeout: 2,
-    variables: { X_CALLBACK_URL: callbacks.url },
+    variables: { X_CALL_ID: callId, X_CALLBACK_URL: callbacks.url },
   });
   assert.partialDeepStrictEqual((await callbacks.next()).fields, {
     call_id: callId,
@@ -71,7 +72,7 @@ test('the channel is hung up through ARI while it rings: nobody is called, nothi
   const channel = await stack.ari.originate({
     to: '777102@pb_fintech',
     callId,
-    variables: { X_CALLBACK_URL: callbacks.url },
+    variables: { X_CALL_ID: callId, X_CALLBACK_URL: callbacks.url },
   });
   await stack.ari.request('DELETE', `/channels/${channel.id}`);
   assert.notEqual((await callbacks.next()).fields.status, 'completed');

@@ -54,7 +54,10 @@ test('many callers who give up at the same time leave nothing behind, and the ne
       callId: newCallId('many'),
     }),
   );
-  for (const { calls } of await Promise.all(callers)) assert.equal(calls.length, 5);
+  for (const { calls, exitCode, errors } of await Promise.all(callers)) {
+    assert.equal(exitCode, 0, errors);
+    assert.equal(calls.length, 5);
+  }
   await stack.leaks.expectNone();
   const callId = newCallId('next');
   const report = await stack.phones.callOnce({ to: '102', callId, seconds: 3 });

@@ -98,7 +98,7 @@ async function makeScenario(options: CallOptions, audio: string): Promise<string
   });
 }
 
-/** SIPp starts a wait's limit anew with each provisional response, and only by the attribute of that one. */
+/** SIPp starts a wait's limit anew after each provisional response; before the first one nobody may CANCEL (RFC 3261, 9.1). */
 function patience(options: CallOptions): Record<string, string | number> {
   if (options.scenario === 'caller-gives-up')
     return { patienceMs: options.giveUpMs, outOfPatience: 'cancel' };
@@ -116,6 +116,8 @@ function sippArguments(options: CallOptions, directory: string): string[] {
     ...['-i', options.local.address, '-mi', options.local.address, '-bind_local'],
     ...(options.local.port === 0 ? [] : ['-p', `${options.local.port}`]),
     ...['-min_rtp_port', `${RTP_PORT_MIN}`, '-max_rtp_port', `${RTP_PORT_MAX}`, '-random_base_ssrc'],
+    // A message that crosses one of ours is no reason to forget a call that Asterisk still has.
+    ...['-default_behaviors', 'all,-abortunexp'],
     ...['-m', `${options.calls}`, '-l', `${options.calls}`, '-r', `${options.callsPerSecond}`],
     ...['-timeout', `${talkS + (places ? SETUP_LIMIT_S : options.waitSeconds)}s`, '-timeout_error'],
     ...['-trace_msg', '-message_file', join(directory, 'messages.log')],
