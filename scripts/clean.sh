@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
+. scripts/settings.sh
 
 images() {
   docker image ls --quiet --filter label=pipecat-bridge
@@ -10,6 +11,7 @@ images() {
 }
 
 docker info >/dev/null 2>&1 || { step "no Docker engine answers: nothing to remove"; exit 0; }
+require_own_stack
 step "removing containers and volumes …"
 quietly "$PWD/.logs/clean.log" docker compose --profile '*' down --remove-orphans --volumes
 step "removing images …"

@@ -18,6 +18,16 @@ product_version() { sed -n 's/^  "version": "\(.*\)",/\1/p' bridge/package.json;
 # image NAME: one of our images, in the version that runs here.
 image() { echo "pipecat-bridge/$1:${VERSION:-$(setting VERSION dev)}"; }
 
+# require_own_stack: two directories may hold a stack of one name; its containers belong to one of them.
+require_own_stack() {
+  local name owner
+  name="$(setting COMPOSE_PROJECT_NAME pipecat-bridge)"
+  owner="$(docker ps --all --filter "label=com.docker.compose.project=$name" \
+    --format '{{.Label "com.docker.compose.project.working_dir"}}' | sort -u | grep -vFx "$PWD" | head -n 1 || true)"
+  [ -z "$owner" ] || fail "a stack named $name runs already, from $owner" "to stop that one: make -C $owner down" \
+    "or give this one another COMPOSE_PROJECT_NAME, and ports of its own, in .env"
+}
+
 # listeners: what the stack listens on, one a line: service, protocol, address, port, what it is for.
 listeners() {
   local sip

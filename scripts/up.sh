@@ -8,16 +8,6 @@ cd "$(dirname "$0")/.."
 
 HEALTHY_WITHIN_S=60
 
-# Two directories may hold a stack; containers of one name belong to one of them.
-require_own_name() {
-  local name owner
-  name="$(setting COMPOSE_PROJECT_NAME pipecat-bridge)"
-  owner="$(docker ps --all --filter "label=com.docker.compose.project=$name" \
-    --format '{{.Label "com.docker.compose.project.working_dir"}}' | sort -u | grep -vFx "$PWD" | head -n 1 || true)"
-  [ -z "$owner" ] || fail "a stack named $name is installed in $owner" \
-    "stop that one: make -C $owner down" "or give this one another COMPOSE_PROJECT_NAME and other ports in .env"
-}
-
 # Services that run now: their ports are theirs.
 running_services() { docker compose ps --services --status running 2>/dev/null; }
 
@@ -68,6 +58,22 @@ start_stack() {
   fi
 }
 
+# A service can be well and yet not have got its port.
+require_listening() {
+  local service protocol address port purpose
+  while read -r service protocol address port purpose; do
+    [ -n "$(port_holder "$protocol" "$address" "$port")" ] ||
+      fail "$service runs, but does not listen on $protocol $address:$port ($purpose)" "docker compose logs $service"
+  done < <(listeners)
+}
+
+# The address to dial: where SIP listens on all, the one that others see.
+sip_host() {
+  local address
+  address="$(setting SIP_ADDRESS 127.0.0.1)"
+  if [ "$address" = 0.0.0.0 ]; then setting EXTERNAL_ADDRESS "$(hostname -I | cut -d' ' -f1)"; else echo "$address"; fi
+}
+
 summary() {
   local service protocol address port purpose
   step "the stack is up"
@@ -79,7 +85,7 @@ summary() {
   printf '  %-13s %-21s %s\n' bridge "$(setting RTP_PORT_MIN 20000)-$(setting RTP_PORT_MAX 23999)" "RTP with Asterisk (udp)"
   cat <<END
 
-  Dial  sip:100@$(setting SIP_ADDRESS 127.0.0.1):$(setting SIP_PORT 5060)  from a provider's address; providers are in asterisk/providers/
+  Dial  sip:100@$(sip_host):$(setting SIP_PORT 5060)  from a provider's address; providers are in asterisk/providers/
   Next  make call      one test call, PASS or FAIL
         make logs      what the stack says
         make doctor    what may be wrong, and what to do
@@ -96,10 +102,11 @@ provide_images() {
 main() {
   scripts/host.sh
   scripts/configure.sh
-  require_own_name
+  require_own_stack
   require_free_ports
   provide_images
   start_stack
+  require_listening
   summary
 }
 
