@@ -286,7 +286,7 @@ export class Call {
     // A bot that comes back only to fail again gets no time beyond that of its first loss, and no try without a pause.
     const isAgain = nowMs <= this.#seekUntilMs + botReconnectMs;
     if (!isAgain) this.#seekUntilMs = nowMs + botReconnectMs;
-    const withinMs = this.#seekUntilMs - nowMs;
+    const withinMs = Math.ceil(this.#seekUntilMs - nowMs);
     if (withinMs <= 0) return this.end({ kind: 'bot-lost', detail });
     this.#botBack = this.#reconnect(detail, withinMs, isAgain ? RETRY_MS : 0);
   }
@@ -305,8 +305,8 @@ export class Call {
       await this.#tryBot(media, withinMs, Number.POSITIVE_INFINITY);
       media.tellBot(this.#dialect.start({ ...this.info, reconnected: true }));
       if (this.#state === 'active') media.tellBot(this.#dialect.answered());
-    } catch {
-      this.end({ kind: 'bot-lost', detail });
+    } catch (error) {
+      this.end({ kind: 'bot-lost', detail: `${detail}, then: ${(error as Error).message}` });
     } finally {
       clearInterval(comfort);
     }

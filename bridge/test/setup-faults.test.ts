@@ -182,3 +182,21 @@ test('a removal that fails does not keep the rest from being released', async (t
   await lab.ended();
   assert.equal(session.closed, 1000);
 });
+
+test('the ringing tone never overtakes the answer', async (t) => {
+  const lab = await Lab.start(t);
+  const held = Promise.withResolvers<undefined>();
+  lab.ari.before(/\/ring$/, () => held.promise);
+  const channel = lab.ari.inbound();
+  await lab.session();
+  await until(() => lab.ari.bridges.get(`pcb-${channel.id}`)?.size === 1, 'the media path');
+  assert.equal(
+    lab.ari.log().some((line) => line.endsWith('/answer')),
+    false,
+  );
+  held.resolve(undefined);
+  await until(() => channel.state === 'Up', 'the answer');
+  assert.deepEqual(channel.done, ['ring', 'answer']);
+  lab.ari.hangUp(channel.id);
+  await lab.ended();
+});
