@@ -5,11 +5,14 @@ import { CALLER_HZ, MARKER_HZ } from './mock-pipecat/src/tones.ts';
 import type { CallReport } from './sipp/report.ts';
 import { gaps, heardMs, type StreamReport } from './sipp/stream.ts';
 
-/** Half of the deviations stay below this; the grid is the bridge's, the rest is a busy machine with two cores. */
+/** Limits of the spacing's deviation, beyond that of SIPp's own packets in the same call: the machine's part. */
 const SPACING_P50_MS = 3;
 const SPACING_P99_MS = 20;
-/** A machine that is busy with the tests themselves may miss a tick now and then. */
+/** Ticks of the 20 ms grid that a machine busy with the tests themselves may miss: so many, and a share of all. */
 const MISSED_TICKS = 2;
+const MISSED_SHARE = 0.005;
+/** SIPp's own packets so far off their time (p99) tell of a machine that is far too busy: then ten times as many. */
+const BUSY_MS = 15;
 
 /** The caller was answered, and each end heard the other for at least `ms`, and nothing of itself. */
 export function expectBothHeard(report: CallReport, bot: BotCall, ms: number): void {
@@ -30,27 +33,32 @@ export function expectNoViolations(bot: BotCall): void {
 
 /**
  * RTP to the caller: one source, every packet there once and in order, 20 ms apart, timestamps on the grid.
- * Over a tick that was missed the timestamp grows by one packet more; `missedShare` of them may be.
+ * Over a tick that was missed the timestamp grows by one packet more.
  */
-export function expectCleanRtp(stream: StreamReport, missedShare = 0.005): void {
-  assert.equal(stream.ssrcs.length, 1, `SSRCs ${stream.ssrcs}`);
-  assert.deepEqual([stream.lost, stream.duplicates, stream.reordered, stream.notRtp], [0, 0, 0, 0]);
-  const steps = Object.entries(stream.timestampSteps).map(([step, count]) => ({
+export function expectCleanRtp({ heard, spoke }: CallReport): void {
+  assert.equal(heard.ssrcs.length, 1, `SSRCs ${heard.ssrcs}`);
+  assert.deepEqual([heard.lost, heard.duplicates, heard.reordered, heard.notRtp], [0, 0, 0, 0]);
+  const steps = Object.entries(heard.timestampSteps).map(([step, count]) => ({
     packets: Number(step) / 160,
     count,
   }));
   assert.ok(
     steps.every(({ packets }) => Number.isInteger(packets) && packets > 0),
-    JSON.stringify(stream.timestampSteps),
+    `timestamps off the grid: ${JSON.stringify(heard.timestampSteps)}`,
   );
   const missed = steps.reduce((sum, { packets, count }) => sum + (packets - 1) * count, 0);
+  const machine = spoke.spacingDeviationMs;
+  const mayMiss = (MISSED_TICKS + MISSED_SHARE * heard.packets) * (machine.p99 > BUSY_MS ? 10 : 1);
+  assert.ok(missed <= mayMiss, `${missed} of ${heard.packets} ticks were missed`);
+  const { p50, p99 } = heard.spacingDeviationMs;
   assert.ok(
-    missed <= MISSED_TICKS + missedShare * stream.packets,
-    `${missed} of ${stream.packets} ticks were missed`,
+    p50 <= SPACING_P50_MS + machine.p50,
+    `half of the packets are more than ${p50} ms off their time`,
   );
-  const { p50, p99 } = stream.spacingDeviationMs;
-  assert.ok(p50 <= SPACING_P50_MS, `half of the packets are more than ${p50} ms off their time`);
-  assert.ok(p99 <= SPACING_P99_MS, `one packet in a hundred is more than ${p99} ms off its time`);
+  assert.ok(
+    p99 <= SPACING_P99_MS + machine.p99,
+    `one packet in a hundred is more than ${p99} ms off its time`,
+  );
 }
 
 /** From its first sound to its last, no silence. */

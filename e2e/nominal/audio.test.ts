@@ -17,7 +17,7 @@ test('caller and AI hear each other, evenly and without a gap', async () => {
   const report = await stack.phones.callOnce({ to: '102', callId, seconds: 5 });
   const bot = await stack.bot.wait(callId, 'closed');
   expectBothHeard(report, bot, 4500);
-  expectCleanRtp(report.heard);
+  expectCleanRtp(report);
   expectGapless(report.heard);
   assert.deepEqual(report.heard.payloadTypes, [0]);
   assert.ok(
@@ -36,7 +36,7 @@ test('an A-law caller is heard and hears, in A-law', async () => {
   const callId = newCallId('alaw');
   const report = await stack.phones.callOnce({ to: '102', callId, seconds: 3, codec: 'pcma' });
   expectBothHeard(report, await stack.bot.wait(callId, 'closed'), 2500);
-  expectCleanRtp(report.heard);
+  expectCleanRtp(report);
   assert.deepEqual(report.heard.payloadTypes, [8]);
 });
 
@@ -127,7 +127,7 @@ test('twenty calls at once all hear and are heard, in time', async () => {
   for (const report of calls) {
     const bot = await stack.bot.wait(report.sip.callId ?? '', 'closed');
     expectBothHeard(report, bot, 7000);
-    expectCleanRtp(report.heard, 0.02);
+    expectCleanRtp(report);
   }
   assert.equal(new Set(calls.map(({ heard }) => heard.ssrcs[0])).size, 20);
 });

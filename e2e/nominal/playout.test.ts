@@ -21,9 +21,10 @@ const BURSTS = [
 test('audio in bursts is played gapless and in full: 30 s at once, 3.5 times real time, 1100 bytes at a time', async () => {
   const plays = BURSTS.map(async ({ to, seconds, audioMs }) => {
     const callId = newCallId(`burst-${to}`);
-    const { heard } = await stack.phones.callOnce({ to, callId, seconds });
+    const report = await stack.phones.callOnce({ to, callId, seconds });
+    const { heard } = report;
     expectNoViolations(await stack.bot.wait(callId, 'closed'));
-    expectCleanRtp(heard);
+    expectCleanRtp(report);
     expectGapless(heard);
     expectNear(`heard of ${to}`, heardMs(heard, MARKER_HZ), audioMs, to === '105' ? 300 : 20);
   });

@@ -75,10 +75,11 @@ test('an AI that stays lost: the call ends after the time to reconnect', async (
 
 test('an AI that stops reading is still heard, and the call ends as ever', async () => {
   const callId = newCallId('deaf');
-  const { sip, heard } = await stack.phones.callOnce({ to: '115', callId, seconds: 6 });
+  const report = await stack.phones.callOnce({ to: '115', callId, seconds: 6 });
+  const { sip, heard } = report;
   assert.equal(sip.endedBy, 'us');
   assert.ok(heardMs(heard, MARKER_HZ) > 5500, `${heardMs(heard, MARKER_HZ)} ms heard`);
-  expectCleanRtp(heard);
+  expectCleanRtp(report);
 });
 
 test('garbage from the AI does the call no harm, and the AI is told', async () => {
