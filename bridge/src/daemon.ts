@@ -154,7 +154,8 @@ export class Daemon {
 
   #stasisStart(channel: AriChannel, args: readonly string[]): void {
     const own = this.#mediaChannels.get(channel.id);
-    if (own !== undefined) return own.mediaEntered();
+    if (own?.state === 'setup') return own.mediaEntered();
+    // Also one that came to be only after its call, tired of waiting, had removed it.
     if (channel.id.startsWith(MEDIA_ID_PREFIX)) {
       return this.#background(this.#ari.hangUp(channel.id, 16), 'remove a media channel without a call');
     }

@@ -83,7 +83,7 @@ test('whatever happens in whatever order, every call ends and nothing is left', 
   const seed = Number(process.env.CHAOS_SEED ?? 20_261_122);
   t.diagnostic(`CHAOS_SEED=${seed}`);
   const dice = new Dice(seed);
-  const config = { BOT_CONNECT_MS: '200', BOT_RECONNECT_MS: '100', BOT_CONNECT_TRIES: '2' };
+  const config = { BOT_CONNECT_MS: '300', BOT_RECONNECT_MS: '150', BOT_CONNECT_TRIES: '2' };
   const lab = await Lab.start(t, { config });
   disturb(lab, dice);
   lab.bot.decide = async () => {

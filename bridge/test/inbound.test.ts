@@ -113,7 +113,7 @@ test('variables are asked for where events do not name them', async (t) => {
 });
 
 test('a caller who hangs up while the variables are asked for never reaches the bot', async (t) => {
-  const lab = await Lab.start(t);
+  const lab = await Lab.start(t, { config: { ARI_TIMEOUT_MS: '300' } });
   lab.ari.showsVariables = false;
   lab.ari.before(/variable$/, () => 'never');
   const channel = lab.ari.inbound();

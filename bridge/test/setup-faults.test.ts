@@ -200,3 +200,20 @@ test('the ringing tone never overtakes the answer', async (t) => {
   lab.ari.hangUp(channel.id);
   await lab.ended();
 });
+
+test('a media channel that comes to be after its removal is removed all the same', async (t) => {
+  const lab = await Lab.start(t, { config: { ARI_TIMEOUT_MS: '300' } });
+  // A bot that does not take its leave keeps the call in its closing state for a while.
+  lab.bot.onSession = (session) => session.stopReading();
+  const removed = Promise.withResolvers<undefined>();
+  lab.ari.before(/externalMedia$/, () => removed.promise);
+  at(lab, 'after', { pattern: /DELETE \/channels\/pcm-/ }, () => {
+    removed.resolve(undefined);
+    return undefined;
+  });
+  const channel = lab.ari.inbound();
+  assert.equal((await lab.ended()).reason.kind, 'setup-failed');
+  await until(() => !lab.ari.channels.has(`pcm-${channel.id}`), 'it is gone');
+  lab.bot.sessions[0]?.resumeReading();
+  await until(() => lab.bot.sessions[0]?.closed !== undefined, 'the bot notices');
+});

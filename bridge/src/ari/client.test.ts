@@ -64,11 +64,11 @@ test('a reply that is no JSON, or not what was asked for, is an error', async (t
 });
 
 test('the time limit holds for more requests than there are connections', async (t) => {
-  const client = await startClient(t, 200, () => {});
+  const client = await startClient(t, 500, () => {});
   const beginMs = performance.now();
-  const requests = Array.from({ length: 100 }, () => client.answer('x'));
+  const requests = Array.from({ length: 320 }, () => client.answer('x'));
   const results = await Promise.allSettled(requests);
   assert.ok(results.every((result) => result.status === 'rejected' && result.reason.status === 0));
   const tookMs = performance.now() - beginMs;
-  assert.ok(tookMs < 600, `${tookMs} ms`);
+  assert.ok(tookMs < 2_500, `${tookMs} ms`);
 });
