@@ -1,246 +1,251 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { Lab, speech, until } from './harness.ts';
 
-test('a bot that refuses is tried again, then the caller goes on in the dialplan unanswered', async (t) => {
-  const lab = await Lab.start(t, { config: { BOT_CONNECT_TRIES: '2' } });
-  lab.bot.decide = () => 503;
-  const channel = lab.ari.inbound();
-  const ended = await lab.ended();
-  assert.equal(ended.reason.kind, 'bot-unavailable');
-  assert.match(ended.reason.detail ?? '', /503/);
-  assert.equal(lab.bot.attempts, 2);
-  assert.equal(channel.continued, true);
-  assert.equal(channel.variables.PIPECAT_STATUS, 'bot-unavailable');
-  assert.deepEqual(channel.done, ['ring', 'continue']);
-});
+// Each test has a bridge of its own and mostly waits: several at once take no longer than one.
+describe('a bot', { concurrency: 6 }, () => {
+  test('a bot that refuses is tried again, then the caller goes on in the dialplan unanswered', async (t) => {
+    const lab = await Lab.start(t, { config: { BOT_CONNECT_TRIES: '2' } });
+    lab.bot.decide = () => 503;
+    const channel = lab.ari.inbound();
+    const ended = await lab.ended();
+    assert.equal(ended.reason.kind, 'bot-unavailable');
+    assert.match(ended.reason.detail ?? '', /503/);
+    assert.equal(lab.bot.attempts, 2);
+    assert.equal(channel.continued, true);
+    assert.equal(channel.variables.PIPECAT_STATUS, 'bot-unavailable');
+    assert.deepEqual(channel.done, ['ring', 'continue']);
+  });
 
-test('a bot that accepts at the second try has the call', async (t) => {
-  const lab = await Lab.start(t);
-  lab.bot.decide = (attempt) => (attempt === 1 ? 503 : 'accept');
-  const { channel } = await lab.call();
-  lab.ari.hangUp(channel.id);
-  await lab.ended();
-});
-
-test('a bot that never answers is given up in time', async (t) => {
-  const lab = await Lab.start(t, { config: { BOT_CONNECT_MS: '150' } });
-  lab.bot.decide = () => 'never';
-  const channel = lab.ari.inbound();
-  const ended = await lab.ended();
-  assert.equal(ended.reason.kind, 'bot-unavailable');
-  assert.equal(ended.reason.detail, 'no answer in time');
-  assert.equal(channel.continued, true);
-});
-
-test('a slow bot keeps the caller ringing, not waiting in silence', async (t) => {
-  const lab = await Lab.start(t);
-  const admit = Promise.withResolvers<'accept'>();
-  lab.bot.decide = () => admit.promise;
-  const channel = lab.ari.inbound();
-  await until(() => lab.ari.bridges.get(`pcb-${channel.id}`)?.size === 1, 'the media path');
-  assert.deepEqual(channel.done, ['ring']);
-  admit.resolve('accept');
-  await until(() => channel.state === 'Up', 'the answer');
-  lab.ari.hangUp(channel.id);
-  await lab.ended();
-});
-
-test('an unreachable bot is said to be unavailable', async (t) => {
-  const lab = await Lab.start(t, { config: { PIPECAT_URL: 'ws://127.0.0.1:9/x', BOT_CONNECT_TRIES: '1' } });
-  const channel = lab.ari.inbound();
-  const ended = await lab.ended();
-  assert.equal(ended.reason.detail, 'ECONNREFUSED');
-  assert.equal(channel.variables.PIPECAT_STATUS, 'bot-unavailable');
-});
-
-for (const code of [1001, 1006, 1011]) {
-  test(`a bot lost with ${code} in mid-call is sought again, and told that it is a reconnection`, async (t) => {
+  test('a bot that accepts at the second try has the call', async (t) => {
     const lab = await Lab.start(t);
-    const { channel, session } = await lab.call({ variables: { X_CALL_ID: 'same' } });
-    const rtp = lab.ari.mediaOf(channel.id);
-    if (code === 1006) session.cut();
-    else session.close(code);
-    const second = await lab.session(1);
-    await until(() => second.of('answered').length > 0, 'answered again');
-    assert.equal(second.events[0]?.reconnected, true);
-    assert.equal(second.events[0]?.callId, 'same');
-    assert.equal(second.query.get('call_id'), 'same');
-    second.speak(speech(3));
-    rtp.send(Buffer.alloc(160, 0x33));
-    await until(() => rtp.speech().includes(speech(3)) && second.audio().includes(0x33), 'audio both ways');
-    assert.deepEqual(channel.done, ['ring', 'answer']);
+    lab.bot.decide = (attempt) => (attempt === 1 ? 503 : 'accept');
+    const { channel } = await lab.call();
+    lab.ari.hangUp(channel.id);
+    await lab.ended();
+  });
+
+  test('a bot that never answers is given up in time', async (t) => {
+    const lab = await Lab.start(t, { config: { BOT_CONNECT_MS: '150' } });
+    lab.bot.decide = () => 'never';
+    const channel = lab.ari.inbound();
+    const ended = await lab.ended();
+    assert.equal(ended.reason.kind, 'bot-unavailable');
+    assert.equal(ended.reason.detail, 'no answer in time');
+    assert.equal(channel.continued, true);
+  });
+
+  test('a slow bot keeps the caller ringing, not waiting in silence', async (t) => {
+    const lab = await Lab.start(t);
+    const admit = Promise.withResolvers<'accept'>();
+    lab.bot.decide = () => admit.promise;
+    const channel = lab.ari.inbound();
+    await until(() => lab.ari.bridges.get(`pcb-${channel.id}`)?.size === 1, 'the media path');
+    assert.deepEqual(channel.done, ['ring']);
+    admit.resolve('accept');
+    await until(() => channel.state === 'Up', 'the answer');
+    lab.ari.hangUp(channel.id);
+    await lab.ended();
+  });
+
+  test('an unreachable bot is said to be unavailable', async (t) => {
+    const lab = await Lab.start(t, { config: { PIPECAT_URL: 'ws://127.0.0.1:9/x', BOT_CONNECT_TRIES: '1' } });
+    const channel = lab.ari.inbound();
+    const ended = await lab.ended();
+    assert.equal(ended.reason.detail, 'ECONNREFUSED');
+    assert.equal(channel.variables.PIPECAT_STATUS, 'bot-unavailable');
+  });
+
+  for (const code of [1001, 1006, 1011]) {
+    test(`a bot lost with ${code} in mid-call is sought again, and told that it is a reconnection`, async (t) => {
+      const lab = await Lab.start(t);
+      const { channel, session } = await lab.call({ variables: { X_CALL_ID: 'same' } });
+      const rtp = lab.ari.mediaOf(channel.id);
+      if (code === 1006) session.cut();
+      else session.close(code);
+      const second = await lab.session(1);
+      await until(() => second.of('answered').length > 0, 'answered again');
+      assert.equal(second.events[0]?.reconnected, true);
+      assert.equal(second.events[0]?.callId, 'same');
+      assert.equal(second.query.get('call_id'), 'same');
+      second.speak(speech(3));
+      rtp.send(Buffer.alloc(160, 0x33));
+      await until(() => rtp.speech().includes(speech(3)) && second.audio().includes(0x33), 'audio both ways');
+      assert.deepEqual(channel.done, ['ring', 'answer']);
+      lab.ari.hangUp(channel.id);
+      assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
+    });
+  }
+
+  test('a lost bot that does not come back sends the caller on in the dialplan', async (t) => {
+    const lab = await Lab.start(t, { config: { BOT_RECONNECT_MS: '300' } });
+    const { channel, session } = await lab.call();
+    lab.bot.decide = () => 503;
+    session.close(1011);
+    const ended = await lab.ended();
+    assert.equal(ended.reason.kind, 'bot-lost');
+    assert.match(ended.reason.detail ?? '', /1011/);
+    assert.equal(channel.continued, true);
+    assert.equal(channel.variables.PIPECAT_STATUS, 'bot-lost');
+  });
+
+  test('with BOT_RECONNECT_MS=0 a lost bot is not sought', async (t) => {
+    const lab = await Lab.start(t, { config: { BOT_RECONNECT_MS: '0' } });
+    const { session } = await lab.call();
+    session.cut();
+    assert.equal((await lab.ended()).reason.kind, 'bot-lost');
+    assert.equal(lab.bot.attempts, 1);
+  });
+
+  test('a bot that accepts and fails over and over is given up', async (t) => {
+    const lab = await Lab.start(t, { config: { BOT_RECONNECT_MS: '500' } });
+    const { channel, session } = await lab.call();
+    lab.bot.onSession = (next) => next.close(1011);
+    session.close(1011);
+    const ended = await lab.ended();
+    assert.equal(ended.reason.kind, 'bot-lost');
+    assert.ok(lab.bot.attempts < 6, `${lab.bot.attempts} connections`);
+    assert.equal(channel.continued, true);
+  });
+
+  test('a caller who hangs up while the bot is sought again leaves nothing behind', async (t) => {
+    const lab = await Lab.start(t, { config: { BOT_RECONNECT_MS: '5000' } });
+    const { channel, session } = await lab.call();
+    lab.bot.decide = () => 'never';
+    session.cut();
+    await until(() => lab.bot.attempts === 2, 'the bot is sought');
     lab.ari.hangUp(channel.id);
     assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
   });
-}
 
-test('a lost bot that does not come back sends the caller on in the dialplan', async (t) => {
-  const lab = await Lab.start(t, { config: { BOT_RECONNECT_MS: '300' } });
-  const { channel, session } = await lab.call();
-  lab.bot.decide = () => 503;
-  session.close(1011);
-  const ended = await lab.ended();
-  assert.equal(ended.reason.kind, 'bot-lost');
-  assert.match(ended.reason.detail ?? '', /1011/);
-  assert.equal(channel.continued, true);
-  assert.equal(channel.variables.PIPECAT_STATUS, 'bot-lost');
-});
-
-test('with BOT_RECONNECT_MS=0 a lost bot is not sought', async (t) => {
-  const lab = await Lab.start(t, { config: { BOT_RECONNECT_MS: '0' } });
-  const { session } = await lab.call();
-  session.cut();
-  assert.equal((await lab.ended()).reason.kind, 'bot-lost');
-  assert.equal(lab.bot.attempts, 1);
-});
-
-test('a bot that accepts and fails over and over is given up', async (t) => {
-  const lab = await Lab.start(t, { config: { BOT_RECONNECT_MS: '500' } });
-  const { channel, session } = await lab.call();
-  lab.bot.onSession = (next) => next.close(1011);
-  session.close(1011);
-  const ended = await lab.ended();
-  assert.equal(ended.reason.kind, 'bot-lost');
-  assert.ok(lab.bot.attempts < 6, `${lab.bot.attempts} connections`);
-  assert.equal(channel.continued, true);
-});
-
-test('a caller who hangs up while the bot is sought again leaves nothing behind', async (t) => {
-  const lab = await Lab.start(t, { config: { BOT_RECONNECT_MS: '5000' } });
-  const { channel, session } = await lab.call();
-  lab.bot.decide = () => 'never';
-  session.cut();
-  await until(() => lab.bot.attempts === 2, 'the bot is sought');
-  lab.ari.hangUp(channel.id);
-  assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
-});
-
-test('a bot lost before the answer is sought before the caller is answered', async (t) => {
-  const lab = await Lab.start(t, { config: { BOT_RECONNECT_MS: '300' } });
-  const held = Promise.withResolvers<undefined>();
-  lab.ari.before(/externalMedia/, () => held.promise);
-  const channel = lab.ari.inbound();
-  const session = await lab.session();
-  lab.bot.decide = () => 503;
-  session.close(1011);
-  await until(() => lab.logged('bot lost, trying again').length > 0, 'the loss is seen');
-  held.resolve(undefined);
-  const ended = await lab.ended();
-  assert.equal(ended.reason.kind, 'bot-lost');
-  assert.equal(ended.answered, false);
-  assert.deepEqual(channel.done, ['ring', 'continue']);
-});
-
-test('a bot that closes with 1000 before the answer ends the call unanswered', async (t) => {
-  const lab = await Lab.start(t);
-  const held = Promise.withResolvers<undefined>();
-  lab.ari.before(/externalMedia/, () => held.promise);
-  const channel = lab.ari.inbound();
-  const session = await lab.session();
-  session.close(1000);
-  await until(() => session.closed !== undefined, 'closed');
-  held.resolve(undefined);
-  const ended = await lab.ended();
-  assert.equal(ended.reason.kind, 'bot-closed');
-  assert.equal(ended.answered, false);
-  assert.equal(lab.ari.channels.has(channel.id), false);
-});
-
-test('bad messages are answered at most once a second and never end the call by themselves', async (t) => {
-  const lab = await Lab.start(t);
-  const { channel, session } = await lab.call();
-  const bad = [
-    'no json',
-    '{"no":"event"}',
-    '5',
-    'null',
-    '{"event":"media"}',
-    '{"event":"media","payload":"§§§§"}',
-    '{"event":"media","payload":"AAAA","encoding":"opus"}',
-    '{"event":"media","payload":"AAAA","sampleRate":16000}',
-    '{"event":"mark"}',
-    '{"event":"dtmf","digits":"E"}',
-    Buffer.from([1, 2, 3]),
-  ];
-  for (const message of bad) session.send(message);
-  session.speak(speech(2));
-  const rtp = lab.ari.mediaOf(channel.id);
-  await until(() => rtp.speech().length >= 320, 'the bot is still heard');
-  assert.deepEqual(session.of('error'), [
-    { event: 'error', code: 'not-json', message: 'the message is not JSON' },
-  ]);
-  lab.ari.hangUp(channel.id);
-  const ended = (await lab.ended()) as unknown as { figures: { refusedMessages: object } };
-  assert.deepEqual(ended.figures.refusedMessages, {
-    'not-json': 1,
-    'no-event': 3,
-    'bad-field': 3,
-    'bad-base64': 1,
-    'wrong-encoding': 2,
-    binary: 1,
-  });
-});
-
-for (const [what, message] of [
-  ['unreadable', 'garbage'],
-  ['binary', Buffer.alloc(10)],
-  ['of another sample rate', '{"event":"media","payload":"AAAA","sampleRate":16000}'],
-  ['oversize', `{"event":"media","payload":"${'A'.repeat(5_000)}"}`],
-] as const) {
-  test(`a bot whose messages are all ${what} is closed with 1008, and the caller goes on in the dialplan`, async (t) => {
-    const lab = await Lab.start(t, { config: { BOT_MAX_BAD_MESSAGES: '10', BOT_MAX_MESSAGE_BYTES: '4096' } });
-    const { channel, session } = await lab.call();
-    for (let i = 0; i < 12; i++) session.send(message);
+  test('a bot lost before the answer is sought before the caller is answered', async (t) => {
+    const lab = await Lab.start(t, { config: { BOT_RECONNECT_MS: '300' } });
+    const held = Promise.withResolvers<undefined>();
+    lab.ari.before(/externalMedia/, () => held.promise);
+    const channel = lab.ari.inbound();
+    const session = await lab.session();
+    lab.bot.decide = () => 503;
+    session.close(1011);
+    await until(() => lab.logged('bot lost, trying again').length > 0, 'the loss is seen');
+    held.resolve(undefined);
     const ended = await lab.ended();
-    assert.equal(ended.reason.kind, 'bot-misbehaved');
-    await until(() => session.closed === 1008, 'close 1008');
-    assert.equal(channel.continued, true);
+    assert.equal(ended.reason.kind, 'bot-lost');
+    assert.equal(ended.answered, false);
+    assert.deepEqual(channel.done, ['ring', 'continue']);
   });
-}
 
-test('good messages between the bad ones keep the bot in the call', async (t) => {
-  const lab = await Lab.start(t, { config: { BOT_MAX_BAD_MESSAGES: '3' } });
-  const { channel, session } = await lab.call();
-  for (let i = 0; i < 10; i++) {
-    session.send('garbage');
-    session.send({ event: 'from-the-future' });
-  }
-  session.send({ event: 'mark', name: 'alive' });
-  await until(() => session.of('mark').length > 0, 'the bot is still in the call');
-  lab.ari.hangUp(channel.id);
-  await lab.ended();
-});
-
-test('a transfer is refused, not forgotten', async (t) => {
-  const lab = await Lab.start(t);
-  const { channel, session } = await lab.call();
-  session.send({ event: 'transfer', to: '+4930999' });
-  await until(() => session.of('transfer').length > 0, 'a word about the transfer');
-  assert.deepEqual(session.of('transfer')[0], {
-    event: 'transfer',
-    status: 'failed',
-    reason: 'not-supported',
+  test('a bot that closes with 1000 before the answer ends the call unanswered', async (t) => {
+    const lab = await Lab.start(t);
+    const held = Promise.withResolvers<undefined>();
+    lab.ari.before(/externalMedia/, () => held.promise);
+    const channel = lab.ari.inbound();
+    const session = await lab.session();
+    session.close(1000);
+    await until(() => session.closed !== undefined, 'closed');
+    held.resolve(undefined);
+    const ended = await lab.ended();
+    assert.equal(ended.reason.kind, 'bot-closed');
+    assert.equal(ended.answered, false);
+    assert.equal(lab.ari.channels.has(channel.id), false);
   });
-  lab.ari.hangUp(channel.id);
-  await lab.ended();
-});
 
-test('a bot that stops reading loses old audio only, and the caller is released in time', async (t) => {
-  const lab = await Lab.start(t, { config: { BOT_SEND_BUFFER_BYTES: '4096' } });
-  const { channel, session } = await lab.call();
-  const rtp = lab.ari.mediaOf(channel.id);
-  session.stopReading();
-  // The kernel takes megabytes before a socket is full.
-  const packet = Buffer.alloc(1_200, 0x44);
-  const sent = 6_000;
-  for (let i = 0; i < sent; i++) {
-    rtp.send(packet);
-    if (i % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
+  test('bad messages are answered at most once a second and never end the call by themselves', async (t) => {
+    const lab = await Lab.start(t);
+    const { channel, session } = await lab.call();
+    const bad = [
+      'no json',
+      '{"no":"event"}',
+      '5',
+      'null',
+      '{"event":"media"}',
+      '{"event":"media","payload":"§§§§"}',
+      '{"event":"media","payload":"AAAA","encoding":"opus"}',
+      '{"event":"media","payload":"AAAA","sampleRate":16000}',
+      '{"event":"mark"}',
+      '{"event":"dtmf","digits":"E"}',
+      Buffer.from([1, 2, 3]),
+    ];
+    for (const message of bad) session.send(message);
+    session.speak(speech(2));
+    const rtp = lab.ari.mediaOf(channel.id);
+    await until(() => rtp.speech().length >= 320, 'the bot is still heard');
+    assert.deepEqual(session.of('error'), [
+      { event: 'error', code: 'not-json', message: 'the message is not JSON' },
+    ]);
+    lab.ari.hangUp(channel.id);
+    const ended = (await lab.ended()) as unknown as { figures: { refusedMessages: object } };
+    assert.deepEqual(ended.figures.refusedMessages, {
+      'not-json': 1,
+      'no-event': 3,
+      'bad-field': 3,
+      'bad-base64': 1,
+      'wrong-encoding': 2,
+      binary: 1,
+    });
+  });
+
+  for (const [what, message] of [
+    ['unreadable', 'garbage'],
+    ['binary', Buffer.alloc(10)],
+    ['of another sample rate', '{"event":"media","payload":"AAAA","sampleRate":16000}'],
+    ['oversize', `{"event":"media","payload":"${'A'.repeat(5_000)}"}`],
+  ] as const) {
+    test(`a bot whose messages are all ${what} is closed with 1008, and the caller goes on in the dialplan`, async (t) => {
+      const lab = await Lab.start(t, {
+        config: { BOT_MAX_BAD_MESSAGES: '10', BOT_MAX_MESSAGE_BYTES: '4096' },
+      });
+      const { channel, session } = await lab.call();
+      for (let i = 0; i < 12; i++) session.send(message);
+      const ended = await lab.ended();
+      assert.equal(ended.reason.kind, 'bot-misbehaved');
+      await until(() => session.closed === 1008, 'close 1008');
+      assert.equal(channel.continued, true);
+    });
   }
-  lab.ari.hangUp(channel.id);
-  const ended = (await lab.ended()) as unknown as { figures: { droppedMessages: number } };
-  assert.ok(ended.figures.droppedMessages > 0);
-  session.resumeReading();
-  await until(() => session.closed !== undefined, 'the bot’s side notices');
+
+  test('good messages between the bad ones keep the bot in the call', async (t) => {
+    const lab = await Lab.start(t, { config: { BOT_MAX_BAD_MESSAGES: '3' } });
+    const { channel, session } = await lab.call();
+    for (let i = 0; i < 10; i++) {
+      session.send('garbage');
+      session.send({ event: 'from-the-future' });
+    }
+    session.send({ event: 'mark', name: 'alive' });
+    await until(() => session.of('mark').length > 0, 'the bot is still in the call');
+    lab.ari.hangUp(channel.id);
+    await lab.ended();
+  });
+
+  test('a transfer is refused, not forgotten', async (t) => {
+    const lab = await Lab.start(t);
+    const { channel, session } = await lab.call();
+    session.send({ event: 'transfer', to: '+4930999' });
+    await until(() => session.of('transfer').length > 0, 'a word about the transfer');
+    assert.deepEqual(session.of('transfer')[0], {
+      event: 'transfer',
+      status: 'failed',
+      reason: 'not-supported',
+    });
+    lab.ari.hangUp(channel.id);
+    await lab.ended();
+  });
+
+  test('a bot that stops reading loses old audio only, and the caller is released in time', async (t) => {
+    const lab = await Lab.start(t, { config: { BOT_SEND_BUFFER_BYTES: '4096' } });
+    const { channel, session } = await lab.call();
+    const rtp = lab.ari.mediaOf(channel.id);
+    session.stopReading();
+    // The kernel takes megabytes before a socket is full.
+    const packet = Buffer.alloc(1_200, 0x44);
+    const sent = 6_000;
+    for (let i = 0; i < sent; i++) {
+      rtp.send(packet);
+      if (i % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    lab.ari.hangUp(channel.id);
+    const ended = (await lab.ended()) as unknown as { figures: { droppedMessages: number } };
+    assert.ok(ended.figures.droppedMessages > 0);
+    session.resumeReading();
+    await until(() => session.closed !== undefined, 'the bot’s side notices');
+  });
 });
