@@ -1,0 +1,54 @@
+/* What is measured: histograms, and a judge for each way of each call. Pure. */
+#pragma once
+#include "wire.h"
+
+#include <stdio.h>
+
+/* Times in ns, kept to 3 %. */
+enum { BUCKETS_PER_OCTAVE = 32, OCTAVES = 48 };
+struct histogram {
+  uint64_t count;
+  int64_t max;
+  uint32_t buckets[OCTAVES * BUCKETS_PER_OCTAVE];
+};
+
+void histogram_add(struct histogram *histogram, int64_t ns);
+/* Writes {"n":…,"p50":…,"p99":…,"p999":…,"max":…}, in ms. */
+void histogram_print(FILE *out, const struct histogram *histogram);
+
+/* One way of one call. */
+struct stream {
+  uint32_t highest;      /* sequence number */
+  uint64_t seen;         /* bit n: highest - n has arrived */
+  int64_t arrived_ns;    /* the mark of `highest` */
+  int64_t time_ns;       /* what that mark says */
+  int64_t first_ns;      /* first mark of all; 0: none */
+  uint16_t rtp_sequence; /* DOWN only: of the packet before */
+  uint32_t rtp_timestamp;
+  int64_t rtp_arrived_ns; /* 0: none yet */
+  int64_t rtp_origin_ns;  /* where timestamp 0 of this stream would have been due, by the fastest packet so far */
+};
+
+/* One way, all calls, within the window. */
+struct figures {
+  struct histogram latency;   /* from the time in the mark to the arrival */
+  struct histogram pacing;    /* |spacing of packets - 20 ms|, by RTP timestamps */
+  struct histogram variation; /* lateness against the fastest packet, by RTP timestamps */
+  uint64_t sent, arrived, duplicates, reordered, corrupt;
+  uint64_t gaps; /* pauses over 40 ms that the sender did not make */
+  uint64_t rtp_lost, rtp_jumps, silent;
+};
+
+/* The window: marks whose time is in it count. */
+struct window {
+  int64_t from_ns, to_ns;
+};
+static inline bool in_window(const struct window *window, int64_t ns) { return ns >= window->from_ns && ns < window->to_ns; }
+
+/* A mark arrived. */
+void judge_mark(struct stream *stream, struct figures *figures, const struct window *window, const struct mark *mark,
+                int64_t arrived_ns);
+/* A packet arrived, marked or silent. */
+void judge_packet(struct stream *stream, struct figures *figures, const struct window *window, const uint8_t *packet,
+                  int64_t arrived_ns);
+void figures_print(FILE *out, const char *name, const struct figures *figures);

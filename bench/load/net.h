@@ -1,0 +1,28 @@
+/* Sockets on loopback, and the clock. What cannot be had ends the program with a message. */
+#pragma once
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdnoreturn.h>
+
+/* The realtime clock in ns: the one that the kernel stamps datagrams with. */
+int64_t now_ns(void);
+
+/* Says what went wrong, and errno's text where it is set; exit code 1. */
+noreturn void die(const char *what);
+
+/* As many open files as the system allows. */
+void raise_file_limit(void);
+
+struct sockaddr_in loopback(const char *address, int port);
+/* A bound UDP socket that does not block; with `stamps` the kernel's arrival time comes with each datagram. */
+int udp_open(const char *address, int port, bool stamps);
+int tcp_listen(const char *address, int port);
+/* Prepares a connected TCP socket: no delay, no blocking, arrival times where `stamps`. */
+void tcp_prepare(int socket, bool stamps);
+void epoll_watch(int epoll, int socket, uint32_t events, uint64_t tag);
+void epoll_change(int epoll, int socket, uint32_t events, uint64_t tag);
+
+/* The kernel's arrival time in a received message; `fallback` where it has none. */
+int64_t arrival_ns(struct msghdr *message, int64_t fallback);
+enum { STAMP_BYTES = 64 };

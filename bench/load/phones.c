@@ -1,0 +1,156 @@
+/* The far end of the calls' RTP: sends a marked packet every 20 ms, and judges what comes back. */
+#define _GNU_SOURCE
+#include "load.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+enum { RTP_HEADER_BYTES = 12, PACKET_BYTES = RTP_HEADER_BYTES + FRAME_BYTES, DATAGRAM_MAX = 512, BATCH = 32 };
+
+static int sockets[CALLS_MAX];
+/* Which call a port of the bridge belongs to, plus one. */
+static uint16_t call_of_port[65536];
+
+/* Calls that share a socket are neighbours in the 20 ms too, so that what is due at once leaves in one system call. */
+static int socket_of(int call) { return sockets[call / load.calls_per_socket]; }
+
+void phones_open(void) {
+  for (int first = 0; first < load.calls; first += load.calls_per_socket) {
+    int index = first / load.calls_per_socket;
+    sockets[index] = udp_open(load.phone_address, load.phone_port + 2 * index, true);
+    epoll_watch(load.epoll, sockets[index], EPOLLIN, tag(PHONES, (uint32_t)index));
+  }
+  for (int i = 0; i < load.calls; i++) {
+    load.rtp_due[i] = NEVER;
+    load.call[i].ssrc = (uint32_t)random();
+    load.call[i].rtp_sequence = (uint16_t)random();
+    load.call[i].rtp_timestamp = (uint32_t)random();
+  }
+}
+
+void phone_peer(int call, int port) {
+  load.call[call].peer = loopback("127.0.0.1", port);
+  call_of_port[port] = (uint16_t)(call + 1);
+}
+
+void phone_start(int call) {
+  int64_t phase = FRAME_NS * (int64_t)call / load.calls;
+  load.rtp_due[call] = (now_ns() / FRAME_NS + 1) * FRAME_NS + phase;
+}
+
+void phone_stop(int call) { load.rtp_due[call] = NEVER; }
+
+static void packet_write(struct call *call, int index, int64_t now, uint8_t packet[PACKET_BYTES]) {
+  uint16_t sequence = htons(call->rtp_sequence++);
+  uint32_t timestamp = htonl(call->rtp_timestamp), ssrc = htonl(call->ssrc);
+  packet[0] = 0x80;
+  packet[1] = call->sequence == 0 ? 0x80 : 0; /* marker bit; payload type 0 is PCMU */
+  memcpy(packet + 2, &sequence, 2);
+  memcpy(packet + 4, &timestamp, 4);
+  memcpy(packet + 8, &ssrc, 4);
+  struct mark mark = {.way = UP, .call = (uint16_t)index, .sequence = call->sequence++, .time_ns = now};
+  frame_write(packet + RTP_HEADER_BYTES, &mark);
+  call->rtp_timestamp += FRAME_BYTES;
+  if (in_window(&load.window, now)) load.figures[UP].sent++;
+}
+
+static struct {
+  int socket, count;
+  struct mmsghdr messages[BATCH];
+  struct iovec parts[BATCH];
+  uint8_t packets[BATCH][PACKET_BYTES];
+} batch;
+
+static void batch_send(void) {
+  /* A refused packet (the bridge's port has just closed) holds the ones behind it back for one turn: passed over. */
+  for (int sent = 0; sent < batch.count;) {
+    int count = sendmmsg(batch.socket, batch.messages + sent, (unsigned)(batch.count - sent), 0);
+    sent += count > 0 ? count : 1;
+  }
+  batch.count = 0;
+}
+
+void phones_send(int64_t now) {
+  for (int i = 0; i < load.calls; i++) {
+    if (load.rtp_due[i] > now) continue;
+    struct call *call = &load.call[i];
+    if (in_window(&load.window, now)) histogram_add(&load.lateness, now - load.rtp_due[i]);
+    load.rtp_due[i] += FRAME_NS;
+    if (batch.count > 0 && (batch.socket != socket_of(i) || batch.count == BATCH)) batch_send();
+    uint8_t *packet = batch.packets[batch.count];
+    packet_write(call, i, now, packet);
+    batch.socket = socket_of(i);
+    batch.parts[batch.count] = (struct iovec){.iov_base = packet, .iov_len = PACKET_BYTES};
+    batch.messages[batch.count].msg_hdr = (struct msghdr){
+        .msg_name = &call->peer,
+        .msg_namelen = sizeof call->peer,
+        .msg_iov = &batch.parts[batch.count],
+        .msg_iovlen = 1,
+    };
+    batch.count++;
+  }
+  if (batch.count > 0) batch_send();
+}
+
+/* The audio of a packet: usually one whole marked frame, but a frame may lie across two packets. */
+static void phone_hear(struct call *call, const uint8_t *audio, size_t size, int64_t arrived) {
+  struct figures *figures = &load.figures[DOWN];
+  uint8_t joined[sizeof call->carry + FRAME_BYTES];
+  struct mark mark;
+  if (size > FRAME_BYTES) size = FRAME_BYTES;
+  memcpy(joined, call->carry, call->carried);
+  memcpy(joined + call->carried, audio, size);
+  long at = mark_find(joined, call->carried + size, &mark);
+  if (at < 0 || mark.way != DOWN || &load.call[mark.call] != call) {
+    if (in_window(&load.window, arrived)) figures->silent++;
+  } else {
+    judge_mark(&call->streams[DOWN], figures, &load.window, &mark, arrived);
+    bool whole = (size_t)at == call->carried && size == FRAME_BYTES;
+    if (whole && !frame_is_whole(audio) && in_window(&load.window, arrived)) figures->corrupt++;
+  }
+  call->carried = size < sizeof call->carry ? size : sizeof call->carry;
+  memcpy(call->carry, audio + size - call->carried, call->carried);
+}
+
+/* Whose datagram it is. Where a socket has one call only, the peer is whoever speaks first, as with SIP phones. */
+static struct call *sender_of(uint32_t socket, const struct sockaddr_in *from) {
+  uint16_t port = ntohs(from->sin_port);
+  if (call_of_port[port] > 0) return &load.call[call_of_port[port] - 1];
+  if (load.calls_per_socket != 1 || load.call[socket].peer.sin_port != 0) return NULL;
+  load.call[socket].peer = *from;
+  call_of_port[port] = (uint16_t)(socket + 1);
+  phone_start((int)socket);
+  return &load.call[socket];
+}
+
+void phones_receive(uint32_t socket) {
+  static struct mmsghdr messages[BATCH];
+  static struct iovec parts[BATCH];
+  static struct sockaddr_in from[BATCH];
+  static uint8_t datagrams[BATCH][DATAGRAM_MAX], stamps[BATCH][STAMP_BYTES];
+  for (int i = 0; i < BATCH; i++) {
+    parts[i] = (struct iovec){.iov_base = datagrams[i], .iov_len = DATAGRAM_MAX};
+    messages[i].msg_hdr = (struct msghdr){
+        .msg_name = &from[i],
+        .msg_namelen = sizeof from[i],
+        .msg_iov = &parts[i],
+        .msg_iovlen = 1,
+        .msg_control = stamps[i],
+        .msg_controllen = STAMP_BYTES,
+    };
+  }
+  int count = recvmmsg(sockets[socket], messages, BATCH, MSG_DONTWAIT, NULL);
+  int64_t now = now_ns();
+  for (int i = 0; i < count; i++) {
+    if (messages[i].msg_len <= RTP_HEADER_BYTES || (datagrams[i][1] & 0x7f) != 0) continue;
+    struct call *call = sender_of(socket, &from[i]);
+    if (call == NULL) continue;
+    int64_t arrived = arrival_ns(&messages[i].msg_hdr, now);
+    judge_packet(&call->streams[DOWN], &load.figures[DOWN], &load.window, datagrams[i], arrived);
+    phone_hear(call, datagrams[i] + RTP_HEADER_BYTES, messages[i].msg_len - RTP_HEADER_BYTES, arrived);
+  }
+}
