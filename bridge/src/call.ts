@@ -322,7 +322,7 @@ export class Call {
     if (this.#callerGone && this.#cause === undefined)
       await Promise.race([this.#causeKnown.promise, delay(CAUSE_WAIT_MS)]);
     const cause = this.#cause ?? treatment.cause;
-    media?.tellBot(this.#dialect.hangup(reason.kind, cause, causeText(cause)));
+    media?.dismissBot(this.#dialect.hangup(reason.kind, cause, causeText(cause)));
     await this.#giveUpCaller(treatment);
     const figures = media?.figures();
     for (const undo of release.reverse()) await undo().catch((error: Error) => this.#releaseFailed(error));

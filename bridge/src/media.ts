@@ -213,6 +213,12 @@ export class Media {
     this.#bot?.send(text);
   }
 
+  /** The bot's last message: it hears nothing after this. */
+  dismissBot(text: string): void {
+    this.#relaying = false;
+    this.#bot?.send(text);
+  }
+
   /** From now on the bot hears the caller and the caller the bot. */
   startRelay(): void {
     this.#relaying = true;

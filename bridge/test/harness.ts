@@ -13,7 +13,9 @@ const WAIT_MS = 10_000;
 const POLL_MS = 2;
 /** Room for ten calls a daemon; another process's port in it is passed over by the bridge. */
 const RTP_PORTS = 20;
-let nextRtpPort = 40_000 + (process.pid % 500) * 20;
+/** Above the ports that systems lend by themselves; test files that run at once have a part each. */
+const FIRST_RTP_PORT = 61_000 + (process.pid % 10) * 440;
+let nextRtpPort = FIRST_RTP_PORT;
 
 /** One line of the bridge's log. */
 export type LogLine = { readonly level: number; readonly msg: string } & Readonly<Record<string, unknown>>;
@@ -43,7 +45,7 @@ export function speech(frames: number, seed = 0): Buffer {
 /** Environment of a test's daemon: fast where the product waits by design. */
 function environment(ari: FakeAri, bot: FakeBot): Record<string, string> {
   const min = nextRtpPort;
-  nextRtpPort = min + RTP_PORTS > 60_000 ? 40_000 : min + RTP_PORTS;
+  nextRtpPort = min + RTP_PORTS < FIRST_RTP_PORT + 440 ? min + RTP_PORTS : FIRST_RTP_PORT;
   return {
     ARI_URL: `http://127.0.0.1:${ari.port}`,
     ARI_USERNAME: 'pipecat',
@@ -197,12 +199,19 @@ export class Lab {
   }
 }
 
+/** The port can be opened, if need be after another process has let it go. */
 async function assertFree(port: number): Promise<void> {
-  const socket = createSocket('udp4');
-  socket.bind({ address: '127.0.0.1', port, exclusive: true });
-  await once(socket, 'listening').catch((error) =>
-    assert.fail(`UDP port ${port} is still open: ${error.code}`),
-  );
-  socket.close();
-  await once(socket, 'close');
+  const isFree = async (): Promise<boolean> => {
+    const socket = createSocket('udp4');
+    try {
+      socket.bind({ address: '127.0.0.1', port, exclusive: true });
+      await once(socket, 'listening');
+      return true;
+    } catch {
+      return false;
+    } finally {
+      socket.close();
+    }
+  };
+  await until(isFree, `UDP port ${port} is closed`);
 }

@@ -33,6 +33,11 @@ test('an inbound call is offered to the bot, answered, relayed both ways, and re
   session.speak(speech(3, 1));
   await until(() => rtp.speech().length >= 480, 'audio at the caller');
   assert.deepEqual(rtp.speech(), speech(3, 1));
+  // Audio that is still on its way, and the silence that is filled in, must not come after the hang-up.
+  lab.ari.before(/^DELETE .*pcm-/, () => {
+    talk(rtp, speech(3));
+    return undefined;
+  });
   lab.ari.hangUp(channel.id, 16);
   const ended = await lab.ended();
   await until(() => session.closed !== undefined, 'the bot is let go');
