@@ -34,8 +34,9 @@ test('an inbound call is offered to the bot, answered, relayed both ways, and re
   await until(() => rtp.speech().length >= 480, 'audio at the caller');
   assert.deepEqual(rtp.speech(), speech(3, 1));
   // Audio that is still on its way, and the silence that is filled in, must not come after the hang-up.
-  lab.ari.before(/^DELETE .*pcm-/, () => {
+  lab.ari.before(/^DELETE .*pcm-/, async () => {
     talk(rtp, speech(3));
+    await new Promise((resolve) => setTimeout(resolve, 150));
     return undefined;
   });
   lab.ari.hangUp(channel.id, 16);
