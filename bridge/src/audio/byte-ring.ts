@@ -88,3 +88,11 @@ export class ByteRing {
     this.#length = length;
   }
 }
+
+/** Bytes that a base64 text of this length stands for; -1 when no base64 has this length. Padding may be missing. */
+export function base64Bytes(text: string): number {
+  let length = text.length;
+  if (length > 0 && text.charCodeAt(length - 1) === 61) length--;
+  if (length > 0 && text.charCodeAt(length - 1) === 61) length--;
+  return length % 4 === 1 ? -1 : Math.floor((length * 3) / 4);
+}

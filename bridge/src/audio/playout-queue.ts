@@ -1,4 +1,4 @@
-import { ByteRing } from './byte-ring.ts';
+import { ByteRing, base64Bytes } from './byte-ring.ts';
 import { Cadence } from './cadence.ts';
 import { bytesPerSample, type Encoding, quietSample } from './format.ts';
 
@@ -351,12 +351,4 @@ export class PlayoutQueue {
       this.#options.onMark(mark.name, cleared);
     }
   }
-}
-
-/** Bytes that a base64 text of this length stands for; -1 when no base64 has this length. Padding may be missing. */
-function base64Bytes(text: string): number {
-  let length = text.length;
-  if (length > 0 && text.charCodeAt(length - 1) === 61) length--;
-  if (length > 0 && text.charCodeAt(length - 1) === 61) length--;
-  return length % 4 === 1 ? -1 : Math.floor((length * 3) / 4);
 }
