@@ -50,7 +50,7 @@ show_progress() {
   local line
   while IFS= read -r line; do
     case "$line" in
-      '✔ '* | '✖ '* | 'not ok'*) if [ -n "${VERBOSE:-}" ]; then step "  $line"; fi ;;
+      '✔ '* | '✖ '* | 'not ok'*) if [ -n "${VERBOSE:-}" ]; then step "  ${line% (*ms)}"; fi ;;
     esac
   done
 }
