@@ -49,7 +49,10 @@ export function expectCleanRtp({ heard, spoke }: CallReport): void {
   const missed = steps.reduce((sum, { packets, count }) => sum + (packets - 1) * count, 0);
   const machine = spoke.spacingDeviationMs;
   const mayMiss = (MISSED_TICKS + MISSED_SHARE * heard.packets) * (machine.p99 > BUSY_MS ? 10 : 1);
-  assert.ok(missed <= mayMiss, `${missed} of ${heard.packets} ticks were missed`);
+  assert.ok(
+    missed <= mayMiss,
+    `${missed} of ${heard.packets} ticks were missed, before packets ${heard.irregularAt}`,
+  );
   const { p50, p99 } = heard.spacingDeviationMs;
   assert.ok(
     p50 <= SPACING_P50_MS + machine.p50,

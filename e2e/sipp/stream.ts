@@ -28,6 +28,8 @@ export interface StreamReport {
   markersAt: number[];
   /** How often the timestamp grew by so much (in samples) from one sequence number to the next. */
   timestampSteps: Record<string, number>;
+  /** Positions of the packets before which the timestamp did not grow by 20 ms. */
+  irregularAt: number[];
   /** Deviation of the arrival spacing from the packet length, in ms (absolute value). */
   spacingDeviationMs: { p50: number; p99: number; max: number };
   /** Arrival drift in ms of the last packet against the grid laid through the first one. */
@@ -124,9 +126,15 @@ function parseRtp({ payload: bytes, timeMs }: Datagram): Packet | undefined {
 
 /** Counts by sequence number, source by source. */
 function examineOrder(packets: readonly Packet[]) {
-  const figures = { lost: 0, duplicates: 0, reordered: 0, timestampSteps: {} as Record<string, number> };
+  const figures = {
+    lost: 0,
+    duplicates: 0,
+    reordered: 0,
+    timestampSteps: {} as Record<string, number>,
+    irregularAt: [] as number[],
+  };
   const highest = new Map<number, Packet>();
-  for (const packet of packets) {
+  for (const [at, packet] of packets.entries()) {
     const before = highest.get(packet.ssrc);
     const step = before ? (packet.sequenceNumber - before.sequenceNumber + 0x10000) % 0x10000 : 1;
     if (step === 0) figures.duplicates++;
@@ -144,6 +152,7 @@ function examineOrder(packets: readonly Packet[]) {
       ) {
         const grown = (packet.timestamp - before.timestamp) | 0;
         figures.timestampSteps[grown] = (figures.timestampSteps[grown] ?? 0) + 1;
+        if (grown !== 20 * SAMPLES_PER_MS) figures.irregularAt.push(at);
       }
     }
   }
