@@ -61,6 +61,17 @@ describe('a held playout queue', () => {
     assert.deepEqual(marks, [{ name: 'a', cleared: false, playedMs: 20 }]);
   });
 
+  test('goes on by itself when its time is up', () => {
+    const { queue, frame, say } = open();
+    say(Buffer.alloc(800, 1));
+    queue.hold(60);
+    assert.deepEqual(
+      [frame(), frame(), frame(), frame()].map(({ kind }) => kind),
+      ['silence', 'silence', 'silence', 'audio'],
+    );
+    assert.equal(queue.held, false);
+  });
+
   test('is held no more once it is cleared', () => {
     const { queue, marks, frame, say } = open();
     say(Buffer.alloc(800, 1));

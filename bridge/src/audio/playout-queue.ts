@@ -97,6 +97,7 @@ export class PlayoutQueue {
   #dryAtMs = Number.NEGATIVE_INFINITY;
   #inUnderrun = false;
   #held = false;
+  #heldUntilMs = 0;
   #draining = false;
   #drained = false;
   readonly #marks: Mark[] = [];
@@ -170,6 +171,7 @@ export class PlayoutQueue {
   /** Fills `target` from `offset` on with the next frame. Call it once a frame. */
   read(target: Buffer, offset: number, nowMs: number): FrameKind {
     const { bytesPerFrame, silence } = this.#options;
+    if (this.#held && nowMs >= this.#heldUntilMs) this.#held = false;
     if (this.#held) {
       target.fill(silence, offset, offset + bytesPerFrame);
       this.stats.silenceFrames++;
@@ -199,9 +201,13 @@ export class PlayoutQueue {
     return 'audio';
   }
 
-  /** From the next read on silence is played and nothing is lost: audio and marks wait, more may be queued. Ends by `resume` or `clear`. */
-  hold(): void {
+  /**
+   * From the next read on silence is played and nothing is lost: audio and marks wait, more may be queued. Ends by
+   * `resume`, by `clear`, or by itself with the first read at `untilMs`.
+   */
+  hold(untilMs = Number.POSITIVE_INFINITY): void {
     this.#held = true;
+    this.#heldUntilMs = untilMs;
   }
 
   /** Goes on where `hold` stopped. */
