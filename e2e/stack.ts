@@ -15,6 +15,7 @@ import {
 import { LeakCheck, readMetrics } from './leaks.ts';
 import { Phones } from './phones.ts';
 import { LOCALHOST, PORTS, type Ports } from './ports.ts';
+import { takeTurn } from './turn.ts';
 
 /** What differs from the usual stack. */
 export interface StackOptions {
@@ -42,9 +43,11 @@ export class Stack {
   readonly bot: MockBot;
   readonly leaks: LeakCheck;
   readonly #options: StackOptions;
+  readonly #turn: Disposable;
   readonly #containers = new Map<Part, StartedTestContainer>();
 
-  private constructor(options: StackOptions, ports: Ports, phones: Phones) {
+  private constructor(options: StackOptions, ports: Ports, phones: Phones, turn: Disposable) {
+    this.#turn = turn;
     this.#options = options;
     this.ports = ports;
     this.phones = phones;
@@ -53,13 +56,14 @@ export class Stack {
     this.leaks = new LeakCheck(this.ari, ports);
   }
 
-  /** Starts a stack, ready to take calls. Removes first what an earlier run may have left. */
+  /** Starts a stack, ready to take calls, when no other test has one. Removes first what an earlier run may have left. */
   static async start(options: StackOptions = {}): Promise<Stack> {
+    const turn = await takeTurn();
     cleanUpOnSignal();
-    await removeLeftovers();
     try {
+      await removeLeftovers();
       const ports = options.ports ?? PORTS;
-      const stack = new Stack(options, ports, new Phones(await startPhones(), ports));
+      const stack = new Stack(options, ports, new Phones(await startPhones(), ports), turn);
       await options.beforeAsterisk?.(stack.phones);
       const parts = (['asterisk', 'bridge', 'mock'] as const).filter(
         (part) => !options.without?.includes(part),
@@ -71,7 +75,7 @@ export class Stack {
       }
       return stack;
     } catch (error) {
-      await removeLeftovers();
+      await removeLeftovers().finally(() => turn[Symbol.dispose]());
       throw error;
     }
   }
@@ -131,8 +135,12 @@ export class Stack {
 
   /** Ends and removes all containers. */
   async stop(): Promise<void> {
-    await Promise.all([...this.#containers.keys()].map((part) => this.stopPart(part)));
-    await removeLeftovers();
+    try {
+      await Promise.all([...this.#containers.keys()].map((part) => this.stopPart(part)));
+      await removeLeftovers();
+    } finally {
+      this.#turn[Symbol.dispose]();
+    }
   }
 }
 

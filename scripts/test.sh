@@ -12,13 +12,13 @@ passed=0
 failed=0
 skipped=0
 
-# Ctrl-C or an error: the tests' container goes. On SIGINT it removes the containers that it has started itself.
-remove_container() {
-  docker kill --signal INT "$CONTAINER" >/dev/null 2>&1 || return 0
-  timeout 20 docker wait "$CONTAINER" >/dev/null 2>&1 || docker rm --force "$CONTAINER" >/dev/null 2>&1 || true
+# Ctrl-C: the tests' container goes, and what the end-to-end tests in it have started (they label it).
+remove_containers() {
+  docker rm --force "$CONTAINER" >/dev/null 2>&1 || true
+  docker ps --all --quiet --filter label=pipecat-bridge.e2e | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
+  docker volume ls --quiet --filter name=pipecat-bridge-e2e | xargs --no-run-if-empty docker volume rm >/dev/null
 }
-trap remove_container EXIT
-trap 'exit 130' INT TERM
+trap 'remove_containers; exit 130' INT TERM
 
 # total LOG NAME...: the sum of node:test's closing figures by those names in the log.
 total() {

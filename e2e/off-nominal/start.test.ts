@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, test } from 'node:test';
+import { afterEach, test } from 'node:test';
 import { expectBothHeard } from '../expect.ts';
 import { newCallId, Stack, type StackOptions, until } from '../stack.ts';
 
 let stack: Stack | undefined;
 afterEach(() => stack?.stop());
-after(() => stack?.stop());
 
 async function start(options: StackOptions): Promise<Stack> {
   stack = await Stack.start(options);
