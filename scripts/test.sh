@@ -15,8 +15,8 @@ skipped=0
 # Ctrl-C: the tests' container goes, and what the end-to-end tests in it have started (they label it).
 remove_containers() {
   docker rm --force "$CONTAINER" >/dev/null 2>&1 || true
-  docker ps --all --quiet --filter label=pipecat-bridge.e2e | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
-  docker volume ls --quiet --filter name=pipecat-bridge-e2e | xargs --no-run-if-empty docker volume rm >/dev/null
+  docker ps --all --quiet --filter label=pipecat-bridge.e2e | xargs --no-run-if-empty docker rm --force --volumes >/dev/null 2>&1 || true
+  docker volume ls --quiet --filter name=pipecat-bridge-e2e | xargs --no-run-if-empty docker volume rm >/dev/null 2>&1 || true
 }
 trap 'remove_containers; exit 130' INT TERM
 
