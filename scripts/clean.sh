@@ -5,16 +5,15 @@ cd "$(dirname "$0")/.."
 . scripts/progress.sh
 . scripts/settings.sh
 
-images() {
-  docker image ls --quiet --filter label=pipecat-bridge
-  docker image ls --quiet --filter label=pipecat-bridge.base debian:forky-slim
-}
+# remove_images FILTER...: each image once, with all its tags.
+remove_images() { docker image ls --quiet --no-trunc "$@" | sort -u | xargs --no-run-if-empty docker image rm --force >>.logs/clean.log; }
 
 docker info >/dev/null 2>&1 || { step "no Docker engine answers: nothing to remove"; exit 0; }
 require_own_stack
 step "removing containers and volumes …"
 quietly "$PWD/.logs/clean.log" docker compose --profile '*' down --remove-orphans --volumes
 step "removing images …"
-images | sort -u | xargs --no-run-if-empty docker image rm --force >>.logs/clean.log 2>&1
+remove_images --filter label=pipecat-bridge
+remove_images --filter label=pipecat-bridge.base debian:forky-slim
 rm -rf dist .logs
 step "clean; .env and secrets/ are still there, and the build cache: docker builder prune"
