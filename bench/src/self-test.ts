@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readOptions } from './options.ts';
 import { type RunResult, runRelay } from './run.ts';
 
-const CALLS = 20;
+const CALLS = 5;
 const options = { ...readOptions(process.env), seconds: 3 };
 
 async function figures(faults: readonly string[]): Promise<NonNullable<RunResult['report']>> {

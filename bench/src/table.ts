@@ -14,6 +14,9 @@ export function layOut(heads: readonly string[], rows: readonly (readonly string
   return [line(heads), ...rows.map(line)].join('\n');
 }
 
+/** Of fewer calls the growth of the process is that of its own warming up. */
+const MEMORY_CALLS_MIN = 50;
+
 const RELAY_HEADS = [
   ...['calls', 'subject', 'CPU', 'core', 'up p50/p99/p99.9', 'down p50/p99/p99.9', 'pacing p99/p99.9'],
   ...['lost', 'gaps', 'kB/call', 'load', 'steal'],
@@ -29,7 +32,7 @@ function relayRow(result: RunResult): string[] {
   const name = `${calls}${mode === 'echo' ? '' : ` ${mode}`}${callsUp < calls ? ` (${callsUp} up)` : ''}`;
   const cost = [result.cpuMsPerCallSecond.toFixed(2), `${result.cpuPercent.toFixed(0)} %`];
   const rest = [
-    result.memoryKbPerCall.toFixed(0),
+    calls < MEMORY_CALLS_MIN ? '-' : result.memoryKbPerCall.toFixed(0),
     `${result.generatorPercent.toFixed(0)} %`,
     `${result.stealPercent.toFixed(1)} %`,
   ];
