@@ -20,6 +20,8 @@ interface Step {
   readonly busyPercent: number;
   readonly stealPercent: number;
   readonly report: Pick<GeneratorReport, 'up' | 'down' | 'latenessMs'>;
+  /** Why the figures of the sound mean nothing: the generator was late, as it has no core of its own here. */
+  readonly refused: string | undefined;
   /** Why the sound was not good; `undefined` where it was. */
   readonly fault: string | undefined;
 }
@@ -137,14 +139,9 @@ async function runStep(asterisk: number, calls: number, seconds: number, directo
       (part) => (after.cpuMs[part] - before.cpuMs[part]) / (after.atMs - before.atMs) / 0.01,
     );
     const report = { up, down, latenessMs };
-    return {
-      calls,
-      callsUp,
-      cpuPercent,
-      ...shares,
-      report,
-      fault: findFault(calls, callsUp, report, seconds),
-    };
+    const refused = whyRefused(latenessMs, cpuPercent.generator);
+    const fault = findFault(calls, callsUp, report, seconds);
+    return { calls, callsUp, cpuPercent, ...shares, report, refused, fault };
   } finally {
     await sipp?.stop();
     await bridge.stop();
@@ -172,7 +169,7 @@ function readParts(pids: Record<Part, number>) {
 function findFault(
   calls: number,
   callsUp: number,
-  { up, down, latenessMs }: Step['report'],
+  { up, down }: Step['report'],
   seconds: number,
 ): string | undefined {
   if (callsUp < calls) return `${calls - callsUp} calls had no audio`;
@@ -182,32 +179,33 @@ function findFault(
   if (gaps > GAPS_PER_CALL_MINUTE_MAX) return `${gaps.toFixed(1)} gaps a call and minute`;
   const { p99 = 0 } = down.pacingMs;
   if (p99 > PACING_P99_MAX_MS) return `the spacing of packets at the phone was off by ${ms(p99)} ms (p99)`;
-  return whyRefused(latenessMs, 0);
+  return undefined;
 }
 
-function describeStep({
-  calls,
-  callsUp,
-  cpuPercent,
-  busyPercent,
-  stealPercent,
-  report,
-  fault,
-}: Step): string[] {
-  const { up, down } = report;
+function describeStep(step: Step): string[] {
+  const { calls, callsUp, cpuPercent, busyPercent, stealPercent, refused, fault } = step;
   const percent = (value: number) => `${value.toFixed(0)} %`;
   return [
     callsUp < calls ? `${calls} (${callsUp} up)` : String(calls),
+    ...(refused === undefined ? describeSound(step.report) : ['refused', '', '', '', '']),
+    ...[cpuPercent.asterisk, cpuPercent.bridge, cpuPercent.sipp, cpuPercent.generator].map(percent),
+    ...[busyPercent, stealPercent].map(percent),
+    refused === undefined ? (fault === undefined ? 'good' : 'suffers') : '?',
+  ];
+}
+
+function describeSound({ up, down }: Step['report']): string[] {
+  return [
     `${ms(up.latencyMs.p50)}/${ms(up.latencyMs.p99)}`,
     `${ms(down.latencyMs.p50)}/${ms(down.latencyMs.p99)}`,
     `${ms(down.pacingMs.p99)}/${ms(down.pacingMs.p999)}`,
     `${Math.max(0, up.sent - up.arrived)}+${Math.max(0, down.sent - down.arrived)}`,
     `${up.gaps}+${down.gaps}`,
-    ...[cpuPercent.asterisk, cpuPercent.bridge, cpuPercent.sipp, cpuPercent.generator].map(percent),
-    ...[busyPercent, stealPercent].map(percent),
-    fault === undefined ? 'good' : 'suffers',
   ];
 }
+
+/** What ended the stepping: the generator's lateness goes first, since then the sound cannot be judged. */
+const problemOf = ({ refused, fault }: Step) => refused ?? fault;
 
 /** Whose CPU ran out, as far as the figures tell. */
 function whoRanOut({ busyPercent, cpuPercent }: Step): string {
@@ -228,8 +226,8 @@ try {
     say(`${calls} calls through Asterisk, ${seconds} s …`);
     const step = await runStep(asterisk, calls, seconds, directory);
     steps.push(step);
-    say(`  ${step.fault ?? 'the sound is good'}`);
-    if (step.fault !== undefined) break;
+    say(`  ${problemOf(step) ?? 'the sound is good'}`);
+    if (problemOf(step) !== undefined) break;
     // Asterisk lets go of the last step's channels.
     await delay(1_000);
   }
@@ -241,7 +239,8 @@ const cpuHeads = ['asterisk', 'bridge', 'SIPp', 'load', 'machine', 'steal', 'sou
 console.log('times in ms from phone to bot and back; CPU in % of one core, machine in % of all cores\n');
 console.log(layOut([...heads, ...cpuHeads], steps.map(describeStep)));
 const last = steps.at(-1);
-const held = steps.filter(({ fault }) => fault === undefined).at(-1)?.calls ?? 0;
+const held = steps.filter((step) => problemOf(step) === undefined).at(-1)?.calls ?? 0;
 console.log(`\ncalls held with good sound: ${held}`);
-if (last?.fault !== undefined) console.log(`at ${last.calls}: ${last.fault}; ${whoRanOut(last)}`);
+const problem = last && problemOf(last);
+if (last && problem) console.log(`at ${last.calls}: ${problem}; ${whoRanOut(last)}`);
 console.log(JSON.stringify({ stack: steps }));
