@@ -35,7 +35,7 @@ test('a stranger who claims to be a provider is refused', async () => {
 test('who calls in reaches the AI and nobody else, whatever number he dials', async () => {
   const others = await Promise.all(
     [FINTECH, ACME].map((address) =>
-      stack.phones.listen({ local: `${address}:${PROVIDER_PORT}`, waitSeconds: 8 }),
+      stack.phones.listen({ local: `${address}:${PROVIDER_PORT}`, waitSeconds: 10, seconds: 1 }),
     ),
   );
   for (const to of ['+4930123102', '00494030102', 'PJSIP*4930102', '102']) {
@@ -48,7 +48,7 @@ test('who calls in reaches the AI and nobody else, whatever number he dials', as
 });
 
 test('a caller who asks for a transfer (REFER) is refused, and the call goes on', async () => {
-  const other = await stack.phones.listen({ local: `${ACME}:${PROVIDER_PORT}`, waitSeconds: 6 });
+  const other = await stack.phones.listen({ local: `${ACME}:${PROVIDER_PORT}`, waitSeconds: 6, seconds: 1 });
   const callId = newCallId('refer');
   const referTo = `sip:+4930999@${ACME}:${PROVIDER_PORT}`;
   const { sip } = await stack.phones.callOnce({
