@@ -34,7 +34,7 @@ function describe(source: Partial<CallSource>) {
     wasDialled: false,
     dialled: undefined,
     provider: undefined,
-    defaults: { encoding: 'pcmu' },
+    defaults: { encoding: 'pcmu', sampleRate: 8_000, transport: 'rtp', framing: 'json' },
     newId: () => 'made-up',
     ...source,
   });
@@ -70,7 +70,10 @@ test('an originated call is outbound, to the number that was dialled', () => {
 test('a codec that cannot be had is remarked upon, and the default taken', () => {
   assert.equal(describe({ variables: { X_CODEC: 'pcm16' } }).encoding, 'pcm16');
   assert.deepEqual(describe({ variables: { X_CODEC: 'pcm16', X_SR: '8000' } }).remarks, []);
-  const odd = describe({ variables: { X_CODEC: 'opus', X_SR: '16000' }, defaults: { encoding: 'pcma' } });
+  const odd = describe({
+    variables: { X_CODEC: 'opus', X_SR: '16000' },
+    defaults: { encoding: 'pcma', sampleRate: 8_000, transport: 'rtp', framing: 'json' },
+  });
   assert.deepEqual([odd.encoding, odd.sampleRate, odd.remarks.length], ['pcma', 8000, 2]);
 });
 
@@ -94,7 +97,14 @@ test('headers as the dialplan writes them arrive as they were', () => {
 
 test('the tenant is the call’s own, else its provider’s', () => {
   const nothing = { inbound: undefined, outbound: undefined };
-  const unset = { pipecatUrl: nothing, pipecatAuthorization: undefined, pipecatOrigin: undefined };
+  const unset = {
+    pipecatUrl: nothing,
+    pipecatAuthorization: undefined,
+    pipecatOrigin: undefined,
+    transport: undefined,
+    framing: undefined,
+    bargeInHoldMs: 0,
+  };
   const provider = { name: 'pb_fintech', tenant: 'theirs', ...unset };
   assert.equal(describe({ provider }).tenant, 'theirs');
   assert.equal(describe({ provider, variables: { X_TENANT: 'own' } }).tenant, 'own');

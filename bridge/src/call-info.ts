@@ -1,5 +1,5 @@
 import type { AriChannel } from './ari/model.ts';
-import type { StartFields, WireEncoding } from './pipecat/dialect.ts';
+import type { Framing, StartFields, WireEncoding } from './pipecat/dialect.ts';
 import type { Provider } from './providers.ts';
 
 /** Channel variables that a call may carry (contract, section 2); `SIP_HEADERS` and `SIP_CALL_ID` are our dialplan's. */
@@ -20,6 +20,7 @@ export const CALL_VARIABLES = [
   'TRANSFER_SIP_DOMAIN',
   'SIP_CALL_ID',
   'SIP_HEADERS',
+  'X_TRANSPORT',
 ] as const;
 
 const ID_MAX_CHARS = 128;
@@ -28,9 +29,24 @@ const NOT_PRINTABLE = /\p{Cc}/u;
 
 /** What is known of a call when it reaches the bridge: the start fields of its bot, and what only the bridge uses. */
 export interface CallInfo extends StartFields {
+  readonly sampleRate: SampleRate;
+  /** How its audio crosses to Asterisk. */
+  readonly transport: Transport;
   readonly callbackUrl: string | undefined;
   /** What was asked for and cannot be had, for the log. */
   readonly remarks: readonly string[];
+}
+
+/** Sample rates that the telephone side can carry, Hz; over 8000 by WebSocket and as pcm16 only. */
+export type SampleRate = 8_000 | 16_000 | 24_000;
+export type Transport = 'rtp' | 'websocket';
+
+/** What a call is when neither it nor its provider says otherwise. */
+export interface CallDefaults {
+  readonly encoding: WireEncoding;
+  readonly sampleRate: SampleRate;
+  readonly transport: Transport;
+  readonly framing: Framing;
 }
 
 /** From where the facts of a call come. */
@@ -43,7 +59,7 @@ export interface CallSource {
   /** The number that was dialled, where Asterisk told it apart from the channel (outbound). */
   readonly dialled: string | undefined;
   readonly provider: Provider | undefined;
-  readonly defaults: { readonly encoding: WireEncoding };
+  readonly defaults: CallDefaults;
   /** Makes an id for a call that brings none. */
   readonly newId: () => string;
 }
@@ -57,9 +73,7 @@ export function describeCall(source: CallSource): CallInfo {
   const headers = parsePairs(variables.SIP_HEADERS ?? '');
   const customVars = parsePairs(variables.CUSTOM_VARS ?? header(headers, 'X-Custom-Vars') ?? '');
   const ids = [header(headers, 'X-Call-ID'), variables.X_CALL_ID, source.appArgs[0]];
-  const encoding = wireEncoding(variables.X_CODEC, source.defaults.encoding, remarks);
-  if (variables.X_SR && variables.X_SR !== '8000')
-    remarks.push('X_SR: only 8000 can be had over RTP; taken as 8000');
+  const format = callFormat(source, remarks);
   const shown = Object.entries(variables).filter(
     ([name]) => name !== 'SIP_HEADERS' && name !== 'X_CALLBACK_URL',
   );
@@ -67,8 +81,8 @@ export function describeCall(source: CallSource): CallInfo {
     callId: ids.find(isUsableId) ?? source.newId(),
     streamId: channel.id,
     tenant: variables.X_TENANT || provider?.tenant,
-    encoding,
-    sampleRate: 8_000,
+    ...format,
+    framing: provider?.framing ?? source.defaults.framing,
     direction,
     channelId: channel.id,
     sipCallId: variables.SIP_CALL_ID || channel.protocol_id,
@@ -79,7 +93,6 @@ export function describeCall(source: CallSource): CallInfo {
     appArgs: source.appArgs,
     customVars,
     headers,
-    reconnected: false,
     callbackUrl: variables.X_CALLBACK_URL || undefined,
     remarks,
   };
@@ -114,11 +127,22 @@ function isUsableId(id: string | undefined): id is string {
   return id !== undefined && id !== '' && id.length <= ID_MAX_CHARS && !NOT_PRINTABLE.test(id);
 }
 
-function wireEncoding(asked: string | undefined, fallback: WireEncoding, remarks: string[]): WireEncoding {
-  if (!asked) return fallback;
-  if (asked === 'pcmu' || asked === 'pcma' || asked === 'pcm16') return asked;
-  remarks.push('X_CODEC: not one of pcmu, pcma, pcm16; the default is taken');
-  return fallback;
+/** Encoding and rate as asked for, and the transport that can carry them. */
+function callFormat({ variables, provider, defaults }: CallSource, remarks: string[]) {
+  const asked = variables.X_CODEC;
+  const isKnown = asked === 'pcmu' || asked === 'pcma' || asked === 'pcm16';
+  if (asked && !isKnown) remarks.push('X_CODEC: not one of pcmu, pcma, pcm16; the default is taken');
+  const encoding = isKnown ? asked : defaults.encoding;
+  const rate = variables.X_SR ? Number(variables.X_SR) : encoding === 'pcm16' ? defaults.sampleRate : 8_000;
+  const isRate = rate === 8_000 || ((rate === 16_000 || rate === 24_000) && encoding === 'pcm16');
+  if (!isRate) remarks.push(`X_SR: ${encoding} has no such rate here; taken as 8000`);
+  const sampleRate: SampleRate = isRate ? rate : 8_000;
+  const wished = variables.X_TRANSPORT;
+  const chosen =
+    wished === 'rtp' || wished === 'websocket' ? wished : (provider?.transport ?? defaults.transport);
+  // RTP external media is deaf to everything but G.711 (and G.722) in this Asterisk.
+  const transport: Transport = sampleRate > 8_000 ? 'websocket' : chosen;
+  return { encoding, sampleRate, transport };
 }
 
 function fromNumber(channel: AriChannel, direction: 'inbound' | 'outbound'): string {

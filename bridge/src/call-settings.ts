@@ -1,6 +1,8 @@
+import type { AudioFormat } from './audio/format.ts';
 import type { CallSettings } from './call.ts';
 import type { CallInfo } from './call-info.ts';
 import type { Config } from './config.ts';
+import type { StartFields } from './pipecat/dialect.ts';
 import { startQuery } from './pipecat/native.ts';
 
 /** What the configuration, and the provider's file where it says more, mean for one call. */
@@ -8,32 +10,53 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
   const provider = config.providers.get(info.sipProvider);
   return {
     media: {
+      transport: info.transport,
       address: config.RTP_ADDRESS,
-      // 16-bit linear does not cross RTP at 8 kHz: Asterisk is sent G.711, which is what the telephone side has anyway.
-      rtpEncoding: info.encoding === 'pcma' ? 'pcma' : 'pcmu',
-      botEncoding: info.encoding,
+      line: lineFormat(info),
+      start: startFields(info),
+      bot: {
+        target: {
+          url: provider?.pipecatUrl[info.direction] ?? config.PIPECAT_URL,
+          query: startQuery(info),
+          authorization: provider?.pipecatAuthorization ?? config.PIPECAT_AUTHORIZATION,
+          origin: provider?.pipecatOrigin ?? config.PIPECAT_ORIGIN,
+        },
+        limits: {
+          maxMessageBytes: config.BOT_MAX_MESSAGE_BYTES,
+          sendBufferBytes: config.BOT_SEND_BUFFER_BYTES,
+          pingMs: config.BOT_PING_MS,
+        },
+        connectMs: config.BOT_CONNECT_MS,
+        connectTries: config.BOT_CONNECT_TRIES,
+        reconnectMs: config.BOT_RECONNECT_MS,
+      },
       prebufferMs: config.PLAYOUT_PREBUFFER_MS,
       queueMs: config.PLAYOUT_QUEUE_MS,
+      trailingSilenceMs: config.DRAIN_SILENCE_MS,
+      concealment: config.CONCEALMENT,
+      bargeInHoldMs: provider?.bargeInHoldMs ?? 0,
       maxBadMessages: config.BOT_MAX_BAD_MESSAGES,
       mediaTimeoutMs: config.MEDIA_TIMEOUT_MS,
     },
-    botTarget: {
-      url: provider?.pipecatUrl[info.direction] ?? config.PIPECAT_URL,
-      query: startQuery(info),
-      authorization: provider?.pipecatAuthorization ?? config.PIPECAT_AUTHORIZATION,
-      origin: provider?.pipecatOrigin ?? config.PIPECAT_ORIGIN,
-    },
-    botLimits: {
-      maxMessageBytes: config.BOT_MAX_MESSAGE_BYTES,
-      sendBufferBytes: config.BOT_SEND_BUFFER_BYTES,
-      pingMs: config.BOT_PING_MS,
-    },
-    botConnectMs: config.BOT_CONNECT_MS,
-    botConnectTries: config.BOT_CONNECT_TRIES,
-    botReconnectMs: config.BOT_RECONNECT_MS,
     answerOn: config.ANSWER_ON,
     firstAudioMs: config.FIRST_AUDIO_MS,
     ariTimeoutMs: config.ARI_TIMEOUT_MS,
     maxDurationMs: config.MAX_CALL_DURATION_S * 1000,
   };
+}
+
+/** RTP carries G.711 only: a bot that wants linear audio gets it converted by us. Asterisk's WebSocket carries it as it is. */
+function lineFormat({ transport, encoding, sampleRate }: CallInfo): AudioFormat {
+  if (transport === 'rtp' && encoding === 'pcm16') return { encoding: 'pcmu', sampleRate: 8_000 };
+  return { encoding, sampleRate };
+}
+
+/** What the bot is told, without what is the bridge's own business. */
+function startFields({
+  callbackUrl: _url,
+  remarks: _remarks,
+  transport: _transport,
+  ...fields
+}: CallInfo): StartFields {
+  return fields;
 }

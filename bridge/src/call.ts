@@ -1,21 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from './ari/client.ts';
-import { comfortTone } from './audio/tone.ts';
 import type { CallInfo } from './call-info.ts';
 import { causeText, type EndReason, type EndTreatment, treatmentOf } from './end-reason.ts';
 import type { Logger } from './log.ts';
-import { Media, type MediaHandlers, type MediaSettings, type MediaShared, NoPortError } from './media.ts';
-import { BotConnectError, type BotLimits, type BotTarget } from './pipecat/client.ts';
+import { asteriskFormat } from './media/line.ts';
+import type { MediaPool } from './media/pool.ts';
+import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './media/session.ts';
 import { NativeDialect } from './pipecat/native.ts';
 
 /** Time limits and choices of a call, from the configuration. */
 export interface CallSettings {
   readonly media: MediaSettings;
-  readonly botTarget: BotTarget;
-  readonly botLimits: BotLimits;
-  readonly botConnectMs: number;
-  readonly botConnectTries: number;
-  readonly botReconnectMs: number;
   readonly answerOn: 'connected' | 'first-audio';
   readonly firstAudioMs: number;
   readonly ariTimeoutMs: number;
@@ -25,7 +20,7 @@ export interface CallSettings {
 /** What a call works with. */
 export interface CallContext {
   readonly ari: AriClient;
-  readonly shared: MediaShared;
+  readonly media: MediaPool;
   readonly log: Logger;
 }
 
@@ -38,7 +33,7 @@ export interface CallResult {
   readonly answered: boolean;
   /** Milliseconds from the offer (StasisStart) to each step that was reached. */
   readonly stepsMs: Readonly<Record<string, number>>;
-  readonly figures: ReturnType<Media['figures']> | undefined;
+  readonly figures: MediaFigures | undefined;
 }
 
 export type CallState = 'setup' | 'active' | 'closing' | 'closed';
@@ -47,16 +42,10 @@ export type CallState = 'setup' | 'active' | 'closing' | 'closed';
 export const BRIDGE_ID_PREFIX = 'pcb-';
 export const MEDIA_ID_PREFIX = 'pcm-';
 
-/** Pause between two tries to reach a bot. */
-const RETRY_MS = 250;
 /** The cause of a caller's hang-up comes right behind the hang-up itself, if at all. */
 const CAUSE_WAIT_MS = 200;
-/** Over the length of what is queued, how long the last words may take to leave. */
-const DRAIN_SLACK_MS = 1_000;
 /** From our last packet to the hang-up. */
 const TAIL_MS = 100;
-/** While a lost bot is sought the caller hears a soft tone this often. */
-const COMFORT_EVERY_MS = 2_000;
 const DTMF_TONE_MS = 120;
 const DTMF_PAUSE_MS = 80;
 
@@ -84,16 +73,12 @@ export class Call {
   readonly #steps = new Map<string, number>();
   readonly #firstBotAudio = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<never>();
-  #media: Media | undefined;
+  #media: MediaSession | undefined;
   #state: CallState = 'setup';
   #reason: EndReason | undefined;
   #cause: number | undefined;
   #callerGone = false;
   #answered: boolean;
-  /** Until when a lost bot is sought. */
-  #seekUntilMs = Number.NEGATIVE_INFINITY;
-  /** Settled while no lost bot is being sought. */
-  #botBack = Promise.resolve();
   /** The bot's keys leave one message after the other: Asterisk plays them in the order of the requests. */
   #keysSent = Promise.resolve();
 
@@ -105,7 +90,7 @@ export class Call {
     this.#settings = settings;
     this.#context = context;
     this.#dialect = new NativeDialect(info.encoding, info.sampleRate);
-    this.offeredMs = context.shared.now();
+    this.offeredMs = performance.now();
     // Nobody may be waiting when the call ends: that is no unhandled rejection.
     this.#ended.promise.catch(() => {});
   }
@@ -119,13 +104,13 @@ export class Call {
     return this.#media?.hasBot ?? false;
   }
 
-  /** Says why the call should end. The first reason counts; a later one can still cut short the playing of last words. */
-  end(reason: EndReason): void {
+  /** Says why the call should end, and how much of the bot's audio the caller has not heard yet, ms. The first reason counts; a later one can still cut short the playing of last words. */
+  end(reason: EndReason, queuedMs = 0): void {
     if (reason.kind === 'caller-hangup') this.#callerGone = true;
     this.#reason ??= reason;
     const { drain, by } = treatmentOf(reason);
     // A bot that speaks and hangs up before the answer is still heard: the set-up goes on, and then the words are played.
-    const saysGoodbye = drain && by === 'bot' && (this.#media?.queuedMs ?? 0) > 0;
+    const saysGoodbye = drain && by === 'bot' && queuedMs > 0;
     if (this.#state === 'setup' && saysGoodbye) return;
     this.#ended.reject(new CallEnded(reason.kind));
     if (!drain) this.#abort.abort();
@@ -180,29 +165,28 @@ export class Call {
 
   /** Acquires in order; what is to be undone is pushed to `release` before it is asked for. */
   async #setUp(release: (() => Promise<unknown>)[]): Promise<void> {
-    const { ari, shared } = this.#context;
+    const { ari, media: pool } = this.#context;
     const { channelId } = this.info;
-    const media = await Media.open(this.#settings.media, shared, this.#mediaHandlers(), this.#dialect);
+    const media = await pool.open(this.#settings.media, (event) => this.#mediaHappened(event));
     this.#media = media;
     release.push(() => media.close());
-    this.#mark('rtpPort');
+    this.#mark('media');
     const ringing = this.#answered ? undefined : ari.ring(channelId);
     if (ringing !== undefined) this.#inBackground(ringing, 'ring');
     this.#inBackground(ari.subscribe(channelId), 'subscribe');
-    const bot = this.#reachBot(media);
+    const bot = media.connectBot();
     const path = this.#buildMediaPath(media, release);
     // A ringing tone that overtakes the answer would stay.
     await this.#orEnd(Promise.all([bot, path, ringing?.catch(() => {})]));
-    await this.#orEnd(this.#botBack);
-    if (!this.#answered) await this.#answer(media);
+    await this.#orEnd(media.botSettled());
+    if (!this.#answered) await this.#answer();
     await this.#orEnd(ari.addToBridge(this.bridgeId, channelId));
     this.#mark('joined');
     media.startRelay();
-    media.tellBot(this.#dialect.answered());
   }
 
-  async #answer(media: Media): Promise<void> {
-    if (this.#settings.answerOn === 'first-audio' && !media.botHeard) {
+  async #answer(): Promise<void> {
+    if (this.#settings.answerOn === 'first-audio') {
       const limit = delay(this.#settings.firstAudioMs, undefined, { signal: this.#abort.signal }).catch(
         () => {},
       );
@@ -214,102 +198,73 @@ export class Call {
   }
 
   /** The mixing bridge and the media channel, joined. They are asked for at once: neither needs the other. */
-  async #buildMediaPath(media: Media, release: (() => Promise<unknown>)[]): Promise<void> {
+  async #buildMediaPath(media: MediaSession, release: (() => Promise<unknown>)[]): Promise<void> {
     const { ari } = this.#context;
-    const externalHost = `${this.#settings.media.address}:${media.rtpPort}`;
-    const format = this.#settings.media.rtpEncoding === 'pcma' ? 'alaw' : 'ulaw';
     const bridge = ari.createBridge(this.bridgeId).then(() => this.#mark('bridge'));
     // What is under way is waited for before it is undone, or it would come to be after its removal.
     release.push(() => bridge.catch(() => {}).then(() => ari.destroyBridge(this.bridgeId)));
-    const channel = ari.createExternalMedia(this.mediaChannelId, externalHost, format);
+    const channel = this.#createMediaChannel(media);
     release.push(() => channel.catch(() => {}).then(() => ari.hangUp(this.mediaChannelId, 16)));
-    const [, address] = await Promise.all([bridge, channel]);
-    await media.connectRtp(address.address, address.port);
+    await Promise.all([bridge, channel]);
     const limit = AbortSignal.timeout(this.#settings.ariTimeoutMs);
     await abortable(this.#mediaInStasis.promise, limit, 'the media channel did not enter Stasis in time');
     this.#mark('mediaChannel');
     await ari.addToBridge(this.bridgeId, this.mediaChannelId);
   }
 
-  /** Connects the bot within the tries and the time allowed, and sends `start`. */
-  async #reachBot(media: Media): Promise<void> {
-    const { botConnectMs, botConnectTries } = this.#settings;
-    await this.#tryBot(media, botConnectMs, botConnectTries);
-    media.tellBot(this.#dialect.start(this.info));
-    this.#mark('bot');
-  }
-
-  async #tryBot(media: Media, withinMs: number, tries: number): Promise<void> {
-    const { botTarget, botLimits } = this.#settings;
-    const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(withinMs)]);
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await media.connectBot(botTarget, botLimits, signal);
-        return;
-      } catch (error) {
-        const detail = (error as Error).message;
-        this.#context.log.debug({ callId: this.info.callId, attempt, detail }, 'bot not reached');
-        if (signal.aborted || attempt >= tries) throw error;
-        await delay(RETRY_MS, undefined, { signal }).catch(() => {});
-        if (signal.aborted) throw error;
-      }
+  async #createMediaChannel(media: MediaSession): Promise<void> {
+    const { ari } = this.#context;
+    const { transport, address } = this.#settings.media;
+    const format = asteriskFormat(this.#settings.media.line);
+    if (transport === 'rtp') {
+      const peer = await ari.createExternalMedia(this.mediaChannelId, `${address}:${media.rtpPort}`, format);
+      await media.connectRtp(peer.address, peer.port);
+    } else {
+      const url = await ari.createMediaSocket(this.mediaChannelId, format);
+      await media.connectSocket(url, ari.authorization);
     }
   }
 
-  #mediaHandlers(): MediaHandlers {
-    return {
-      onBotHangup: (immediate) => this.end({ kind: immediate ? 'bot-hangup-immediate' : 'bot-hangup' }),
-      onBotDtmf: (digits) => {
-        const { ari } = this.#context;
-        const send = () => ari.sendDtmf(this.info.channelId, digits, DTMF_TONE_MS, DTMF_PAUSE_MS);
-        this.#keysSent = this.#keysSent.then(send, send);
-        this.#inBackground(this.#keysSent, 'dtmf');
-      },
-      onBotTransfer: () => this.#media?.tellBot(this.#dialect.transferFailed('not-supported')),
-      onFirstBotAudio: () => {
+  #mediaHappened(event: MediaEvent): void {
+    switch (event.type) {
+      case 'first-caller-audio':
+        return this.#mark('firstCallerAudio');
+      case 'first-bot-audio':
         this.#mark('firstBotAudio');
-        this.#firstBotAudio.resolve();
-      },
-      onFirstCallerAudio: () => this.#mark('firstCallerAudio'),
-      onBotClosed: (code, reason) => this.#botClosed(code, reason),
-      onBotMisbehaved: () => this.end({ kind: 'bot-misbehaved', detail: 'too many bad messages in a row' }),
-      onMediaTimeout: () => this.end({ kind: 'media-timeout' }),
-    };
-  }
-
-  #botClosed(code: number, reason: string): void {
-    if (this.#reason !== undefined) return;
-    if (code === NORMAL_CLOSE) return this.end({ kind: 'bot-closed' });
-    const detail = `closed with ${code}${reason === '' ? '' : `: ${reason}`}`;
-    const { botReconnectMs } = this.#settings;
-    const nowMs = this.#context.shared.now();
-    // A bot that comes back only to fail again gets no time beyond that of its first loss, and no try without a pause.
-    const isAgain = nowMs <= this.#seekUntilMs + botReconnectMs;
-    if (!isAgain) this.#seekUntilMs = nowMs + botReconnectMs;
-    const withinMs = Math.ceil(this.#seekUntilMs - nowMs);
-    if (withinMs <= 0) return this.end({ kind: 'bot-lost', detail });
-    this.#botBack = this.#reconnect(detail, withinMs, isAgain ? RETRY_MS : 0);
-  }
-
-  /** The bot was lost: a new connection within the time allowed, or the end. Never rejects. */
-  async #reconnect(detail: string, withinMs: number, pauseMs: number): Promise<void> {
-    const media = this.#media;
-    if (media === undefined) return;
-    this.#context.log.warn({ callId: this.info.callId, detail }, 'bot lost, trying again');
-    const tone = comfortTone(this.#settings.media.rtpEncoding);
-    const comfort = setInterval(() => {
-      if (this.#state === 'active' && media.queuedMs === 0) media.play(tone);
-    }, COMFORT_EVERY_MS);
-    try {
-      await delay(pauseMs, undefined, { signal: this.#abort.signal });
-      await this.#tryBot(media, withinMs, Number.POSITIVE_INFINITY);
-      media.tellBot(this.#dialect.start({ ...this.info, reconnected: true }));
-      if (this.#state === 'active') media.tellBot(this.#dialect.answered());
-    } catch (error) {
-      this.end({ kind: 'bot-lost', detail: `${detail}, then: ${(error as Error).message}` });
-    } finally {
-      clearInterval(comfort);
+        return this.#firstBotAudio.resolve();
+      case 'bot-open':
+        return this.#mark('bot');
+      case 'bot-seeking':
+        return this.#context.log.warn(
+          { callId: this.info.callId, detail: event.detail },
+          'bot lost, trying again',
+        );
+      case 'bot-gone': {
+        const isDone = event.code === NORMAL_CLOSE;
+        return this.end(
+          isDone ? { kind: 'bot-closed' } : { kind: 'bot-lost', detail: event.detail },
+          event.queuedMs,
+        );
+      }
+      case 'bot-hangup':
+        return this.end({ kind: event.immediate ? 'bot-hangup-immediate' : 'bot-hangup' }, event.queuedMs);
+      case 'bot-dtmf':
+        return this.#sendKeys(event.digits);
+      case 'bot-transfer':
+        return this.#media?.tellBot(this.#dialect.transferFailed('not-supported'));
+      case 'bot-misbehaved':
+        return this.end({ kind: 'bot-misbehaved', detail: 'too many bad messages in a row' });
+      case 'media-timeout':
+        return this.end({ kind: 'media-timeout' });
+      case 'lost':
+        return this.end({ kind: 'media-failed', detail: event.detail });
     }
+  }
+
+  #sendKeys(digits: string): void {
+    const send = () => this.#context.ari.sendDtmf(this.info.channelId, digits, DTMF_TONE_MS, DTMF_PAUSE_MS);
+    this.#keysSent = this.#keysSent.then(send, send);
+    this.#inBackground(this.#keysSent, 'dtmf');
   }
 
   async #close(release: (() => Promise<unknown>)[]): Promise<CallResult> {
@@ -324,18 +279,20 @@ export class Call {
     const cause = this.#cause ?? treatment.cause;
     media?.dismissBot(this.#dialect.hangup(reason.kind, cause, causeText(cause)));
     await this.#giveUpCaller(treatment);
-    const figures = media?.figures();
+    const figures = await media?.figures().catch(() => undefined);
     for (const undo of release.reverse()) await undo().catch((error: Error) => this.#releaseFailed(error));
     this.#state = 'closed';
     const stepsMs = Object.fromEntries(this.#steps);
     return { reason, treatment, cause, answered: this.#answered, stepsMs, figures };
   }
 
-  /** The last words: until they are played, or the caller is gone, or they should have been played long ago. */
-  async #drain(media: Media): Promise<void> {
-    const limitMs = media.queuedMs + DRAIN_SLACK_MS;
-    const limit = delay(limitMs, undefined, { signal: this.#abort.signal }).catch(() => {});
-    await Promise.race([media.drain(), limit]);
+  /** The last words: until they are played, or the caller is gone. */
+  async #drain(media: MediaSession): Promise<void> {
+    const aborted = new Promise<void>((resolve) =>
+      this.#abort.signal.addEventListener('abort', () => resolve(), { once: true }),
+    );
+    if (this.#abort.signal.aborted) return;
+    await Promise.race([media.drain().catch(() => {}), aborted]);
     // The last packet has left us, but Asterisk has yet to pass it on.
     await delay(TAIL_MS, undefined, { signal: this.#abort.signal }).catch(() => {});
   }
@@ -379,8 +336,7 @@ export class Call {
   }
 
   #mark(step: string): void {
-    if (!this.#steps.has(step))
-      this.#steps.set(step, Math.round(this.#context.shared.now() - this.offeredMs));
+    if (!this.#steps.has(step)) this.#steps.set(step, Math.round(performance.now() - this.offeredMs));
   }
 }
 
@@ -392,8 +348,9 @@ async function abortable(step: Promise<void>, signal: AbortSignal, detail: strin
 }
 
 function reasonOf(error: unknown): EndReason {
-  const detail = (error as Error).message;
-  if (error instanceof BotConnectError) return { kind: 'bot-unavailable', detail };
-  if (error instanceof NoPortError) return { kind: 'media-failed', detail };
+  const { name, message: detail } = error as Error;
+  if (name === 'BotConnectError') return { kind: 'bot-unavailable', detail };
+  if (name === 'NoPortError' || name === 'MediaSocketError' || name === 'WorkerDied')
+    return { kind: 'media-failed', detail };
   return { kind: 'setup-failed', detail };
 }

@@ -49,7 +49,7 @@ test('every problem is named at once, each by its variable', () => {
     RTP_ADDRESS: 'localhost',
     RTP_PORT_MIN: '30000',
     RTP_PORT_MAX: '20000',
-    DEFAULT_SAMPLE_RATE: '16000',
+    DEFAULT_SAMPLE_RATE: '11025',
     MAX_CALLS: '0',
     HTTP_PORT: '70000',
     API_TOKEN: 'short',

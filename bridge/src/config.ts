@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { loadProviders, type Provider } from './providers.ts';
 
@@ -30,6 +31,7 @@ const schema = z
     PIPECAT_DIALECT: z.enum(['native']).default('native'),
     PIPECAT_AUTHORIZATION: z.string().optional(),
     PIPECAT_ORIGIN: z.string().optional(),
+    PIPECAT_FRAMING: z.enum(['json', 'binary']).default('json'),
     ANSWER_ON: z.enum(['connected', 'first-audio']).default('connected'),
     FIRST_AUDIO_MS: milliseconds(100, 60_000).default(5_000),
     BOT_CONNECT_MS: milliseconds(100, 120_000).default(10_000),
@@ -44,13 +46,22 @@ const schema = z
     RTP_PORT_MIN: port.default(20_000),
     RTP_PORT_MAX: port.default(23_999),
     MEDIA_TIMEOUT_MS: milliseconds(0, 600_000).default(30_000),
-    PLAYOUT_PREBUFFER_MS: milliseconds(0, 500).default(60),
+    PLAYOUT_PREBUFFER_MS: z.union([z.literal('adaptive'), milliseconds(0, 500)]).default('adaptive'),
     PLAYOUT_QUEUE_MS: milliseconds(1_000, 600_000).default(120_000),
+    DRAIN_SILENCE_MS: milliseconds(0, 600_000).default(200),
+    CONCEALMENT: z.enum(['repeat', 'silence']).default('repeat'),
     DEFAULT_ENCODING: z.enum(['pcmu', 'pcma', 'pcm16']).default('pcmu'),
-    DEFAULT_SAMPLE_RATE: z.coerce
+    DEFAULT_SAMPLE_RATE: z
+      .enum(['8000', '16000', '24000'])
+      .default('8000')
+      .transform((rate) => Number(rate) as 8_000 | 16_000 | 24_000),
+    MEDIA_TRANSPORT: z.enum(['rtp', 'websocket']).default('rtp'),
+    MEDIA_WORKERS: z.coerce
       .number()
-      .refine((rate) => rate === 8_000, { error: 'must be 8000: RTP to Asterisk carries 8 kHz' })
-      .default(8_000),
+      .int()
+      .min(1)
+      .max(64)
+      .default(Math.max(1, availableParallelism() - 1)),
 
     MAX_CALLS: z.coerce.number().int().min(1).max(10_000).default(400),
     MAX_CALL_DURATION_S: z.coerce.number().int().min(1).max(86_400).default(7_200),

@@ -3,7 +3,6 @@ import type { FastifyInstance } from 'fastify';
 import { type AriAccess, AriClient } from './ari/client.ts';
 import { AriEvents } from './ari/events.ts';
 import { type AriChannel, type AriEvent, EVENT_TYPES } from './ari/model.ts';
-import { Pacer } from './audio/pacer.ts';
 import { BRIDGE_ID_PREFIX, Call, type CallResult, MEDIA_ID_PREFIX } from './call.ts';
 import { CALL_VARIABLES, type CallInfo, describeCall, providerName } from './call-info.ts';
 import { callSettings } from './call-settings.ts';
@@ -12,8 +11,8 @@ import type { Config } from './config.ts';
 import { Metrics } from './http/metrics.ts';
 import { startHttp } from './http/server.ts';
 import type { Logger } from './log.ts';
+import { MediaPool } from './media/pool.ts';
 import { callbackStatus, dialOutcome } from './outcome.ts';
-import { PortPool } from './rtp/ports.ts';
 
 /** A channel that somebody originated into our app and that has not been answered yet. */
 interface Dial {
@@ -41,8 +40,7 @@ export class Daemon {
   readonly #log: Logger;
   readonly #ari: AriClient;
   readonly #events: AriEvents;
-  readonly #ports: PortPool;
-  readonly #pacer: Pacer;
+  readonly #media: MediaPool;
   readonly #metrics: Metrics;
   readonly #callbacks: StatusCallbacks;
   /** By the caller's channel. */
@@ -75,16 +73,15 @@ export class Daemon {
       onEvent: (event) => this.#dispatch(event),
       onUnreadable: (error) => log.warn({ error: error.message }, 'ARI event could not be read'),
     });
-    this.#ports = new PortPool(config.RTP_PORT_MIN, config.RTP_PORT_MAX);
-    this.#pacer = new Pacer({ onError: (error) => log.error({ err: error }, 'a tick failed') });
+    this.#media = new MediaPool(
+      { workers: config.MEDIA_WORKERS, rtpPortMin: config.RTP_PORT_MIN, rtpPortMax: config.RTP_PORT_MAX },
+      log,
+    );
     this.#callbacks = new StatusCallbacks(config.CALLBACK_SECRET, config.CALLBACK_TRIES, log);
     this.#metrics = new Metrics({
       callsActive: () => this.#calls.size,
-      botConnections: () => [...this.#calls.values()].filter((call) => call.hasBot).length,
-      rtpPortsInUse: () => this.#ports.inUse,
-      rtpPorts: () => this.#ports.size,
+      media: () => this.#media,
       ariUp: () => this.#ariProblem === undefined,
-      pacer: () => this.#pacer.stats,
       callbacks: () => this.#callbacks.stats,
     });
   }
@@ -115,6 +112,7 @@ export class Daemon {
     this.#events.stop();
     await this.#callbacks.close(this.#config.SHUTDOWN_MS);
     await this.#http?.close();
+    await this.#media.close();
     await this.#ari.close();
     this.#log.info('bridge stopped');
   }
@@ -220,12 +218,17 @@ export class Daemon {
       wasDialled: dial !== undefined,
       dialled: dial?.dialled,
       provider: this.#config.providers.get(providerName(channel) ?? ''),
-      defaults: { encoding: this.#config.DEFAULT_ENCODING },
+      defaults: {
+        encoding: this.#config.DEFAULT_ENCODING,
+        sampleRate: this.#config.DEFAULT_SAMPLE_RATE,
+        transport: this.#config.MEDIA_TRANSPORT,
+        framing: this.#config.PIPECAT_FRAMING,
+      },
       newId: randomUUID,
     });
     const call = new Call(info, channel.state === 'Up', callSettings(this.#config, info), {
       ari: this.#ari,
-      shared: { ports: this.#ports, pacer: this.#pacer, now: () => performance.now() },
+      media: this.#media,
       log: this.#log,
     });
     this.#calls.set(channel.id, call);

@@ -13,8 +13,14 @@ export interface Provider {
   readonly pipecatAuthorization: string | undefined;
   /** Value of the Origin header towards the bot. */
   readonly pipecatOrigin: string | undefined;
+  /** How its calls' audio crosses to Asterisk; unset: `MEDIA_TRANSPORT` of the environment. */
+  readonly transport: 'rtp' | 'websocket' | undefined;
+  /** How audio crosses to its bots; unset: `PIPECAT_FRAMING` of the environment. */
+  readonly framing: 'json' | 'binary' | undefined;
   /** Tenant of calls that name none. */
   readonly tenant: string | undefined;
+  /** How long a caller who speaks into the bot's words holds them up, in ms; 0: not at all. */
+  readonly bargeInHoldMs: number;
 }
 
 const webSocketUrl = z.string().refine((value) => /^wss?:\/\//.test(value) && URL.canParse(value), {
@@ -39,7 +45,10 @@ const schema = z.object({
   PIPECAT_AUTHORIZATION: z.string().optional(),
   PIPECAT_AUTHORIZATION_FILE: secretFile.optional(),
   PIPECAT_ORIGIN: z.string().optional(),
+  MEDIA_TRANSPORT: z.enum(['rtp', 'websocket']).optional(),
+  PIPECAT_FRAMING: z.enum(['json', 'binary']).optional(),
   TENANT: z.string().max(128).optional(),
+  BARGE_IN_HOLD_MS: z.coerce.number().int().min(0).max(10_000).default(0),
 });
 
 /**
@@ -81,6 +90,9 @@ export function parseProvider(name: string, text: string): Provider {
     },
     pipecatAuthorization: values.PIPECAT_AUTHORIZATION_FILE ?? values.PIPECAT_AUTHORIZATION,
     pipecatOrigin: values.PIPECAT_ORIGIN,
+    transport: values.MEDIA_TRANSPORT,
+    framing: values.PIPECAT_FRAMING,
     tenant: values.TENANT,
+    bargeInHoldMs: values.BARGE_IN_HOLD_MS,
   };
 }

@@ -186,11 +186,9 @@ export class Lab {
       [],
       'media channels left',
     );
-    assert.deepEqual(
-      this.bot.sessions.filter(({ closed }) => closed === undefined),
-      [],
-      'bot sockets left',
-    );
+    // By number: the difference between sessions with thousands of messages takes minutes to draw.
+    const open = this.bot.sessions.filter(({ closed }) => closed === undefined);
+    assert.equal(open.length, 0, 'bot sockets left');
     assert.deepEqual(
       this.logs.filter(({ level }) => level >= 60),
       [],

@@ -7,6 +7,7 @@ import {
   parseChannel,
   parseChannels,
   parseMediaAddress,
+  parseMediaConnectionId,
 } from './model.ts';
 
 /** A request that ARI refused, or that got no reply (status 0). */
@@ -118,6 +119,33 @@ export class AriClient {
       direction: 'both',
     });
     return parseMediaAddress(reply);
+  }
+
+  /**
+   * `POST /channels/externalMedia` by WebSocket (chan_websocket, server mode). Resolves with the URL that the media is to be
+   * fetched from; the channel enters Stasis when somebody connects there.
+   */
+  async createMediaSocket(channelId: string, format: string): Promise<string> {
+    const reply = await this.#request('POST', '/channels/externalMedia', {
+      channelId,
+      app: this.#access.app,
+      external_host: 'INCOMING',
+      transport: 'websocket',
+      encapsulation: 'none',
+      connection_type: 'server',
+      transport_data: 'f(json)',
+      format,
+      direction: 'both',
+    });
+    const url = new URL(this.#access.url);
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    url.pathname = `${url.pathname.replace(/\/$/, '')}/media/${parseMediaConnectionId(reply)}`;
+    return url.href;
+  }
+
+  /** Value of the Authorization header for this Asterisk. */
+  get authorization(): string {
+    return basicAuthorization(this.#access);
   }
 
   /** `POST /bridges`: a mixing bridge under an id of ours. */

@@ -105,3 +105,11 @@ export function parseMediaAddress(value: unknown): MediaAddress {
     .parse(value);
   return { address: channelvars.UNICASTRTP_LOCAL_ADDRESS, port: channelvars.UNICASTRTP_LOCAL_PORT };
 }
+
+/** Reads the id of a media WebSocket from the reply of `POST /channels/externalMedia`. Throws a `ZodError`. */
+export function parseMediaConnectionId(value: unknown): string {
+  const { channelvars } = z
+    .object({ channelvars: z.object({ MEDIA_WEBSOCKET_CONNECTION_ID: z.string().min(1) }) })
+    .parse(value);
+  return channelvars.MEDIA_WEBSOCKET_CONNECTION_ID;
+}

@@ -30,14 +30,30 @@ export class BotAudio {
     if (encoding === this.#encoding) return this.#queue.writeBase64(base64, nowMs);
     const bytes = base64Bytes(base64);
     if (bytes < 0) return -1;
-    if (encoding !== this.#from) {
-      this.#from = encoding;
-      this.#transcode = transcoder(encoding, this.#encoding);
-      this.#half = NO_HALF;
-    }
+    this.#turnTo(encoding);
     this.#reserve(bytes + 1);
-    const begin = this.#half === NO_HALF ? 0 : 1;
-    if (this.#decoded.write(base64, begin, bytes, 'base64') !== bytes) return -1;
+    if (this.#decoded.write(base64, this.#begin, bytes, 'base64') !== bytes) return -1;
+    return this.#convert(bytes, nowMs);
+  }
+
+  /** Queues raw audio: `write` for a binary message. Returns the bytes queued. */
+  writeBytes(source: Buffer, encoding: Encoding, nowMs: number): number {
+    if (encoding === this.#encoding) return this.#queue.write(source, 0, source.length, nowMs);
+    this.#turnTo(encoding);
+    this.#reserve(source.length + 1);
+    source.copy(this.#decoded, this.#begin);
+    return this.#convert(source.length, nowMs);
+  }
+
+  /** Where a message's bytes begin in `#decoded`: behind the half sample that waits there. */
+  get #begin(): number {
+    return this.#half === NO_HALF ? 0 : 1;
+  }
+
+  /** Converts and queues the message of `bytes` that lies in `#decoded`. */
+  #convert(bytes: number, nowMs: number): number {
+    const encoding = this.#from;
+    const begin = this.#begin;
     if (begin === 1) this.#decoded[0] = this.#half;
     const end = begin + bytes;
     const whole = encoding === 'pcm16' ? end - (end % 2) : end;
@@ -50,6 +66,13 @@ export class BotAudio {
 
   /** What comes next begins with a whole sample: after a `clear`, or from another bot. */
   restart(): void {
+    this.#half = NO_HALF;
+  }
+
+  #turnTo(encoding: Encoding): void {
+    if (encoding === this.#from) return;
+    this.#from = encoding;
+    this.#transcode = transcoder(encoding, this.#encoding);
     this.#half = NO_HALF;
   }
 

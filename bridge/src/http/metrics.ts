@@ -1,14 +1,13 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { CallResult } from '../call.ts';
+import type { MediaPool } from '../media/pool.ts';
+import type { WorkerStats } from '../media/protocol.ts';
 
 /** What the gauges read at the moment of a scrape. */
 export interface MetricSources {
   readonly callsActive: () => number;
-  readonly botConnections: () => number;
-  readonly rtpPortsInUse: () => number;
-  readonly rtpPorts: () => number;
+  readonly media: () => MediaPool;
   readonly ariUp: () => boolean;
-  readonly pacer: () => { lateTicks: number; skippedFrames: number; worstLatenessMs: number };
   readonly callbacks: () => { delivered: number; failed: number; dropped: number };
 }
 
@@ -58,21 +57,11 @@ export class Metrics {
   constructor(sources: MetricSources) {
     collectDefaultMetrics({ register: this.registry });
     this.#gauge('calls_active', 'Calls from offer to release', sources.callsActive);
-    this.#gauge('bot_connections', 'WebSockets open to bots', sources.botConnections);
-    this.#gauge('rtp_ports_in_use', 'UDP ports lent to calls', sources.rtpPortsInUse);
-    this.#gauge('rtp_ports', 'UDP ports of the configured range', sources.rtpPorts);
+    this.#gauge('bot_connections', 'WebSockets open to bots', () => sources.media().usage.bots);
+    this.#gauge('rtp_ports_in_use', 'UDP ports lent to calls', () => sources.media().usage.rtpPorts);
+    this.#gauge('media_workers_replaced', 'Media workers that died', () => sources.media().deaths);
     this.#gauge('ari_up', '1 while the ARI events socket is open', () => Number(sources.ariUp()));
-    this.#gauge(
-      'pacer_late_ticks',
-      'Ticks of the 20 ms grid over 5 ms late',
-      () => sources.pacer().lateTicks,
-    );
-    this.#gauge(
-      'pacer_skipped_frames',
-      'Frames not sent as their tick came too late',
-      () => sources.pacer().skippedFrames,
-    );
-    this.#gauge('pacer_worst_lateness_ms', 'Latest tick so far', () => sources.pacer().worstLatenessMs);
+    this.#workerGauges(() => sources.media().stats);
     this.#gauge('callbacks_delivered', 'Status callbacks delivered', () => sources.callbacks().delivered);
     this.#gauge('callbacks_failed', 'Status callbacks given up', () => sources.callbacks().failed);
     this.#gauge(
@@ -90,13 +79,15 @@ export class Metrics {
     const { figures } = result;
     if (figures === undefined) return;
     const media: Record<string, number> = {
-      rtp_packets_received: figures.rtpIn.packetsReceived,
-      rtp_packets_sent: figures.rtpOut.packets,
-      rtp_packets_lost: figures.rtpIn.lost,
-      rtp_packets_late: figures.rtpIn.late,
-      rtp_packets_duplicate: figures.rtpIn.duplicates,
-      rtp_packets_malformed: figures.rtpIn.malformed,
-      rtp_datagrams_refused: figures.refusedDatagrams,
+      line_packets_received: figures.line.packetsReceived,
+      line_packets_sent: figures.line.packetsSent,
+      line_packets_lost: figures.line.lost,
+      line_packets_late: figures.line.late,
+      line_packets_duplicate: figures.line.duplicates,
+      line_packets_malformed: figures.line.malformed,
+      line_packets_refused: figures.line.refused,
+      line_frames_filled: figures.line.filledFrames,
+      line_send_errors: figures.line.sendErrors,
       playout_underruns: figures.playout.underruns,
       playout_overflow_bytes: figures.playout.overflowBytes,
       playout_cleared_bytes: figures.playout.clearedBytes,
@@ -115,6 +106,48 @@ export class Metrics {
   /** Counts an outbound dial that was not answered. */
   dialFailed(outcome: string): void {
     this.#dials.inc({ outcome });
+  }
+
+  /** Figures of the media workers, added up or the worst of them. */
+  #workerGauges(workers: () => WorkerStats[]): void {
+    const total = (read: (stats: WorkerStats) => number) => () =>
+      workers().reduce((sum, stats) => sum + read(stats), 0);
+    const worst = (read: (stats: WorkerStats) => number) => () => Math.max(0, ...workers().map(read));
+    this.#gauge(
+      'pacer_late_ticks',
+      'Ticks of the 20 ms grid over 5 ms late',
+      total(({ pacer }) => pacer.lateTicks),
+    );
+    this.#gauge(
+      'pacer_skipped_frames',
+      'Frames not sent: tick too late',
+      total(({ pacer }) => pacer.skippedFrames),
+    );
+    this.#gauge(
+      'pacer_worst_lateness_ms',
+      'Latest tick so far',
+      worst(({ pacer }) => pacer.worstLatenessMs),
+    );
+    this.#gauge(
+      'media_gc_pauses',
+      'Garbage collections',
+      total(({ collections }) => collections.count),
+    );
+    this.#gauge(
+      'media_gc_pause_ms',
+      'Time spent in them',
+      total(({ collections }) => collections.totalMs),
+    );
+    this.#gauge(
+      'media_gc_longest_ms',
+      'The longest',
+      worst(({ collections }) => collections.longestMs),
+    );
+    this.#gauge(
+      'media_heap_bytes',
+      'JavaScript heap in use',
+      total(({ heapBytes }) => heapBytes),
+    );
   }
 
   #gauge(name: string, help: string, read: () => number): void {

@@ -1,6 +1,9 @@
 /** Audio format names of the wire between bridge and bot. pcm16 is little-endian. */
 export type WireEncoding = 'pcmu' | 'pcma' | 'pcm16';
 
+/** How audio crosses the bot's socket, both ways: base64 in JSON, or raw bytes in binary messages. */
+export type Framing = 'json' | 'binary';
+
 /** What a bot is told about its call, once, in `start`. */
 export interface StartFields {
   readonly callId: string;
@@ -20,8 +23,8 @@ export interface StartFields {
   readonly customVars: Readonly<Record<string, string>>;
   /** The caller's SIP headers `X-…`, from trusted providers only. */
   readonly headers: Readonly<Record<string, string>>;
-  /** This socket takes over a call whose former socket was lost. */
-  readonly reconnected: boolean;
+  /** How audio crosses the socket: in JSON, or as it is, a binary message a frame. */
+  readonly framing: Framing;
 }
 
 /** A message from the bot, whatever its dialect. */
@@ -34,6 +37,7 @@ export type BotMessage =
       readonly sampleRate: number;
     }
   | { readonly type: 'clear' }
+  | { readonly type: 'resume' }
   | { readonly type: 'mark'; readonly name: string }
   | { readonly type: 'dtmf'; readonly digits: string }
   | { readonly type: 'hangup'; readonly immediate: boolean }
@@ -55,12 +59,17 @@ export type BadCode =
 
 /** A bot's wire format: pure, one object a call. Every encoder returns one text message. */
 export interface Dialect {
-  start(fields: StartFields): string;
+  /** `reconnected`: this socket takes over a call whose former socket was lost. */
+  start(fields: StartFields, reconnected: boolean): string;
   /** Of the audio `source[start..end)`; `timestampMs` is its position in the caller's time, by the RTP clock. */
   media(source: Buffer, start: number, end: number, timestampMs: number): string;
   answered(): string;
   dtmf(digit: string, durationMs: number): string;
   mark(name: string, cleared: boolean): string;
+  /** A `clear` was obeyed; `ms` of audio were cut. */
+  cleared(ms: number): string;
+  /** Caller's speech over the bot's, as barge-in help sees it. */
+  speech(state: 'start' | 'stop'): string;
   transferFailed(reason: string): string;
   error(code: string, message: string): string;
   hangup(reason: string, cause: number, causeText: string): string;

@@ -19,7 +19,7 @@ const START: StartFields = {
   appArgs: [],
   customVars: {},
   headers: {},
-  reconnected: false,
+  framing: 'json',
 };
 
 const dialect = new NativeDialect('pcmu', 8000);
@@ -63,9 +63,9 @@ test('start carries all that is known, and reconnected only where it is so', () 
     custom_vars: {},
     headers: {},
   };
-  assert.deepEqual(JSON.parse(dialect.start(START)), expected);
-  const again = { ...START, tenant: 't', reconnected: true };
-  assert.deepEqual(JSON.parse(dialect.start(again)), { ...expected, tenant: 't', reconnected: true });
+  assert.deepEqual(JSON.parse(dialect.start(START, false)), expected);
+  const again = { ...START, tenant: 't' };
+  assert.deepEqual(JSON.parse(dialect.start(again, true)), { ...expected, tenant: 't', reconnected: true });
 });
 
 test('messages of a bot are understood', () => {

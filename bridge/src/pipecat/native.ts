@@ -7,6 +7,7 @@ const DTMF_MAX_DIGITS = 128;
 
 const controlSchema = z.discriminatedUnion('event', [
   z.object({ event: z.literal('clear') }),
+  z.object({ event: z.literal('resume') }),
   z.object({ event: z.literal('mark'), name: z.string().max(MARK_NAME_MAX_CHARS) }),
   z.object({
     event: z.literal('dtmf'),
@@ -35,7 +36,7 @@ export class NativeDialect implements Dialect {
     this.#mediaHead = `{"event":"media","encoding":"${encoding}","sampleRate":${sampleRate},"payload":"`;
   }
 
-  start(fields: StartFields): string {
+  start(fields: StartFields, reconnected: boolean): string {
     return JSON.stringify({
       event: 'start',
       callId: fields.callId,
@@ -54,7 +55,8 @@ export class NativeDialect implements Dialect {
       app_args: fields.appArgs,
       custom_vars: fields.customVars,
       headers: fields.headers,
-      ...(fields.reconnected ? { reconnected: true } : {}),
+      ...(fields.framing === 'binary' ? { framing: 'binary' } : {}),
+      ...(reconnected ? { reconnected: true } : {}),
     });
   }
 
@@ -72,6 +74,14 @@ export class NativeDialect implements Dialect {
 
   mark(name: string, cleared: boolean): string {
     return JSON.stringify(cleared ? { event: 'mark', name, cleared } : { event: 'mark', name });
+  }
+
+  cleared(ms: number): string {
+    return JSON.stringify({ event: 'cleared', ms: Math.round(ms) });
+  }
+
+  speech(state: 'start' | 'stop'): string {
+    return JSON.stringify({ event: 'speech', state });
   }
 
   transferFailed(reason: string): string {

@@ -1,0 +1,32 @@
+import { z } from 'zod';
+
+/** What Asterisk says on a media WebSocket (chan_websocket, JSON control messages). */
+export type MediaEvent =
+  | {
+      readonly event: 'MEDIA_START';
+      readonly format: string;
+      readonly optimal_frame_size: number;
+      readonly ptime: number;
+    }
+  | { readonly event: 'MEDIA_XOFF' }
+  | { readonly event: 'MEDIA_XON' }
+  | { readonly event: 'other' };
+
+const startSchema = z.object({
+  event: z.literal('MEDIA_START'),
+  format: z.string(),
+  optimal_frame_size: z.number().int().positive(),
+  ptime: z.number().positive().default(20),
+});
+const eventSchema = z.object({ event: z.string() });
+
+/** Drops what Asterisk has queued. */
+export const FLUSH_MEDIA = '{"command":"FLUSH_MEDIA"}';
+
+/** Parses a text message. Throws on what is none of Asterisk's; events that the bridge does not use are `other`. */
+export function parseMediaEvent(text: string): MediaEvent {
+  const message: unknown = JSON.parse(text);
+  const { event } = eventSchema.parse(message);
+  if (event === 'MEDIA_START') return startSchema.parse(message);
+  return event === 'MEDIA_XOFF' || event === 'MEDIA_XON' ? { event } : { event: 'other' };
+}

@@ -1,0 +1,196 @@
+import { WebSocket } from 'ws';
+import { FLUSH_MEDIA, parseMediaEvent } from './messages.ts';
+
+const FRAME_MS = 20;
+/**
+ * Frames sent ahead of the grid. Asterisk plays by a timer of its own: with nothing in hand, every tick of ours that is a
+ * moment later than its own would be a hole in the sound.
+ */
+const LEAD_FRAMES = 2;
+const POOL_FRAMES = 16;
+const CLOSE_MS = 1_000;
+const MESSAGE_MAX_BYTES = 65_536;
+
+/** Asterisk's media WebSocket could not be opened, or it is not what was asked for. */
+export class MediaSocketError extends Error {
+  override name = 'MediaSocketError';
+}
+
+/** Settings of one call's media WebSocket. */
+export interface ChanWebsocketOptions {
+  /** `ws://…/media/CONNECTION_ID`. */
+  readonly url: string;
+  /** Value of the Authorization header: ARI's credentials. */
+  readonly authorization: string;
+  /** As Asterisk names it: `slin`, `slin16`, `slin24`, `ulaw`, `alaw`. */
+  readonly format: string;
+  readonly frameBytes: number;
+  /** The byte that silence is made of. */
+  readonly silence: number;
+  readonly onFrame: (source: Buffer, start: number, end: number, timestampMs: number) => void;
+  /** The socket is gone, not by us. */
+  readonly onClosed: () => void;
+  /** Monotonic clock, ms. */
+  readonly now: () => number;
+}
+
+/** Media over Asterisk's own WebSocket (chan_websocket, server mode): the way for wideband. */
+export class ChanWebsocketTransport {
+  readonly payloadOffset = 0;
+  lastReceivedMs: number;
+  readonly #options: ChanWebsocketOptions;
+  readonly #socket: WebSocket;
+  readonly #pool: Buffer[];
+  #poolIndex = 0;
+  #receivedBytes = 0;
+  #framesReceived = 0;
+  #framesSent = 0;
+  #malformed = 0;
+  #longestGapMs = 0;
+  #leadDue = true;
+  #blocked = false;
+  #sendErrors = 0;
+  #closing: Promise<void> | undefined;
+
+  private constructor(socket: WebSocket, options: ChanWebsocketOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    this.lastReceivedMs = options.now();
+    this.#pool = Array.from({ length: POOL_FRAMES }, () => Buffer.alloc(options.frameBytes));
+  }
+
+  /**
+   * Connects to the media channel: it enters Stasis then. Rejects with {@link MediaSocketError} when it is refused, when
+   * `signal` fires, or when Asterisk's first message does not confirm format and frame size.
+   */
+  static open(options: ChanWebsocketOptions, signal: AbortSignal): Promise<ChanWebsocketTransport> {
+    const socket = new WebSocket(options.url, 'media', {
+      headers: { authorization: options.authorization },
+      perMessageDeflate: false,
+      maxPayload: MESSAGE_MAX_BYTES,
+      skipUTF8Validation: true,
+    });
+    const transport = new ChanWebsocketTransport(socket, options);
+    return new Promise((resolve, reject) => {
+      const fail = (detail: string) => {
+        signal.removeEventListener('abort', aborted);
+        reject(new MediaSocketError(detail));
+        socket.terminate();
+      };
+      const aborted = () => fail('no MEDIA_START in time');
+      signal.addEventListener('abort', aborted, { once: true });
+      socket.on('error', (error: NodeJS.ErrnoException) => fail(error.code ?? error.message));
+      socket.on('close', () => {
+        fail('closed before MEDIA_START');
+        if (transport.#closing === undefined) options.onClosed();
+      });
+      socket.on('message', (data: Buffer, isBinary: boolean) => {
+        if (isBinary) return transport.#receive(data);
+        const problem = transport.#control(data.toString('utf8'));
+        if (problem === undefined) return;
+        signal.removeEventListener('abort', aborted);
+        if (problem === '') resolve(transport);
+        else fail(problem);
+      });
+    });
+  }
+
+  frame(): Buffer {
+    this.#poolIndex = (this.#poolIndex + 1) % POOL_FRAMES;
+    return this.#pool[this.#poolIndex] as Buffer;
+  }
+
+  send(frame: Buffer): void {
+    if (this.#socket.readyState !== WebSocket.OPEN || this.#blocked) {
+      this.#sendErrors += 1;
+      return;
+    }
+    if (this.#leadDue) this.#sendLead();
+    this.#framesSent += 1;
+    this.#socket.send(frame);
+  }
+
+  /** The frames that were not sent have used up the lead: it is made good with silence. */
+  skip(_frames: number): void {
+    this.#leadDue = true;
+  }
+
+  tick(_nowMs: number): void {}
+
+  flush(): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    this.#socket.send(FLUSH_MEDIA);
+    this.#leadDue = true;
+  }
+
+  figures() {
+    return {
+      packetsReceived: this.#framesReceived,
+      packetsSent: this.#framesSent,
+      ...{
+        lost: 0,
+        late: 0,
+        duplicates: 0,
+        reordered: 0,
+        filledFrames: 0,
+        ssrcChanges: 0,
+        jitterMs: 0,
+        refused: 0,
+      },
+      malformed: this.#malformed,
+      longestGapMs: this.#longestGapMs,
+      sendErrors: this.#sendErrors,
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= new Promise((resolve) => {
+      if (this.#socket.readyState === WebSocket.CLOSED) return resolve();
+      const limit = setTimeout(() => this.#socket.terminate(), CLOSE_MS);
+      this.#socket.once('close', () => {
+        clearTimeout(limit);
+        resolve();
+      });
+      this.#socket.close(1000);
+    });
+    return this.#closing;
+  }
+
+  #sendLead(): void {
+    this.#leadDue = false;
+    for (let i = 0; i < LEAD_FRAMES; i++) {
+      const frame = this.frame();
+      frame.fill(this.#options.silence);
+      this.#socket.send(frame);
+    }
+  }
+
+  #receive(data: Buffer): void {
+    const now = this.#options.now();
+    if (this.#framesReceived > 0)
+      this.#longestGapMs = Math.max(this.#longestGapMs, now - this.lastReceivedMs);
+    this.lastReceivedMs = now;
+    this.#framesReceived += 1;
+    const timestampMs = Math.round((this.#receivedBytes * FRAME_MS) / this.#options.frameBytes);
+    this.#receivedBytes += data.length;
+    this.#options.onFrame(data, 0, data.length, timestampMs);
+  }
+
+  /** Returns '' for a MEDIA_START as expected, a problem for another one, and undefined for everything else. */
+  #control(text: string): string | undefined {
+    try {
+      const message = parseMediaEvent(text);
+      if (message.event === 'MEDIA_XOFF') this.#blocked = true;
+      if (message.event === 'MEDIA_XON') this.#blocked = false;
+      if (message.event !== 'MEDIA_START') return undefined;
+      const isAsAsked =
+        message.format === this.#options.format && message.optimal_frame_size === this.#options.frameBytes;
+      return isAsAsked
+        ? ''
+        : `Asterisk offers ${message.format} in frames of ${message.optimal_frame_size} bytes`;
+    } catch {
+      this.#malformed += 1;
+      return undefined;
+    }
+  }
+}

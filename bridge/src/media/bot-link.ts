@@ -1,0 +1,145 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  BotConnectError,
+  type BotConnection,
+  type BotHandlers,
+  type BotLimits,
+  type BotTarget,
+  connectBot,
+} from '../pipecat/client.ts';
+
+/** Where a call's bot is, and how long and how often it is sought. */
+export interface BotLinkSettings {
+  readonly target: BotTarget;
+  readonly limits: BotLimits;
+  readonly connectMs: number;
+  readonly connectTries: number;
+  /** How long a bot that was lost in a call is sought; 0: not at all. */
+  readonly reconnectMs: number;
+}
+
+/** What the owner of the link is told, and asked. */
+export interface BotLinkHandlers {
+  readonly onText: BotHandlers['onText'];
+  readonly onBinary: BotHandlers['onBinary'];
+  readonly onOversize: BotHandlers['onOversize'];
+  /** A socket is open, the first of the call or a later one: the time to say `start`. */
+  readonly onOpen: (reconnected: boolean) => void;
+  /** The bot was lost and is being sought. */
+  readonly onSeeking: (detail: string) => void;
+  /** No bot any more: it closed with 1000, or it was lost (any other code) and did not come back in time. */
+  readonly onGone: (code: number, detail: string) => void;
+}
+
+/** Pause between two tries to reach a bot. */
+const RETRY_MS = 250;
+/** WebSocket close code of a bot that is done (RFC 6455 section 7.4.1). */
+const NORMAL_CLOSE = 1000;
+
+/** The way to one call's bot: its connection, and its reconnection. */
+export class BotLink {
+  readonly #settings: BotLinkSettings;
+  readonly #handlers: BotLinkHandlers;
+  readonly #now: () => number;
+  readonly #abort = new AbortController();
+  #connection: BotConnection | undefined;
+  #closing = false;
+  /** Until when a lost bot is sought. */
+  #seekUntilMs = Number.NEGATIVE_INFINITY;
+  /** Settled while no lost bot is being sought. */
+  #settled = Promise.resolve();
+  #dropped = 0;
+
+  constructor(settings: BotLinkSettings, handlers: BotLinkHandlers, now: () => number) {
+    this.#settings = settings;
+    this.#handlers = handlers;
+    this.#now = now;
+  }
+
+  /** Whether a socket is open. */
+  get isOpen(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  /** Media messages dropped because the bot did not read. */
+  get droppedMessages(): number {
+    return this.#dropped + (this.#connection?.droppedMessages ?? 0);
+  }
+
+  /** Connects, within the tries and the time allowed. Rejects with a `BotConnectError`. */
+  async connect(): Promise<void> {
+    await this.#seek(this.#settings.connectMs, this.#settings.connectTries);
+    this.#handlers.onOpen(false);
+  }
+
+  /** Resolves when no lost bot is being sought: at once, save in an outage. */
+  settled(): Promise<void> {
+    return this.#settled;
+  }
+
+  /** Sends a control message; without effect while no socket is open. */
+  send(text: string): void {
+    this.#connection?.send(text);
+  }
+
+  /** Sends audio; dropped and counted where the bot does not read, without effect while no socket is open. */
+  sendMedia(message: string | Buffer): void {
+    this.#connection?.sendMedia(message);
+  }
+
+  /** Gives up every try, and closes the socket with a code. Idempotent. */
+  async close(code: number): Promise<void> {
+    this.#closing = true;
+    this.#abort.abort();
+    await this.#connection?.close(code);
+  }
+
+  async #seek(withinMs: number, tries: number): Promise<void> {
+    const { target, limits } = this.#settings;
+    const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(withinMs)]);
+    const { onText, onBinary, onOversize } = this.#handlers;
+    const onOpen = (connection: BotConnection) => {
+      this.#connection = connection;
+    };
+    const onClosed = (code: number, reason: string) => this.#closed(code, reason);
+    const handlers = { onOpen, onText, onBinary, onOversize, onClosed };
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await connectBot(target, limits, handlers, signal);
+      } catch (error) {
+        if (!(error instanceof BotConnectError) || signal.aborted || attempt >= tries) throw error;
+        await delay(RETRY_MS, undefined, { signal }).catch(() => {});
+        if (signal.aborted) throw error;
+      }
+    }
+  }
+
+  #closed(code: number, reason: string): void {
+    this.#dropped += this.#connection?.droppedMessages ?? 0;
+    this.#connection = undefined;
+    if (this.#closing) return;
+    const detail = `closed with ${code}${reason === '' ? '' : `: ${reason}`}`;
+    if (code === NORMAL_CLOSE) return this.#handlers.onGone(code, detail);
+    const { reconnectMs } = this.#settings;
+    const nowMs = this.#now();
+    // A bot that comes back only to fail again gets no time beyond that of its first loss, and no try without a pause.
+    const isAgain = nowMs <= this.#seekUntilMs + reconnectMs;
+    if (!isAgain) this.#seekUntilMs = nowMs + reconnectMs;
+    const withinMs = Math.ceil(this.#seekUntilMs - nowMs);
+    const pauseMs = isAgain ? RETRY_MS : 0;
+    if (withinMs <= pauseMs) return this.#handlers.onGone(code, detail);
+    this.#handlers.onSeeking(detail);
+    this.#settled = this.#reconnect(code, detail, withinMs - pauseMs, pauseMs);
+  }
+
+  /** Never rejects. */
+  async #reconnect(code: number, detail: string, withinMs: number, pauseMs: number): Promise<void> {
+    try {
+      await delay(pauseMs, undefined, { signal: this.#abort.signal });
+      await this.#seek(withinMs, Number.POSITIVE_INFINITY);
+      this.#handlers.onOpen(true);
+    } catch (error) {
+      if (!this.#closing) this.#handlers.onGone(code, `${detail}, then: ${(error as Error).message}`);
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import { randomInt } from 'node:crypto';
+import { fader } from '../audio/fade.ts';
+import { type AudioFormat, bytesPerSample, silenceByte } from '../audio/format.ts';
+import { ChanWebsocketTransport } from '../chan-websocket/transport.ts';
+import type { PortPool } from '../rtp/ports.ts';
+import { type RtpCodec, RtpTransport } from '../rtp/transport.ts';
+import type { MediaSettings } from './session.ts';
+import type { OnFrame, TransportFigures } from './transport.ts';
+
+const FRAME_MS = 20;
+/** Samples of a frame of RTP's 8 kHz. */
+const RTP_FRAME_SAMPLES = 160;
+/** A port of the range may be held by another process: the next ones are tried. */
+const OPEN_TRIES = 8;
+const SOCKET_MS = 5_000;
+
+/** No UDP port of the configured range could be had. */
+export class NoPortError extends Error {
+  override name = 'NoPortError';
+}
+
+/** What a transport is given by its owner. */
+export interface LineHooks {
+  readonly onFrame: OnFrame;
+  /** Monotonic clock, ms. */
+  readonly now: () => number;
+}
+
+/** Bytes of a frame of 20 ms. */
+export function frameBytes({ encoding, sampleRate }: AudioFormat): number {
+  return (bytesPerSample(encoding) * sampleRate * FRAME_MS) / 1000;
+}
+
+/** The name of a line format in Asterisk (`format` of external media). */
+export function asteriskFormat({ encoding, sampleRate }: AudioFormat): string {
+  if (encoding === 'pcmu') return 'ulaw';
+  if (encoding === 'pcma') return 'alaw';
+  return sampleRate === 8_000 ? 'slin' : `slin${sampleRate / 1000}`;
+}
+
+/** Opens a UDP port of the pool; the owner gives it back. Rejects with {@link NoPortError}. */
+export async function openRtpLine(
+  settings: MediaSettings,
+  ports: PortPool,
+  hooks: LineHooks,
+): Promise<RtpTransport> {
+  const { encoding } = settings.line;
+  for (let attempt = 0; attempt < OPEN_TRIES; attempt++) {
+    const port = ports.take();
+    if (port === undefined) throw new NoPortError('all RTP ports are in use');
+    try {
+      return await RtpTransport.open({
+        address: settings.address,
+        port,
+        codec: encoding as RtpCodec,
+        fade: settings.concealment === 'repeat' ? fader(encoding, RTP_FRAME_SAMPLES) : undefined,
+        // RFC 3550 section 5.1: all three start at random.
+        ssrc: randomInt(2 ** 32),
+        sequenceNumber: randomInt(2 ** 16),
+        timestamp: randomInt(2 ** 32),
+        ...hooks,
+      });
+    } catch {
+      ports.release(port);
+    }
+  }
+  throw new NoPortError(`${OPEN_TRIES} RTP ports in a row cannot be opened`);
+}
+
+/** Connects to Asterisk's media WebSocket. Rejects with a `MediaSocketError`. */
+export async function openSocketLine(
+  { line }: MediaSettings,
+  url: string,
+  authorization: string,
+  hooks: LineHooks,
+  onClosed: () => void,
+): Promise<ChanWebsocketTransport> {
+  return await ChanWebsocketTransport.open(
+    {
+      url,
+      authorization,
+      format: asteriskFormat(line),
+      frameBytes: frameBytes(line),
+      silence: silenceByte(line.encoding),
+      onClosed,
+      ...hooks,
+    },
+    AbortSignal.timeout(SOCKET_MS),
+  );
+}
+
+/** Of a line that was never opened. */
+export const NO_FIGURES: TransportFigures = {
+  packetsReceived: 0,
+  packetsSent: 0,
+  lost: 0,
+  late: 0,
+  duplicates: 0,
+  reordered: 0,
+  malformed: 0,
+  filledFrames: 0,
+  ssrcChanges: 0,
+  jitterMs: 0,
+  longestGapMs: 0,
+  refused: 0,
+  sendErrors: 0,
+};

@@ -1,0 +1,349 @@
+import { BargeIn } from '../audio/barge-in.ts';
+import { BotAudio } from '../audio/bot-audio.ts';
+import { silenceByte, type Transcode, transcoder } from '../audio/format.ts';
+import type { Pacer, PacerHandle } from '../audio/pacer.ts';
+import { PlayoutQueue } from '../audio/playout-queue.ts';
+import { comfortTone } from '../audio/tone.ts';
+import type { BadCode, BotMessage, Dialect } from '../pipecat/dialect.ts';
+import { NativeDialect } from '../pipecat/native.ts';
+import type { PortPool } from '../rtp/ports.ts';
+import type { RtpTransport } from '../rtp/transport.ts';
+import { BotLink } from './bot-link.ts';
+import { frameBytes, type LineHooks, NO_FIGURES, openRtpLine, openSocketLine } from './line.ts';
+import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
+import type { MediaTransport, OnFrame } from './transport.ts';
+
+const FRAME_MS = 20;
+/** An `error` event to the bot at most this often. */
+const ERROR_EVERY_MS = 1_000;
+/** While a lost bot is sought the caller hears a soft tone this often. */
+const COMFORT_EVERY_MS = 2_000;
+/** Over the length of what is queued, how long the last words may take to leave. */
+const DRAIN_SLACK_MS = 1_000;
+
+/** What all calls of a thread share. */
+export interface MediaShared {
+  readonly ports: PortPool;
+  readonly pacer: Pacer;
+  /** Monotonic clock, in ms. */
+  readonly now: () => number;
+}
+
+/** One call's audio: the way to Asterisk, the way to the bot, and the relay between the two. Owns both; `close()` ends both. */
+export class Media implements MediaSession {
+  readonly #settings: MediaSettings;
+  readonly #shared: MediaShared;
+  readonly #tell: (event: MediaEvent) => void;
+  readonly #line: LineHooks;
+  readonly #dialect: Dialect;
+  readonly #link: BotLink;
+  readonly #queue: PlayoutQueue;
+  readonly #botAudio: BotAudio;
+  readonly #bargeIn: BargeIn | undefined;
+  #heldSinceMs = 0;
+  readonly #toBot: Transcode;
+  readonly #toBotBuffer: Buffer;
+  #transport: MediaTransport | undefined;
+  #rtp: RtpTransport | undefined;
+  #relaying = false;
+  #pacing: PacerHandle | undefined;
+  #comfort: NodeJS.Timeout | undefined;
+  #drained: (() => void) | undefined;
+  #badInARow = 0;
+  #lastErrorMs = Number.NEGATIVE_INFINITY;
+  #callerHeard = false;
+  #botHeard = false;
+  #timedOut = false;
+  #closed = false;
+  readonly #refused = new Map<BadCode, number>();
+
+  private constructor(settings: MediaSettings, shared: MediaShared, tell: (event: MediaEvent) => void) {
+    this.#settings = settings;
+    this.#shared = shared;
+    this.#tell = tell;
+    const onFrame: OnFrame = (source, start, end, atMs) => this.#relayFrame(source, start, end, atMs);
+    this.#line = { onFrame, now: shared.now };
+    const { line, start } = settings;
+    this.#dialect = new NativeDialect(start.encoding, start.sampleRate);
+    this.#queue = new PlayoutQueue({
+      bytesPerFrame: frameBytes(line),
+      frameMs: FRAME_MS,
+      silence: silenceByte(line.encoding),
+      encoding: line.encoding,
+      prebufferMs: settings.prebufferMs,
+      trailingSilenceMs: settings.trailingSilenceMs,
+      maxMs: settings.queueMs,
+      onMark: (name, cleared) => this.#link.send(this.#dialect.mark(name, cleared)),
+      onDrained: () => this.#drained?.(),
+    });
+    this.#toBot = transcoder(line.encoding, start.encoding);
+    this.#toBotBuffer = Buffer.alloc(frameBytes(line) * 2);
+    this.#botAudio = new BotAudio(this.#queue, line.encoding);
+    this.#bargeIn = settings.bargeInHoldMs > 0 ? new BargeIn(line) : undefined;
+    this.#link = new BotLink(
+      settings.bot,
+      {
+        onText: (text) => this.#fromText(text),
+        onBinary: (data) => this.#fromBinary(data),
+        onOversize: () => this.#refuse('oversize', 'the message is over the limit'),
+        onOpen: (reconnected) => this.#botOpened(reconnected),
+        onSeeking: (detail) => this.#botSought(detail),
+        onGone: (code, detail) => {
+          this.#stopComfort();
+          this.#tell({ type: 'bot-gone', code, detail, queuedMs: this.#queue.queuedMs });
+        },
+      },
+      shared.now,
+    );
+  }
+
+  /** Opens a UDP port of the pool, where the transport is RTP. Rejects with {@link NoPortError}. */
+  static async open(
+    settings: MediaSettings,
+    shared: MediaShared,
+    tell: (event: MediaEvent) => void,
+  ): Promise<Media> {
+    const media = new Media(settings, shared, tell);
+    if (settings.transport === 'rtp') {
+      media.#rtp = await openRtpLine(settings, shared.ports, media.#line);
+      media.#transport = media.#rtp;
+    }
+    return media;
+  }
+
+  get rtpPort(): number {
+    return this.#rtp?.localPort ?? 0;
+  }
+
+  get hasBot(): boolean {
+    return this.#link.isOpen;
+  }
+
+  /** Sets where our packets go, and the only source that is heard. */
+  async connectRtp(address: string, port: number): Promise<void> {
+    await this.#rtp?.connect(address, port);
+  }
+
+  /** Opens Asterisk's media WebSocket. Rejects with a `MediaSocketError`. */
+  async connectSocket(url: string, authorization: string): Promise<void> {
+    const onClosed = () => this.#tell({ type: 'lost', detail: "Asterisk's media socket closed" });
+    const transport = await openSocketLine(this.#settings, url, authorization, this.#line, onClosed);
+    this.#transport = transport;
+    if (this.#closed) await transport.close();
+  }
+
+  /** Connects the bot, within the tries and the time allowed, and sends `start`. Rejects with a `BotConnectError`. */
+  async connectBot(): Promise<void> {
+    await this.#link.connect();
+  }
+
+  /** Resolves when no lost bot is being sought. */
+  async botSettled(): Promise<void> {
+    await this.#link.settled();
+  }
+
+  /** Sends a control message to the bot; without effect while none is connected. */
+  tellBot(text: string): void {
+    this.#link.send(text);
+  }
+
+  /** The bot's last message: it hears nothing after this. */
+  dismissBot(text: string): void {
+    this.#relaying = false;
+    this.#link.send(text);
+  }
+
+  /** From now on the bot hears the caller and the caller the bot. */
+  startRelay(): void {
+    if (this.#closed) return;
+    this.#relaying = true;
+    this.#pacing = this.#shared.pacer.add((skippedFrames) => this.#tick(skippedFrames));
+    this.#link.send(this.#dialect.answered());
+  }
+
+  /** Resolves when the caller has been sent all that is queued, or should have been long ago; at once where nothing is. */
+  drain(): Promise<void> {
+    if (this.#pacing === undefined || this.#queue.queuedMs === 0) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const limit = setTimeout(resolve, this.#queue.queuedMs + DRAIN_SLACK_MS);
+    this.#drained = () => {
+      clearTimeout(limit);
+      resolve();
+    };
+    this.#queue.drain();
+    return promise;
+  }
+
+  async figures(): Promise<MediaFigures> {
+    return {
+      line: this.#transport?.figures() ?? NO_FIGURES,
+      playout: { ...this.#queue.stats },
+      droppedMessages: this.#link.droppedMessages,
+      refusedMessages: Object.fromEntries(this.#refused),
+    };
+  }
+
+  /** Stops the relay and frees the port and the sockets. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#stopComfort();
+    this.#pacing?.remove();
+    this.#pacing = undefined;
+    this.#drained?.();
+    await Promise.all([this.#link.close(1000), this.#transport?.close()]);
+    if (this.#rtp !== undefined) this.#shared.ports.release(this.#rtp.localPort);
+  }
+
+  #relayFrame(source: Buffer, start: number, end: number, timestampMs: number): void {
+    if (!this.#callerHeard) {
+      this.#callerHeard = true;
+      this.#tell({ type: 'first-caller-audio' });
+    }
+    if (!this.#relaying || !this.#link.isOpen) return;
+    this.#listenForSpeech(source, start, end);
+    if (this.#settings.start.encoding === this.#settings.line.encoding) {
+      this.#sendFrame(source, start, end, timestampMs);
+      return;
+    }
+    // A frame of more than 20 ms is rare; the usual one needs no buffer of its own.
+    const bytes = (end - start) * 2;
+    const target = bytes <= this.#toBotBuffer.length ? this.#toBotBuffer : Buffer.alloc(bytes);
+    this.#sendFrame(target, 0, this.#toBot(source, start, end, target, 0), timestampMs);
+  }
+
+  /** The caller speaks while the bot does: the playout waits, and the bot says whether it is cleared or goes on. */
+  #listenForSpeech(source: Buffer, start: number, end: number): void {
+    const state = this.#bargeIn?.heard(source, start, end);
+    if (state === undefined) return;
+    if (state === 'start') {
+      this.#queue.hold();
+      this.#heldSinceMs = this.#shared.now();
+    }
+    this.#link.send(this.#dialect.speech(state));
+  }
+
+  #sendFrame(source: Buffer, start: number, end: number, timestampMs: number): void {
+    // `ws` masks a copy of its own, so the buffer may be used again at once.
+    if (this.#settings.start.framing === 'binary') this.#link.sendMedia(source.subarray(start, end));
+    else this.#link.sendMedia(this.#dialect.media(source, start, end, timestampMs));
+  }
+
+  #tick(skippedFrames: number): void {
+    const transport = this.#transport;
+    if (transport === undefined) return;
+    if (skippedFrames > 0) transport.skip(skippedFrames);
+    const now = this.#shared.now();
+    if (this.#queue.held && now - this.#heldSinceMs >= this.#settings.bargeInHoldMs) this.#queue.resume();
+    const frame = transport.frame();
+    const kind = this.#queue.read(frame, transport.payloadOffset, now);
+    this.#bargeIn?.played(frame, transport.payloadOffset, frame.length, kind === 'audio');
+    transport.send(frame);
+    transport.tick(now);
+    const { mediaTimeoutMs } = this.#settings;
+    if (mediaTimeoutMs > 0 && now - transport.lastReceivedMs > mediaTimeoutMs && !this.#timedOut) {
+      this.#timedOut = true;
+      this.#tell({ type: 'media-timeout' });
+    }
+  }
+
+  #botOpened(reconnected: boolean): void {
+    this.#stopComfort();
+    this.#badInARow = 0;
+    this.#botAudio.restart();
+    this.#link.send(this.#dialect.start(this.#settings.start, reconnected));
+    if (this.#relaying) this.#link.send(this.#dialect.answered());
+    this.#tell({ type: 'bot-open', reconnected });
+  }
+
+  /** The bot was lost: the caller hears that the line is alive. */
+  #botSought(detail: string): void {
+    this.#tell({ type: 'bot-seeking', detail });
+    const tone = comfortTone(this.#settings.line);
+    this.#comfort ??= setInterval(() => {
+      if (this.#relaying && this.#queue.queuedMs === 0)
+        this.#queue.write(tone, 0, tone.length, this.#shared.now());
+    }, COMFORT_EVERY_MS);
+  }
+
+  #stopComfort(): void {
+    clearInterval(this.#comfort);
+    this.#comfort = undefined;
+  }
+
+  #fromText(text: string): void {
+    const message = this.#dialect.decode(text);
+    if (message.type === 'bad') return this.#refuse(message.code, message.detail);
+    if (message.type === 'media') return this.#fromMedia(message);
+    this.#badInARow = 0;
+    switch (message.type) {
+      case 'clear':
+        return this.#clear();
+      case 'resume':
+        return this.#queue.resume();
+      case 'mark':
+        if (!this.#queue.mark(message.name)) this.#refuse('bad-field', 'too many marks wait');
+        return;
+      case 'hangup':
+        return this.#tell({
+          type: 'bot-hangup',
+          immediate: message.immediate,
+          queuedMs: this.#queue.queuedMs,
+        });
+      case 'dtmf':
+        return this.#tell({ type: 'bot-dtmf', digits: message.digits });
+      case 'transfer':
+        return this.#tell({ type: 'bot-transfer', to: message.to });
+      case 'unknown':
+        return;
+    }
+  }
+
+  #clear(): void {
+    this.#botAudio.restart();
+    const ms = this.#queue.clear();
+    this.#transport?.flush();
+    this.#link.send(this.#dialect.cleared(ms));
+  }
+
+  #fromMedia(message: Extract<BotMessage, { type: 'media' }>): void {
+    const { line } = this.#settings;
+    if (message.sampleRate !== line.sampleRate) {
+      return this.#refuse(
+        'wrong-encoding',
+        `this call takes ${line.sampleRate} Hz, not ${message.sampleRate}`,
+      );
+    }
+    const written = this.#botAudio.write(message.payload, message.encoding, this.#shared.now());
+    if (written < 0) return this.#refuse('bad-base64', 'media.payload is not base64');
+    this.#queued(written);
+  }
+
+  /** Raw audio, where that is what the call agreed on. */
+  #fromBinary(data: Buffer): void {
+    const { start } = this.#settings;
+    if (start.framing !== 'binary')
+      return this.#refuse('binary', 'this call takes JSON, not binary messages');
+    this.#queued(this.#botAudio.writeBytes(data, start.encoding, this.#shared.now()));
+  }
+
+  #queued(bytes: number): void {
+    this.#badInARow = 0;
+    if (bytes === 0 || this.#botHeard) return;
+    this.#botHeard = true;
+    this.#tell({ type: 'first-bot-audio' });
+  }
+
+  #refuse(code: BadCode, detail: string): void {
+    this.#refused.set(code, (this.#refused.get(code) ?? 0) + 1);
+    this.#badInARow += 1;
+    if (this.#badInARow > this.#settings.maxBadMessages) {
+      void this.#link.close(1008);
+      this.#tell({ type: 'bot-misbehaved' });
+      return;
+    }
+    const now = this.#shared.now();
+    if (now - this.#lastErrorMs < ERROR_EVERY_MS) return;
+    this.#lastErrorMs = now;
+    this.#link.send(this.#dialect.error(code, detail));
+  }
+}

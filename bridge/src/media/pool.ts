@@ -1,0 +1,251 @@
+import { Worker } from 'node:worker_threads';
+import type { Logger } from '../log.ts';
+import type { FromWorker, MediaRequest, WorkerSettings, WorkerStats } from './protocol.ts';
+import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
+
+/** A failure that a worker reported; `name` is that of the error there (`NoPortError`, `BotConnectError` …). */
+export class MediaError extends Error {
+  constructor(name: string, message: string) {
+    super(message);
+    this.name = name;
+  }
+}
+
+/** The UDP ports of all workers together, and how many workers there are. */
+export interface MediaPoolOptions {
+  readonly workers: number;
+  readonly rtpPortMin: number;
+  readonly rtpPortMax: number;
+}
+
+/** The media workers: opens each call's media in the one that has the fewest, and replaces one that dies. */
+export class MediaPool {
+  readonly #workers: MediaThread[];
+  readonly #log: Logger;
+  /** Workers that died and were replaced. */
+  deaths = 0;
+  #closing = false;
+
+  constructor(options: MediaPoolOptions, log: Logger) {
+    this.#log = log;
+    this.#workers = shares(options).map((settings, index) => this.#start(index, settings));
+  }
+
+  /** Opens a call's media. `tell` hears what happens to it. Rejects with a {@link MediaError}. */
+  async open(settings: MediaSettings, tell: (event: MediaEvent) => void): Promise<MediaSession> {
+    const worker = this.#workers.reduce((least, other) => (other.sessions < least.sessions ? other : least));
+    return await worker.open(settings, tell);
+  }
+
+  /** Calls' media that are open, those that hold a UDP port, and those with a bot. */
+  get usage(): { sessions: number; rtpPorts: number; bots: number } {
+    const usage = { sessions: 0, rtpPorts: 0, bots: 0 };
+    for (const worker of this.#workers) worker.addUsage(usage);
+    return usage;
+  }
+
+  /** Each worker's latest figures. */
+  get stats(): WorkerStats[] {
+    return this.#workers.flatMap((worker) => worker.stats ?? []);
+  }
+
+  /** Ends all workers. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+
+  #start(index: number, settings: WorkerSettings): MediaThread {
+    return new MediaThread(settings, (error) => {
+      if (this.#closing) return;
+      this.deaths += 1;
+      this.#log.error(
+        { worker: index, error: error.message },
+        'media worker died: its calls end, it is replaced',
+      );
+      this.#workers[index] = this.#start(index, settings);
+    });
+  }
+}
+
+/** Splits the ports among the workers: each has its own, so that none needs to ask another. */
+function shares({ workers, rtpPortMin, rtpPortMax }: MediaPoolOptions): WorkerSettings[] {
+  const each = Math.floor((rtpPortMax + 1 - rtpPortMin) / workers / 2) * 2;
+  return Array.from({ length: workers }, (_, index) => ({
+    rtpPortMin: rtpPortMin + index * each,
+    rtpPortMax: index === workers - 1 ? rtpPortMax : rtpPortMin + (index + 1) * each - 1,
+  }));
+}
+
+interface Waiting {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** One worker thread, seen from the control thread. */
+class MediaThread {
+  readonly #worker: Worker;
+  readonly #sessions = new Map<number, RemoteMedia>();
+  readonly #waiting = new Map<number, Waiting>();
+  #lastId = 0;
+  #death: Error | undefined;
+  stats: WorkerStats | undefined;
+
+  constructor(settings: WorkerSettings, onDeath: (error: Error) => void) {
+    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: settings });
+    this.#worker.on('message', (message: FromWorker) => this.#receive(message));
+    this.#worker.on('error', (error: Error) => {
+      this.#death ??= error;
+    });
+    this.#worker.on('exit', () => {
+      const error = this.#death ?? new Error('the thread ended');
+      this.#died(error);
+      onDeath(error);
+    });
+  }
+
+  get sessions(): number {
+    return this.#sessions.size;
+  }
+
+  addUsage(usage: { sessions: number; rtpPorts: number; bots: number }): void {
+    usage.sessions += this.#sessions.size;
+    for (const session of this.#sessions.values()) {
+      if (session.rtpPort !== 0) usage.rtpPorts += 1;
+      if (session.hasBot) usage.bots += 1;
+    }
+  }
+
+  async open(settings: MediaSettings, tell: (event: MediaEvent) => void): Promise<MediaSession> {
+    const id = this.#nextId();
+    const session = new RemoteMedia(this, id, tell);
+    this.#sessions.set(id, session);
+    try {
+      session.rtpPort = (await this.ask(id, { method: 'open', settings })) as number;
+      return session;
+    } catch (error) {
+      this.#sessions.delete(id);
+      throw error;
+    }
+  }
+
+  /** Sends a request and waits for its reply. Rejects with a {@link MediaError}, also where the worker dies first. */
+  ask(session: number, request: MediaRequest): Promise<unknown> {
+    if (this.#death !== undefined) return Promise.reject(new MediaError('WorkerDied', this.#death.message));
+    const id = this.#nextId();
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, session, request });
+    });
+  }
+
+  /** Sends a request that has no reply. */
+  tell(session: number, request: MediaRequest): void {
+    if (this.#death === undefined) this.#worker.postMessage({ id: 0, session, request });
+  }
+
+  forget(session: number): void {
+    this.#sessions.delete(session);
+  }
+
+  async terminate(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #nextId(): number {
+    this.#lastId += 1;
+    return this.#lastId;
+  }
+
+  #receive(message: FromWorker): void {
+    if (message.type === 'stats') {
+      this.stats = message.stats;
+    } else if (message.type === 'event') {
+      this.#sessions.get(message.session)?.happened(message.event, message.hasBot);
+    } else {
+      const waiting = this.#waiting.get(message.id);
+      this.#waiting.delete(message.id);
+      if (message.type === 'reply') waiting?.resolve(message.value);
+      else waiting?.reject(new MediaError(message.name, message.message));
+    }
+  }
+
+  #died(error: Error): void {
+    this.#death = error;
+    for (const waiting of this.#waiting.values()) waiting.reject(new MediaError('WorkerDied', error.message));
+    this.#waiting.clear();
+    for (const session of this.#sessions.values()) {
+      session.happened({ type: 'lost', detail: `the media worker died: ${error.message}` }, false);
+    }
+    this.#sessions.clear();
+  }
+}
+
+/** A call's media in a worker: every method is a request to it. */
+class RemoteMedia implements MediaSession {
+  readonly #thread: MediaThread;
+  readonly #id: number;
+  readonly #tell: (event: MediaEvent) => void;
+  rtpPort = 0;
+  hasBot = false;
+
+  constructor(thread: MediaThread, id: number, tell: (event: MediaEvent) => void) {
+    this.#thread = thread;
+    this.#id = id;
+    this.#tell = tell;
+  }
+
+  /** The worker says what happened. */
+  happened(event: MediaEvent, hasBot: boolean): void {
+    this.hasBot = hasBot;
+    this.#tell(event);
+  }
+
+  async connectRtp(address: string, port: number): Promise<void> {
+    await this.#thread.ask(this.#id, { method: 'connectRtp', address, port });
+  }
+
+  async connectSocket(url: string, authorization: string): Promise<void> {
+    await this.#thread.ask(this.#id, { method: 'connectSocket', url, authorization });
+  }
+
+  async connectBot(): Promise<void> {
+    await this.#thread.ask(this.#id, { method: 'connectBot' });
+  }
+
+  async botSettled(): Promise<void> {
+    await this.#thread.ask(this.#id, { method: 'botSettled' });
+  }
+
+  startRelay(): void {
+    this.#thread.tell(this.#id, { method: 'startRelay' });
+  }
+
+  tellBot(text: string): void {
+    this.#thread.tell(this.#id, { method: 'tellBot', text });
+  }
+
+  dismissBot(text: string): void {
+    this.#thread.tell(this.#id, { method: 'dismissBot', text });
+  }
+
+  async drain(): Promise<void> {
+    await this.#thread.ask(this.#id, { method: 'drain' });
+  }
+
+  async figures(): Promise<MediaFigures> {
+    return (await this.#thread.ask(this.#id, { method: 'figures' })) as MediaFigures;
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#thread.ask(this.#id, { method: 'close' });
+    } catch (error) {
+      // What a dead worker held is gone with it.
+      if ((error as Error).name !== 'WorkerDied') throw error;
+    } finally {
+      this.hasBot = false;
+      this.#thread.forget(this.#id);
+    }
+  }
+}

@@ -1,0 +1,75 @@
+import type { AudioFormat } from '../audio/format.ts';
+import type { PlayoutStats } from '../audio/playout-queue.ts';
+import type { StartFields } from '../pipecat/dialect.ts';
+import type { BotLinkSettings } from './bot-link.ts';
+import type { TransportFigures } from './transport.ts';
+
+/** What one call's media needs to know. Plain data: it crosses to a worker thread. */
+export interface MediaSettings {
+  /** How audio crosses to Asterisk: RTP (chan_rtp), or Asterisk's own WebSocket (chan_websocket), which takes wideband. */
+  readonly transport: 'rtp' | 'websocket';
+  /** Our own address for RTP. */
+  readonly address: string;
+  /** Format towards Asterisk. */
+  readonly line: AudioFormat;
+  /** What the bot is told in `start`; encoding and rate are what it is sent, and what it sends unless it says otherwise. */
+  readonly start: StartFields;
+  readonly bot: BotLinkSettings;
+  /** How long an utterance waits for more before it is played, or found from the bot's cadence. */
+  readonly prebufferMs: number | 'adaptive';
+  readonly queueMs: number;
+  /** Silence that is played at the end of the last words; more is cut. */
+  readonly trailingSilenceMs: number;
+  /** What the bot hears in place of lost packets. */
+  readonly concealment: 'repeat' | 'silence';
+  /** How long the playout is held when the caller speaks into it, unless the bot decides earlier; 0: barge-in help is off. */
+  readonly bargeInHoldMs: number;
+  readonly maxBadMessages: number;
+  /** Without audio from Asterisk for so long the media is dead; 0: never. */
+  readonly mediaTimeoutMs: number;
+}
+
+/** What the call is told. Plain data. */
+export type MediaEvent =
+  | { readonly type: 'first-caller-audio' }
+  | { readonly type: 'first-bot-audio' }
+  /** The bot's socket is open and `start` is sent; not the first one where it was lost before. */
+  | { readonly type: 'bot-open'; readonly reconnected: boolean }
+  | { readonly type: 'bot-seeking'; readonly detail: string }
+  /** `queuedMs`: what the caller has not heard yet. */
+  | { readonly type: 'bot-gone'; readonly code: number; readonly detail: string; readonly queuedMs: number }
+  | { readonly type: 'bot-hangup'; readonly immediate: boolean; readonly queuedMs: number }
+  | { readonly type: 'bot-dtmf'; readonly digits: string }
+  | { readonly type: 'bot-transfer'; readonly to: string }
+  /** More bad messages in a row than allowed: the socket is being closed with 1008. */
+  | { readonly type: 'bot-misbehaved' }
+  | { readonly type: 'media-timeout' }
+  /** The media is gone: Asterisk's socket, or the worker. */
+  | { readonly type: 'lost'; readonly detail: string };
+
+/** What a call's media has counted. */
+export interface MediaFigures {
+  readonly line: TransportFigures;
+  readonly playout: PlayoutStats;
+  readonly droppedMessages: number;
+  /** Messages of the bot that were refused, by what was wrong. */
+  readonly refusedMessages: Readonly<Record<string, number>>;
+}
+
+/** One call's media, wherever it runs: the relay itself, or a worker's. Errors are what the methods of `Media` say. */
+export interface MediaSession {
+  /** Our UDP port, where Asterisk is to send; 0 where the transport is not RTP. */
+  readonly rtpPort: number;
+  /** Whether a bot's socket is open. */
+  readonly hasBot: boolean;
+  connectRtp(address: string, port: number): Promise<void>;
+  connectSocket(url: string, authorization: string): Promise<void>;
+  connectBot(): Promise<void>;
+  botSettled(): Promise<void>;
+  startRelay(): void;
+  tellBot(text: string): void;
+  dismissBot(text: string): void;
+  drain(): Promise<void>;
+  figures(): Promise<MediaFigures>;
+  close(): Promise<void>;
+}

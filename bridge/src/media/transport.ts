@@ -1,0 +1,41 @@
+/** What a transport has counted; what it cannot know is 0. */
+export interface TransportFigures {
+  readonly packetsReceived: number;
+  readonly packetsSent: number;
+  readonly lost: number;
+  readonly late: number;
+  readonly duplicates: number;
+  readonly reordered: number;
+  readonly malformed: number;
+  /** Frames put in for losses and pauses. */
+  readonly filledFrames: number;
+  readonly ssrcChanges: number;
+  readonly jitterMs: number;
+  readonly longestGapMs: number;
+  /** From somebody else than Asterisk: dropped. */
+  readonly refused: number;
+  readonly sendErrors: number;
+}
+
+/** Gets a frame of the caller's audio, `source[start..end)`, valid during the call only, and its place in the caller's time. */
+export type OnFrame = (source: Buffer, start: number, end: number, timestampMs: number) => void;
+
+/** The way between Asterisk's media channel and the relay: frames of 20 ms, both ways. */
+export interface MediaTransport {
+  /** Where in a frame's buffer the audio begins, bytes. */
+  readonly payloadOffset: number;
+  /** When something last came from Asterisk, on the relay's clock, ms. */
+  readonly lastReceivedMs: number;
+  /** The buffer for the next frame: its audio is to be filled in from `payloadOffset` on, then it is sent. */
+  frame(): Buffer;
+  /** Hands a frame to the network; never waits, never throws. */
+  send(frame: Buffer): void;
+  /** The grid has moved on by so many frames that were not sent. */
+  skip(frames: number): void;
+  /** Once a frame: what only time can tell. */
+  tick(nowMs: number): void;
+  /** What was sent and is not heard yet must not be heard. */
+  flush(): void;
+  figures(): TransportFigures;
+  close(): Promise<void>;
+}

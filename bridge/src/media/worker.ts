@@ -1,0 +1,95 @@
+import { PerformanceObserver } from 'node:perf_hooks';
+import { parentPort, workerData } from 'node:worker_threads';
+import { Pacer } from '../audio/pacer.ts';
+import { PortPool } from '../rtp/ports.ts';
+import { Media, type MediaShared } from './media.ts';
+import type { FromWorker, ToWorker, WorkerSettings, WorkerStats } from './protocol.ts';
+
+const STATS_EVERY_MS = 1_000;
+
+/** The thread that carries the audio of its share of the calls. It knows no ARI and decides nothing about a call. */
+class MediaWorker {
+  readonly #send: (message: FromWorker) => void;
+  readonly #shared: MediaShared;
+  readonly #sessions = new Map<number, Media>();
+  readonly #collections = { count: 0, totalMs: 0, longestMs: 0 };
+
+  constructor(settings: WorkerSettings, send: (message: FromWorker) => void) {
+    this.#send = send;
+    // What a tick throws is a defect: the thread ends loudly, and its calls with it.
+    const onError = (error: unknown) => {
+      throw error;
+    };
+    this.#shared = {
+      ports: new PortPool(settings.rtpPortMin, settings.rtpPortMax),
+      pacer: new Pacer({ onError }),
+      now: () => performance.now(),
+    };
+    new PerformanceObserver((list) => {
+      for (const { duration } of list.getEntries()) {
+        this.#collections.count += 1;
+        this.#collections.totalMs += duration;
+        this.#collections.longestMs = Math.max(this.#collections.longestMs, duration);
+      }
+    }).observe({ entryTypes: ['gc'] });
+    setInterval(() => send({ type: 'stats', stats: this.#stats() }), STATS_EVERY_MS).unref();
+  }
+
+  /** Carries out one request and answers it. */
+  async handle(message: ToWorker): Promise<void> {
+    try {
+      const value = await this.#carryOut(message);
+      if (message.id !== 0) this.#send({ type: 'reply', id: message.id, value });
+    } catch (error) {
+      const { name, message: text } = error as Error;
+      if (message.id !== 0) this.#send({ type: 'failure', id: message.id, name, message: text });
+    }
+  }
+
+  async #carryOut({ session, request }: ToWorker): Promise<unknown> {
+    if (request.method === 'open') {
+      const media = await Media.open(request.settings, this.#shared, (event) =>
+        this.#send({ type: 'event', session, event, hasBot: media.hasBot }),
+      );
+      this.#sessions.set(session, media);
+      return media.rtpPort;
+    }
+    const media = this.#sessions.get(session);
+    switch (request.method) {
+      case 'connectRtp':
+        return media?.connectRtp(request.address, request.port);
+      case 'connectSocket':
+        return media?.connectSocket(request.url, request.authorization);
+      case 'connectBot':
+        return media?.connectBot();
+      case 'botSettled':
+        return media?.botSettled();
+      case 'startRelay':
+        return media?.startRelay();
+      case 'tellBot':
+        return media?.tellBot(request.text);
+      case 'dismissBot':
+        return media?.dismissBot(request.text);
+      case 'drain':
+        return media?.drain();
+      case 'figures':
+        return media?.figures();
+      case 'close':
+        await media?.close();
+        this.#sessions.delete(session);
+    }
+  }
+
+  #stats(): WorkerStats {
+    return {
+      pacer: this.#shared.pacer.stats,
+      collections: this.#collections,
+      heapBytes: process.memoryUsage().heapUsed,
+    };
+  }
+}
+
+const port = parentPort;
+if (port === null) throw new Error('worker.ts is started as a worker thread only');
+const worker = new MediaWorker(workerData as WorkerSettings, (message) => port.postMessage(message));
+port.on('message', (message: ToWorker) => void worker.handle(message));

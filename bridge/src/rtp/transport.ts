@@ -1,0 +1,131 @@
+import { RTP_HEADER_BYTES } from './packet.ts';
+import { RtpReceiver, type RtpReceiverOptions } from './receiver.ts';
+import { RtpSender } from './sender.ts';
+import { openRtpSocket, type RtpSocket } from './socket.ts';
+
+const FRAME_SAMPLES = 160;
+const CLOCK_RATE = 8_000;
+/** Static payload types (RFC 3551 table 4), and the byte that silence is made of. */
+const CODECS = { pcmu: { payloadType: 0, silence: 0xff }, pcma: { payloadType: 8, silence: 0xd5 } } as const;
+/** Of telephone events (RFC 4733) on Asterisk's external media; the digits come by ARI. */
+const DTMF_PAYLOAD_TYPE = 101;
+/** How long a packet may wait for one before it. */
+const MAX_REORDER_MS = 60;
+/** Without a packet for so long the caller's side is silent on the wire, and silence is put in. */
+const IDLE_MS = 200;
+
+/** G.711, the only codec that RTP external media carries both ways in a call of 8 kHz. */
+export type RtpCodec = keyof typeof CODECS;
+
+/** Settings of one call's RTP. `ssrc`, `sequenceNumber` and `timestamp` should be random (RFC 3550 section 5.1). */
+export interface RtpTransportOptions {
+  readonly address: string;
+  readonly port: number;
+  readonly codec: RtpCodec;
+  readonly ssrc: number;
+  readonly sequenceNumber: number;
+  readonly timestamp: number;
+  /** Makes the frames that stand in for lost ones; without it they are silent. */
+  readonly fade: RtpReceiverOptions['fade'] | undefined;
+  readonly onFrame: (source: Buffer, start: number, end: number, timestampMs: number) => void;
+  /** Monotonic clock, ms. */
+  readonly now: () => number;
+}
+
+/** RTP to and from one external media channel (chan_rtp): G.711, 20 ms. */
+export class RtpTransport {
+  readonly payloadOffset = RTP_HEADER_BYTES;
+  lastReceivedMs: number;
+  readonly #socket: RtpSocket;
+  readonly #receiver: RtpReceiver;
+  readonly #sender: RtpSender;
+
+  private constructor(socket: RtpSocket, options: RtpTransportOptions) {
+    const { payloadType, silence } = CODECS[options.codec];
+    const { ssrc, sequenceNumber, timestamp, now, onFrame, fade } = options;
+    this.#socket = socket;
+    this.#receiver = new RtpReceiver({
+      payloadType,
+      dtmfPayloadType: DTMF_PAYLOAD_TYPE,
+      clockRate: CLOCK_RATE,
+      frameSamples: FRAME_SAMPLES,
+      frameBytes: FRAME_SAMPLES,
+      silence,
+      maxReorderMs: MAX_REORDER_MS,
+      idleMs: IDLE_MS,
+      ...(fade === undefined ? {} : { fade }),
+      onFrame,
+    });
+    this.#sender = new RtpSender({
+      payloadType,
+      frameSamples: FRAME_SAMPLES,
+      frameBytes: FRAME_SAMPLES,
+      ssrc,
+      sequenceNumber,
+      timestamp,
+    });
+    this.lastReceivedMs = now();
+    socket.onDatagram = (datagram) => {
+      this.lastReceivedMs = now();
+      this.#receiver.push(datagram, this.lastReceivedMs);
+    };
+  }
+
+  /** Opens the UDP port. Rejects with the kernel's error, as for example EADDRINUSE. */
+  static async open(options: RtpTransportOptions): Promise<RtpTransport> {
+    return new RtpTransport(await openRtpSocket({ address: options.address, port: options.port }), options);
+  }
+
+  /** Our UDP port. */
+  get localPort(): number {
+    return this.#socket.localPort;
+  }
+
+  /** Sets where packets go, and the only source that is heard. */
+  async connect(address: string, port: number): Promise<void> {
+    await this.#socket.connect(address, port);
+  }
+
+  frame(): Buffer {
+    return this.#sender.next();
+  }
+
+  send(frame: Buffer): void {
+    this.#socket.send(frame);
+  }
+
+  skip(frames: number): void {
+    this.#sender.skip(frames);
+  }
+
+  tick(nowMs: number): void {
+    this.#receiver.tick(nowMs);
+  }
+
+  /** Nothing waits behind RTP: each packet is played as it comes. */
+  flush(): void {}
+
+  figures() {
+    const { stats } = this.#receiver;
+    return {
+      packetsReceived: stats.packetsReceived,
+      packetsSent: this.#sender.packetsSent,
+      lost: stats.lost,
+      late: stats.late,
+      duplicates: stats.duplicates,
+      reordered: stats.reordered,
+      malformed: stats.malformed + stats.wrongPayloadType,
+      filledFrames: stats.filledFrames,
+      ssrcChanges: stats.ssrcChanges,
+      jitterMs: stats.jitterMs,
+      longestGapMs: stats.longestGapMs,
+      refused: this.#socket.stats.datagramsRefused,
+      sendErrors: this.#socket.stats.errors,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#receiver.flush();
+    await this.#socket.close();
+  }
+}
