@@ -102,6 +102,8 @@ test('the tenant is the call’s own, else its provider’s', () => {
     pipecatAuthorization: undefined,
     pipecatOrigin: undefined,
     transport: undefined,
+    encoding: undefined,
+    sampleRate: undefined,
     framing: undefined,
     bargeInHoldMs: 0,
   };
@@ -127,4 +129,21 @@ test('the provider is the endpoint in the channel’s name, dashes included', ()
   assert.equal(named('PJSIP/my-provider-2-0000abcd'), 'my-provider-2');
   assert.equal(named('PJSIP/short-1'), undefined);
   assert.equal(named('Local/x@y-00000001;1'), undefined);
+});
+
+test('wideband goes over the WebSocket, whatever the transport otherwise is', () => {
+  const wide = describe({ variables: { X_CODEC: 'pcm16', X_SR: '16000' } });
+  assert.deepEqual([wide.encoding, wide.sampleRate, wide.transport], ['pcm16', 16_000, 'websocket']);
+  const narrow = describe({ variables: { X_CODEC: 'pcm16' } });
+  assert.deepEqual([narrow.encoding, narrow.sampleRate, narrow.transport], ['pcm16', 8_000, 'rtp']);
+});
+
+test('a rate that the encoding has not is taken as 8000, with a remark', () => {
+  const call = describe({ variables: { X_CODEC: 'pcmu', X_SR: '16000' } });
+  assert.equal(call.sampleRate, 8_000);
+  assert.equal(call.remarks.length, 1);
+});
+
+test('a call may choose its transport', () => {
+  assert.equal(describe({ variables: { X_TRANSPORT: 'websocket' } }).transport, 'websocket');
 });

@@ -132,8 +132,12 @@ function callFormat({ variables, provider, defaults }: CallSource, remarks: stri
   const asked = variables.X_CODEC;
   const isKnown = asked === 'pcmu' || asked === 'pcma' || asked === 'pcm16';
   if (asked && !isKnown) remarks.push('X_CODEC: not one of pcmu, pcma, pcm16; the default is taken');
-  const encoding = isKnown ? asked : defaults.encoding;
-  const rate = variables.X_SR ? Number(variables.X_SR) : encoding === 'pcm16' ? defaults.sampleRate : 8_000;
+  const encoding = isKnown ? asked : (provider?.encoding ?? defaults.encoding);
+  const rate = variables.X_SR
+    ? Number(variables.X_SR)
+    : encoding === 'pcm16'
+      ? (provider?.sampleRate ?? defaults.sampleRate)
+      : 8_000;
   const isRate = rate === 8_000 || ((rate === 16_000 || rate === 24_000) && encoding === 'pcm16');
   if (!isRate) remarks.push(`X_SR: ${encoding} has no such rate here; taken as 8000`);
   const sampleRate: SampleRate = isRate ? rate : 8_000;

@@ -13,6 +13,9 @@ export interface Provider {
   readonly pipecatAuthorization: string | undefined;
   /** Value of the Origin header towards the bot. */
   readonly pipecatOrigin: string | undefined;
+  /** What its bots are sent; unset: `DEFAULT_ENCODING` and `DEFAULT_SAMPLE_RATE` of the environment. */
+  readonly encoding: 'pcmu' | 'pcma' | 'pcm16' | undefined;
+  readonly sampleRate: 8_000 | 16_000 | 24_000 | undefined;
   /** How its calls' audio crosses to Asterisk; unset: `MEDIA_TRANSPORT` of the environment. */
   readonly transport: 'rtp' | 'websocket' | undefined;
   /** How audio crosses to its bots; unset: `PIPECAT_FRAMING` of the environment. */
@@ -45,6 +48,11 @@ const schema = z.object({
   PIPECAT_AUTHORIZATION: z.string().optional(),
   PIPECAT_AUTHORIZATION_FILE: secretFile.optional(),
   PIPECAT_ORIGIN: z.string().optional(),
+  PIPECAT_ENCODING: z.enum(['pcmu', 'pcma', 'pcm16']).optional(),
+  PIPECAT_SAMPLE_RATE: z
+    .enum(['8000', '16000', '24000'])
+    .transform((rate) => Number(rate) as 8_000 | 16_000 | 24_000)
+    .optional(),
   MEDIA_TRANSPORT: z.enum(['rtp', 'websocket']).optional(),
   PIPECAT_FRAMING: z.enum(['json', 'binary']).optional(),
   TENANT: z.string().max(128).optional(),
@@ -90,6 +98,8 @@ export function parseProvider(name: string, text: string): Provider {
     },
     pipecatAuthorization: values.PIPECAT_AUTHORIZATION_FILE ?? values.PIPECAT_AUTHORIZATION,
     pipecatOrigin: values.PIPECAT_ORIGIN,
+    encoding: values.PIPECAT_ENCODING,
+    sampleRate: values.PIPECAT_SAMPLE_RATE,
     transport: values.MEDIA_TRANSPORT,
     framing: values.PIPECAT_FRAMING,
     tenant: values.TENANT,
