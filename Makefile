@@ -1,5 +1,5 @@
 include scripts/stack.mk
-.PHONY: check e2e test bundle clean
+.PHONY: check e2e test bench bundle clean
 
 check: ## the fast part of the tests: format, lint, types, unit and daemon tests
 	@scripts/test.sh check
@@ -9,6 +9,9 @@ e2e: ## end-to-end tests: real Asterisk, SIPp and a mock Pipecat, beside a runni
 
 test: ## all tests
 	@scripts/test.sh all
+
+bench: ## what a call costs and how it sounds on this machine (BENCH_CALLS, BENCH_SECONDS)
+	@BENCH_CALLS="$(BENCH_CALLS)" BENCH_SECONDS="$(BENCH_SECONDS)" scripts/bench.sh
 
 bundle: ## one archive in dist/ that installs the product on a VM
 	@scripts/bundle.sh
