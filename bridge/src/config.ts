@@ -11,9 +11,14 @@ export class ConfigError extends Error {
 const port = z.coerce.number().int().min(1).max(65535);
 const milliseconds = (minimum: number, maximum: number) => z.coerce.number().int().min(minimum).max(maximum);
 const url = (...protocols: string[]) =>
-  z.string().refine((value) => URL.canParse(value) && protocols.includes(new URL(value).protocol), {
-    error: `must be a URL starting with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
-  });
+  z
+    .string()
+    .refine(
+      (value) => URL.canParse(value) && protocols.includes(new URL(value).protocol) && !value.includes('#'),
+      {
+        error: `must be a URL starting with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}, without a fragment`,
+      },
+    );
 const ipv4 = z.ipv4({ error: 'must be an IPv4 address (a name would be resolved on the packet path)' });
 
 const schema = z
@@ -26,6 +31,7 @@ const schema = z
       .regex(/^[A-Za-z0-9_-]{1,64}$/)
       .default('pipecat'),
     ARI_TIMEOUT_MS: milliseconds(100, 60_000).default(5_000),
+    RECONCILE_MS: milliseconds(100, 3_600_000).default(30_000),
 
     PIPECAT_URL: url('ws:', 'wss:').default('ws://127.0.0.1:8080/ws/asterisk'),
     PIPECAT_DIALECT: z.enum(['native']).default('native'),

@@ -3,13 +3,14 @@ import type { FastifyInstance } from 'fastify';
 import { type AriAccess, AriClient } from './ari/client.ts';
 import { AriEvents } from './ari/events.ts';
 import { type AriChannel, type AriEvent, EVENT_TYPES } from './ari/model.ts';
-import { BRIDGE_ID_PREFIX, Call, type CallResult, MEDIA_ID_PREFIX } from './call.ts';
+import { Call, type CallResult, MEDIA_ID_PREFIX } from './call.ts';
 import { CALL_VARIABLES, type CallInfo, describeCall, providerName } from './call-info.ts';
 import { callSettings } from './call-settings.ts';
 import { StatusCallbacks } from './callback.ts';
 import type { Config } from './config.ts';
 import { Metrics } from './http/metrics.ts';
 import { startHttp } from './http/server.ts';
+import { findLeftovers } from './leftovers.ts';
 import type { Logger } from './log.ts';
 import { MediaPool } from './media/pool.ts';
 import { callbackStatus, dialOutcome } from './outcome.ts';
@@ -53,6 +54,7 @@ export class Daemon {
   readonly #asking = new Set<string>();
   readonly #dials = new Map<string, Dial>();
   #http: FastifyInstance | undefined;
+  #sweep: NodeJS.Timeout | undefined;
   #ariProblem: string | undefined = 'ARI has not been reached yet';
   #stopping = false;
 
@@ -97,12 +99,16 @@ export class Daemon {
     const { HTTP_ADDRESS, HTTP_PORT } = this.#config;
     this.#http = await startHttp(HTTP_ADDRESS, HTTP_PORT, this.#metrics, () => this.#notReady());
     this.#events.start();
+    this.#sweep = setInterval(() => {
+      if (this.#ariProblem === undefined) this.#background(this.#reconcile(), 'reconcile');
+    }, this.#config.RECONCILE_MS);
     this.#log.info({ http: `${HTTP_ADDRESS}:${this.httpPort}`, ari: this.#config.ARI_URL }, 'bridge started');
   }
 
   /** Ends every call, releases what they hold, and closes all connections. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    clearInterval(this.#sweep);
     this.#log.info({ calls: this.#calls.size }, 'bridge stopping');
     // A call may still be in the making, and one that is refused meanwhile still be given back.
     while (this.#running.size > 0) {
@@ -305,7 +311,9 @@ export class Daemon {
   }
 
   /** Somebody originates into our app: only such channels have Dial events for us. */
-  #dial({ peer, dialstring }: Extract<AriEvent, { type: 'Dial' }>): void {
+  #dial({ peer, caller, dialstring }: Extract<AriEvent, { type: 'Dial' }>): void {
+    // With a caller it is the dialplan that dials, for a call that we gave back.
+    if (caller !== undefined) return;
     if (this.#calls.has(peer.id) || peer.id.startsWith(MEDIA_ID_PREFIX)) return;
     const dial = this.#dialOf(peer.id);
     dial.dialled ||= dialstring.split('@')[0] ?? '';
@@ -333,18 +341,9 @@ export class Daemon {
     this.#ariProblem = undefined;
     // Only spares work: a call does not depend on it.
     this.#background(this.#ari.allowEvents(EVENT_TYPES), 'event filter');
-    // A call that begins from here on may not be on the list.
-    const known = [...this.#calls];
     try {
-      const [channels, bridgeIds, held] = await Promise.all([
-        this.#ari.channels(),
-        this.#ari.bridgeIds(),
-        this.#ari.applicationChannels(),
-      ]);
-      const present = new Set(channels.map((channel) => channel.id));
-      for (const [id, call] of known) if (!present.has(id)) call.callerHungUp(undefined);
-      await this.#reconcile(channels, bridgeIds, new Set(held));
-      this.#log.info({ channels: channels.length }, 'ARI connected');
+      await this.#reconcile();
+      this.#log.info('ARI connected');
     } catch (error) {
       // Without it callers could wait in Stasis for nobody: from the beginning, then.
       this.#events.reconnect();
@@ -352,32 +351,39 @@ export class Daemon {
     }
   }
 
-  /** While the events socket was down, or we were, channels came and went: what is no longer ours to hold is removed, what is new taken. */
-  async #reconcile(channels: AriChannel[], bridgeIds: string[], held: ReadonlySet<string>): Promise<void> {
-    const ownBridges = new Set([...this.#calls.values()].map((call) => call.bridgeId));
-    const leftBridges = bridgeIds.filter((id) => id.startsWith(BRIDGE_ID_PREFIX) && !ownBridges.has(id));
-    const leftMedia = channels.filter(
-      ({ id }) => id.startsWith(MEDIA_ID_PREFIX) && !this.#mediaChannels.has(id),
+  /** Compares what Asterisk holds with what we know: what is no longer ours to hold is removed, who waits for nobody is taken. */
+  async #reconcile(): Promise<void> {
+    // A call that begins from here on may not be on the list, and one that ends meanwhile may still be.
+    const before = [...this.#calls];
+    const [channels, bridgeIds, held] = await Promise.all([
+      this.#ari.channels(),
+      this.#ari.bridgeIds(),
+      this.#ari.applicationChannels(),
+    ]);
+    const present = new Set(channels.map((channel) => channel.id));
+    for (const [id, call] of before) if (!present.has(id)) call.callerHungUp(undefined);
+    const left = findLeftovers(
+      { channels, bridgeIds, appChannelIds: new Set(held) },
+      {
+        callers: new Set([...before.map(([id]) => id), ...this.#calls.keys()]),
+        media: new Set(this.#mediaChannels.keys()),
+        bridges: new Set([...this.#calls.values()].map((call) => call.bridgeId)),
+      },
+    );
+    const found = left.mediaChannelIds.length + left.bridgeIds.length + left.waiting.length;
+    if (found === 0) return;
+    this.#log.warn(
+      { bridges: left.bridgeIds.length, media: left.mediaChannelIds.length, adopted: left.waiting.length },
+      'left over from before: removed or adopted',
     );
     await Promise.all([
-      ...leftMedia.map(({ id }) => this.#ari.hangUp(id, 16)),
-      ...leftBridges.map((id) => this.#ari.destroyBridge(id)),
+      ...left.mediaChannelIds.map((id) => this.#ari.hangUp(id, 16)),
+      ...left.bridgeIds.map((id) => this.#ari.destroyBridge(id)),
     ]);
-    // Callers wait in Stasis without anybody: their ids are free again now, so they are taken like new calls.
-    const waiting = channels.filter(
-      ({ id, dialplan }) =>
-        held.has(id) &&
-        dialplan.app_name === 'Stasis' &&
-        !this.#calls.has(id) &&
-        !id.startsWith(MEDIA_ID_PREFIX),
-    );
-    if (leftBridges.length + leftMedia.length + waiting.length > 0) {
-      this.#log.warn(
-        { bridges: leftBridges.length, media: leftMedia.length, adopted: waiting.length },
-        'left over from before: removed or adopted',
-      );
+    // Their ids are free again now, so those who wait are taken like new calls.
+    for (const channel of left.waiting) {
+      this.#stasisStart(channel, channel.dialplan.app_data.split(',').slice(1));
     }
-    for (const channel of waiting) this.#stasisStart(channel, channel.dialplan.app_data.split(',').slice(1));
   }
 
   #ariDown(why: string): void {

@@ -123,6 +123,16 @@ test('a reconciliation that fails is done again', async (t) => {
   await until(() => !ari.bridges.has('pcb-old'), 'the old bridge is gone');
 });
 
+test('a removal that failed is made good by the next comparison', async (t) => {
+  const lab = await Lab.start(t, { config: { RECONCILE_MS: '200' } });
+  let failures = 1;
+  lab.ari.before(/DELETE \/bridges/, () => (failures-- > 0 ? 500 : undefined));
+  const { channel } = await lab.call();
+  lab.ari.hangUp(channel.id);
+  await lab.ended();
+  await until(() => lab.ari.bridges.size === 0, 'the bridge is gone');
+});
+
 test('a media channel without a call is removed', async (t) => {
   const lab = await Lab.start(t);
   lab.ari.enterStasis(lab.ari.add({ id: 'pcm-nobody', state: 'Up' }));

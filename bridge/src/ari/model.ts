@@ -51,6 +51,8 @@ const eventSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('Dial'),
     peer: channelSchema,
+    /** The channel that dials; absent where ARI originates. */
+    caller: channelSchema.optional(),
     dialstatus: z.string().default(''),
     dialstring: z.string().default(''),
   }),
