@@ -99,12 +99,10 @@ export class Call {
     return this.#state;
   }
 
-  /** Whether its bot is connected. */
-  get hasBot(): boolean {
-    return this.#media?.hasBot ?? false;
-  }
-
-  /** Says why the call should end, and how much of the bot's audio the caller has not heard yet, ms. The first reason counts; a later one can still cut short the playing of last words. */
+  /**
+   * Says why the call should end, and how much of the bot's audio the caller has not heard yet, ms. The first reason counts; a later
+   * one can still cut short the playing of last words.
+   */
   end(reason: EndReason, queuedMs = 0): void {
     if (reason.kind === 'caller-hangup') this.#callerGone = true;
     this.#reason ??= reason;
