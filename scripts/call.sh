@@ -9,7 +9,8 @@ cd "$(dirname "$0")/.."
 main() {
   local sip mock=()
   [ -n "$(docker compose ps --services --status running 2>/dev/null)" ] || fail "no stack is running" "make up"
-  docker image inspect "$(image sipp)" >/dev/null 2>&1 || scripts/build.sh sipp
+  # A bundle has its image and no sources; with sources the image follows them.
+  if [ -d e2e/sipp ]; then scripts/build.sh sipp; fi
   sip="$(setting SIP_ADDRESS 127.0.0.1)"
   case ",$(setting COMPOSE_PROFILES)," in
     *,lab,*) mock=(--mock-url "http://$(setting MOCK_ADDRESS 127.0.0.1):$(setting MOCK_PORT 8080)") ;;

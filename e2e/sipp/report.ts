@@ -54,12 +54,14 @@ export function findFaults(report: CallReport, toneHz: number, botAsked: boolean
   const { sip, heard, spoke, bot } = report;
   if (sip.status !== 200) return [`not answered: SIP status ${sip.status ?? 'none'}`];
   const faults: string[] = [];
-  const otherMs = heard.audibleMs - heardMs(heard, toneHz);
+  // An echoing bot speaks with the caller's voice.
+  const otherMs = heard.audibleMs - (bot?.mode === 'echo' ? 0 : heardMs(heard, toneHz));
   if (otherMs < HEARD_MS) faults.push(`the caller heard ${otherMs} ms of the AI`);
   if (heard.lost > heard.packets * MAX_LOSS) faults.push(`${heard.lost} packets to the caller were lost`);
   if (!botAsked) return faults;
   if (!bot) return [...faults, 'the mock bot does not know this call'];
-  if (toneHz > 0 && (bot.media.heardMs[toneHz] ?? 0) < HEARD_MS) {
+  // Who was hung up on before he spoke could not be heard.
+  if (heardMs(spoke, toneHz) >= HEARD_MS && (bot.media.heardMs[toneHz] ?? 0) < HEARD_MS) {
     faults.push(`the AI heard ${bot.media.heardMs[toneHz] ?? 0} ms of the caller`);
   }
   if (bot.media.messages < spoke.packets * (1 - MAX_LOSS) - 50) {

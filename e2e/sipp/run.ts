@@ -84,6 +84,9 @@ async function makeScenario(options: CallOptions, audio: string): Promise<string
     ...{ to: options.to, from: options.from, audio, ringMs: options.ringMs },
     ...{ status: options.status, referTo: options.referTo },
     ...{ username: options.username, password: options.password, realm: REALM },
+    // In tags and branches: SIPp's own are made of the process id, the same in every container, and Asterisk takes a second call's BYE
+    // for a repetition of the first one's.
+    run: randomUUID(),
     requestUser: options.requestUser || options.to,
     ...patience(options),
     headers: headers.map((header) => `${header}\n`).join(''),
