@@ -51,7 +51,7 @@ run() {
 say_second_tries() {
   local log="$1" name
   grep -q '^what failed is tried once more' "$log" || return 0
-  sed -n '/^✖ failing tests:/,/^what failed is tried once more/s/^✖ \(.*\) ([0-9.]*ms)$/\1/p' "$log" | while IFS= read -r name; do
+  sed '/^what failed is tried once more/q' "$log" | sed -n '/^✖ failing tests:/,$s/^✖ \(.*\) ([0-9.]*ms)$/\1/p' | while IFS= read -r name; do
     step "  had a second try: $name"
   done
 }
