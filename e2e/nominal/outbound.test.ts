@@ -56,19 +56,26 @@ test('a call placed through ARI is taken over on answer; its metadata reach the 
   assert.equal(callbacks.received.length, 1);
 });
 
-for (const encoding of ['pcma', 'pcm16']) {
-  test(`the AI speaks and hears ${encoding} when the call asks for it`, async () => {
-    const callId = newCallId(encoding);
+const FORMATS = [
+  { encoding: 'pcma', sampleRate: 8_000, transport: 'rtp' },
+  { encoding: 'pcm16', sampleRate: 8_000, transport: 'rtp' },
+  { encoding: 'pcmu', sampleRate: 8_000, transport: 'websocket' },
+  { encoding: 'pcm16', sampleRate: 16_000, transport: 'websocket' },
+  { encoding: 'pcm16', sampleRate: 24_000, transport: 'websocket' },
+];
+for (const { encoding, sampleRate, transport } of FORMATS) {
+  test(`the AI speaks and hears ${encoding} at ${sampleRate} Hz by ${transport} when the call asks for it`, async () => {
+    const callId = newCallId(`${encoding}-${sampleRate}`);
     const { output } = await stack.phones.listen({ local: LOCAL, seconds: 3 });
     await stack.ari.originate({
       to: '777102@pb_fintech',
       callId,
-      variables: { X_CODEC: encoding, X_SR: '8000' },
+      variables: { X_CODEC: encoding, X_SR: String(sampleRate), X_TRANSPORT: transport },
     });
     const report = only(await output);
     const bot = await stack.bot.wait(callId, 'closed');
     expectBothHeard(report, bot, 2300);
-    assert.partialDeepStrictEqual(bot.start, { encoding, sampleRate: 8000 });
+    assert.partialDeepStrictEqual(bot.start, { encoding, sampleRate });
     expectCleanRtp(report);
   });
 }
