@@ -81,6 +81,8 @@ start_engine() {
   if [ -d /run/systemd/system ]; then
     as_root systemctl enable --now docker
   else
+    # A daemon that was killed leaves its pid files, and a new one takes any process of that number for it.
+    pgrep -x dockerd >/dev/null || as_root rm -f /var/run/docker.pid /var/run/docker/containerd/containerd.pid
     as_root sh -c "setsid nohup dockerd >>$DOCKERD_LOG 2>&1 </dev/null &"
   fi
   local deadline=$(($(date +%s) + DOCKERD_WAIT_S))
