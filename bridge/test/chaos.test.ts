@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { FakeChannel } from './fake-ari.ts';
 import type { BotSession } from './fake-bot.ts';
+import type { FakeChannel } from './fake-channel.ts';
 import { Lab, speech, until } from './harness.ts';
 
 const WAVES = 8;

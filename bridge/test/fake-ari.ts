@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { CALL_VARIABLES } from '../src/call-info.ts';
+import type { ChannelOptions, FakeChannel } from './fake-channel.ts';
 import { FakeRtp } from './fake-rtp.ts';
 
 /** A request that reached the fake. */
@@ -16,35 +17,6 @@ export interface AriRequest {
 /** A reply by a hook instead of the fake's own: a status, or no reply at all. */
 export type HookReply = number | 'never' | undefined;
 type Hook = (request: AriRequest) => HookReply | Promise<HookReply>;
-
-/** A channel of the fake; `channel()` shows it as ARI does. */
-export interface FakeChannel {
-  readonly id: string;
-  readonly name: string;
-  state: 'Down' | 'Ring' | 'Ringing' | 'Up';
-  inStasis: boolean;
-  subscribed: boolean;
-  readonly isOriginated: boolean;
-  /** Given back to the dialplan. */
-  continued: boolean;
-  readonly args: readonly string[];
-  readonly variables: Record<string, string>;
-  readonly from: string;
-  readonly to: string;
-  /** ARI requests in order that acted on this channel: `ring`, `answer`, `dtmf 12#` … */
-  readonly done: string[];
-  readonly rtp: FakeRtp | undefined;
-}
-
-/** What a new channel of the test is like. */
-export interface ChannelOptions {
-  readonly id?: string;
-  readonly name?: string;
-  readonly from?: string;
-  readonly to?: string;
-  readonly args?: readonly string[];
-  readonly variables?: Record<string, string>;
-}
 
 interface Reply {
   readonly status: number;

@@ -20,12 +20,17 @@ export class BotSession {
   closed: number | undefined;
   readonly #socket: WebSocket;
 
+  /** Binary messages: raw audio, where the call agreed on that. */
+  readonly binary: Buffer[] = [];
+
   constructor(request: IncomingMessage, socket: WebSocket) {
     this.request = request;
     this.#socket = socket;
     socket.on('message', (data, isBinary) => {
-      if (isBinary) this.strange += 1;
-      else this.events.push(JSON.parse(String(data)));
+      if (isBinary) {
+        this.strange += 1;
+        this.binary.push(data as Buffer);
+      } else this.events.push(JSON.parse(String(data)));
     });
     socket.on('close', (code) => {
       this.closed = code;

@@ -5,8 +5,9 @@ import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import { loadConfig } from '../src/config.ts';
 import { type Daemon, startDaemon } from '../src/daemon.ts';
-import { FakeAri, type FakeChannel } from './fake-ari.ts';
+import { FakeAri } from './fake-ari.ts';
 import { type BotSession, FakeBot } from './fake-bot.ts';
+import type { FakeChannel } from './fake-channel.ts';
 
 /** Only a test that fails waits so long; a busy machine may need a part of it. */
 const WAIT_MS = 10_000;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { FakeChannel } from './fake-ari.ts';
+import type { FakeChannel } from './fake-channel.ts';
 import { Lab, until } from './harness.ts';
 
 /** The REST steps of an inbound call's set-up, as the fake sees them, with what they do. */

@@ -4,7 +4,6 @@ import {
   type MediaAddress,
   parseApplicationChannels,
   parseBridgeIds,
-  parseChannel,
   parseChannels,
   parseMediaAddress,
   parseMediaConnectionId,
@@ -179,11 +178,6 @@ export class AriClient {
   /** `GET /channels`. */
   async channels(): Promise<AriChannel[]> {
     return parseChannels(await this.#request('GET', '/channels'));
-  }
-
-  /** `GET /channels/{id}`. */
-  async channel(channelId: string): Promise<AriChannel> {
-    return parseChannel(await this.#request('GET', `/channels/${segment(channelId)}`));
   }
 
   /** `GET /bridges`, as ids. */

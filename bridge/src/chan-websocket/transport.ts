@@ -133,6 +133,7 @@ export class ChanWebsocketTransport {
         duplicates: 0,
         reordered: 0,
         filledFrames: 0,
+        concealedFrames: 0,
         ssrcChanges: 0,
         jitterMs: 0,
         refused: 0,

@@ -87,6 +87,7 @@ export class Metrics {
       line_packets_malformed: figures.line.malformed,
       line_packets_refused: figures.line.refused,
       line_frames_filled: figures.line.filledFrames,
+      line_frames_concealed: figures.line.concealedFrames,
       line_send_errors: figures.line.sendErrors,
       playout_underruns: figures.playout.underruns,
       playout_overflow_bytes: figures.playout.overflowBytes,

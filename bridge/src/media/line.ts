@@ -99,6 +99,7 @@ export const NO_FIGURES: TransportFigures = {
   reordered: 0,
   malformed: 0,
   filledFrames: 0,
+  concealedFrames: 0,
   ssrcChanges: 0,
   jitterMs: 0,
   longestGapMs: 0,

@@ -7,8 +7,10 @@ export interface TransportFigures {
   readonly duplicates: number;
   readonly reordered: number;
   readonly malformed: number;
-  /** Frames put in for losses and pauses. */
+  /** Frames of silence put in for losses and pauses. */
   readonly filledFrames: number;
+  /** Frames put in for losses that repeat what was heard before. */
+  readonly concealedFrames: number;
   readonly ssrcChanges: number;
   readonly jitterMs: number;
   readonly longestGapMs: number;

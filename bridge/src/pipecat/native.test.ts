@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StartFields } from './dialect.ts';
-import { decodeBase64, NativeDialect, startQuery } from './native.ts';
+import { NativeDialect, startQuery } from './native.ts';
 
 const START: StartFields = {
   callId: 'c-1',
@@ -132,21 +132,6 @@ test('no text makes the decoder throw', () => {
     const cut = good.slice(0, at) + String.fromCharCode(random(300)) + good.slice(at + random(4));
     dialect.decode(cut);
     dialect.decode(Array.from({ length: random(40) }, () => String.fromCharCode(random(0x1_0000))).join(''));
-  }
-});
-
-test('base64 is decoded with and without padding, and refused where it is none', () => {
-  const valid: [string, number[]][] = [
-    ['', []],
-    ['AA==', [0]],
-    ['AA', [0]],
-    ['AAE=', [0, 1]],
-    ['AAE', [0, 1]],
-    ['/+8A', [255, 239, 0]],
-  ];
-  for (const [text, bytes] of valid) assert.deepEqual([...(decodeBase64(text) ?? [])], bytes, text);
-  for (const text of ['A', 'AAAAA', 'AA AA', 'A§§A', 'AA\nAA', '===', 'AAA====', 'A=AA', '{"a"}']) {
-    assert.equal(decodeBase64(text), undefined, text);
   }
 });
 

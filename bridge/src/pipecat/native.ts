@@ -137,16 +137,6 @@ export class NativeDialect implements Dialect {
   }
 }
 
-/** Decodes base64 (RFC 4648 section 4, padding optional); `undefined` where it is not that. */
-export function decodeBase64(text: string): Buffer | undefined {
-  let length = text.length;
-  while (length > 0 && text.charCodeAt(length - 1) === 0x3d) length -= 1;
-  if (text.length - length > 2 || length % 4 === 1) return undefined;
-  const bytes = Buffer.from(text, 'base64');
-  // Node's decoder passes over what is not base64: then bytes are missing.
-  return bytes.length === Math.floor((length * 3) / 4) ? bytes : undefined;
-}
-
 /** Query parameters of the bot's URL, by the contract's names; absent values are left out. */
 export function startQuery(fields: StartFields): Record<string, string> {
   const { variables } = fields;

@@ -116,6 +116,7 @@ export class RtpTransport {
       reordered: stats.reordered,
       malformed: stats.malformed + stats.wrongPayloadType,
       filledFrames: stats.filledFrames,
+      concealedFrames: stats.concealedFrames,
       ssrcChanges: stats.ssrcChanges,
       jitterMs: stats.jitterMs,
       longestGapMs: stats.longestGapMs,
