@@ -65,8 +65,8 @@ test('leaf folders import nothing of each other or of what is above them; http m
   assert.deepEqual(found, []);
 });
 
-test('arrows point one way: main, daemon, call, media, leaf folders', () => {
-  const order = ['main.ts', 'daemon.ts', 'call.ts', 'media/'];
+test('arrows point one way: main, daemon, switchboard, call, media, leaf folders', () => {
+  const order = ['main.ts', 'daemon.ts', 'switchboard.ts', 'call.ts', 'media/'];
   const rank = (path: string): number => order.findIndex((place) => path.startsWith(place));
   const found = violations(({ path, imports }) =>
     imports
