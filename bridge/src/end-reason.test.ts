@@ -16,6 +16,7 @@ const REASONS: Record<EndReason['kind'], EndReason> = {
   'setup-failed': { kind: 'setup-failed', detail },
   'max-duration': { kind: 'max-duration' },
   shutdown: { kind: 'shutdown' },
+  'bridge-died': { kind: 'bridge-died' },
 };
 
 test('every reason has a treatment, with a Q.850 cause that has a name', () => {

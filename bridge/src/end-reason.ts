@@ -14,7 +14,9 @@ export type EndReason =
   | { readonly kind: 'media-failed'; readonly detail: string }
   | { readonly kind: 'setup-failed'; readonly detail: string }
   | { readonly kind: 'max-duration' }
-  | { readonly kind: 'shutdown' };
+  | { readonly kind: 'shutdown' }
+  /** Of the record only: the process died in mid-call, as its next start found. */
+  | { readonly kind: 'bridge-died' };
 
 /** What follows from a reason. */
 export interface EndTreatment {
@@ -45,7 +47,11 @@ const TREATMENTS: Readonly<Record<EndReason['kind'], EndTreatment>> = {
   'setup-failed': { by: 'bridge', level: 'error', cause: 41, drain: false, fallback: 'setup-failed' },
   'max-duration': { by: 'bridge', level: 'info', cause: 16, drain: false },
   shutdown: { by: 'operator', level: 'info', cause: 16, drain: false },
+  'bridge-died': { by: 'bridge', level: 'warn', cause: 41, drain: false },
 };
+
+/** The kinds of all reasons. */
+export const END_REASONS = Object.keys(TREATMENTS) as EndReason['kind'][];
 
 /** What to do with the caller and the log for a reason. */
 export function treatmentOf(reason: EndReason): EndTreatment {

@@ -1,18 +1,21 @@
 import type { CallbackFields } from './callback.ts';
 
-/** What became of an outbound call (contract, section 3). */
-export type Outcome =
-  | 'answered'
-  | 'busy'
-  | 'no-answer'
-  | 'rejected'
-  | 'unreachable'
-  | 'invalid-number'
-  | 'failed'
-  | 'cancelled';
+/** What may become of an outbound call (contract, section 3). */
+export const OUTCOMES = [
+  'answered',
+  'busy',
+  'no-answer',
+  'rejected',
+  'unreachable',
+  'invalid-number',
+  'failed',
+  'cancelled',
+] as const;
+
+export type Outcome = (typeof OUTCOMES)[number];
 
 /** Q.850 causes of a dial that was not answered. What is not here is `failed`. */
-const OUTCOMES: Readonly<Record<number, Outcome>> = {
+const OUTCOME_OF_CAUSE: Readonly<Record<number, Outcome>> = {
   1: 'invalid-number',
   3: 'unreachable',
   16: 'cancelled',
@@ -35,7 +38,7 @@ const OUTCOMES: Readonly<Record<number, Outcome>> = {
  * NOANSWER for a 404 or a 603 too. Cause 0, no cause at all, is a ring time that ran out.
  */
 export function dialOutcome(cause: number): Outcome {
-  return cause === 0 ? 'no-answer' : (OUTCOMES[cause] ?? 'failed');
+  return cause === 0 ? 'no-answer' : (OUTCOME_OF_CAUSE[cause] ?? 'failed');
 }
 
 /** The status callback's `status`, in the founding system's words. */

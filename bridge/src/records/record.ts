@@ -1,0 +1,248 @@
+import { z } from 'zod';
+import type { CallResult, CallState } from '../call.ts';
+import type { CallInfo } from '../call-info.ts';
+import { causeText, END_REASONS, treatmentOf } from '../end-reason.ts';
+import type { MediaFigures } from '../media/session.ts';
+import { OUTCOMES, type Outcome } from '../outcome.ts';
+
+/** Bytes of G.711 that are heard in a millisecond (RFC 3551 section 4.5.14). */
+const G711_BYTES_PER_MS = 8;
+
+const time = z.iso.datetime({ precision: 3 });
+const count = z.int().min(0);
+const milliseconds = z.number().min(0);
+
+/** When what happened, UTC with milliseconds; a step that was not reached is left out. */
+const timesSchema = z.object({
+  /** The bridge heard of the call: an inbound one reached it, an outbound one was dialled. */
+  offered: time,
+  botReady: time.optional(),
+  answered: time.optional(),
+  firstCallerAudio: time.optional(),
+  firstBotAudio: time.optional(),
+  ended: time.optional(),
+});
+
+/** What the relay counted: `packets…` on Asterisk's side, `botMessages…` on the bot's. */
+const mediaSchema = z.object({
+  packetsReceived: count,
+  packetsSent: count,
+  packetsLost: count,
+  packetsLate: count,
+  /** Interarrival jitter (RFC 3550 section 6.4.1). */
+  jitterMs: milliseconds,
+  /** Times that the bot's audio ran dry within an utterance, and the longest silence that was heard by it. */
+  underruns: count,
+  longestGapMs: milliseconds,
+  /** Audio of the bot that its `clear` kept from being heard. */
+  clearedMs: milliseconds,
+  botMessagesRefused: count,
+  botMessagesDropped: count,
+});
+
+/** The last transfer of a call: what was asked for and what became of it. */
+const transferSchema = z.object({
+  to: z.string(),
+  mode: z.enum(['blind', 'dialplan']),
+  status: z.enum(['pending', 'completed', 'failed']),
+  reason: z.string().optional(),
+});
+
+/** One call, from its offer or dial on (contract, section 4). What is not known, or not yet, is left out. */
+export const callRecordSchema = z.object({
+  callId: z.string(),
+  /** Asterisk's id of the call's channel. */
+  channelId: z.string(),
+  sipCallId: z.string().optional(),
+  provider: z.string(),
+  direction: z.enum(['inbound', 'outbound']),
+  tenant: z.string().optional(),
+  from: z.string(),
+  to: z.string(),
+  /** Wire format of the bot, and the audio it is sent; absent where no bot was ever sought. */
+  dialect: z.string().optional(),
+  encoding: z.enum(['pcmu', 'pcma', 'pcm16']).optional(),
+  sampleRateHz: z.int().optional(),
+  transport: z.enum(['rtp', 'websocket']).optional(),
+  state: z.enum(['dialling', 'ringing', 'setup', 'active', 'closing', 'closed']),
+  times: timesSchema,
+  /** From the offer to each step of the set-up, ms. */
+  setupMs: z.record(z.string(), milliseconds),
+  media: mediaSchema.optional(),
+  /** `not-answered`: a dial that failed; see `outcome`. */
+  endReason: z.enum([...END_REASONS, 'not-answered']).optional(),
+  endDetail: z.string().optional(),
+  endedBy: z.enum(['caller', 'bot', 'bridge', 'operator']).optional(),
+  /** Q.850 cause of the end, and its name. */
+  cause: z.int().optional(),
+  causeText: z.string().optional(),
+  /** Of an outbound call. */
+  outcome: z.enum(OUTCOMES).optional(),
+  /** Final SIP status of a dial that failed. */
+  sipStatus: z.int().optional(),
+  /** The recording's file, below RECORDINGS_DIR. */
+  recordingFile: z.string().optional(),
+  transfer: transferSchema.optional(),
+});
+
+/** A call record: JSON as it is stored, logged and shown by the API. */
+export type CallRecord = z.infer<typeof callRecordSchema>;
+export type RecordState = CallRecord['state'];
+
+/** What a call's record needs beside what the call is. */
+export interface RecordContext {
+  readonly dialect: string;
+  /** When the call was offered to the bridge (its steps count from here), and for an outbound one the dial before it; Unix time, ms. */
+  readonly offeredAtMs: number;
+  readonly dialledAtMs?: number | undefined;
+  readonly recordingFile?: string | undefined;
+  readonly transfer?: CallRecord['transfer'];
+}
+
+/** A dial that never became a call. */
+export interface FailedDial {
+  readonly callId: string;
+  readonly channelId: string;
+  readonly sipCallId?: string | undefined;
+  readonly provider: string;
+  readonly tenant?: string | undefined;
+  readonly from: string;
+  readonly to: string;
+  /** Unix time, ms. */
+  readonly dialledAtMs: number;
+  readonly endedAtMs: number;
+  readonly outcome: Outcome;
+  readonly cause: number;
+  readonly sipStatus?: number | undefined;
+}
+
+/** The record of a call under way; `stepsMs` as in {@link CallResult}. */
+export function liveRecord(
+  info: CallInfo,
+  state: CallState,
+  stepsMs: CallResult['stepsMs'],
+  context: RecordContext,
+): CallRecord {
+  const at = (step: string) => atMs(context.offeredAtMs, stepsMs[step]);
+  return withoutAbsent({
+    callId: info.callId,
+    channelId: info.channelId,
+    sipCallId: info.sipCallId || undefined,
+    provider: info.sipProvider,
+    direction: info.direction,
+    tenant: info.tenant,
+    from: info.from,
+    to: info.to,
+    dialect: context.dialect,
+    encoding: info.encoding,
+    sampleRateHz: info.sampleRate,
+    transport: info.transport,
+    state,
+    times: withoutAbsent({
+      offered: iso(context.dialledAtMs ?? context.offeredAtMs),
+      botReady: at('bot'),
+      answered: at('answered'),
+      firstCallerAudio: at('firstCallerAudio'),
+      firstBotAudio: at('firstBotAudio'),
+    }),
+    setupMs: { ...stepsMs },
+    recordingFile: context.recordingFile,
+    transfer: context.transfer,
+  });
+}
+
+/** The record of a call that has ended. `durationMs`: from the offer to the end. */
+export function endedRecord(
+  info: CallInfo,
+  result: CallResult,
+  durationMs: number,
+  context: RecordContext,
+): CallRecord {
+  const live = liveRecord(info, 'closed', result.stepsMs, context);
+  // A call that was up when it reached us has no such step of its own.
+  const answered = live.times.answered ?? (result.answered ? iso(context.offeredAtMs) : undefined);
+  const { reason } = result;
+  return withoutAbsent({
+    ...live,
+    times: withoutAbsent({ ...live.times, answered, ended: atMs(context.offeredAtMs, durationMs) }),
+    media: result.figures && mediaOf(result.figures, playoutBytesPerMs(info)),
+    endReason: reason.kind,
+    endDetail: 'detail' in reason ? reason.detail : undefined,
+    endedBy: result.treatment.by,
+    cause: result.cause,
+    causeText: causeText(result.cause),
+    outcome: info.direction === 'outbound' && result.answered ? ('answered' as const) : undefined,
+  });
+}
+
+/** The record of a dial that failed: nobody answered, and no call came of it. */
+export function failedDialRecord(dial: FailedDial): CallRecord {
+  return withoutAbsent({
+    callId: dial.callId,
+    channelId: dial.channelId,
+    sipCallId: dial.sipCallId || undefined,
+    provider: dial.provider,
+    direction: 'outbound' as const,
+    tenant: dial.tenant,
+    from: dial.from,
+    to: dial.to,
+    state: 'closed' as const,
+    times: { offered: iso(dial.dialledAtMs), ended: iso(dial.endedAtMs) },
+    setupMs: {},
+    endReason: 'not-answered' as const,
+    cause: dial.cause,
+    causeText: causeText(dial.cause),
+    outcome: dial.outcome,
+    sipStatus: dial.sipStatus,
+  });
+}
+
+/** The record of a call that was under way when the bridge's process died, ended by its next start at `foundAtMs`. */
+export function diedRecord(live: CallRecord, foundAtMs: number): CallRecord {
+  const { by, cause } = treatmentOf({ kind: 'bridge-died' });
+  return {
+    ...live,
+    state: 'closed',
+    times: { ...live.times, ended: iso(foundAtMs) },
+    endReason: 'bridge-died',
+    endedBy: by,
+    cause,
+    causeText: causeText(cause),
+  };
+}
+
+function mediaOf(figures: MediaFigures, bytesPerMs: number): z.infer<typeof mediaSchema> {
+  const { line, playout, droppedMessages, refusedMessages } = figures;
+  return {
+    packetsReceived: line.packetsReceived,
+    packetsSent: line.packetsSent,
+    // Duplicates can make it negative (RFC 3550 section 6.4.1).
+    packetsLost: Math.max(0, line.lost),
+    packetsLate: line.late,
+    jitterMs: line.jitterMs,
+    underruns: playout.underruns,
+    longestGapMs: playout.longestGapMs,
+    clearedMs: Math.round(playout.clearedBytes / bytesPerMs),
+    botMessagesRefused: Object.values(refusedMessages).reduce((sum, refused) => sum + refused, 0),
+    botMessagesDropped: droppedMessages,
+  };
+}
+
+/** The playout holds what crosses to Asterisk: G.711 in RTP, whatever the bot sends. */
+function playoutBytesPerMs({ transport, encoding, sampleRate }: CallInfo): number {
+  const isLinear = transport === 'websocket' && encoding === 'pcm16';
+  return isLinear ? (2 * sampleRate) / 1000 : G711_BYTES_PER_MS;
+}
+
+function iso(unixMs: number): string {
+  return new Date(unixMs).toISOString();
+}
+
+function atMs(startMs: number, afterMs: number | undefined): string | undefined {
+  return afterMs === undefined ? undefined : iso(startMs + afterMs);
+}
+
+/** Without the keys whose value is undefined: JSON has none either. */
+function withoutAbsent<T extends object>(fields: T): T {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T;
+}
