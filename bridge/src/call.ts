@@ -6,6 +6,7 @@ import type { Logger } from './log.ts';
 import { asteriskFormat } from './media/line.ts';
 import type { MediaPool } from './media/pool.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './media/session.ts';
+import type { TransferRequest } from './pipecat/dialect.ts';
 import { NativeDialect } from './pipecat/native.ts';
 
 /** Time limits and choices of a call, from the configuration. */
@@ -22,7 +23,20 @@ export interface CallContext {
   readonly ari: AriClient;
   readonly media: MediaPool;
   readonly log: Logger;
+  /** Hears of every change that others are told of. */
+  readonly onChange: (call: Call, change: CallChange) => void;
 }
+
+/** What can change about a running call; its begin and its end are known to who runs it. */
+export type CallChange =
+  | 'answered'
+  | 'active'
+  | 'closing'
+  | 'hold'
+  | 'unhold'
+  | 'transfer-started'
+  | 'transfer-failed'
+  | 'transfer-completed';
 
 /** How a call went, for the log, the metrics and the status callback. */
 export interface CallResult {
@@ -99,6 +113,11 @@ export class Call {
     return this.#state;
   }
 
+  /** Whether the caller's channel is up. */
+  get answered(): boolean {
+    return this.#answered;
+  }
+
   /**
    * Says why the call should end, and how much of the bot's audio the caller has not heard yet, ms. The first reason counts; a later
    * one can still cut short the playing of last words.
@@ -138,12 +157,27 @@ export class Call {
     this.#media?.tellBot(this.#dialect.dtmf(digit, durationMs));
   }
 
+  /** Sends keys to the caller; `w` and `,` are pauses of 500 ms. */
+  dtmf(digits: string): void {
+    const asterisks = digits.toUpperCase().replaceAll(/[W,]/g, 'w');
+    const send = () =>
+      this.#context.ari.sendDtmf(this.info.channelId, asterisks, DTMF_TONE_MS, DTMF_PAUSE_MS);
+    this.#keysSent = this.#keysSent.then(send, send);
+    this.#inBackground(this.#keysSent, 'dtmf');
+  }
+
+  /** Hands the caller over. Returns why not, or undefined where it is under way: how it goes is told by `onChange` and to the bot. */
+  transfer(_request: TransferRequest, _by: 'bot' | 'operator'): string | undefined {
+    return 'not-supported';
+  }
+
   /** Runs the call from offer to release. Never rejects. */
   async run(): Promise<CallResult> {
     const release: (() => Promise<unknown>)[] = [];
     try {
       await this.#setUp(release);
       this.#state = 'active';
+      this.#changed('active');
       if (this.#reason !== undefined) throw new CallEnded(this.#reason.kind);
       const limit = setTimeout(() => this.end({ kind: 'max-duration' }), this.#settings.maxDurationMs);
       await this.#ended.promise.finally(() => clearTimeout(limit));
@@ -193,6 +227,7 @@ export class Call {
     await this.#orEnd(this.#context.ari.answer(this.info.channelId));
     this.#answered = true;
     this.#mark('answered');
+    this.#changed('answered');
   }
 
   /** The mixing bridge and the media channel, joined. They are asked for at once: neither needs the other. */
@@ -247,7 +282,7 @@ export class Call {
       case 'bot-hangup':
         return this.end({ kind: event.immediate ? 'bot-hangup-immediate' : 'bot-hangup' }, event.queuedMs);
       case 'bot-dtmf':
-        return this.#sendKeys(event.digits);
+        return this.dtmf(event.digits);
       case 'bot-transfer':
         return this.#media?.tellBot(this.#dialect.transferFailed('not-supported'));
       case 'bot-misbehaved':
@@ -259,14 +294,9 @@ export class Call {
     }
   }
 
-  #sendKeys(digits: string): void {
-    const send = () => this.#context.ari.sendDtmf(this.info.channelId, digits, DTMF_TONE_MS, DTMF_PAUSE_MS);
-    this.#keysSent = this.#keysSent.then(send, send);
-    this.#inBackground(this.#keysSent, 'dtmf');
-  }
-
   async #close(release: (() => Promise<unknown>)[]): Promise<CallResult> {
     this.#state = 'closing';
+    this.#changed('closing');
     const reason = this.#reason ?? { kind: 'setup-failed', detail: 'ended without a reason' };
     const treatment = treatmentOf(reason);
     const media = this.#media;
@@ -331,6 +361,10 @@ export class Call {
   /** The step's result, or a throw as soon as the call ends. */
   #orEnd<T>(step: Promise<T>): Promise<T> {
     return Promise.race([this.#ended.promise, step]);
+  }
+
+  #changed(change: CallChange): void {
+    this.#context.onChange(this, change);
   }
 
   #mark(step: string): void {

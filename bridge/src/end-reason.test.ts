@@ -15,6 +15,9 @@ const REASONS: Record<EndReason['kind'], EndReason> = {
   'media-failed': { kind: 'media-failed', detail },
   'setup-failed': { kind: 'setup-failed', detail },
   'max-duration': { kind: 'max-duration' },
+  silence: { kind: 'silence' },
+  transferred: { kind: 'transferred', by: 'operator' },
+  'api-hangup': { kind: 'api-hangup' },
   shutdown: { kind: 'shutdown' },
   'bridge-died': { kind: 'bridge-died' },
 };

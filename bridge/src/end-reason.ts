@@ -14,6 +14,10 @@ export type EndReason =
   | { readonly kind: 'media-failed'; readonly detail: string }
   | { readonly kind: 'setup-failed'; readonly detail: string }
   | { readonly kind: 'max-duration' }
+  | { readonly kind: 'silence' }
+  /** Handed over to somebody else, as this one asked. */
+  | { readonly kind: 'transferred'; readonly by: 'bot' | 'operator' }
+  | { readonly kind: 'api-hangup' }
   | { readonly kind: 'shutdown' }
   /** Of the record only: the process died in mid-call, as its next start found. */
   | { readonly kind: 'bridge-died' };
@@ -46,6 +50,9 @@ const TREATMENTS: Readonly<Record<EndReason['kind'], EndTreatment>> = {
   'media-failed': { by: 'bridge', level: 'error', cause: 41, drain: false, fallback: 'media-failed' },
   'setup-failed': { by: 'bridge', level: 'error', cause: 41, drain: false, fallback: 'setup-failed' },
   'max-duration': { by: 'bridge', level: 'info', cause: 16, drain: false },
+  silence: { by: 'bridge', level: 'info', cause: 16, drain: false },
+  transferred: { by: 'bot', level: 'info', cause: 16, drain: false },
+  'api-hangup': { by: 'operator', level: 'info', cause: 16, drain: false },
   shutdown: { by: 'operator', level: 'info', cause: 16, drain: false },
   'bridge-died': { by: 'bridge', level: 'warn', cause: 41, drain: false },
 };
@@ -55,7 +62,8 @@ export const END_REASONS = Object.keys(TREATMENTS) as EndReason['kind'][];
 
 /** What to do with the caller and the log for a reason. */
 export function treatmentOf(reason: EndReason): EndTreatment {
-  return TREATMENTS[reason.kind];
+  const treatment = TREATMENTS[reason.kind];
+  return reason.kind === 'transferred' ? { ...treatment, by: reason.by } : treatment;
 }
 
 /** Q.850 cause names, as the bot is told (`causeText`). */

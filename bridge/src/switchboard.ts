@@ -177,6 +177,7 @@ export class Switchboard {
       ari: this.#context.ari,
       media: this.#context.media,
       log: this.#context.log,
+      onChange: () => {},
     });
     this.#calls.set(channel.id, call);
     this.#mediaChannels.set(call.mediaChannelId, call);

@@ -27,6 +27,18 @@ export interface StartFields {
   readonly framing: Framing;
 }
 
+/** Where a caller is to be handed over to. */
+export interface TransferRequest {
+  /** The number; with mode `dialplan` the extension, unless `extension` says another. */
+  readonly to: string;
+  /** Whose trunk is dialled over; unset: the call's own. */
+  readonly provider?: string | undefined;
+  /** `blind` (unset): to a number. `dialplan`: to a place in the operator's dialplan. */
+  readonly mode?: 'blind' | 'dialplan' | undefined;
+  readonly context?: string | undefined;
+  readonly extension?: string | undefined;
+}
+
 /** A message from the bot, whatever its dialect. */
 export type BotMessage =
   | {
