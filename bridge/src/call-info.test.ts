@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseChannel } from './ari/model.ts';
 import { type CallSource, describeCall, parsePairs, providerName } from './call-info.ts';
+import { parseProvider } from './providers.ts';
 
 const INBOUND = parseChannel({
   id: '1795345555.0',
@@ -34,7 +35,7 @@ function describe(source: Partial<CallSource>) {
     wasDialled: false,
     dialled: undefined,
     provider: undefined,
-    defaults: { encoding: 'pcmu', sampleRate: 8_000, transport: 'rtp', framing: 'json' },
+    defaults: { encoding: 'pcmu', sampleRate: 8_000, transport: 'rtp', framing: 'json', dialect: 'native' },
     newId: () => 'made-up',
     ...source,
   });
@@ -72,7 +73,7 @@ test('a codec that cannot be had is remarked upon, and the default taken', () =>
   assert.deepEqual(describe({ variables: { X_CODEC: 'pcm16', X_SR: '8000' } }).remarks, []);
   const odd = describe({
     variables: { X_CODEC: 'opus', X_SR: '16000' },
-    defaults: { encoding: 'pcma', sampleRate: 8_000, transport: 'rtp', framing: 'json' },
+    defaults: { encoding: 'pcma', sampleRate: 8_000, transport: 'rtp', framing: 'json', dialect: 'native' },
   });
   assert.deepEqual([odd.encoding, odd.sampleRate, odd.remarks.length], ['pcma', 8000, 2]);
 });
@@ -99,6 +100,7 @@ test('the tenant is the call’s own, else its provider’s', () => {
   const nothing = { inbound: undefined, outbound: undefined };
   const unset = {
     pipecatUrl: nothing,
+    dialect: nothing,
     pipecatAuthorization: undefined,
     pipecatOrigin: undefined,
     transport: undefined,
@@ -146,4 +148,24 @@ test('a rate that the encoding has not is taken as 8000, with a remark', () => {
 
 test('a call may choose its transport', () => {
   assert.equal(describe({ variables: { X_TRANSPORT: 'websocket' } }).transport, 'websocket');
+});
+
+test('the dialect is the provider’s for the direction, else the default', () => {
+  const provider = parseProvider('pb_fintech', 'PIPECAT_DIALECT=native\nPIPECAT_DIALECT_OUTBOUND=twilio\n');
+  assert.equal(describe({ provider }).dialect, 'native');
+  assert.equal(describe({ provider, channel: OUTBOUND }).dialect, 'twilio');
+  assert.equal(describe({}).dialect, 'native');
+});
+
+test('a call in the Twilio dialect is pcmu at 8000 Hz in JSON, whatever else is asked for, with a remark', () => {
+  const provider = parseProvider(
+    'pb_fintech',
+    'PIPECAT_DIALECT=twilio\nPIPECAT_ENCODING=pcm16\nPIPECAT_SAMPLE_RATE=16000\nPIPECAT_FRAMING=binary\n',
+  );
+  const call = describe({ provider });
+  assert.deepEqual(
+    [call.encoding, call.sampleRate, call.framing, call.transport, call.remarks.length],
+    ['pcmu', 8_000, 'json', 'rtp', 1],
+  );
+  assert.deepEqual(describe({ provider: parseProvider('p', 'PIPECAT_DIALECT=twilio') }).remarks, []);
 });

@@ -1,5 +1,5 @@
 import type { AriChannel } from './ari/model.ts';
-import type { Framing, StartFields, WireEncoding } from './pipecat/dialect.ts';
+import type { DialectName, Framing, StartFields, WireEncoding } from './pipecat/dialect.ts';
 import type { Provider } from './providers.ts';
 
 /** Channel variables that a call may carry (contract, section 2); `SIP_HEADERS` and `SIP_CALL_ID` are our dialplan's. */
@@ -30,6 +30,8 @@ const NOT_PRINTABLE = /\p{Cc}/u;
 /** What is known of a call when it reaches the bridge: the start fields of its bot, and what only the bridge uses. */
 export interface CallInfo extends StartFields {
   readonly sampleRate: SampleRate;
+  /** Its bot's wire format. */
+  readonly dialect: DialectName;
   /** How its audio crosses to Asterisk. */
   readonly transport: Transport;
   readonly callbackUrl: string | undefined;
@@ -47,6 +49,7 @@ export interface CallDefaults {
   readonly sampleRate: SampleRate;
   readonly transport: Transport;
   readonly framing: Framing;
+  readonly dialect: DialectName;
 }
 
 /** From where the facts of a call come. */
@@ -73,7 +76,8 @@ export function describeCall(source: CallSource): CallInfo {
   const headers = parsePairs(variables.SIP_HEADERS ?? '');
   const customVars = parsePairs(variables.CUSTOM_VARS ?? header(headers, 'X-Custom-Vars') ?? '');
   const ids = [header(headers, 'X-Call-ID'), variables.X_CALL_ID, source.appArgs[0]];
-  const format = callFormat(source, remarks);
+  const dialect = provider?.dialect[direction] ?? source.defaults.dialect;
+  const format = callFormat(source, dialect, remarks);
   const shown = Object.entries(variables).filter(
     ([name]) => name !== 'SIP_HEADERS' && name !== 'X_CALLBACK_URL',
   );
@@ -81,8 +85,8 @@ export function describeCall(source: CallSource): CallInfo {
     callId: ids.find(isUsableId) ?? source.newId(),
     streamId: channel.id,
     tenant: variables.X_TENANT || provider?.tenant,
+    dialect,
     ...format,
-    framing: provider?.framing ?? source.defaults.framing,
     direction,
     channelId: channel.id,
     sipCallId: variables.SIP_CALL_ID || channel.protocol_id,
@@ -127,8 +131,31 @@ function isUsableId(id: string | undefined): id is string {
   return id !== undefined && id !== '' && id.length <= ID_MAX_CHARS && !NOT_PRINTABLE.test(id);
 }
 
-/** Encoding and rate as asked for, and the transport that can carry them. */
-function callFormat({ variables, provider, defaults }: CallSource, remarks: string[]) {
+/** How the call's audio crosses to its bot, and the transport that can carry it. */
+function callFormat(source: CallSource, dialect: DialectName, remarks: string[]) {
+  const { variables, provider, defaults } = source;
+  const asked = askedFormat(source, remarks);
+  const format = dialect === 'twilio' ? TWILIO_FORMAT : asked;
+  if (format.encoding !== asked.encoding || format.framing !== asked.framing)
+    remarks.push('the Twilio dialect has pcmu at 8000 Hz in JSON only');
+  const wished = variables.X_TRANSPORT;
+  const chosen =
+    wished === 'rtp' || wished === 'websocket' ? wished : (provider?.transport ?? defaults.transport);
+  // RTP external media is deaf to everything but G.711 (and G.722) in this Asterisk.
+  const transport: Transport = format.sampleRate > 8_000 ? 'websocket' : chosen;
+  return { ...format, transport };
+}
+
+interface BotFormat {
+  readonly encoding: WireEncoding;
+  readonly sampleRate: SampleRate;
+  readonly framing: Framing;
+}
+
+const TWILIO_FORMAT: BotFormat = { encoding: 'pcmu', sampleRate: 8_000, framing: 'json' };
+
+/** Encoding, rate and framing as asked for, where there are such. */
+function askedFormat({ variables, provider, defaults }: CallSource, remarks: string[]): BotFormat {
   const asked = variables.X_CODEC;
   const isKnown = asked === 'pcmu' || asked === 'pcma' || asked === 'pcm16';
   if (asked && !isKnown) remarks.push('X_CODEC: not one of pcmu, pcma, pcm16; the default is taken');
@@ -140,13 +167,7 @@ function callFormat({ variables, provider, defaults }: CallSource, remarks: stri
       : 8_000;
   const isRate = rate === 8_000 || ((rate === 16_000 || rate === 24_000) && encoding === 'pcm16');
   if (!isRate) remarks.push(`X_SR: ${encoding} has no such rate here; taken as 8000`);
-  const sampleRate: SampleRate = isRate ? rate : 8_000;
-  const wished = variables.X_TRANSPORT;
-  const chosen =
-    wished === 'rtp' || wished === 'websocket' ? wished : (provider?.transport ?? defaults.transport);
-  // RTP external media is deaf to everything but G.711 (and G.722) in this Asterisk.
-  const transport: Transport = sampleRate > 8_000 ? 'websocket' : chosen;
-  return { encoding, sampleRate, transport };
+  return { encoding, sampleRate: isRate ? rate : 8_000, framing: provider?.framing ?? defaults.framing };
 }
 
 function fromNumber(channel: AriChannel, direction: 'inbound' | 'outbound'): string {

@@ -1,9 +1,20 @@
 import type { AudioFormat } from './audio/format.ts';
 import type { CallSettings } from './call.ts';
-import type { CallInfo } from './call-info.ts';
+import type { CallDefaults, CallInfo } from './call-info.ts';
 import type { Config } from './config.ts';
 import type { StartFields } from './pipecat/dialect.ts';
 import { startQuery } from './pipecat/native.ts';
+
+/** What a call is when neither it nor its provider says otherwise. */
+export function callDefaults(config: Config): CallDefaults {
+  return {
+    encoding: config.DEFAULT_ENCODING,
+    sampleRate: config.DEFAULT_SAMPLE_RATE,
+    transport: config.MEDIA_TRANSPORT,
+    framing: config.PIPECAT_FRAMING,
+    dialect: config.PIPECAT_DIALECT,
+  };
+}
 
 /** What the configuration, and the provider's file where it says more, mean for one call. */
 export function callSettings(config: Config, info: CallInfo): CallSettings {
@@ -13,6 +24,7 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
       transport: info.transport,
       address: config.RTP_ADDRESS,
       line: lineFormat(info),
+      dialect: info.dialect,
       start: startFields(info),
       bot: {
         target: {
@@ -56,6 +68,7 @@ function startFields({
   callbackUrl: _url,
   remarks: _remarks,
   transport: _transport,
+  dialect: _dialect,
   ...fields
 }: CallInfo): StartFields {
   return fields;

@@ -7,7 +7,6 @@ import { asteriskFormat } from './media/line.ts';
 import type { MediaPool } from './media/pool.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './media/session.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';
-import { NativeDialect } from './pipecat/native.ts';
 
 /** Time limits and choices of a call, from the configuration. */
 export interface CallSettings {
@@ -80,7 +79,6 @@ export class Call {
   readonly offeredMs: number;
   readonly #settings: CallSettings;
   readonly #context: CallContext;
-  readonly #dialect: NativeDialect;
   readonly #abort = new AbortController();
   readonly #mediaInStasis = Promise.withResolvers<void>();
   readonly #causeKnown = Promise.withResolvers<void>();
@@ -103,7 +101,6 @@ export class Call {
     this.#answered = isUp;
     this.#settings = settings;
     this.#context = context;
-    this.#dialect = new NativeDialect(info.encoding, info.sampleRate);
     this.offeredMs = performance.now();
     // Nobody may be waiting when the call ends: that is no unhandled rejection.
     this.#ended.promise.catch(() => {});
@@ -154,7 +151,7 @@ export class Call {
 
   /** ARI: the caller pressed a key. */
   dtmfReceived(digit: string, durationMs: number): void {
-    this.#media?.tellBot(this.#dialect.dtmf(digit, durationMs));
+    this.#media?.tellBot({ type: 'dtmf', digit, durationMs });
   }
 
   /** Sends keys to the caller; `w` and `,` are pauses of 500 ms. */
@@ -284,7 +281,7 @@ export class Call {
       case 'bot-dtmf':
         return this.dtmf(event.digits);
       case 'bot-transfer':
-        return this.#media?.tellBot(this.#dialect.transferFailed('not-supported'));
+        return this.#media?.tellBot({ type: 'transfer', status: 'failed', reason: 'not-supported' });
       case 'bot-misbehaved':
         return this.end({ kind: 'bot-misbehaved', detail: 'too many bad messages in a row' });
       case 'media-timeout':
@@ -305,7 +302,7 @@ export class Call {
     if (this.#callerGone && this.#cause === undefined)
       await Promise.race([this.#causeKnown.promise, delay(CAUSE_WAIT_MS)]);
     const cause = this.#cause ?? treatment.cause;
-    media?.dismissBot(this.#dialect.hangup(reason.kind, cause, causeText(cause)));
+    media?.dismissBot({ type: 'hangup', reason: reason.kind, cause, causeText: causeText(cause) });
     await this.#giveUpCaller(treatment);
     const figures = await media?.figures().catch(() => undefined);
     for (const undo of release.reverse()) await undo().catch((error: Error) => this.#releaseFailed(error));

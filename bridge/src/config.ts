@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import { DIALECTS } from './pipecat/dialect.ts';
 import { loadProviders, type Provider } from './providers.ts';
 
 /** Every problem of the environment at once; `message` lists them by variable name, a line each. */
@@ -34,7 +35,7 @@ const schema = z
     RECONCILE_MS: milliseconds(100, 3_600_000).default(30_000),
 
     PIPECAT_URL: url('ws:', 'wss:').default('ws://127.0.0.1:8080/ws/asterisk'),
-    PIPECAT_DIALECT: z.enum(['native']).default('native'),
+    PIPECAT_DIALECT: z.enum(DIALECTS).default('native'),
     PIPECAT_AUTHORIZATION: z.string().optional(),
     PIPECAT_ORIGIN: z.string().optional(),
     PIPECAT_FRAMING: z.enum(['json', 'binary']).default('json'),

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
+import { DIALECTS, type DialectName } from './pipecat/dialect.ts';
 
 /** What a SIP provider's file (`asterisk/providers/NAME.env`) says to the bridge; all else in it is Asterisk's. */
 export interface Provider {
@@ -9,6 +10,8 @@ export interface Provider {
   readonly name: string;
   /** Where this provider's calls find their bot, by direction; unset: `PIPECAT_URL` of the environment. */
   readonly pipecatUrl: { readonly inbound: string | undefined; readonly outbound: string | undefined };
+  /** Wire format of its bots, by direction; unset: `PIPECAT_DIALECT` of the environment. */
+  readonly dialect: { readonly inbound: DialectName | undefined; readonly outbound: DialectName | undefined };
   /** Value of the Authorization header towards the bot. */
   readonly pipecatAuthorization: string | undefined;
   /** Value of the Origin header towards the bot. */
@@ -45,6 +48,9 @@ const schema = z.object({
   PIPECAT_URL: webSocketUrl.optional(),
   PIPECAT_URL_INBOUND: webSocketUrl.optional(),
   PIPECAT_URL_OUTBOUND: webSocketUrl.optional(),
+  PIPECAT_DIALECT: z.enum(DIALECTS).optional(),
+  PIPECAT_DIALECT_INBOUND: z.enum(DIALECTS).optional(),
+  PIPECAT_DIALECT_OUTBOUND: z.enum(DIALECTS).optional(),
   PIPECAT_AUTHORIZATION: z.string().optional(),
   PIPECAT_AUTHORIZATION_FILE: secretFile.optional(),
   PIPECAT_ORIGIN: z.string().optional(),
@@ -95,6 +101,10 @@ export function parseProvider(name: string, text: string): Provider {
     pipecatUrl: {
       inbound: values.PIPECAT_URL_INBOUND ?? values.PIPECAT_URL,
       outbound: values.PIPECAT_URL_OUTBOUND ?? values.PIPECAT_URL,
+    },
+    dialect: {
+      inbound: values.PIPECAT_DIALECT_INBOUND ?? values.PIPECAT_DIALECT,
+      outbound: values.PIPECAT_DIALECT_OUTBOUND ?? values.PIPECAT_DIALECT,
     },
     pipecatAuthorization: values.PIPECAT_AUTHORIZATION_FILE ?? values.PIPECAT_AUTHORIZATION,
     pipecatOrigin: values.PIPECAT_ORIGIN,

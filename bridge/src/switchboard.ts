@@ -4,7 +4,7 @@ import type { AriChannel, AriEvent } from './ari/model.ts';
 import type { Background } from './background.ts';
 import { Call, type CallResult, MEDIA_ID_PREFIX } from './call.ts';
 import { CALL_VARIABLES, type CallInfo, describeCall, providerName } from './call-info.ts';
-import { callSettings } from './call-settings.ts';
+import { callDefaults, callSettings } from './call-settings.ts';
 import type { StatusCallbacks } from './callback.ts';
 import type { Config } from './config.ts';
 import type { Metrics } from './http/metrics.ts';
@@ -165,12 +165,7 @@ export class Switchboard {
       wasDialled: dial !== undefined,
       dialled: dial?.dialled,
       provider: this.#context.config.providers.get(providerName(channel) ?? ''),
-      defaults: {
-        encoding: this.#context.config.DEFAULT_ENCODING,
-        sampleRate: this.#context.config.DEFAULT_SAMPLE_RATE,
-        transport: this.#context.config.MEDIA_TRANSPORT,
-        framing: this.#context.config.PIPECAT_FRAMING,
-      },
+      defaults: callDefaults(this.#context.config),
       newId: randomUUID,
     });
     const call = new Call(info, channel.state === 'Up', callSettings(this.#context.config, info), {

@@ -4,8 +4,8 @@ import { silenceByte, type Transcode, transcoder } from '../audio/format.ts';
 import type { Pacer, PacerHandle } from '../audio/pacer.ts';
 import { PlayoutQueue } from '../audio/playout-queue.ts';
 import { comfortTone } from '../audio/tone.ts';
-import type { BadCode, BotMessage, Dialect } from '../pipecat/dialect.ts';
-import { NativeDialect } from '../pipecat/native.ts';
+import type { BadCode, BotMessage, BridgeMessage, Dialect } from '../pipecat/dialect.ts';
+import { createDialect } from '../pipecat/dialects.ts';
 import type { PortPool } from '../rtp/ports.ts';
 import type { RtpTransport } from '../rtp/transport.ts';
 import { BotLink } from './bot-link.ts';
@@ -64,7 +64,7 @@ export class Media implements MediaSession {
     const onFrame: OnFrame = (source, start, end, atMs) => this.#relayFrame(source, start, end, atMs);
     this.#line = { onFrame, now: shared.now };
     const { line, start } = settings;
-    this.#dialect = new NativeDialect(start.encoding, start.sampleRate);
+    this.#dialect = createDialect(settings.dialect, start);
     this.#queue = new PlayoutQueue({
       bytesPerFrame: frameBytes(line),
       frameMs: FRAME_MS,
@@ -73,7 +73,7 @@ export class Media implements MediaSession {
       prebufferMs: settings.prebufferMs,
       trailingSilenceMs: settings.trailingSilenceMs,
       maxMs: settings.queueMs,
-      onMark: (name, cleared) => this.#link.send(this.#dialect.mark(name, cleared)),
+      onMark: (name, cleared) => this.tellBot({ type: 'mark', name, cleared }),
       onDrained: () => this.#drained?.(),
     });
     this.#toBot = transcoder(line.encoding, start.encoding);
@@ -142,15 +142,16 @@ export class Media implements MediaSession {
     await this.#link.settled();
   }
 
-  /** Sends a control message to the bot; without effect while none is connected. */
-  tellBot(text: string): void {
-    this.#link.send(text);
+  /** Tells the bot, if its dialect has a word for it; without effect while none is connected. */
+  tellBot(message: BridgeMessage): void {
+    const text = this.#link.isOpen ? this.#dialect.encode(message) : undefined;
+    if (text !== undefined) this.#link.send(text);
   }
 
   /** The bot's last message: it hears nothing after this. */
-  dismissBot(text: string): void {
+  dismissBot(message: BridgeMessage): void {
     this.#relaying = false;
-    this.#link.send(text);
+    this.tellBot(message);
   }
 
   /** From now on the bot hears the caller and the caller the bot. */
@@ -158,7 +159,7 @@ export class Media implements MediaSession {
     if (this.#closed) return;
     this.#relaying = true;
     this.#pacing = this.#shared.pacer.add((skippedFrames) => this.#tick(skippedFrames));
-    this.#link.send(this.#dialect.answered());
+    this.tellBot({ type: 'answered' });
   }
 
   /** Resolves when the caller has been sent all that is queued, or should have been long ago; at once where nothing is. */
@@ -219,7 +220,7 @@ export class Media implements MediaSession {
       this.#queue.hold();
       this.#heldSinceMs = this.#shared.now();
     }
-    this.#link.send(this.#dialect.speech(state));
+    this.tellBot({ type: 'speech', state });
   }
 
   #sendFrame(source: Buffer, start: number, end: number, timestampMs: number): void {
@@ -250,8 +251,8 @@ export class Media implements MediaSession {
     this.#stopComfort();
     this.#badInARow = 0;
     this.#botAudio.restart();
-    this.#link.send(this.#dialect.start(this.#settings.start, reconnected));
-    if (this.#relaying) this.#link.send(this.#dialect.answered());
+    for (const text of this.#dialect.start(this.#settings.start, reconnected)) this.#link.send(text);
+    if (this.#relaying) this.tellBot({ type: 'answered' });
     this.#tell({ type: 'bot-open', reconnected });
   }
 
@@ -302,7 +303,7 @@ export class Media implements MediaSession {
     this.#botAudio.restart();
     const ms = this.#queue.clear();
     this.#transport?.flush();
-    this.#link.send(this.#dialect.cleared(ms));
+    this.tellBot({ type: 'cleared', ms: Math.round(ms) });
   }
 
   #fromMedia(message: Extract<BotMessage, { type: 'media' }>): void {
@@ -344,6 +345,6 @@ export class Media implements MediaSession {
     const now = this.#shared.now();
     if (now - this.#lastErrorMs < ERROR_EVERY_MS) return;
     this.#lastErrorMs = now;
-    this.#link.send(this.#dialect.error(code, detail));
+    this.tellBot({ type: 'error', code, message: detail });
   }
 }

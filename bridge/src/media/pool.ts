@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '../log.ts';
+import type { BridgeMessage } from '../pipecat/dialect.ts';
 import type { FromWorker, MediaRequest, WorkerSettings, WorkerStats } from './protocol.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
 
@@ -221,12 +222,12 @@ class RemoteMedia implements MediaSession {
     this.#thread.tell(this.#id, { method: 'startRelay' });
   }
 
-  tellBot(text: string): void {
-    this.#thread.tell(this.#id, { method: 'tellBot', text });
+  tellBot(message: BridgeMessage): void {
+    this.#thread.tell(this.#id, { method: 'tellBot', message });
   }
 
-  dismissBot(text: string): void {
-    this.#thread.tell(this.#id, { method: 'dismissBot', text });
+  dismissBot(message: BridgeMessage): void {
+    this.#thread.tell(this.#id, { method: 'dismissBot', message });
   }
 
   async drain(): Promise<void> {

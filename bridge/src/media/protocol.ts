@@ -1,4 +1,5 @@
 import type { PacerStats } from '../audio/pacer.ts';
+import type { BridgeMessage } from '../pipecat/dialect.ts';
 import type { MediaEvent, MediaSettings } from './session.ts';
 
 /** What a media worker is started with: its share of the UDP ports. */
@@ -12,7 +13,7 @@ export type MediaRequest =
   | { readonly method: 'open'; readonly settings: MediaSettings }
   | { readonly method: 'connectRtp'; readonly address: string; readonly port: number }
   | { readonly method: 'connectSocket'; readonly url: string; readonly authorization: string }
-  | { readonly method: 'tellBot' | 'dismissBot'; readonly text: string }
+  | { readonly method: 'tellBot' | 'dismissBot'; readonly message: BridgeMessage }
   | { readonly method: 'connectBot' | 'botSettled' | 'startRelay' | 'drain' | 'figures' | 'close' };
 
 /** To a worker. `id` 0 wants no reply. */

@@ -1,6 +1,6 @@
 import type { AudioFormat } from '../audio/format.ts';
 import type { PlayoutStats } from '../audio/playout-queue.ts';
-import type { StartFields } from '../pipecat/dialect.ts';
+import type { BridgeMessage, DialectName, StartFields } from '../pipecat/dialect.ts';
 import type { BotLinkSettings } from './bot-link.ts';
 import type { TransportFigures } from './transport.ts';
 
@@ -12,6 +12,8 @@ export interface MediaSettings {
   readonly address: string;
   /** Format towards Asterisk. */
   readonly line: AudioFormat;
+  /** The bot's wire format. */
+  readonly dialect: DialectName;
   /** What the bot is told in `start`; encoding and rate are what it is sent, and what it sends unless it says otherwise. */
   readonly start: StartFields;
   readonly bot: BotLinkSettings;
@@ -67,8 +69,8 @@ export interface MediaSession {
   connectBot(): Promise<void>;
   botSettled(): Promise<void>;
   startRelay(): void;
-  tellBot(text: string): void;
-  dismissBot(text: string): void;
+  tellBot(message: BridgeMessage): void;
+  dismissBot(message: BridgeMessage): void;
   drain(): Promise<void>;
   figures(): Promise<MediaFigures>;
   close(): Promise<void>;

@@ -67,9 +67,9 @@ class MediaWorker {
       case 'startRelay':
         return media?.startRelay();
       case 'tellBot':
-        return media?.tellBot(request.text);
+        return media?.tellBot(request.message);
       case 'dismissBot':
-        return media?.dismissBot(request.text);
+        return media?.dismissBot(request.message);
       case 'drain':
         return media?.drain();
       case 'figures':

@@ -1,6 +1,10 @@
 /** Audio format names of the wire between bridge and bot. pcm16 is little-endian. */
 export type WireEncoding = 'pcmu' | 'pcma' | 'pcm16';
 
+/** Wire formats of bots: the contract's own, and Twilio Media Streams. */
+export const DIALECTS = ['native', 'twilio'] as const;
+export type DialectName = (typeof DIALECTS)[number];
+
 /** How audio crosses the bot's socket, both ways: base64 in JSON, or raw bytes in binary messages. */
 export type Framing = 'json' | 'binary';
 
@@ -39,6 +43,29 @@ export interface TransferRequest {
   readonly extension?: string | undefined;
 }
 
+/** What the bot is told besides `start` and audio. Plain data: it crosses to the thread that holds the bot's connection. */
+export type BridgeMessage =
+  | { readonly type: 'answered' }
+  /** The caller pressed a key. */
+  | { readonly type: 'dtmf'; readonly digit: string; readonly durationMs: number }
+  /** All that was queued before the bot's mark is played, or `cleared`. */
+  | { readonly type: 'mark'; readonly name: string; readonly cleared: boolean }
+  /** A `clear` was obeyed; `ms` of audio were cut. */
+  | { readonly type: 'cleared'; readonly ms: number }
+  /** Caller's speech over the bot's, as barge-in help sees it. */
+  | { readonly type: 'speech'; readonly state: 'start' | 'stop' }
+  | { readonly type: 'transfer'; readonly status: 'failed'; readonly reason: string }
+  /** A message of the bot was refused. */
+  | { readonly type: 'error'; readonly code: BadCode; readonly message: string }
+  /** The last message of a call. */
+  | {
+      readonly type: 'hangup';
+      readonly reason: string;
+      /** Q.850 cause and its name. */
+      readonly cause: number;
+      readonly causeText: string;
+    };
+
 /** A message from the bot, whatever its dialect. */
 export type BotMessage =
   | {
@@ -69,22 +96,14 @@ export type BadCode =
   | 'binary'
   | 'oversize';
 
-/** A bot's wire format: pure, one object a call. Every encoder returns one text message. */
+/** A bot's wire format: pure, one object a call. */
 export interface Dialect {
-  /** `reconnected`: this socket takes over a call whose former socket was lost. */
-  start(fields: StartFields, reconnected: boolean): string;
+  /** The messages that open a connection, in order. `reconnected`: it takes over a call whose former connection was lost. */
+  start(fields: StartFields, reconnected: boolean): readonly string[];
   /** Of the audio `source[start..end)`; `timestampMs` is its position in the caller's time, by the RTP clock. */
   media(source: Buffer, start: number, end: number, timestampMs: number): string;
-  answered(): string;
-  dtmf(digit: string, durationMs: number): string;
-  mark(name: string, cleared: boolean): string;
-  /** A `clear` was obeyed; `ms` of audio were cut. */
-  cleared(ms: number): string;
-  /** Caller's speech over the bot's, as barge-in help sees it. */
-  speech(state: 'start' | 'stop'): string;
-  transferFailed(reason: string): string;
-  error(code: string, message: string): string;
-  hangup(reason: string, cause: number, causeText: string): string;
+  /** Undefined where the dialect has no such message: then nothing is sent. */
+  encode(message: BridgeMessage): string | undefined;
   /** Never throws. */
   decode(text: string): BotMessage;
 }

@@ -1,25 +1,7 @@
-import { z } from 'zod';
-import type { BotMessage, Dialect, StartFields, WireEncoding } from './dialect.ts';
+import { decodeMessage, type WireMessage } from './decode.ts';
+import type { BotMessage, BridgeMessage, Dialect, StartFields, WireEncoding } from './dialect.ts';
+import { CONTROLS } from './wire.ts';
 
-/** Limits of what a bot may send in one message. */
-const MARK_NAME_MAX_CHARS = 256;
-const DTMF_MAX_DIGITS = 128;
-
-const controlSchema = z.discriminatedUnion('event', [
-  z.object({ event: z.literal('clear') }),
-  z.object({ event: z.literal('resume') }),
-  z.object({ event: z.literal('mark'), name: z.string().max(MARK_NAME_MAX_CHARS) }),
-  z.object({
-    event: z.literal('dtmf'),
-    digits: z
-      .string()
-      .regex(/^[0-9A-D*#]+$/i)
-      .max(DTMF_MAX_DIGITS),
-  }),
-  z.object({ event: z.literal('hangup'), immediate: z.boolean().default(false) }),
-  z.object({ event: z.literal('transfer'), to: z.string().max(256) }),
-]);
-const CONTROL_EVENTS = new Set(controlSchema.options.map((option) => option.shape.event.value));
 const ENCODINGS: readonly unknown[] = ['pcmu', 'pcma', 'pcm16'] satisfies WireEncoding[];
 
 /** The native dialect of the contract: JSON text with an `event`, audio in base64. */
@@ -36,8 +18,8 @@ export class NativeDialect implements Dialect {
     this.#mediaHead = `{"event":"media","encoding":"${encoding}","sampleRate":${sampleRate},"payload":"`;
   }
 
-  start(fields: StartFields, reconnected: boolean): string {
-    return JSON.stringify({
+  start(fields: StartFields, reconnected: boolean): readonly string[] {
+    const message = {
       event: 'start',
       callId: fields.callId,
       call_id: fields.callId,
@@ -57,72 +39,25 @@ export class NativeDialect implements Dialect {
       headers: fields.headers,
       ...(fields.framing === 'binary' ? { framing: 'binary' } : {}),
       ...(reconnected ? { reconnected: true } : {}),
-    });
+    };
+    return [JSON.stringify(message)];
   }
 
   media(source: Buffer, start: number, end: number, timestampMs: number): string {
     return `${this.#mediaHead}${source.toString('base64', start, end)}","timestamp":${timestampMs}}`;
   }
 
-  answered(): string {
-    return '{"event":"answered"}';
-  }
-
-  dtmf(digit: string, durationMs: number): string {
-    return JSON.stringify({ event: 'dtmf', digit, durationMs });
-  }
-
-  mark(name: string, cleared: boolean): string {
-    return JSON.stringify(cleared ? { event: 'mark', name, cleared } : { event: 'mark', name });
-  }
-
-  cleared(ms: number): string {
-    return JSON.stringify({ event: 'cleared', ms: Math.round(ms) });
-  }
-
-  speech(state: 'start' | 'stop'): string {
-    return JSON.stringify({ event: 'speech', state });
-  }
-
-  transferFailed(reason: string): string {
-    return JSON.stringify({ event: 'transfer', status: 'failed', reason });
-  }
-
-  error(code: string, message: string): string {
-    return JSON.stringify({ event: 'error', code, message });
-  }
-
-  hangup(reason: string, cause: number, causeText: string): string {
-    return JSON.stringify({ event: 'hangup', reason, cause, causeText });
+  encode(message: BridgeMessage): string {
+    const { type: event, ...fields } = message;
+    if (message.type === 'mark' && !message.cleared) return JSON.stringify({ event, name: message.name });
+    return JSON.stringify({ event, ...fields });
   }
 
   decode(text: string): BotMessage {
-    let message: Record<string, unknown>;
-    try {
-      message = JSON.parse(text);
-    } catch {
-      return { type: 'bad', code: 'not-json', detail: 'the message is not JSON' };
-    }
-    const event = message === null ? undefined : message.event;
-    if (typeof event !== 'string')
-      return { type: 'bad', code: 'no-event', detail: 'the message has no event' };
-    if (event === 'media') return this.#media(message);
-    if (!CONTROL_EVENTS.has(event as never)) return { type: 'unknown', event };
-    const control = controlSchema.safeParse(message);
-    if (!control.success) {
-      const issue = control.error.issues[0];
-      return {
-        type: 'bad',
-        code: 'bad-field',
-        detail: `${event}.${issue?.path.join('.')}: ${issue?.message}`,
-      };
-    }
-    const { event: type, ...fields } = control.data;
-    return { type, ...fields } as BotMessage;
+    return decodeMessage(text, CONTROLS, (message) => this.#media(message));
   }
 
-  #media(message: Record<string, unknown>): BotMessage {
-    const { payload, encoding = this.#encoding, sampleRate = this.#sampleRate } = message;
+  #media({ payload, encoding = this.#encoding, sampleRate = this.#sampleRate }: WireMessage): BotMessage {
     if (!ENCODINGS.includes(encoding) || typeof sampleRate !== 'number') {
       return {
         type: 'bad',
