@@ -18,6 +18,7 @@ const info: CallInfo = {
   sampleRate: 8_000,
   transport: 'rtp',
   framing: 'json',
+  dialect: 'native',
   direction: 'inbound',
   from: '+4917012345',
   to: '100',
@@ -48,7 +49,7 @@ const result: CallResult = {
 };
 
 test('the record of an ended call says when, how and why', () => {
-  const record = endedRecord(info, result, 5_250, { dialect: 'native', offeredAtMs: OFFERED_MS });
+  const record = endedRecord(info, result, 5_250, { offeredAtMs: OFFERED_MS });
   assert.deepEqual(callRecordSchema.parse(record), record);
   assert.deepEqual(record.times, {
     offered: '2026-11-22T10:00:00.000Z',
@@ -70,7 +71,7 @@ test('the record of an ended call says when, how and why', () => {
 
 test('what was cleared is told in the time that it takes on this line', () => {
   const wide: CallInfo = { ...info, encoding: 'pcm16', sampleRate: 16_000, transport: 'websocket' };
-  const context = { dialect: 'native', offeredAtMs: OFFERED_MS };
+  const context = { offeredAtMs: OFFERED_MS };
   assert.equal(endedRecord(wide, result, 1, context).media?.clearedMs, 250);
   // In RTP a bot of linear audio has a line of G.711.
   assert.equal(
@@ -83,7 +84,6 @@ test('an outbound call is offered when it is dialled and answered when it reache
   const outbound: CallInfo = { ...info, direction: 'outbound' };
   const taken: CallResult = { ...result, stepsMs: { media: 2 } };
   const record = endedRecord(outbound, taken, 1_000, {
-    dialect: 'native',
     offeredAtMs: OFFERED_MS,
     dialledAtMs: OFFERED_MS - 4_000,
   });
@@ -117,7 +117,7 @@ test('the record of a failed dial has its outcome, and nothing of a bot', () => 
 });
 
 test('a call that was live when the process died keeps what was known of it', () => {
-  const live = liveRecord(info, 'active', { bot: 20 }, { dialect: 'native', offeredAtMs: OFFERED_MS });
+  const live = liveRecord(info, 'active', { bot: 20 }, { offeredAtMs: OFFERED_MS });
   const record = diedRecord(live, OFFERED_MS + 60_000);
   assert.deepEqual(callRecordSchema.parse(record), record);
   assert.deepEqual([record.state, record.endReason, record.endedBy], ['closed', 'bridge-died', 'bridge']);

@@ -91,7 +91,6 @@ export type RecordState = CallRecord['state'];
 
 /** What a call's record needs beside what the call is. */
 export interface RecordContext {
-  readonly dialect: string;
   /** When the call was offered to the bridge (its steps count from here), and for an outbound one the dial before it; Unix time, ms. */
   readonly offeredAtMs: number;
   readonly dialledAtMs?: number | undefined;
@@ -133,7 +132,7 @@ export function liveRecord(
     tenant: info.tenant,
     from: info.from,
     to: info.to,
-    dialect: context.dialect,
+    dialect: info.dialect,
     encoding: info.encoding,
     sampleRateHz: info.sampleRate,
     transport: info.transport,
