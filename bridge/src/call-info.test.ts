@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseChannel } from './ari/model.ts';
 import { type CallSource, describeCall, parsePairs, providerName } from './call-info.ts';
-import { parseProvider } from './providers.ts';
+import { parseProvider, parseProvider } from './providers.ts';
 
 const INBOUND = parseChannel({
   id: '1795345555.0',
@@ -97,19 +97,7 @@ test('headers as the dialplan writes them arrive as they were', () => {
 });
 
 test('the tenant is the call’s own, else its provider’s', () => {
-  const nothing = { inbound: undefined, outbound: undefined };
-  const unset = {
-    pipecatUrl: nothing,
-    dialect: nothing,
-    pipecatAuthorization: undefined,
-    pipecatOrigin: undefined,
-    transport: undefined,
-    encoding: undefined,
-    sampleRate: undefined,
-    framing: undefined,
-    bargeInHoldMs: 0,
-  };
-  const provider = { name: 'pb_fintech', tenant: 'theirs', ...unset };
+  const provider = parseProvider('pb_fintech', 'TENANT=theirs');
   assert.equal(describe({ provider }).tenant, 'theirs');
   assert.equal(describe({ provider, variables: { X_TENANT: 'own' } }).tenant, 'own');
 });

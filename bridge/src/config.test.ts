@@ -109,3 +109,29 @@ test('providers are read from their folder, and each of their problems is named 
   );
   assert.doesNotMatch(found.join(), /hush-hush/);
 });
+
+test('a provider says what may be called through it; without a word of it, that is nothing', (t) => {
+  const path = folder(t, {
+    'plain.env': 'AUTH=ip\n',
+    'us.env':
+      'COUNTRY_CODE=1\nTRUNK_PREFIX=none\nNUMBER_FORMAT=national\nALLOWED_PREFIXES=+1,!+1900\nOUTBOUND_CALLS_PER_SECOND=0.5\n',
+  });
+  const { providers } = loadConfig({ ...NEEDED, PROVIDERS_DIR: path });
+  assert.deepEqual(providers.get('plain')?.numbers.allowed, []);
+  assert.deepEqual(providers.get('us')?.numbers, {
+    format: 'national',
+    countryCode: '1',
+    trunkPrefix: '',
+    internationalPrefix: '00',
+    allowed: [
+      { prefix: '1', allows: true },
+      { prefix: '1900', allows: false },
+    ],
+  });
+  assert.deepEqual(providers.get('us')?.limits, { maxCalls: 0, callsPerSecond: 0.5 });
+  writeFileSync(join(path, 'us.env'), 'COUNTRY_CODE=+49\nALLOWED_PREFIXES=x\n');
+  assert.deepEqual(problems({ ...NEEDED, PROVIDERS_DIR: path }), [
+    'us.env: COUNTRY_CODE: must be the digits of a country code, such as 49',
+    'us.env: ALLOWED_PREFIXES: "x" is no prefix such as +49, no !+49900 and no *',
+  ]);
+});

@@ -2,6 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
+import type { CallLimits } from './call-limits.ts';
+import { homePrefixes, type NumberPlan, parsePrefixes } from './numbers.ts';
 import { DIALECTS, type DialectName } from './pipecat/dialect.ts';
 
 /** What a SIP provider's file (`asterisk/providers/NAME.env`) says to the bridge; all else in it is Asterisk's. */
@@ -27,6 +29,10 @@ export interface Provider {
   readonly tenant: string | undefined;
   /** How long a caller who speaks into the bot's words holds them up, in ms; 0: not at all. */
   readonly bargeInHoldMs: number;
+  /** Caller's number of calls that we place and that name none. */
+  readonly callerId: string | undefined;
+  readonly numbers: NumberPlan;
+  readonly limits: CallLimits;
 }
 
 const webSocketUrl = z.string().refine((value) => /^wss?:\/\//.test(value) && URL.canParse(value), {
@@ -43,6 +49,21 @@ const secretFile = z.string().transform((path, context) => {
     return z.NEVER;
   }
 });
+
+const prefixes = z.string().transform((list, context) => {
+  try {
+    return parsePrefixes(list);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as Error).message });
+    return z.NEVER;
+  }
+});
+
+/** `none` is how a file says that there is no such prefix: an empty value counts as absent. */
+const dialPrefix = z
+  .string()
+  .regex(/^(none|\d{1,5})$/, { error: 'must be digits, or none' })
+  .transform((value) => (value === 'none' ? '' : value));
 
 const schema = z.object({
   PIPECAT_URL: webSocketUrl.optional(),
@@ -63,6 +84,17 @@ const schema = z.object({
   PIPECAT_FRAMING: z.enum(['json', 'binary']).optional(),
   TENANT: z.string().max(128).optional(),
   BARGE_IN_HOLD_MS: z.coerce.number().int().min(0).max(10_000).default(0),
+  CALLER_ID: z.string().max(64).optional(),
+  NUMBER_FORMAT: z.enum(['e164plus', 'e164', 'national']).default('e164plus'),
+  COUNTRY_CODE: z
+    .string()
+    .regex(/^[1-9]\d{0,2}$/, { error: 'must be the digits of a country code, such as 49' })
+    .optional(),
+  TRUNK_PREFIX: dialPrefix.default('0'),
+  INTERNATIONAL_PREFIX: dialPrefix.default('00'),
+  ALLOWED_PREFIXES: prefixes.optional(),
+  OUTBOUND_MAX_CALLS: z.coerce.number().int().min(0).max(10_000).default(0),
+  OUTBOUND_CALLS_PER_SECOND: z.coerce.number().min(0.01).max(1_000).default(5),
 });
 
 /**
@@ -114,5 +146,14 @@ export function parseProvider(name: string, text: string): Provider {
     framing: values.PIPECAT_FRAMING,
     tenant: values.TENANT,
     bargeInHoldMs: values.BARGE_IN_HOLD_MS,
+    callerId: values.CALLER_ID,
+    numbers: {
+      format: values.NUMBER_FORMAT,
+      countryCode: values.COUNTRY_CODE,
+      trunkPrefix: values.TRUNK_PREFIX,
+      internationalPrefix: values.INTERNATIONAL_PREFIX,
+      allowed: values.ALLOWED_PREFIXES ?? homePrefixes(values.COUNTRY_CODE),
+    },
+    limits: { maxCalls: values.OUTBOUND_MAX_CALLS, callsPerSecond: values.OUTBOUND_CALLS_PER_SECOND },
   };
 }
