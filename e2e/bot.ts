@@ -24,10 +24,18 @@ export interface BotCall {
   };
   digits: string;
   marks: { name: string; cleared: boolean; atMs: number }[];
+  cleared: { ms: number; atMs: number }[];
+  speech: { state: 'start' | 'stop'; atMs: number }[];
   events: { event: string; atMs: number }[];
   errors: { code: string; message: string }[];
   hangup?: { reason: string; cause: number; causeText: string; atMs: number };
-  sent: { messages: number; audioMs: number; lastAtMs?: number; events: { event: string; atMs: number }[] };
+  sent: {
+    messages: number;
+    audioMs: number;
+    lastAtMs?: number;
+    worstLateMs: number;
+    events: { event: string; atMs: number }[];
+  };
   close?: { code: number; reason: string; by: string; atMs: number };
   violations: { what: string }[];
 }
@@ -43,6 +51,20 @@ export type Milestone =
   | 'mark'
   | 'clear'
   | 'closed';
+
+/** How the bot sends what it says: so much audio a message, so often, at multiples of so much; in ms. */
+export interface Pace {
+  chunkMs: number;
+  intervalMs: number;
+  gridMs?: number;
+}
+
+/** All in one message. */
+export const AT_ONCE: Pace = { chunkMs: 120_000, intervalMs: 0 };
+/** At 3.5 times real time, as some versions of Pipecat do. */
+export const FAST: Pace = { chunkMs: 40, intervalMs: 40 / 3.5 };
+/** 1100 bytes of G.711 every 137.5 ms on a 40 ms grid: a stock bot of 24 kHz. */
+export const IN_STEPS: Pace = { chunkMs: 137.5, intervalMs: 137.5, gridMs: 40 };
 
 const LIMIT_MS = 15_000;
 
@@ -73,6 +95,19 @@ export class MockBot {
       signal: AbortSignal.timeout(LIMIT_MS),
     });
     if (!response.ok) throw new Error(`mock bot: ${response.status} ${await response.text()}`);
+  }
+
+  /** Has the bot say audio in the call's encoding, in real time unless told otherwise; gives when it began, in ms since 1970. */
+  async say(callId: string, audio: Uint8Array, pace?: Pace): Promise<number> {
+    const { chunkMs, intervalMs, gridMs = 0 } = pace ?? { chunkMs: 40, intervalMs: 40 };
+    const query = `chunk_ms=${chunkMs}&interval_ms=${intervalMs}&grid_ms=${gridMs}`;
+    const response = await fetch(`${this.#url}/calls/${encodeURIComponent(callId)}/say?${query}`, {
+      method: 'POST',
+      body: new Uint8Array(audio),
+      signal: AbortSignal.timeout(LIMIT_MS),
+    });
+    if (!response.ok) throw new Error(`mock bot: ${response.status} ${await response.text()}`);
+    return ((await response.json()) as { atMs: number }).atMs;
   }
 
   async #get(path: string): Promise<unknown> {

@@ -28,8 +28,12 @@ export const PORTS: Ports = {
 export const LOCALHOST = '127.0.0.1';
 /** pb_fintech: known by its address, trusted with X- headers. */
 export const FINTECH = '127.0.0.2';
+/** pb_fintech's other address. */
+export const SECOND_PHONE = '127.0.0.4';
 /** acme: we register there. */
 export const ACME = '127.0.0.3';
+/** attentive: its callers may interrupt the AI. */
+export const ATTENTIVE = '127.0.0.5';
 /** Nobody's: no provider has it. */
 export const STRANGER = '127.0.0.9';
 /** Where the providers take calls. */

@@ -31,6 +31,13 @@ export interface StackOptions {
 /** A container that can be started and stopped on its own. */
 export type Part = 'asterisk' | 'bridge' | 'mock';
 
+/** What the bridge counts of a call: the caller's audio, and the bot's. */
+export interface Figures {
+  line: Record<string, number>;
+  playout: Record<string, number>;
+}
+
+const FIGURES_LIMIT_MS = 5000;
 const READY_LIMIT_MS = 30_000;
 const STOP_LIMIT_MS = 15_000;
 const POLL_MS = 50;
@@ -109,6 +116,18 @@ export class Stack {
     });
     await new Promise((resolve) => logs.once('close', resolve).once('end', resolve));
     return said;
+  }
+
+  /** What the bridge says at a call's end that its media has counted. Throws an Error when it says nothing within 5 s. */
+  async figures(callId: string): Promise<Figures> {
+    let figures: Figures | undefined;
+    await until(`the bridge has logged the end of ${callId}`, FIGURES_LIMIT_MS, async () => {
+      const lines = (await this.logs('bridge')).split('\n');
+      const ended = lines.find((line) => line.includes('"call ended"') && line.includes(`"${callId}"`));
+      figures = ended === undefined ? undefined : (JSON.parse(ended) as { figures: Figures }).figures;
+      return figures !== undefined;
+    });
+    return figures as unknown as Figures;
   }
 
   /** Runs a command in a container, for its output. */

@@ -51,7 +51,7 @@ export function parseMessages(log: string): SipMessage[] {
   const entries = [...log.matchAll(ENTRY)];
   return entries.map((entry, at) => {
     const [head = '', date, time, direction] = entry;
-    const text = log.slice((entry.index ?? 0) + head.length, entries[at + 1]?.index).replaceAll('\r', '');
+    const text = log.slice((entry.index ?? 0) + head.length, entries[at + 1]?.index);
     return parseMessage(text, utcMs(`${date}`, `${time}`), direction === 'sent');
   });
 }
@@ -68,7 +68,9 @@ export function readCalls(messages: readonly SipMessage[]): SipCall[] {
   return [...calls.values()];
 }
 
-function parseMessage(text: string, timeMs: number, sent: boolean): SipMessage {
+/** One message; lines may end in CR. */
+export function parseMessage(raw: string, timeMs: number, sent: boolean): SipMessage {
+  const text = raw.replaceAll('\r', '');
   const [top = '', ...rest] = text.split('\n\n');
   const [startLine = '', ...lines] = top.split('\n');
   const headers: Record<string, string> = {};

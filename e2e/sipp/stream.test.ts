@@ -52,6 +52,16 @@ test('a clean stream: nothing lost, on the grid, one tone from start to end', ()
   assert.deepEqual(gaps(report), []);
 });
 
+test('the phase is that of most packets, also where the grid begins anew', () => {
+  const late = (n: number) => (n % 10 === 9 ? 7 : 0);
+  for (const phaseMs of [0.5, 11, 19.5]) {
+    const packets = Array.from({ length: 50 }, (_, n) =>
+      rtp({ sequenceNumber: n, timeMs: 1000 + phaseMs + n * 20 + late(n) + (n % 3) - 1 }),
+    );
+    assert.equal(examineStream(packets, 990).phaseMs, phaseMs);
+  }
+});
+
 test('loss, a duplicate and a packet out of order are told apart', () => {
   const order = [0, 1, 1, 2, 5, 4, 6];
   const report = examineStream(

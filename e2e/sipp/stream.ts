@@ -32,7 +32,9 @@ export interface StreamReport {
   irregularAt: number[];
   /** Deviation of the arrival spacing from the packet length, in ms (absolute value). */
   spacingDeviationMs: { p50: number; p99: number; max: number };
-  /** Arrival drift in ms of the last packet against the grid laid through the first one. */
+  /** Where in the grid of 20 ms (of the capture's clock) most packets arrive, in ms: 0 to 20. */
+  phaseMs: number;
+  /** By how much, in ms, the last packet came later than its timestamp says, seen from the first one. */
   driftMs: number;
   firstPacketMs?: number;
   lastPacketMs?: number;
@@ -48,7 +50,8 @@ export interface StreamReport {
   notRtp: number;
 }
 
-interface Packet {
+/** An RTP packet (RFC 3550, section 5.1) and when it came. */
+export interface RtpPacket {
   timeMs: number;
   sequenceNumber: number;
   timestamp: number;
@@ -58,6 +61,7 @@ interface Packet {
   payload: Uint8Array;
 }
 
+const GRID_MS = 20;
 const SAMPLES_PER_MS = 8;
 const SILENCE_RMS = 60;
 const DTMF_PAYLOAD_TYPE = 101;
@@ -70,7 +74,7 @@ export function examineStream(datagrams: readonly Datagram[], answeredAtMs: numb
   const order = examineOrder(packets);
   const segments = findSegments(audio, answeredAtMs);
   const sounding = segments.filter((segment) => segment.sound !== 'silence');
-  const since = (packet: Packet | undefined) => packet && round(packet.timeMs - answeredAtMs);
+  const since = (packet: RtpPacket | undefined) => packet && round(packet.timeMs - answeredAtMs);
   return {
     packets: packets.length,
     ...order,
@@ -103,7 +107,8 @@ export function gaps(stream: StreamReport): Segment[] {
   return stream.segments.slice(first + 1, Math.max(last, 0)).filter((segment) => segment.sound === 'silence');
 }
 
-function parseRtp({ payload: bytes, timeMs }: Datagram): Packet | undefined {
+/** Reads a datagram as RTP; undefined when it is none, or RTCP on the same port. */
+export function parseRtp({ payload: bytes, timeMs }: Datagram): RtpPacket | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < 12 || view.getUint8(0) >> 6 !== 2) return undefined;
   const payloadType = view.getUint8(1) & 0x7f;
@@ -125,7 +130,7 @@ function parseRtp({ payload: bytes, timeMs }: Datagram): Packet | undefined {
 }
 
 /** Counts by sequence number, source by source. */
-function examineOrder(packets: readonly Packet[]) {
+function examineOrder(packets: readonly RtpPacket[]) {
   const figures = {
     lost: 0,
     duplicates: 0,
@@ -133,7 +138,7 @@ function examineOrder(packets: readonly Packet[]) {
     timestampSteps: {} as Record<string, number>,
     irregularAt: [] as number[],
   };
-  const highest = new Map<number, Packet>();
+  const highest = new Map<number, RtpPacket>();
   for (const [at, packet] of packets.entries()) {
     const before = highest.get(packet.ssrc);
     const step = before ? (packet.sequenceNumber - before.sequenceNumber + 0x10000) % 0x10000 : 1;
@@ -159,25 +164,37 @@ function examineOrder(packets: readonly Packet[]) {
   return figures;
 }
 
-function examinePace(audio: readonly Packet[]) {
+function examinePace(audio: readonly RtpPacket[]) {
   const deviations: number[] = [];
-  let gridMs = audio[0]?.timeMs ?? 0;
   for (const [at, packet] of audio.entries()) {
     const before = audio[at - 1];
     if (!before) continue;
     const lengthMs = before.payload.length / SAMPLES_PER_MS;
-    gridMs += lengthMs;
     deviations.push(Math.abs(packet.timeMs - before.timeMs - lengthMs));
   }
   deviations.sort((a, b) => a - b);
   const percentile = (share: number) => round(deviations[Math.floor((deviations.length - 1) * share)] ?? 0);
   return {
     spacingDeviationMs: { p50: percentile(0.5), p99: percentile(0.99), max: percentile(1) },
-    driftMs: round((audio.at(-1)?.timeMs ?? gridMs) - gridMs),
+    phaseMs: phaseOf(audio),
+    driftMs: driftOf(audio[0], audio.at(-1)),
   };
 }
 
-function findSegments(audio: readonly Packet[], answeredAtMs: number): Segment[] {
+function driftOf(first: RtpPacket | undefined, last: RtpPacket | undefined): number {
+  if (!first || !last) return 0;
+  return round(last.timeMs - first.timeMs - ((last.timestamp - first.timestamp) >>> 0) / SAMPLES_PER_MS);
+}
+
+/** The median, taken around the first packet, since the end of the grid is next to its beginning. */
+function phaseOf(audio: readonly RtpPacket[]): number {
+  const firstMs = audio[0]?.timeMs ?? 0;
+  const offsets = audio.map(({ timeMs }) => ((timeMs - firstMs + GRID_MS / 2) % GRID_MS) - GRID_MS / 2);
+  offsets.sort((a, b) => a - b);
+  return round((firstMs + (offsets[offsets.length >> 1] ?? 0) + GRID_MS) % GRID_MS);
+}
+
+function findSegments(audio: readonly RtpPacket[], answeredAtMs: number): Segment[] {
   const sounds = audio.map(classify);
   const segments: Segment[] = [];
   for (const [at, packet] of audio.entries()) {
@@ -205,13 +222,13 @@ function atEdge(sounds: readonly Sound[], at: number): Sound {
   return here;
 }
 
-function classify({ payload, payloadType }: Packet): Sound {
+function classify({ payload, payloadType }: RtpPacket): Sound {
   const samples = payloadType === 8 ? decodeAlaw(payload) : decodeUlaw(payload);
   if (rms(samples) < SILENCE_RMS) return 'silence';
   return dominantTone(samples, SAMPLES_PER_MS * 1000) ?? 'other';
 }
 
-function readDigits(packets: readonly Packet[]): string {
+function readDigits(packets: readonly RtpPacket[]): string {
   const events = new Map<number, number>();
   for (const { payloadType, timestamp, payload } of packets) {
     if (payloadType === DTMF_PAYLOAD_TYPE) events.set(timestamp, payload[0] ?? 0);

@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { json } from 'node:stream/consumers';
+import { buffer, json } from 'node:stream/consumers';
 import { z } from 'zod';
-import type { Bot } from './bot.ts';
+import { type Bot, nowMs } from './bot.ts';
+import { LIVE } from './clip.ts';
+import { decode } from './format.ts';
 import { type CallRecord, MILESTONES } from './record.ts';
 import type { Store } from './store.ts';
 
@@ -17,6 +19,12 @@ const messagesSchema = z.union([
   z.record(z.string(), z.unknown()).transform((message) => [message]),
   z.array(z.record(z.string(), z.unknown())).max(1000),
 ]);
+const ms = z.coerce.number().min(0).max(120_000);
+const paceSchema = z.object({
+  chunk_ms: ms.default(LIVE.chunkMs),
+  interval_ms: ms.default(LIVE.intervalMs),
+  grid_ms: ms.default(LIVE.gridMs),
+});
 const closeSchema = z.coerce.number().int().min(1000).max(4999).default(1000);
 
 type Reply = [status: number, body: unknown];
@@ -55,6 +63,7 @@ export class Api {
     if (route === 'GET /calls/id') return this.#get(id ?? '', query);
     if (route === 'POST /calls/id/send')
       return this.#act(id ?? '', messagesSchema.parse(await json(request)));
+    if (route === 'POST /calls/id/say') return this.#say(id ?? '', await buffer(request), query);
     if (route === 'POST /calls/id/close') return this.#closeCall(id ?? '', closeSchema.parse(query.code));
     return [404, { error: `there is no ${request.method} ${url.pathname}` }];
   }
@@ -85,6 +94,16 @@ export class Api {
     if (!bot) return [409, { error: 'no such call, or it has no connection' }];
     for (const message of messages) bot.send(message);
     return [200, { sent: messages.length }];
+  }
+
+  #say(id: string, audio: Buffer, query: Record<string, string>): Reply {
+    const { chunk_ms: chunkMs, interval_ms: intervalMs, grid_ms: gridMs } = paceSchema.parse(query);
+    const record = this.#store.find(id);
+    const bot = record && this.#botOf(record);
+    if (!bot) return [409, { error: 'no such call, or it has no connection' }];
+    const atMs = nowMs();
+    bot.say(decode(audio, bot.start.encoding), { chunkMs, intervalMs, gridMs });
+    return [200, { atMs }];
   }
 
   #closeCall(id: string, code: number): Reply {

@@ -39,7 +39,7 @@ export class Bot {
     this.record = record;
     this.options = options;
     this.#voice = voice;
-    this.#speaker = new Speaker(start.sampleRate, (samples) => this.#sendSamples(samples));
+    this.#speaker = new Speaker(start.sampleRate, (samples, lateMs) => this.#sendSamples(samples, lateMs));
     const pinger = setInterval(() => socket.ping(), PING_MS);
     this.#timers.add(pinger);
   }
@@ -71,7 +71,13 @@ export class Bot {
 
   /** Sends a payload of the call's encoding, without the optional fields. */
   sendPayload(payload: string): void {
-    this.#sendMedia(Buffer.byteLength(payload, 'base64'), { event: 'media', payload });
+    const bytes = Buffer.byteLength(payload, 'base64');
+    const { framing } = this.start;
+    this.#sendMedia(
+      framing === 'binary' ? Buffer.from(payload, 'base64') : JSON.stringify({ event: 'media', payload }),
+      bytes,
+      0,
+    );
   }
 
   /** Stops speaking, here and at the bridge. */
@@ -131,21 +137,19 @@ export class Bot {
     this.#timers.clear();
   }
 
-  #sendSamples(samples: Int16Array): void {
-    const { encoding, sampleRate } = this.start;
+  #sendSamples(samples: Int16Array, lateMs: number): void {
+    const { encoding, sampleRate, framing } = this.start;
     const bytes = encode(samples, encoding);
-    this.#sendMedia(bytes.length, {
-      event: 'media',
-      encoding,
-      sampleRate,
-      payload: bytes.toString('base64'),
-    });
+    const message = () =>
+      JSON.stringify({ event: 'media', encoding, sampleRate, payload: bytes.toString('base64') });
+    this.#sendMedia(framing === 'binary' ? bytes : message(), bytes.length, lateMs);
   }
 
-  #sendMedia(bytes: number, message: object): void {
+  #sendMedia(message: string | Buffer, bytes: number, lateMs: number): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     const { encoding, sampleRate } = this.start;
-    this.record.sentMedia(bytes, (bytes * 1000) / sampleRate / bytesPerSample(encoding), nowMs());
-    this.sendRaw(JSON.stringify(message));
+    const audioMs = (bytes * 1000) / sampleRate / bytesPerSample(encoding);
+    this.record.sentMedia(bytes, audioMs, nowMs(), lateMs);
+    this.sendRaw(message);
   }
 }

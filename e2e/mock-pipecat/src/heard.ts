@@ -33,6 +33,11 @@ export class Heard {
     return this.#messages > 0;
   }
 
+  /** Audio so far, in ms. */
+  get audioMs(): number {
+    return this.#audioMs;
+  }
+
   /** Something else than silence has arrived. */
   get anySound(): boolean {
     return this.#firstSoundAtMs !== undefined;

@@ -19,6 +19,7 @@ export const startSchema = z.looseObject({
   app_args: z.array(z.string()),
   custom_vars: z.record(z.string(), z.unknown()),
   headers: z.record(z.string(), z.unknown()),
+  framing: z.literal('binary').optional(),
 });
 
 /** The bridge's `start` message. */
@@ -41,6 +42,8 @@ export const messageSchema = z.discriminatedUnion('event', [
     durationMs: z.number().nonnegative(),
   }),
   z.looseObject({ event: z.literal('mark'), name: z.string(), cleared: z.boolean().optional() }),
+  z.looseObject({ event: z.literal('cleared'), ms: z.number().nonnegative() }),
+  z.looseObject({ event: z.literal('speech'), state: z.enum(['start', 'stop']) }),
   z.looseObject({ event: z.literal('hangup'), reason: z.string(), cause: z.number(), causeText: z.string() }),
   z.looseObject({ event: z.literal('error'), code: z.union([z.string(), z.number()]), message: z.string() }),
 ]);
@@ -62,7 +65,7 @@ export const optionsSchema = z.object({
   mode: z.string().optional(),
   ms: number(20, 600_000),
   after_ms: number(0, 600_000),
-  tone_hz: number(50, 3900),
+  tone_hz: number(50, 11_900),
   speed: number(0.1, 100),
   messages: number(1, 1000),
 });

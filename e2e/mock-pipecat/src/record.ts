@@ -53,6 +53,8 @@ export class CallRecord {
   #events: (Timed & { event: string })[] = [];
   #digits: (Timed & { digit: string; durationMs: number })[] = [];
   #marks: (Timed & { name: string; cleared: boolean })[] = [];
+  #cleared: (Timed & { ms: number })[] = [];
+  #speech: (Timed & { state: 'start' | 'stop' })[] = [];
   #errors: (Timed & { code: string | number; message: string })[] = [];
   #hangup: (Timed & Record<string, unknown>) | undefined;
   #pings = 0;
@@ -66,6 +68,7 @@ export class CallRecord {
     audioMs: 0,
     firstAtMs: undefined as number | undefined,
     lastAtMs: undefined as number | undefined,
+    worstLateMs: 0,
   };
   #sentEvents: (Timed & Record<string, unknown>)[] = [];
 
@@ -98,7 +101,7 @@ export class CallRecord {
 
   /** Reads a frame from the bridge; undefined for one that is not as the contract says, or unknown. */
   received(data: Buffer, isBinary: boolean, atMs: number): Message | undefined {
-    if (isBinary) return this.#bad('a binary frame', atMs);
+    if (isBinary) return this.#binary(data, atMs);
     let json: unknown;
     try {
       json = JSON.parse(data.toString());
@@ -114,6 +117,21 @@ export class CallRecord {
     const { data: message, error } = messageSchema.safeParse(json);
     if (!message) return this.#bad(`${event}: ${problems(error)}`, atMs);
     return this.#note(message, atMs) ? message : undefined;
+  }
+
+  /** Raw audio, where `start` says so; handed on like a media message. */
+  #binary(data: Buffer, atMs: number): Message | undefined {
+    if (this.start?.framing !== 'binary') return this.#bad('a binary frame', atMs);
+    if (this.#hangup) return this.#bad('audio after hangup', atMs);
+    const { encoding, sampleRate } = this.start;
+    this.#hear(data, encoding, this.heard.audioMs, atMs);
+    return {
+      event: 'media',
+      encoding,
+      sampleRate,
+      payload: data.toString('base64'),
+      timestamp: this.heard.audioMs,
+    };
   }
 
   #bad(what: string, atMs: number): undefined {
@@ -138,6 +156,12 @@ export class CallRecord {
         return true;
       case 'mark':
         this.#onMark(message, atMs);
+        return true;
+      case 'cleared':
+        list(this.#cleared, { ms: message.ms, atMs });
+        return true;
+      case 'speech':
+        list(this.#speech, { state: message.state, atMs });
         return true;
       case 'error':
         list(this.#errors, { code: message.code, message: message.message, atMs });
@@ -175,11 +199,16 @@ export class CallRecord {
   }
 
   #onMedia({ encoding, sampleRate, payload, timestamp }: MessageOf<'media'>, atMs: number): void {
-    const bytes = Buffer.from(payload, 'base64');
-    const samples = decode(bytes, encoding);
+    if (this.start?.framing === 'binary') this.violation('media as JSON in a call of binary framing', atMs);
     if (encoding !== this.start?.encoding || sampleRate !== this.start.sampleRate) {
       this.violation(`media in ${encoding}/${sampleRate}`, atMs);
     }
+    this.#hear(Buffer.from(payload, 'base64'), encoding, timestamp, atMs);
+  }
+
+  #hear(bytes: Buffer, encoding: Start['encoding'], timestamp: number, atMs: number): void {
+    const sampleRate = this.start?.sampleRate ?? 8000;
+    const samples = decode(bytes, encoding);
     if (samples.length * 50 !== sampleRate) this.violation(`media of ${bytes.length} bytes, not 20 ms`, atMs);
     this.heard.push(samples, sampleRate, bytes.length, timestamp, atMs);
   }
@@ -196,13 +225,14 @@ export class CallRecord {
     list(this.#sentEvents, { ...message, atMs });
   }
 
-  /** The mock sent audio. */
-  sentMedia(bytes: number, audioMs: number, atMs: number): void {
+  /** The mock sent audio, so much later than its own pace wanted. */
+  sentMedia(bytes: number, audioMs: number, atMs: number, lateMs: number): void {
     this.#sent.messages++;
     this.#sent.bytes += bytes;
     this.#sent.audioMs += audioMs;
     this.#sent.firstAtMs ??= atMs;
     this.#sent.lastAtMs = atMs;
+    this.#sent.worstLateMs = Math.max(this.#sent.worstLateMs, lateMs);
   }
 
   /** The mock is about to close the connection. */
@@ -256,6 +286,8 @@ export class CallRecord {
       digits: this.#digits.map(({ digit }) => digit).join(''),
       dtmf: this.#digits,
       marks: this.#marks,
+      cleared: this.#cleared,
+      speech: this.#speech,
       events: this.#events,
       errors: this.#errors,
       pings: this.#pings,

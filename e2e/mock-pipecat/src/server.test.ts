@@ -362,6 +362,35 @@ test('tests drive a call by hand: messages and close', async () => {
   assert.equal((await fetch(`${base}/send`, { method: 'POST', body: '{}' })).status, 409);
 });
 
+test('a test can have the bot say anything at any pace', async () => {
+  const bridge = await new FakeBridge({ to_number: '108' }).open();
+  await bridge.view('?wait=started');
+  const body = new Uint8Array(encode(tone(MARKER_HZ, 200, 8000), 'pcmu'));
+  const url = `http://127.0.0.1:${port}/calls/${bridge.callId}/say?chunk_ms=150&interval_ms=10`;
+  const { atMs } = (await (await fetch(url, { method: 'POST', body })).json()) as { atMs: number };
+  await bridge.until(() => audioMs(bridge) === 200);
+  assert.equal(bridge.got.filter(({ event }) => event === 'media').length, 2);
+  assert.equal(dominantTone(bridge.audio(), 8000), MARKER_HZ);
+  const { sent } = await bridge.view();
+  assert.ok(sent.firstAtMs >= atMs && sent.firstAtMs - atMs < 100);
+  await bridge.hangUp();
+});
+
+test('with binary framing audio is raw both ways, and what the bridge tells of clear and speech is kept', async () => {
+  const bridge = await new FakeBridge({ to_number: '101' }).open({ framing: 'binary' });
+  const audio = encode(tone(CALLER_HZ, 20, 8000), 'pcmu');
+  const echo = once(bridge.socket, 'message');
+  bridge.socket.send(audio);
+  assert.deepEqual(await echo, [audio, true]);
+  bridge.send({ event: 'cleared', ms: 40 });
+  bridge.send({ event: 'speech', state: 'start' });
+  await bridge.hangUp();
+  const view = await bridge.view('?wait=closed');
+  assert.deepEqual(view.media.heardMs, { [CALLER_HZ]: 20 });
+  assert.deepEqual([view.cleared[0].ms, view.speech[0].state], [40, 'start']);
+  assert.deepEqual(view.violations, []);
+});
+
 test('calls are listed newest first and by query, and forgotten on demand', async () => {
   const bridge = await new FakeBridge({ to_number: '108', from_number: '+4930' }).open();
   await bridge.hangUp();

@@ -2,15 +2,15 @@ import { Clip, type Pace } from './clip.ts';
 
 /** Sends clips one after the other, each at its pace, by the monotonic clock. */
 export class Speaker {
-  #send: (samples: Int16Array) => void;
+  #send: (samples: Int16Array, lateMs: number) => void;
   #sampleRate: number;
   #queue: { clip: Clip; then: (() => void) | undefined }[] = [];
   #beganAtMs = 0;
   #playsUntilMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `send` gets each chunk of samples when it is due. */
-  constructor(sampleRate: number, send: (samples: Int16Array) => void) {
+  /** `send` gets each chunk of samples when it is due, and by how much that is past. */
+  constructor(sampleRate: number, send: (samples: Int16Array, lateMs: number) => void) {
     this.#sampleRate = sampleRate;
     this.#send = send;
   }
@@ -47,7 +47,7 @@ export class Speaker {
       if (!clip.done) {
         const samples = clip.take();
         this.#playsUntilMs = Math.max(now, this.#playsUntilMs) + (samples.length * 1000) / this.#sampleRate;
-        this.#send(samples);
+        this.#send(samples, -waitMs);
       }
       if (!clip.done || this.#queue[0] !== first) continue;
       this.#queue.shift();

@@ -13,8 +13,12 @@ export const MARKER_HZ = 1050;
 export const SECOND_HZ = 1850;
 /** Nothing plays this, in Hz: its level is what "not there" looks like. */
 export const CONTROL_HZ = 2550;
+/** What a wideband caller plays, in Hz: above all that a line of 8 kHz can carry. */
+export const WIDE_CALLER_HZ = 6000;
+/** And what the mock bot then plays, in Hz. */
+export const WIDE_MARKER_HZ = 6400;
 /** The tones that `dominantTone` looks for by default. */
-export const TONES_HZ: readonly number[] = [CALLER_HZ, MARKER_HZ, SECOND_HZ];
+export const TONES_HZ: readonly number[] = [CALLER_HZ, MARKER_HZ, SECOND_HZ, WIDE_CALLER_HZ, WIDE_MARKER_HZ];
 
 /** Amplitude of generated tones in 16-bit sample units (-12 dBFS). */
 export const TONE_AMPLITUDE = 8000;
@@ -66,6 +70,7 @@ export function dominantTone(
   let best: number | undefined;
   let bestAmplitude = Math.max(MIN_TONE_AMPLITUDE, 10 * goertzel(samples, CONTROL_HZ, sampleRate), level);
   for (const hz of candidates) {
+    if (hz * 2 >= sampleRate) continue;
     const amplitude = goertzel(samples, hz, sampleRate);
     if (amplitude < bestAmplitude) continue;
     best = hz;
