@@ -139,6 +139,12 @@ export class Call {
     this.end({ kind: 'caller-hangup' });
   }
 
+  /** The bot hangs up by other means than a message on its socket. */
+  botHungUp(): void {
+    if (this.#media === undefined) this.end({ kind: 'bot-hangup' });
+    else this.#media.hangUp();
+  }
+
   /** ARI: the media channel has entered Stasis, and can be put into the bridge. */
   mediaEntered(): void {
     this.#mediaInStasis.resolve();

@@ -86,7 +86,10 @@ export class Daemon {
   /** Opens the HTTP interface and begins to connect to ARI. */
   async start(): Promise<void> {
     const { HTTP_ADDRESS, HTTP_PORT } = this.#config;
-    this.#http = await startHttp(HTTP_ADDRESS, HTTP_PORT, this.#metrics, () => this.#notReady());
+    this.#http = await startHttp(HTTP_ADDRESS, HTTP_PORT, this.#metrics, () => this.#notReady(), {
+      token: this.#config.API_TOKEN,
+      hangUp: (callSid) => this.#switchboard.hangUpForBot(callSid),
+    });
     this.#events.start();
     this.#sweep = setInterval(() => {
       if (this.#ariProblem === undefined) this.#background.run(this.#switchboard.reconcile(), 'reconcile');

@@ -12,6 +12,7 @@ import { findLeftovers } from './leftovers.ts';
 import type { Logger } from './log.ts';
 import type { MediaPool } from './media/pool.ts';
 import { callbackStatus, dialOutcome } from './outcome.ts';
+import { callSid } from './pipecat/twilio.ts';
 
 /** A channel that somebody originated into our app and that has not been answered yet. */
 interface Dial {
@@ -66,6 +67,13 @@ export class Switchboard {
   /** Ends every call that there is now. */
   endCalls(): void {
     for (const call of this.#calls.values()) call.end({ kind: 'shutdown' });
+  }
+
+  /** Ends the call that its bot knows by this Twilio SID, after its last words; false where there is none. */
+  hangUpForBot(sid: string): boolean {
+    const call = [...this.#calls.values()].find(({ info }) => callSid(info.callId) === sid);
+    call?.botHungUp();
+    return call !== undefined;
   }
 
   /** Finds whom an event concerns. Nothing is awaited here. */

@@ -12,6 +12,7 @@ const IO_FILES = new Set([
   'chan-websocket/transport.ts',
   'http/metrics.ts',
   'http/server.ts',
+  'http/twilio-rest.ts',
   'pipecat/client.ts',
   'rtp/socket.ts',
   'rtp/transport.ts',

@@ -1,5 +1,6 @@
 import { type FastifyInstance, fastify } from 'fastify';
 import type { Metrics } from './metrics.ts';
+import { addTwilioRest, type TwilioRest } from './twilio-rest.ts';
 
 /** Says what keeps the process from taking calls; empty when nothing does. */
 export type Readiness = () => string[];
@@ -7,12 +8,13 @@ export type Readiness = () => string[];
 const BODY_MAX_BYTES = 65_536;
 const REQUEST_MS = 10_000;
 
-/** The HTTP interface: health and metrics, without a token (contract, section 3). Rejects when the port is taken. */
+/** The HTTP interface: health and metrics, without a token (contract, section 3), and Twilio's way to hang up. Rejects when the port is taken. */
 export async function startHttp(
   address: string,
   port: number,
   metrics: Metrics,
   readiness: Readiness,
+  twilio: TwilioRest,
 ): Promise<FastifyInstance> {
   const server = fastify({
     bodyLimit: BODY_MAX_BYTES,
@@ -29,6 +31,7 @@ export async function startHttp(
   server.get('/metrics', async (_request, reply) => {
     return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
   });
+  addTwilioRest(server, twilio);
   await server.listen({ host: address, port });
   return server;
 }

@@ -162,6 +162,11 @@ export class Media implements MediaSession {
     this.tellBot({ type: 'answered' });
   }
 
+  /** The bot hangs up, after what is queued by now; `immediate`: without. */
+  hangUp(immediate = false): void {
+    this.#tell({ type: 'bot-hangup', immediate, queuedMs: this.#queue.queuedMs });
+  }
+
   /** Resolves when the caller has been sent all that is queued, or should have been long ago; at once where nothing is. */
   drain(): Promise<void> {
     if (this.#pacing === undefined || this.#queue.queuedMs === 0) return Promise.resolve();
@@ -285,11 +290,7 @@ export class Media implements MediaSession {
         if (!this.#queue.mark(message.name)) this.#refuse('bad-field', 'too many marks wait');
         return;
       case 'hangup':
-        return this.#tell({
-          type: 'bot-hangup',
-          immediate: message.immediate,
-          queuedMs: this.#queue.queuedMs,
-        });
+        return this.hangUp(message.immediate);
       case 'dtmf':
         return this.#tell({ type: 'bot-dtmf', digits: message.digits });
       case 'transfer':

@@ -230,6 +230,10 @@ class RemoteMedia implements MediaSession {
     this.#thread.tell(this.#id, { method: 'dismissBot', message });
   }
 
+  hangUp(): void {
+    this.#thread.tell(this.#id, { method: 'hangUp' });
+  }
+
   async drain(): Promise<void> {
     await this.#thread.ask(this.#id, { method: 'drain' });
   }

@@ -14,7 +14,9 @@ export type MediaRequest =
   | { readonly method: 'connectRtp'; readonly address: string; readonly port: number }
   | { readonly method: 'connectSocket'; readonly url: string; readonly authorization: string }
   | { readonly method: 'tellBot' | 'dismissBot'; readonly message: BridgeMessage }
-  | { readonly method: 'connectBot' | 'botSettled' | 'startRelay' | 'drain' | 'figures' | 'close' };
+  | {
+      readonly method: 'connectBot' | 'botSettled' | 'startRelay' | 'hangUp' | 'drain' | 'figures' | 'close';
+    };
 
 /** To a worker. `id` 0 wants no reply. */
 export interface ToWorker {

@@ -71,6 +71,7 @@ export interface MediaSession {
   startRelay(): void;
   tellBot(message: BridgeMessage): void;
   dismissBot(message: BridgeMessage): void;
+  hangUp(): void;
   drain(): Promise<void>;
   figures(): Promise<MediaFigures>;
   close(): Promise<void>;

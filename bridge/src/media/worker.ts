@@ -70,6 +70,8 @@ class MediaWorker {
         return media?.tellBot(request.message);
       case 'dismissBot':
         return media?.dismissBot(request.message);
+      case 'hangUp':
+        return media?.hangUp();
       case 'drain':
         return media?.drain();
       case 'figures':

@@ -1,0 +1,64 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+
+/** What the endpoint works with. */
+export interface TwilioRest {
+  /** The bot's AuthToken; undefined: nobody gets in. */
+  readonly token: string | undefined;
+  /** Ends the call of this SID after its last words, as its bot wishes; false where there is none. */
+  readonly hangUp: (callSid: string) => boolean;
+}
+
+interface CallRoute {
+  readonly Params: { readonly accountSid: string; readonly callSid: string };
+  readonly Body: Readonly<Record<string, string>> | undefined;
+}
+
+/** Twilio's own error codes, by the status that they come with (https://www.twilio.com/docs/api/errors). */
+const ERROR_CODES = { 400: 20001, 401: 20003, 404: 20404 } as const;
+
+/**
+ * `POST /2010-04-01/Accounts/{AccountSid}/Calls/{CallSid}.json` with `Status=completed`, as in Twilio's REST API: for bots that hang up by
+ * it. Basic authentication with the AccountSid of the path and the API token; any AccountSid will do, since there is one account.
+ */
+export function addTwilioRest(server: FastifyInstance, { token, hangUp }: TwilioRest): void {
+  // In a scope of its own: no other route takes forms.
+  server.register((scope, _options, registered) => {
+    scope.addContentTypeParser(
+      'application/x-www-form-urlencoded',
+      { parseAs: 'string' },
+      (_request, body, done) => done(null, Object.fromEntries(new URLSearchParams(String(body)))),
+    );
+    scope.post<CallRoute>('/2010-04-01/Accounts/:accountSid/Calls/:callSid.json', (request, reply) => {
+      const { accountSid, callSid } = request.params;
+      if (!isAuthorized(request, accountSid, token)) {
+        reply.header('www-authenticate', 'Basic realm="pipecat-bridge"');
+        return fail(reply, 401, 'Authenticate');
+      }
+      if (request.body?.Status !== 'completed')
+        return fail(reply, 400, 'Only Status=completed is known here: it ends the call');
+      const uri = request.url;
+      if (!hangUp(callSid)) return fail(reply, 404, `The requested resource ${uri} was not found`);
+      return reply.send({ sid: callSid, account_sid: accountSid, status: 'completed', uri });
+    });
+    registered();
+  });
+}
+
+function isAuthorized(request: FastifyRequest, accountSid: string, token: string | undefined): boolean {
+  const given = /^Basic ([A-Za-z0-9+/=]+)$/i.exec(request.headers.authorization ?? '')?.[1];
+  if (token === undefined || given === undefined) return false;
+  // Digests are of one length: how long the comparison takes tells nothing.
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(
+    digest(Buffer.from(given, 'base64').toString('utf8')),
+    digest(`${accountSid}:${token}`),
+  );
+}
+
+function fail(reply: FastifyReply, status: keyof typeof ERROR_CODES, message: string): FastifyReply {
+  const code = ERROR_CODES[status];
+  return reply
+    .code(status)
+    .send({ code, message, more_info: `https://www.twilio.com/docs/errors/${code}`, status });
+}

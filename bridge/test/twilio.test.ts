@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { BotSession } from './fake-bot.ts';
+import { Lab, speech, until } from './harness.ts';
+
+const API_TOKEN = 'token-of-the-api';
+const TWILIO = { PIPECAT_DIALECT: 'twilio', API_TOKEN };
+
+/** A lab whose bots speak Twilio's format, with a call that is up and relayed. */
+async function call(t: TestContext) {
+  const lab = await Lab.start(t, { config: TWILIO });
+  const channel = lab.ari.inbound();
+  const session = await lab.session();
+  const rtp = await until(
+    () => lab.ari.channels.has(`pcm-${channel.id}`) && lab.ari.mediaOf(channel.id),
+    'the media channel',
+  );
+  await until(() => rtp.heard.length > 0, 'the first packet');
+  return { lab, session, channel, rtp };
+}
+
+function startOf(session: BotSession) {
+  return session.of('start')[0]?.start as Record<string, string>;
+}
+
+function payloads(session: BotSession): Buffer {
+  const media = session.of('media').map((message) => message.media as { payload: string });
+  return Buffer.concat(media.map(({ payload }) => Buffer.from(payload, 'base64')));
+}
+
+test('audio crosses in Twilio’s messages both ways, and the bot hears of nothing that it does not know', async (t) => {
+  const { lab, session, rtp } = await call(t);
+  const caller = speech(1, 3);
+  rtp.send(caller);
+  await until(() => payloads(session).includes(caller), 'the caller at the bot');
+  session.send({ event: 'clear', streamSid: startOf(session).streamSid });
+  session.send('what?');
+  session.send({
+    event: 'media',
+    streamSid: startOf(session).streamSid,
+    media: { payload: speech(10).toString('base64') },
+  });
+  session.send({ event: 'mark', mark: { name: 'end' } });
+  await until(() => session.of('mark').length > 0, 'the mark');
+  session.close(1000);
+  await lab.ended();
+  assert.deepEqual(rtp.speech(), speech(10));
+  assert.deepEqual(session.order().slice(0, 3), ['connected', 'start', 'media']);
+  assert.deepEqual(
+    [...new Set(session.order())].filter(
+      (event) => !['connected', 'start', 'media', 'mark', 'stop'].includes(event),
+    ),
+    [],
+  );
+  const numbers = session.events.slice(1).map(({ sequenceNumber }) => Number(sequenceNumber));
+  assert.deepEqual(
+    numbers,
+    numbers.map((_, index) => index + 1),
+  );
+});
+
+test('the caller’s digits and hang-up arrive, and stop is the last message before close 1000', async (t) => {
+  const { lab, session, channel } = await call(t);
+  lab.ari.pressKey(channel, '5', 120);
+  await until(() => session.of('dtmf').length > 0, 'the digit');
+  assert.deepEqual(session.of('dtmf')[0]?.dtmf, { track: 'inbound_track', digit: '5' });
+  lab.ari.hangUp(channel.id);
+  await lab.ended();
+  await until(() => session.closed !== undefined, 'the socket closed');
+  assert.equal(session.closed, 1000);
+  assert.deepEqual(session.order().slice(-1), ['stop']);
+});
+
+test('a bot that hangs up by Twilio’s REST API is heard to its last word', async (t) => {
+  const { lab, session, rtp } = await call(t);
+  const { accountSid, callSid } = startOf(session);
+  const url = `http://127.0.0.1:${lab.daemon.httpPort}/2010-04-01/Accounts/${accountSid}/Calls/${callSid}.json`;
+  const post = (token: string) =>
+    fetch(url, {
+      method: 'POST',
+      headers: { authorization: `Basic ${btoa(`${accountSid}:${token}`)}` },
+      body: new URLSearchParams({ Status: 'completed' }),
+    });
+  session.send({ event: 'media', media: { payload: speech(20).toString('base64') } });
+  await until(() => rtp.speech().length > 0, 'the goodbye has begun');
+  assert.equal((await post('not the token')).status, 401);
+  assert.equal((await post(API_TOKEN)).status, 200);
+  const ended = await lab.ended();
+  assert.equal(ended.reason.kind, 'bot-hangup');
+  assert.deepEqual(rtp.speech(), speech(20));
+  await until(async () => (await post(API_TOKEN)).status === 404, 'the call is gone');
+});
