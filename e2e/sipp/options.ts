@@ -31,6 +31,9 @@ export interface CallOptions {
   giveUpMs: number;
   status: number;
   referTo: string;
+  /** Answer to a REFER of Asterisk's, and what came of it (both SIP statuses). */
+  referStatus: number;
+  notifyStatus: number;
   username: string;
   password: string;
   /** Where the mock bot tells what it heard; undefined: only this end is judged. */
@@ -91,6 +94,8 @@ export function parseOptions(args: string[], randomId: string): CallOptions {
       'give-up-ms': { ...text, default: '500' },
       status: { ...text, default: '486' },
       'refer-to': { ...text, default: '' },
+      'refer-status': { ...text, default: '202' },
+      'notify-status': { ...text, default: '200' },
       username: { ...text, default: '' },
       password: { ...text, default: '' },
       'mock-url': text,
@@ -125,6 +130,8 @@ export function parseOptions(args: string[], randomId: string): CallOptions {
     giveUpMs: number('give-up-ms', 1, 60_000),
     status: number('status', 300, 699),
     referTo: values['refer-to'],
+    referStatus: number('refer-status', 200, 699),
+    notifyStatus: number('notify-status', 200, 699),
     username: values.username,
     password: values.password,
     ...(values['mock-url'] ? { mockUrl: values['mock-url'] } : {}),

@@ -83,6 +83,8 @@ async function makeScenario(options: CallOptions, audio: string): Promise<string
   return fillScenario(template, (name) => parts.get(name) ?? '', {
     ...{ to: options.to, from: options.from, audio, ringMs: options.ringMs },
     ...{ status: options.status, referTo: options.referTo },
+    ...{ referStatus: options.referStatus, notifyStatus: options.notifyStatus },
+    afterRefer: options.referStatus < 300 ? 'notify' : 'talk',
     ...{ username: options.username, password: options.password, realm: REALM },
     // In tags and branches: SIPp's own are made of the process id, the same in every container, and Asterisk takes a second call's BYE
     // for a repetition of the first one's.
