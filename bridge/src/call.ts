@@ -3,9 +3,9 @@ import { type AriClient, AriError } from './ari/client.ts';
 import type { CallInfo } from './call-info.ts';
 import { causeText, type EndReason, type EndTreatment, treatmentOf } from './end-reason.ts';
 import type { Logger } from './log.ts';
-import { asteriskFormat } from './media/line.ts';
 import type { MediaPool } from './media/pool.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './media/session.ts';
+import { MediaPath } from './media-path.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';
 
 /** Time limits and choices of a call, from the configuration. */
@@ -51,10 +51,6 @@ export interface CallResult {
 
 export type CallState = 'setup' | 'active' | 'closing' | 'closed';
 
-/** The ids of what we make in Asterisk for a channel: chosen by us, so that events and leftovers are recognised. */
-export const BRIDGE_ID_PREFIX = 'pcb-';
-export const MEDIA_ID_PREFIX = 'pcm-';
-
 /** The cause of a caller's hang-up comes right behind the hang-up itself, if at all. */
 const CAUSE_WAIT_MS = 200;
 /** From our last packet to the hang-up. */
@@ -74,13 +70,11 @@ const NORMAL_CLOSE = 1000;
  */
 export class Call {
   readonly info: CallInfo;
-  readonly bridgeId: string;
-  readonly mediaChannelId: string;
+  readonly path: MediaPath;
   readonly offeredMs: number;
   readonly #settings: CallSettings;
   readonly #context: CallContext;
   readonly #abort = new AbortController();
-  readonly #mediaInStasis = Promise.withResolvers<void>();
   readonly #causeKnown = Promise.withResolvers<void>();
   readonly #steps = new Map<string, number>();
   readonly #firstBotAudio = Promise.withResolvers<void>();
@@ -96,8 +90,7 @@ export class Call {
 
   constructor(info: CallInfo, isUp: boolean, settings: CallSettings, context: CallContext) {
     this.info = info;
-    this.bridgeId = `${BRIDGE_ID_PREFIX}${info.channelId}`;
-    this.mediaChannelId = `${MEDIA_ID_PREFIX}${info.channelId}`;
+    this.path = new MediaPath(info.channelId, settings.media, context.ari);
     this.#answered = isUp;
     this.#settings = settings;
     this.#context = context;
@@ -143,11 +136,6 @@ export class Call {
   botHungUp(): void {
     if (this.#media === undefined) this.end({ kind: 'bot-hangup' });
     else this.#media.hangUp();
-  }
-
-  /** ARI: the media channel has entered Stasis, and can be put into the bridge. */
-  mediaEntered(): void {
-    this.#mediaInStasis.resolve();
   }
 
   /** ARI: the media channel is gone. Without it the call has no sound. */
@@ -210,12 +198,13 @@ export class Call {
     if (ringing !== undefined) this.#inBackground(ringing, 'ring');
     this.#inBackground(ari.subscribe(channelId), 'subscribe');
     const bot = media.connectBot();
-    const path = this.#buildMediaPath(media, release);
+    const mark = (step: string) => this.#mark(step);
+    const path = this.path.build(media, this.#settings.ariTimeoutMs, mark, release);
     // A ringing tone that overtakes the answer would stay.
     await this.#orEnd(Promise.all([bot, path, ringing?.catch(() => {})]));
     await this.#orEnd(media.botSettled());
     if (!this.#answered) await this.#answer();
-    await this.#orEnd(ari.addToBridge(this.bridgeId, channelId));
+    await this.#orEnd(ari.addToBridge(this.path.bridgeId, channelId));
     this.#mark('joined');
     media.startRelay();
   }
@@ -231,34 +220,6 @@ export class Call {
     this.#answered = true;
     this.#mark('answered');
     this.#changed('answered');
-  }
-
-  /** The mixing bridge and the media channel, joined. They are asked for at once: neither needs the other. */
-  async #buildMediaPath(media: MediaSession, release: (() => Promise<unknown>)[]): Promise<void> {
-    const { ari } = this.#context;
-    const bridge = ari.createBridge(this.bridgeId).then(() => this.#mark('bridge'));
-    // What is under way is waited for before it is undone, or it would come to be after its removal.
-    release.push(() => bridge.catch(() => {}).then(() => ari.destroyBridge(this.bridgeId)));
-    const channel = this.#createMediaChannel(media);
-    release.push(() => channel.catch(() => {}).then(() => ari.hangUp(this.mediaChannelId, 16)));
-    await Promise.all([bridge, channel]);
-    const limit = AbortSignal.timeout(this.#settings.ariTimeoutMs);
-    await abortable(this.#mediaInStasis.promise, limit, 'the media channel did not enter Stasis in time');
-    this.#mark('mediaChannel');
-    await ari.addToBridge(this.bridgeId, this.mediaChannelId);
-  }
-
-  async #createMediaChannel(media: MediaSession): Promise<void> {
-    const { ari } = this.#context;
-    const { transport, address } = this.#settings.media;
-    const format = asteriskFormat(this.#settings.media.line);
-    if (transport === 'rtp') {
-      const peer = await ari.createExternalMedia(this.mediaChannelId, `${address}:${media.rtpPort}`, format);
-      await media.connectRtp(peer.address, peer.port);
-    } else {
-      const url = await ari.createMediaSocket(this.mediaChannelId, format);
-      await media.connectSocket(url, ari.authorization);
-    }
   }
 
   #mediaHappened(event: MediaEvent): void {
@@ -373,13 +334,6 @@ export class Call {
   #mark(step: string): void {
     if (!this.#steps.has(step)) this.#steps.set(step, Math.round(performance.now() - this.offeredMs));
   }
-}
-
-async function abortable(step: Promise<void>, signal: AbortSignal, detail: string): Promise<void> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = () => aborted.reject(new Error(detail));
-  signal.addEventListener('abort', onAbort, { once: true });
-  await Promise.race([step, aborted.promise]).finally(() => signal.removeEventListener('abort', onAbort));
 }
 
 function reasonOf(error: unknown): EndReason {

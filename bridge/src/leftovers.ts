@@ -1,5 +1,5 @@
 import type { AriChannel } from './ari/model.ts';
-import { BRIDGE_ID_PREFIX, MEDIA_ID_PREFIX } from './call.ts';
+import { BRIDGE_ID_PREFIX, MEDIA_ID_PREFIX } from './media-path.ts';
 
 /** What Asterisk holds, as it was read. */
 export interface Holdings {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { AriClient } from './ari/client.ts';
 import type { AriChannel, AriEvent } from './ari/model.ts';
 import type { Background } from './background.ts';
-import { Call, type CallResult, MEDIA_ID_PREFIX } from './call.ts';
+import { Call, type CallResult } from './call.ts';
 import { CALL_VARIABLES, type CallInfo, describeCall, providerName } from './call-info.ts';
 import { callDefaults, callSettings } from './call-settings.ts';
 import type { StatusCallbacks } from './callback.ts';
@@ -11,6 +11,7 @@ import type { Metrics } from './http/metrics.ts';
 import { findLeftovers } from './leftovers.ts';
 import type { Logger } from './log.ts';
 import type { MediaPool } from './media/pool.ts';
+import { MEDIA_ID_PREFIX } from './media-path.ts';
 import { callbackStatus, dialOutcome } from './outcome.ts';
 import { callSid } from './pipecat/twilio.ts';
 
@@ -99,7 +100,7 @@ export class Switchboard {
 
   #stasisStart(channel: AriChannel, args: readonly string[]): void {
     const own = this.#mediaChannels.get(channel.id);
-    if (own?.state === 'setup') return own.mediaEntered();
+    if (own?.state === 'setup') return own.path.mediaEntered();
     // Also one that came to be only after its call, tired of waiting, had removed it.
     if (channel.id.startsWith(MEDIA_ID_PREFIX)) {
       return this.#context.background.run(
@@ -183,7 +184,7 @@ export class Switchboard {
       onChange: () => {},
     });
     this.#calls.set(channel.id, call);
-    this.#mediaChannels.set(call.mediaChannelId, call);
+    this.#mediaChannels.set(call.path.mediaChannelId, call);
     this.#context.background.run(this.#run(call), 'run a call');
   }
 
@@ -205,7 +206,7 @@ export class Switchboard {
     );
     const result = await call.run();
     this.#calls.delete(info.channelId);
-    this.#mediaChannels.delete(call.mediaChannelId);
+    this.#mediaChannels.delete(call.path.mediaChannelId);
     this.#context.metrics.callEnded(result, info.direction);
     const { treatment, reason, cause, answered, stepsMs, figures } = result;
     const durationMs = Math.round(performance.now() - call.offeredMs);
@@ -306,7 +307,7 @@ export class Switchboard {
       {
         callers: new Set([...before.map(([id]) => id), ...this.#calls.keys()]),
         media: new Set(this.#mediaChannels.keys()),
-        bridges: new Set([...this.#calls.values()].map((call) => call.bridgeId)),
+        bridges: new Set([...this.#calls.values()].map((call) => call.path.bridgeId)),
       },
     );
     const found = left.mediaChannelIds.length + left.bridgeIds.length + left.waiting.length;

@@ -1,0 +1,80 @@
+import type { AriClient } from './ari/client.ts';
+import { asteriskFormat } from './media/line.ts';
+import type { MediaSession, MediaSettings } from './media/session.ts';
+
+/** The ids of what we make in Asterisk for a channel: chosen by us, so that events and leftovers are recognised. */
+export const BRIDGE_ID_PREFIX = 'pcb-';
+export const MEDIA_ID_PREFIX = 'pcm-';
+
+/** What a call has in Asterisk besides the caller: a mixing bridge, and in it the media channel that leads to us. */
+export class MediaPath {
+  readonly bridgeId: string;
+  readonly mediaChannelId: string;
+  readonly #ari: AriClient;
+  readonly #settings: MediaSettings;
+  readonly #entered = Promise.withResolvers<void>();
+
+  constructor(callerId: string, settings: MediaSettings, ari: AriClient) {
+    this.bridgeId = `${BRIDGE_ID_PREFIX}${callerId}`;
+    this.mediaChannelId = `${MEDIA_ID_PREFIX}${callerId}`;
+    this.#settings = settings;
+    this.#ari = ari;
+  }
+
+  /** ARI: the media channel is in Stasis, and can be put into the bridge. */
+  mediaEntered(): void {
+    this.#entered.resolve();
+  }
+
+  /**
+   * Makes both and joins them. They are asked for at once: neither needs the other. Their removal is pushed to `release` before.
+   * `limitMs` is for the media channel to enter Stasis.
+   */
+  async build(
+    media: MediaSession,
+    limitMs: number,
+    mark: (step: string) => void,
+    release: (() => Promise<unknown>)[],
+  ): Promise<void> {
+    const bridge = this.#ari.createBridge(this.bridgeId).then(() => mark('bridge'));
+    // What is under way is waited for before it is undone, or it would come to be after its removal.
+    release.push(() => bridge.catch(() => {}).then(() => this.#ari.destroyBridge(this.bridgeId)));
+    const channel = this.#createMediaChannel(media);
+    release.push(() => channel.catch(() => {}).then(() => this.removeMedia()));
+    await Promise.all([bridge, channel]);
+    const limit = AbortSignal.timeout(limitMs);
+    await abortable(this.#entered.promise, limit, 'the media channel did not enter Stasis in time');
+    mark('mediaChannel');
+    await this.joinMedia();
+  }
+
+  /** Puts the media channel into the bridge: whoever else is in it talks to the bot. */
+  async joinMedia(): Promise<void> {
+    await this.#ari.addToBridge(this.bridgeId, this.mediaChannelId);
+  }
+
+  /** Hangs the media channel up. */
+  async removeMedia(): Promise<void> {
+    await this.#ari.hangUp(this.mediaChannelId, 16);
+  }
+
+  async #createMediaChannel(media: MediaSession): Promise<void> {
+    const { transport, address, line } = this.#settings;
+    const format = asteriskFormat(line);
+    if (transport === 'rtp') {
+      const host = `${address}:${media.rtpPort}`;
+      const peer = await this.#ari.createExternalMedia(this.mediaChannelId, host, format);
+      await media.connectRtp(peer.address, peer.port);
+    } else {
+      const url = await this.#ari.createMediaSocket(this.mediaChannelId, format);
+      await media.connectSocket(url, this.#ari.authorization);
+    }
+  }
+}
+
+async function abortable(step: Promise<void>, signal: AbortSignal, detail: string): Promise<void> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(new Error(detail));
+  signal.addEventListener('abort', onAbort, { once: true });
+  await Promise.race([step, aborted.promise]).finally(() => signal.removeEventListener('abort', onAbort));
+}
