@@ -14,6 +14,7 @@ const IO_FILES = new Set([
   'http/server.ts',
   'http/twilio-rest.ts',
   'pipecat/client.ts',
+  'pipecat/stream.ts',
   'rtp/socket.ts',
   'rtp/transport.ts',
 ]);

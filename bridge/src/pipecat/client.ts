@@ -1,4 +1,5 @@
 import { WebSocket } from 'ws';
+import { BotStream } from './stream.ts';
 
 /** The bot could not be reached, refused, or was too slow. */
 export class BotConnectError extends Error {
@@ -28,6 +29,7 @@ export interface BotHandlers {
   /** The socket is open: before any message of it. */
   readonly onOpen: (connection: BotConnection) => void;
   readonly onText: (text: string) => void;
+  /** Valid during the call only. */
   readonly onBinary: (data: Buffer) => void;
   /** A message over the limit: passed over. */
   readonly onOversize: () => void;
@@ -56,7 +58,10 @@ export async function connectBot(
   for (const [name, value] of Object.entries(target.query)) url.searchParams.set(name, value);
   // URLSearchParams writes a space as "+", which some servers do not read back as one.
   url.search = url.search.replaceAll('+', '%20');
+  // Encrypted, the bytes are not ours to frame.
+  const stream = url.protocol === 'ws:' ? new BotStream() : undefined;
   const socket = new WebSocket(url, {
+    ...stream?.options,
     perMessageDeflate: false,
     maxPayload: HARD_LIMIT_BYTES,
     skipUTF8Validation: true,
@@ -74,7 +79,7 @@ export async function connectBot(
     // Made in the same turn as `open`: the first message may be right behind it.
     socket.once('open', () => {
       signal.removeEventListener('abort', aborted);
-      handlers.onOpen(new BotConnection(socket, limits, handlers));
+      handlers.onOpen(new BotConnection(socket, stream, limits, handlers));
       resolve();
     });
     // Stays for the socket's life: an error without a listener would end the process; `close` always follows it.
@@ -85,6 +90,7 @@ export async function connectBot(
 /** An open WebSocket to a bot. */
 export class BotConnection {
   readonly #socket: WebSocket;
+  readonly #stream: BotStream | undefined;
   readonly #limits: BotLimits;
   readonly #ping: NodeJS.Timeout;
   #held: (string | Buffer)[] = [];
@@ -94,14 +100,17 @@ export class BotConnection {
   /** Media messages dropped because the bot did not read. */
   droppedMessages = 0;
 
-  constructor(socket: WebSocket, limits: BotLimits, handlers: BotHandlers) {
+  constructor(socket: WebSocket, stream: BotStream | undefined, limits: BotLimits, handlers: BotHandlers) {
     this.#socket = socket;
+    this.#stream = stream;
     this.#limits = limits;
-    socket.on('message', (data: Buffer, isBinary: boolean) => {
-      if (data.length > limits.maxMessageBytes) handlers.onOversize();
-      else if (isBinary) handlers.onBinary(data);
-      else handlers.onText(data.toString('utf8'));
-    });
+    const onMessage = (bytes: Buffer, start: number, end: number, isText: boolean) => {
+      if (end - start > limits.maxMessageBytes) handlers.onOversize();
+      else if (isText) handlers.onText(bytes.toString('utf8', start, end));
+      else handlers.onBinary(bytes.subarray(start, end));
+    };
+    socket.on('message', (data: Buffer, isBinary: boolean) => onMessage(data, 0, data.length, !isBinary));
+    stream?.open(socket, onMessage);
     socket.on('pong', () => {
       this.#alive = true;
     });
@@ -126,12 +135,12 @@ export class BotConnection {
     const socket = this.#socket;
     if (socket.readyState !== WebSocket.OPEN) return;
     if (this.#held.length === 0 && socket.bufferedAmount <= this.#limits.sendBufferBytes) {
-      sendMessage(socket, message);
+      this.#write(message);
       return;
     }
     this.#held.push(message);
     if (socket.bufferedAmount <= this.#limits.sendBufferBytes) {
-      for (const held of this.#held.splice(0)) sendMessage(socket, held);
+      for (const held of this.#held.splice(0)) this.#write(held);
     } else if (this.#held.length > HELD_MESSAGES_MAX) {
       this.#held.shift();
       this.droppedMessages += 1;
@@ -147,6 +156,13 @@ export class BotConnection {
     return this.#closed;
   }
 
+  #write(message: string | Buffer): void {
+    if (this.#stream?.send(message)) return;
+    // `ws` writes a string as two pieces, header and text; a buffer it masks into one piece with its header.
+    if (typeof message === 'string') this.#socket.send(Buffer.from(message, 'latin1'), { binary: false });
+    else this.#socket.send(message);
+  }
+
   #checkAlive(): void {
     if (!this.#alive) {
       this.#socket.terminate();
@@ -155,13 +171,4 @@ export class BotConnection {
     this.#alive = false;
     this.#socket.ping();
   }
-}
-
-/**
- * Sends media: raw bytes as a binary message, else a text of ASCII. `ws` writes a string as two pieces, header and text; a buffer
- * it masks into one piece with its header, which costs a tenth less.
- */
-function sendMessage(socket: WebSocket, message: string | Buffer): void {
-  if (typeof message === 'string') socket.send(Buffer.from(message, 'latin1'), { binary: false });
-  else socket.send(message);
 }
