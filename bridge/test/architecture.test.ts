@@ -15,6 +15,9 @@ const IO_FILES = new Set([
   'http/twilio-rest.ts',
   'pipecat/client.ts',
   'pipecat/stream.ts',
+  'records/database.ts',
+  'records/store.ts',
+  'records/worker.ts',
   'rtp/socket.ts',
   'rtp/transport.ts',
 ]);

@@ -1,0 +1,258 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import type { RecordFilter, RecordPage, StoredCallback, Write } from './protocol.ts';
+import { type CallRecord, diedRecord } from './record.ts';
+
+const SCHEMA_VERSION = 1;
+/** Rows that one deletion takes: the thread answers in between. */
+const PRUNED_AT_ONCE = 1_000;
+/** Primary result codes of SQLite (sqlite.org/rescode.html). */
+const SQLITE_CORRUPT = 11;
+const SQLITE_NOTADB = 26;
+/** PERM, BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN: of the machine, not of what is written. */
+const ENVIRONMENT_CODES = [3, 5, 6, 7, 8, 10, 13, 14];
+
+// A record is JSON. What is searched for is drawn from it and stands before it, so that a search need not read it. Numbers are
+// kept turned round as well: their last digits are what is known.
+const SCHEMA = `
+CREATE TABLE calls (
+  id INTEGER PRIMARY KEY,
+  from_key TEXT NOT NULL,
+  to_key TEXT NOT NULL,
+  call_id TEXT AS (record ->> '$.callId') STORED,
+  channel_id TEXT AS (record ->> '$.channelId') STORED,
+  offered TEXT AS (record ->> '$.times.offered') STORED,
+  provider TEXT AS (record ->> '$.provider') STORED,
+  direction TEXT AS (record ->> '$.direction') STORED,
+  outcome TEXT AS (record ->> '$.outcome') STORED,
+  end_reason TEXT AS (record ->> '$.endReason') STORED,
+  state TEXT AS (record ->> '$.state') STORED,
+  record TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX calls_by_channel ON calls (channel_id, offered);
+CREATE INDEX calls_by_id ON calls (call_id, offered);
+CREATE INDEX calls_by_time ON calls (offered);
+CREATE INDEX calls_by_provider ON calls (provider, offered);
+CREATE INDEX calls_by_outcome ON calls (outcome, direction, offered);
+CREATE INDEX calls_by_end ON calls (end_reason, offered);
+CREATE INDEX calls_from ON calls (from_key, offered);
+CREATE INDEX calls_to ON calls (to_key, offered);
+CREATE INDEX calls_live ON calls (state) WHERE state <> 'closed';
+CREATE TABLE callbacks (
+  id TEXT PRIMARY KEY,
+  call_id TEXT NOT NULL,
+  url TEXT NOT NULL,
+  body TEXT NOT NULL,
+  created_ms INTEGER NOT NULL,
+  tries INTEGER NOT NULL
+) STRICT;
+`;
+
+/** Whether the database itself is broken, and no retry helps. */
+export function isCorrupt(error: unknown): boolean {
+  const code = primaryCode(error);
+  return code === SQLITE_CORRUPT || code === SQLITE_NOTADB;
+}
+
+/** Whether the machine is at fault: what could not be written may be written later. */
+export function isEnvironmental(error: unknown): boolean {
+  return ENVIRONMENT_CODES.includes(primaryCode(error));
+}
+
+function primaryCode(error: unknown): number {
+  return ((error as { errcode?: number }).errcode ?? 0) & 0xff;
+}
+
+/** The number's letters and digits, last one first: `+49 30 12` is `210394`. */
+function numberKey(number: string): string {
+  const plain = number.toLowerCase().replaceAll(/[^0-9a-z]/g, '');
+  return [...plain].reverse().join('');
+}
+
+/** A cursor that no page has given. */
+export class BadCursorError extends Error {
+  override name = 'BadCursorError';
+}
+
+/** The SQLite database of call records and undelivered callbacks. Synchronous: it belongs into a thread of its own. */
+export class RecordDatabase {
+  readonly #db: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  /** Opens, and if need be makes, a database: a file, or `:memory:`. Throws SQLite's errors, also where another process has it. */
+  constructor(path: string) {
+    this.#db = new DatabaseSync(path);
+    try {
+      // Exclusive: a second bridge with the same folder must not take our live calls for dead.
+      this.#db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+      // What is deleted for its age is personal data: it goes from the file, too.
+      this.#db.exec('PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;');
+      this.#migrate();
+    } catch (error) {
+      this.#db.close();
+      throw error;
+    }
+  }
+
+  /** Writes all or nothing. Throws SQLite's errors. */
+  write(writes: readonly Write[]): void {
+    this.#inTransaction(() => {
+      for (const write of writes) this.#write(write);
+    });
+  }
+
+  /** Ends the calls that are live in the database, and returns their records. */
+  endLiveCalls(nowMs: number): CallRecord[] {
+    const rows = this.#prepare(`SELECT record FROM calls WHERE state <> 'closed'`).all();
+    const records = rows.map((row) => diedRecord(recordOf(row), nowMs));
+    this.write(records.map((record) => ({ type: 'call', record })));
+    return records;
+  }
+
+  /** The latest record with this call id, or channel id. */
+  get(id: string): CallRecord | undefined {
+    for (const column of ['call_id', 'channel_id']) {
+      const found = this.#prepare(
+        `SELECT record FROM calls WHERE ${column} = ? ORDER BY offered DESC LIMIT 1`,
+      ).get(id);
+      if (found !== undefined) return recordOf(found);
+    }
+    return undefined;
+  }
+
+  /** Records by newest first. Throws a {@link BadCursorError}. */
+  list(filter: RecordFilter, limit: number, cursor: string | undefined): RecordPage {
+    const conditions: string[] = [];
+    const values: SQLInputValue[] = [];
+    const where = (condition: string, ...its: (SQLInputValue | undefined)[]) => {
+      if (its.some((value) => value === undefined)) return;
+      conditions.push(condition);
+      values.push(...(its as SQLInputValue[]));
+    };
+    where('offered >= ?', filter.offeredFrom);
+    where('offered < ?', filter.offeredBefore);
+    where('provider = ?', filter.provider);
+    where('direction = ?', filter.direction);
+    where('outcome = ?', filter.outcome);
+    where('end_reason = ?', filter.endReason);
+    where('state = ?', filter.state);
+    // The few that live have an index of their own.
+    if (filter.state !== undefined && filter.state !== 'closed') where(`state <> 'closed'`);
+    if (filter.number !== undefined) {
+      const from = numberKey(filter.number);
+      // The least text that begins otherwise: keys are of digits and letters.
+      const to = `${from}{`;
+      where(
+        `id IN (SELECT id FROM calls WHERE from_key >= ? AND from_key < ?
+         UNION ALL SELECT id FROM calls WHERE to_key >= ? AND to_key < ?)`,
+        ...[from, to, from, to],
+      );
+    }
+    if (cursor !== undefined) where('(offered, id) < (?, ?)', ...parseCursor(cursor));
+    const ids = `SELECT id FROM calls ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}
+       ORDER BY offered DESC, id DESC LIMIT ?`;
+    const rows = this.#prepare(
+      `SELECT id, offered, record FROM calls WHERE id IN (${ids}) ORDER BY offered DESC, id DESC`,
+    ).all(...values, limit + 1);
+    const records = rows.slice(0, limit).map(recordOf);
+    const last = rows[limit - 1];
+    return rows.length > limit && last !== undefined ? { records, nextCursor: cursorOf(last) } : { records };
+  }
+
+  /** Callbacks that have not been delivered, oldest first. */
+  callbacks(): StoredCallback[] {
+    const rows = this.#prepare('SELECT * FROM callbacks ORDER BY created_ms').all();
+    return rows.map((row) => ({
+      id: String(row.id),
+      callId: String(row.call_id),
+      url: String(row.url),
+      body: String(row.body),
+      createdMs: Number(row.created_ms),
+      tries: Number(row.tries),
+    }));
+  }
+
+  /** Deletes some records offered before `oldest`, or, where the database is over `maxBytes`, the oldest. Returns whether there may be more. */
+  prune(oldest: string, maxBytes: number): boolean {
+    const aged = this.#delete('WHERE offered < ?', oldest);
+    if (aged > 0) return true;
+    return this.usedBytes > maxBytes && this.#delete('') > 0;
+  }
+
+  /** Size of what is kept; pages that deletions have left free do not count. */
+  get usedBytes(): number {
+    const of = (pragma: string) => Number(Object.values(this.#prepare(`PRAGMA ${pragma}`).get() ?? {})[0]);
+    return (of('page_count') - of('freelist_count')) * of('page_size');
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  #delete(condition: string, ...values: SQLInputValue[]): number {
+    // A live call is not old, however long it takes.
+    const some = `SELECT id FROM calls ${condition} ORDER BY offered LIMIT ${PRUNED_AT_ONCE}`;
+    const statement = this.#prepare(`DELETE FROM calls WHERE state = 'closed' AND id IN (${some})`);
+    return Number(statement.run(...values).changes);
+  }
+
+  #write(write: Write): void {
+    switch (write.type) {
+      case 'call': {
+        const { record } = write;
+        this.#prepare(
+          `INSERT INTO calls (record, from_key, to_key) VALUES (?, ?, ?)
+           ON CONFLICT (channel_id, offered) DO UPDATE SET record = excluded.record`,
+        ).run(JSON.stringify(record), numberKey(record.from), numberKey(record.to));
+        return;
+      }
+      case 'callback': {
+        const { id, callId, url, body, createdMs, tries } = write.callback;
+        this.#prepare('INSERT OR REPLACE INTO callbacks VALUES (?, ?, ?, ?, ?, ?)').run(
+          ...[id, callId, url, body, createdMs, tries],
+        );
+        return;
+      }
+      case 'callback-done':
+        this.#prepare('DELETE FROM callbacks WHERE id = ?').run(write.id);
+    }
+  }
+
+  #migrate(): void {
+    const version = Number(this.#prepare('PRAGMA user_version').get()?.user_version);
+    if (version > SCHEMA_VERSION) throw new Error(`the database is of a newer bridge (version ${version})`);
+    if (version === SCHEMA_VERSION) return;
+    this.#inTransaction(() => this.#db.exec(`${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION};`));
+  }
+
+  #inTransaction(work: () => void): void {
+    this.#db.exec('BEGIN IMMEDIATE');
+    try {
+      work();
+      this.#db.exec('COMMIT');
+    } catch (error) {
+      // Some errors have rolled it back already.
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  #prepare(sql: string): StatementSync {
+    const statement = this.#statements.get(sql) ?? this.#db.prepare(sql);
+    this.#statements.set(sql, statement);
+    return statement;
+  }
+}
+
+function recordOf(row: Record<string, unknown>): CallRecord {
+  return JSON.parse(String(row.record)) as CallRecord;
+}
+
+function cursorOf({ offered, id }: Record<string, unknown>): string {
+  return Buffer.from(`${offered} ${id}`).toString('base64url');
+}
+
+function parseCursor(cursor: string): [string, number] {
+  const [, offered, id] = /^(\S{24}) (\d{1,15})$/.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
+  if (offered === undefined) throw new BadCursorError('no such cursor');
+  return [offered, Number(id)];
+}

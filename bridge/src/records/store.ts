@@ -1,0 +1,186 @@
+import { Worker } from 'node:worker_threads';
+import type { Logger } from '../log.ts';
+import type {
+  FromStore,
+  Question,
+  RecordFilter,
+  RecordPage,
+  StoredCallback,
+  StoreSettings,
+  ToStore,
+  Write,
+} from './protocol.ts';
+import type { CallRecord } from './record.ts';
+
+/** Writes that may wait for the disk; beyond it new ones are given up and counted. */
+const WAITING_MAX = 10_000;
+const RESTART_MS = 1_000;
+/** On a stop, what waits may still be written within this time. */
+const CLOSE_MS = 2_000;
+
+/** The store could not answer: its database, or its thread, is not there now. */
+export class RecordStoreError extends Error {
+  override name = 'RecordStoreError';
+}
+
+interface Waiting {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * Call records and undelivered callbacks on disk (SQLite). Writes return at once and never fail: the database lives in a thread
+ * of its own, so that a slow disk holds up no call. While it cannot be written, writes wait there, up to a limit.
+ */
+export class RecordStore {
+  readonly #settings: Omit<StoreSettings, 'recovers'>;
+  readonly #log: Logger;
+  readonly #onRecovered: (records: readonly CallRecord[]) => void;
+  readonly #questions = new Map<number, Waiting>();
+  /** Absent while a thread that died is being replaced, and at the end. */
+  #worker: Worker | undefined;
+  #lastId = 0;
+  #waiting = 0;
+  #problem: string | undefined;
+  #closing = false;
+  /** Writes that reached the database, and those given up. */
+  readonly stats = { written: 0, dropped: 0 };
+
+  /** `onRecovered` gets the records of calls that were live when the process before died, ended now. */
+  constructor(
+    settings: Omit<StoreSettings, 'recovers'>,
+    log: Logger,
+    onRecovered: (records: readonly CallRecord[]) => void,
+  ) {
+    this.#settings = settings;
+    this.#log = log;
+    this.#onRecovered = onRecovered;
+    this.#worker = this.#start(true);
+  }
+
+  /** What keeps records from being written now. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  /** Writes that wait for the disk. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Keeps a call's record: its first one, or what has become of it. */
+  save(record: CallRecord): void {
+    this.#write({ type: 'call', record });
+  }
+
+  /** Keeps a callback until {@link forgetCallback}. */
+  keepCallback(callback: StoredCallback): void {
+    this.#write({ type: 'callback', callback });
+  }
+
+  forgetCallback(id: string): void {
+    this.#write({ type: 'callback-done', id });
+  }
+
+  /** The latest record of a call, by its call id or its channel's. Rejects with a {@link RecordStoreError}. */
+  async get(id: string): Promise<CallRecord | undefined> {
+    return (await this.#ask({ type: 'get', id })) as CallRecord | undefined;
+  }
+
+  /** Records, newest first; `cursor` is that of the page before. Rejects with a {@link RecordStoreError}. */
+  async list(filter: RecordFilter, limit: number, cursor?: string): Promise<RecordPage> {
+    return (await this.#ask({ type: 'list', filter, limit, cursor })) as RecordPage;
+  }
+
+  /** Callbacks that were kept and not forgotten, oldest first. Rejects with a {@link RecordStoreError}. */
+  async callbacks(): Promise<StoredCallback[]> {
+    return (await this.#ask({ type: 'callbacks' })) as StoredCallback[];
+  }
+
+  /** Writes what still waits, as far as that works at once, and ends the thread. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    const limit = new Promise<void>((resolve) => setTimeout(resolve, CLOSE_MS).unref());
+    await Promise.race([this.#ask({ type: 'close' }).catch(() => {}), limit]);
+    await this.#worker?.terminate();
+    if (this.#waiting > 0) this.#log.error({ lost: this.#waiting }, 'records were not written');
+  }
+
+  #write(write: Write): void {
+    if (this.#waiting >= WAITING_MAX || this.#worker === undefined) {
+      this.stats.dropped += 1;
+      return;
+    }
+    this.#waiting += 1;
+    this.#post({ type: 'write', write });
+  }
+
+  #ask(question: Question): Promise<unknown> {
+    if (this.#worker === undefined) return Promise.reject(new RecordStoreError('the store is not running'));
+    this.#lastId += 1;
+    const id = this.#lastId;
+    return new Promise((resolve, reject) => {
+      this.#questions.set(id, { resolve, reject });
+      this.#post({ type: 'ask', id, question });
+    });
+  }
+
+  #post(message: ToStore): void {
+    this.#worker?.postMessage(message);
+  }
+
+  #start(recovers: boolean): Worker {
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+      workerData: { ...this.#settings, recovers } satisfies StoreSettings,
+    });
+    worker.on('message', (message: FromStore) => this.#receive(message));
+    let death = 'the thread ended';
+    worker.on('error', (error: Error) => {
+      death = error.message;
+    });
+    worker.on('exit', () => this.#died(death));
+    return worker;
+  }
+
+  #receive(message: FromStore): void {
+    switch (message.type) {
+      case 'settled':
+        this.#waiting -= message.written + message.refused;
+        this.stats.written += message.written;
+        this.stats.dropped += message.refused;
+        return;
+      case 'health':
+        return this.#setProblem(message.problem);
+      case 'remark':
+        return this.#log.error(message.text);
+      case 'recovered':
+        return this.#onRecovered(message.records);
+      case 'answer':
+      case 'failure': {
+        const waiting = this.#questions.get(message.id);
+        this.#questions.delete(message.id);
+        if (message.type === 'answer') waiting?.resolve(message.value);
+        else waiting?.reject(new RecordStoreError(message.message));
+      }
+    }
+  }
+
+  #setProblem(problem: string | undefined): void {
+    if (problem !== undefined) this.#log.error({ problem }, 'call records cannot be written, trying again');
+    else if (this.#problem !== undefined) this.#log.info('call records are written again');
+    this.#problem = problem;
+  }
+
+  #died(why: string): void {
+    this.#worker = undefined;
+    for (const { reject } of this.#questions.values()) reject(new RecordStoreError(why));
+    this.#questions.clear();
+    if (this.#closing) return;
+    this.stats.dropped += this.#waiting;
+    this.#waiting = 0;
+    this.#setProblem(why);
+    setTimeout(() => {
+      if (!this.#closing) this.#worker = this.#start(false);
+    }, RESTART_MS).unref();
+  }
+}
