@@ -157,3 +157,14 @@ test('a call in the Twilio dialect is pcmu at 8000 Hz in JSON, whatever else is 
   );
   assert.deepEqual(describe({ provider: parseProvider('p', 'PIPECAT_DIALECT=twilio') }).remarks, []);
 });
+
+test('a call is recorded if it says so, else if its provider does', () => {
+  const provider = parseProvider('acme', 'RECORDING=on');
+  assert.equal(describe({}).recording, 'off');
+  assert.equal(describe({ provider }).recording, 'on');
+  assert.equal(describe({ provider, variables: { X_RECORD: 'off' } }).recording, 'off');
+  assert.equal(describe({ variables: { X_RECORD: 'paused' } }).recording, 'paused');
+  const wrong = describe({ provider, variables: { X_RECORD: 'yes' } });
+  assert.equal(wrong.recording, 'on');
+  assert.deepEqual(wrong.remarks, ['X_RECORD: not one of on, off, paused; the default is taken']);
+});

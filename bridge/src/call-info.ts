@@ -21,6 +21,7 @@ export const CALL_VARIABLES = [
   'SIP_CALL_ID',
   'SIP_HEADERS',
   'X_TRANSPORT',
+  'X_RECORD',
 ] as const;
 
 const ID_MAX_CHARS = 128;
@@ -34,6 +35,7 @@ export interface CallInfo extends StartFields {
   readonly dialect: DialectName;
   /** How its audio crosses to Asterisk. */
   readonly transport: Transport;
+  readonly recording: RecordingMode;
   readonly callbackUrl: string | undefined;
   /** What was asked for and cannot be had, for the log. */
   readonly remarks: readonly string[];
@@ -42,6 +44,8 @@ export interface CallInfo extends StartFields {
 /** Sample rates that the telephone side can carry, Hz; over 8000 by WebSocket and as pcm16 only. */
 export type SampleRate = 8_000 | 16_000 | 24_000;
 export type Transport = 'rtp' | 'websocket';
+/** Whether a call is recorded; `paused`: from the moment on that its bot, or the operator, says so. */
+export type RecordingMode = 'off' | 'on' | 'paused';
 
 /** What a call is when neither it nor its provider says otherwise. */
 export interface CallDefaults {
@@ -97,6 +101,7 @@ export function describeCall(source: CallSource): CallInfo {
     appArgs: source.appArgs,
     customVars,
     headers,
+    recording: recordingMode(source, remarks),
     callbackUrl: variables.X_CALLBACK_URL || undefined,
     remarks,
   };
@@ -168,6 +173,13 @@ function askedFormat({ variables, provider, defaults }: CallSource, remarks: str
   const isRate = rate === 8_000 || ((rate === 16_000 || rate === 24_000) && encoding === 'pcm16');
   if (!isRate) remarks.push(`X_SR: ${encoding} has no such rate here; taken as 8000`);
   return { encoding, sampleRate: isRate ? rate : 8_000, framing: provider?.framing ?? defaults.framing };
+}
+
+function recordingMode({ variables, provider }: CallSource, remarks: string[]): RecordingMode {
+  const asked = variables.X_RECORD;
+  if (asked === 'on' || asked === 'off' || asked === 'paused') return asked;
+  if (asked) remarks.push('X_RECORD: not one of on, off, paused; the default is taken');
+  return provider?.recording ?? 'off';
 }
 
 function fromNumber(channel: AriChannel, direction: 'inbound' | 'outbound'): string {

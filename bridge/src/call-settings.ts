@@ -1,9 +1,15 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import type { AudioFormat } from './audio/format.ts';
 import type { CallSettings } from './call.ts';
 import type { CallDefaults, CallInfo } from './call-info.ts';
 import type { Config } from './config.ts';
 import type { StartFields } from './pipecat/dialect.ts';
 import { startQuery } from './pipecat/native.ts';
+import { recordingName } from './recording/files.ts';
+import type { RecordingSettings } from './recording/recorder.ts';
+
+const MB = 1_000_000;
 
 /** What a call is when neither it nor its provider says otherwise. */
 export function callDefaults(config: Config): CallDefaults {
@@ -47,6 +53,7 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
       trailingSilenceMs: config.DRAIN_SILENCE_MS,
       concealment: config.CONCEALMENT,
       bargeInHoldMs: provider?.bargeInHoldMs ?? 0,
+      recording: recordingSettings(config, info),
       maxBadMessages: config.BOT_MAX_BAD_MESSAGES,
       mediaTimeoutMs: config.MEDIA_TIMEOUT_MS,
     },
@@ -54,6 +61,15 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
     firstAudioMs: config.FIRST_AUDIO_MS,
     ariTimeoutMs: config.ARI_TIMEOUT_MS,
     maxDurationMs: config.MAX_CALL_DURATION_S * 1000,
+  };
+}
+
+function recordingSettings(config: Config, { recording }: CallInfo): RecordingSettings | undefined {
+  if (recording === 'off') return undefined;
+  return {
+    path: join(config.RECORDINGS_DIR, recordingName(new Date(), randomBytes(8).toString('hex'))),
+    paused: recording === 'paused',
+    maxBytes: config.RECORDING_MAX_MB * MB,
   };
 }
 
@@ -68,6 +84,7 @@ function startFields({
   callbackUrl: _url,
   remarks: _remarks,
   transport: _transport,
+  recording: _recording,
   dialect: _dialect,
   ...fields
 }: CallInfo): StartFields {

@@ -7,6 +7,7 @@ import type { MediaPool } from './media/pool.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './media/session.ts';
 import { MediaPath } from './media-path.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';
+import type { RecordingState } from './recording/recorder.ts';
 
 /** Time limits and choices of a call, from the configuration. */
 export interface CallSettings {
@@ -72,6 +73,8 @@ export class Call {
   readonly info: CallInfo;
   readonly path: MediaPath;
   readonly offeredMs: number;
+  /** Name of the file that the call is recorded to, below RECORDINGS_DIR; undefined while there is none. */
+  recordingFile: string | undefined;
   readonly #settings: CallSettings;
   readonly #context: CallContext;
   readonly #abort = new AbortController();
@@ -157,6 +160,11 @@ export class Call {
     this.#inBackground(this.#keysSent, 'dtmf');
   }
 
+  /** Pauses or resumes the recording; resolves with its state then, `off` where the call is not recorded. Rejects with a `MediaError`. */
+  async recording(state: 'pause' | 'resume'): Promise<RecordingState | 'off'> {
+    return (await this.#media?.record(state)) ?? 'off';
+  }
+
   /** Hands the caller over. Returns why not, or undefined where it is under way: how it goes is told by `onChange` and to the bot. */
   transfer(_request: TransferRequest, _by: 'bot' | 'operator'): string | undefined {
     return 'not-supported';
@@ -232,10 +240,7 @@ export class Call {
       case 'bot-open':
         return this.#mark('bot');
       case 'bot-seeking':
-        return this.#context.log.warn(
-          { callId: this.info.callId, detail: event.detail },
-          'bot lost, trying again',
-        );
+        return this.#warn(event.detail, 'bot lost, trying again');
       case 'bot-gone': {
         const isDone = event.code === NORMAL_CLOSE;
         return this.end(
@@ -249,6 +254,10 @@ export class Call {
         return this.dtmf(event.digits);
       case 'bot-transfer':
         return this.#media?.tellBot({ type: 'transfer', status: 'failed', reason: 'not-supported' });
+      case 'recording':
+        if (event.state === 'failed') return this.#warn(event.detail, 'recording failed, the call goes on');
+        this.recordingFile = event.file;
+        return;
       case 'bot-misbehaved':
         return this.end({ kind: 'bot-misbehaved', detail: 'too many bad messages in a row' });
       case 'media-timeout':
@@ -309,10 +318,11 @@ export class Call {
   }
 
   #releaseFailed(error: Error): void {
-    this.#context.log.warn(
-      { callId: this.info.callId, error: error.message },
-      'release failed; left to reconciliation',
-    );
+    this.#warn(error.message, 'release failed; left to reconciliation');
+  }
+
+  #warn(detail: string | undefined, message: string): void {
+    this.#context.log.warn({ callId: this.info.callId, detail }, message);
   }
 
   /** A step that must not hold up the call, and whose failure shows in what follows. */

@@ -72,6 +72,11 @@ const schema = z
 
     MAX_CALLS: z.coerce.number().int().min(1).max(10_000).default(400),
     MAX_CALL_DURATION_S: z.coerce.number().int().min(1).max(86_400).default(7_200),
+    RECORDINGS_DIR: z.string().default('/var/lib/pipecat-bridge/recordings'),
+    // What a WAV file's header can say ends at 4 GiB.
+    RECORDING_MAX_MB: z.coerce.number().int().min(1).max(4_000).default(1_000),
+    RECORDINGS_MAX_MB: z.coerce.number().int().min(0).max(1_000_000_000).default(10_000),
+    RECORDINGS_DAYS: z.coerce.number().min(0).max(36_500).default(30),
     CALLBACK_SECRET: z.string().optional(),
     CALLBACK_TRIES: z.coerce.number().int().min(1).max(20).default(6),
 

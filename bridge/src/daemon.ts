@@ -9,6 +9,7 @@ import { Metrics } from './http/metrics.ts';
 import { startHttp } from './http/server.ts';
 import type { Logger } from './log.ts';
 import { MediaPool } from './media/pool.ts';
+import { Retention } from './recording/retention.ts';
 import { Switchboard } from './switchboard.ts';
 
 /**
@@ -21,6 +22,9 @@ export async function startDaemon(config: Config, log: Logger): Promise<Daemon> 
   return daemon;
 }
 
+const MB = 1_000_000;
+const DAY_MS = 86_400_000;
+
 /** A running bridge: makes its parts, and stops them in order. */
 export class Daemon {
   readonly #config: Config;
@@ -30,6 +34,7 @@ export class Daemon {
   readonly #events: AriEvents;
   readonly #media: MediaPool;
   readonly #metrics: Metrics;
+  readonly #recordings: Retention;
   readonly #callbacks: StatusCallbacks;
   readonly #switchboard: Switchboard;
   #http: FastifyInstance | undefined;
@@ -60,11 +65,19 @@ export class Daemon {
       log,
     );
     this.#callbacks = new StatusCallbacks(config.CALLBACK_SECRET, config.CALLBACK_TRIES, log);
+    this.#recordings = new Retention({
+      directory: config.RECORDINGS_DIR,
+      maxTotalBytes: config.RECORDINGS_MAX_MB * MB,
+      maxAgeMs: config.RECORDINGS_DAYS * DAY_MS,
+      onRemoved: (names) => log.info({ recordings: names }, 'recordings removed by age or size'),
+      onError: (error) => log.error({ error: error.message }, 'recordings could not be looked through'),
+    });
     this.#metrics = new Metrics({
       callsActive: () => this.#switchboard.callsActive,
       media: () => this.#media,
       ariUp: () => this.#ariProblem === undefined,
       callbacks: () => this.#callbacks.stats,
+      recordingsStoredBytes: () => this.#recordings.storedBytes,
     });
     this.#switchboard = new Switchboard({
       config,
@@ -91,6 +104,7 @@ export class Daemon {
       hangUp: (callSid) => this.#switchboard.hangUpForBot(callSid),
     });
     this.#events.start();
+    this.#recordings.start();
     this.#sweep = setInterval(() => {
       if (this.#ariProblem === undefined) this.#background.run(this.#switchboard.reconcile(), 'reconcile');
     }, this.#config.RECONCILE_MS);
@@ -101,6 +115,7 @@ export class Daemon {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#sweep);
+    this.#recordings.stop();
     this.#log.info({ calls: this.#switchboard.callsActive }, 'bridge stopping');
     this.#switchboard.close();
     // A call may still be in the making, and one that is refused meanwhile still be given back.

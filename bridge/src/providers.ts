@@ -29,6 +29,8 @@ export interface Provider {
   readonly tenant: string | undefined;
   /** How long a caller who speaks into the bot's words holds them up, in ms; 0: not at all. */
   readonly bargeInHoldMs: number;
+  /** Whether its calls are recorded, unless they say otherwise; `paused`: once the bot or the operator resumes it. */
+  readonly recording: 'off' | 'on' | 'paused';
   /** Caller's number of calls that we place and that name none. */
   readonly callerId: string | undefined;
   readonly numbers: NumberPlan;
@@ -83,6 +85,7 @@ const schema = z.object({
   MEDIA_TRANSPORT: z.enum(['rtp', 'websocket']).optional(),
   PIPECAT_FRAMING: z.enum(['json', 'binary']).optional(),
   TENANT: z.string().max(128).optional(),
+  RECORDING: z.enum(['on', 'off', 'paused']).default('off'),
   BARGE_IN_HOLD_MS: z.coerce.number().int().min(0).max(10_000).default(0),
   CALLER_ID: z.string().max(64).optional(),
   NUMBER_FORMAT: z.enum(['e164plus', 'e164', 'national']).default('e164plus'),
@@ -146,6 +149,7 @@ export function parseProvider(name: string, text: string): Provider {
     framing: values.PIPECAT_FRAMING,
     tenant: values.TENANT,
     bargeInHoldMs: values.BARGE_IN_HOLD_MS,
+    recording: values.RECORDING,
     callerId: values.CALLER_ID,
     numbers: {
       format: values.NUMBER_FORMAT,

@@ -15,6 +15,8 @@ const IO_FILES = new Set([
   'http/twilio-rest.ts',
   'pipecat/client.ts',
   'pipecat/stream.ts',
+  'recording/recorder.ts',
+  'recording/retention.ts',
   'records/database.ts',
   'records/store.ts',
   'records/worker.ts',

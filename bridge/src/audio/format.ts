@@ -104,6 +104,13 @@ export function decodeTable(encoding: 'pcmu' | 'pcma'): Int16Array {
   return DECODED[encoding];
 }
 
+/** Reads the sample, 16 bits, that begins at byte `at`. */
+export function sampleReader(encoding: Encoding): (source: Buffer, at: number) => number {
+  if (encoding === 'pcm16') return (source, at) => source.readInt16LE(at);
+  const decoded = DECODED[encoding];
+  return (source, at) => decoded[source[at] as number] as number;
+}
+
 /** The converter from one encoding to another at the same rate. It looks values up in tables and allocates nothing. */
 export function transcoder(from: Encoding, to: Encoding): Transcode {
   if (from === to)

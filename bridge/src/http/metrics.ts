@@ -8,6 +8,7 @@ export interface MetricSources {
   readonly callsActive: () => number;
   readonly media: () => MediaPool;
   readonly ariUp: () => boolean;
+  readonly recordingsStoredBytes: () => number;
   readonly callbacks: () => { delivered: number; failed: number; dropped: number };
 }
 
@@ -61,6 +62,11 @@ export class Metrics {
     this.#gauge('rtp_ports_in_use', 'UDP ports lent to calls', () => sources.media().usage.rtpPorts);
     this.#gauge('media_workers_replaced', 'Media workers that died', () => sources.media().deaths);
     this.#gauge('ari_up', '1 while the ARI events socket is open', () => Number(sources.ariUp()));
+    this.#gauge(
+      'recordings_stored_bytes',
+      'Recordings on disk, at the last look',
+      sources.recordingsStoredBytes,
+    );
     this.#workerGauges(() => sources.media().stats);
     this.#gauge('callbacks_delivered', 'Status callbacks delivered', () => sources.callbacks().delivered);
     this.#gauge('callbacks_failed', 'Status callbacks given up', () => sources.callbacks().failed);
@@ -114,6 +120,26 @@ export class Metrics {
     const total = (read: (stats: WorkerStats) => number) => () =>
       workers().reduce((sum, stats) => sum + read(stats), 0);
     const worst = (read: (stats: WorkerStats) => number) => () => Math.max(0, ...workers().map(read));
+    this.#gauge(
+      'recordings_active',
+      'Calls being recorded',
+      total(({ recording }) => recording.active),
+    );
+    this.#gauge(
+      'recordings_written_bytes',
+      'Audio written by recordings',
+      total(({ recording }) => recording.bytes),
+    );
+    this.#gauge(
+      'recordings_dropped_ms',
+      'Silence in recordings: disk too slow, or file full',
+      total(({ recording }) => recording.droppedMs),
+    );
+    this.#gauge(
+      'recordings_failed',
+      'Recordings that met an error or a limit',
+      total(({ recording }) => recording.failures),
+    );
     this.#gauge(
       'pacer_late_ticks',
       'Ticks of the 20 ms grid over 5 ms late',

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { BargeIn } from '../audio/barge-in.ts';
 import { BotAudio } from '../audio/bot-audio.ts';
 import { silenceByte, type Transcode, transcoder } from '../audio/format.ts';
@@ -6,10 +7,12 @@ import { PlayoutQueue } from '../audio/playout-queue.ts';
 import { comfortTone } from '../audio/tone.ts';
 import type { BadCode, BotMessage, BridgeMessage, Dialect } from '../pipecat/dialect.ts';
 import { createDialect } from '../pipecat/dialects.ts';
+import type { Disk } from '../recording/disk.ts';
+import { Recorder, type RecordingState } from '../recording/recorder.ts';
 import type { PortPool } from '../rtp/ports.ts';
 import type { RtpTransport } from '../rtp/transport.ts';
 import { BotLink } from './bot-link.ts';
-import { frameBytes, type LineHooks, NO_FIGURES, openRtpLine, openSocketLine } from './line.ts';
+import { frameBytes, type LineHooks, NO_FIGURES, openRtpLine, openSocketLine, recordedLine } from './line.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
 import type { MediaTransport, OnFrame } from './transport.ts';
 
@@ -25,6 +28,7 @@ const DRAIN_SLACK_MS = 1_000;
 export interface MediaShared {
   readonly ports: PortPool;
   readonly pacer: Pacer;
+  readonly disk: Disk;
   /** Monotonic clock, in ms. */
   readonly now: () => number;
 }
@@ -47,6 +51,7 @@ export class Media implements MediaSession {
   #rtp: RtpTransport | undefined;
   #relaying = false;
   #pacing: PacerHandle | undefined;
+  #recorder: Recorder | undefined;
   #comfort: NodeJS.Timeout | undefined;
   #drained: (() => void) | undefined;
   #badInARow = 0;
@@ -160,6 +165,17 @@ export class Media implements MediaSession {
     this.#relaying = true;
     this.#pacing = this.#shared.pacer.add((skippedFrames) => this.#tick(skippedFrames));
     this.tellBot({ type: 'answered' });
+    const { recording, line } = this.#settings;
+    if (recording === undefined) return;
+    this.#recorder = new Recorder(recording, recordedLine(line), this.#shared.disk, (state, detail) => {
+      this.tellBot({ type: 'recording', state });
+      this.#tell({ type: 'recording', state, file: basename(recording.path), detail });
+    });
+  }
+
+  async record(state: 'pause' | 'resume'): Promise<RecordingState | 'off'> {
+    this.#recorder?.[state]();
+    return this.#recorder?.state ?? 'off';
   }
 
   /** The bot hangs up, after what is queued by now; `immediate`: without. */
@@ -184,6 +200,7 @@ export class Media implements MediaSession {
     return {
       line: this.#transport?.figures() ?? NO_FIGURES,
       playout: { ...this.#queue.stats },
+      recording: this.#recorder?.figures,
       droppedMessages: this.#link.droppedMessages,
       refusedMessages: Object.fromEntries(this.#refused),
     };
@@ -196,7 +213,7 @@ export class Media implements MediaSession {
     this.#pacing?.remove();
     this.#pacing = undefined;
     this.#drained?.();
-    await Promise.all([this.#link.close(1000), this.#transport?.close()]);
+    await Promise.all([this.#link.close(1000), this.#transport?.close(), this.#recorder?.close()]);
     if (this.#rtp !== undefined) this.#shared.ports.release(this.#rtp.localPort);
   }
 
@@ -205,6 +222,8 @@ export class Media implements MediaSession {
       this.#callerHeard = true;
       this.#tell({ type: 'first-caller-audio' });
     }
+    const receivedMs = this.#transport?.lastReceivedMs ?? 0;
+    this.#recorder?.heard(source, start, end, timestampMs, receivedMs, this.#shared.now());
     if (!this.#relaying || !this.#link.isOpen) return;
     this.#listenForSpeech(source, start, end);
     if (this.#settings.start.encoding === this.#settings.line.encoding) {
@@ -243,6 +262,7 @@ export class Media implements MediaSession {
     const frame = transport.frame();
     const kind = this.#queue.read(frame, transport.payloadOffset, now);
     this.#bargeIn?.played(frame, transport.payloadOffset, frame.length, kind === 'audio');
+    this.#recorder?.played(frame, transport.payloadOffset, skippedFrames, now);
     transport.send(frame);
     transport.tick(now);
     const { mediaTimeoutMs } = this.#settings;
@@ -295,9 +315,18 @@ export class Media implements MediaSession {
         return this.#tell({ type: 'bot-dtmf', digits: message.digits });
       case 'transfer':
         return this.#tell({ type: 'bot-transfer', to: message.to });
+      case 'recording':
+        return this.#recordAsTold(message.state);
       case 'unknown':
         return;
     }
+  }
+
+  /** The bot gets an answer in any case: a change is told by the recorder itself. */
+  #recordAsTold(wanted: 'pause' | 'resume'): void {
+    const before = this.#recorder?.state ?? 'off';
+    this.#recorder?.[wanted]();
+    if ((this.#recorder?.state ?? 'off') === before) this.tellBot({ type: 'recording', state: before });
   }
 
   #clear(): void {

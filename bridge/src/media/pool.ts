@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '../log.ts';
 import type { BridgeMessage } from '../pipecat/dialect.ts';
+import type { RecordingState } from '../recording/recorder.ts';
 import type { FromWorker, MediaRequest, WorkerSettings, WorkerStats } from './protocol.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
 
@@ -232,6 +233,10 @@ class RemoteMedia implements MediaSession {
 
   hangUp(): void {
     this.#thread.tell(this.#id, { method: 'hangUp' });
+  }
+
+  async record(state: 'pause' | 'resume'): Promise<RecordingState | 'off'> {
+    return (await this.#thread.ask(this.#id, { method: 'record', state })) as RecordingState | 'off';
   }
 
   async drain(): Promise<void> {

@@ -1,5 +1,6 @@
 import type { PacerStats } from '../audio/pacer.ts';
 import type { BridgeMessage } from '../pipecat/dialect.ts';
+import type { RecordingStats } from '../recording/disk.ts';
 import type { MediaEvent, MediaSettings } from './session.ts';
 
 /** What a media worker is started with: its share of the UDP ports. */
@@ -13,6 +14,7 @@ export type MediaRequest =
   | { readonly method: 'open'; readonly settings: MediaSettings }
   | { readonly method: 'connectRtp'; readonly address: string; readonly port: number }
   | { readonly method: 'connectSocket'; readonly url: string; readonly authorization: string }
+  | { readonly method: 'record'; readonly state: 'pause' | 'resume' }
   | { readonly method: 'tellBot' | 'dismissBot'; readonly message: BridgeMessage }
   | {
       readonly method: 'connectBot' | 'botSettled' | 'startRelay' | 'hangUp' | 'drain' | 'figures' | 'close';
@@ -35,6 +37,7 @@ export type FromWorker =
 /** A worker's figures since it started. */
 export interface WorkerStats {
   readonly pacer: PacerStats;
+  readonly recording: RecordingStats;
   /** Garbage collections of its heap, ms. */
   readonly collections: { readonly count: number; readonly totalMs: number; readonly longestMs: number };
   readonly heapBytes: number;

@@ -1,6 +1,7 @@
 import type { AudioFormat } from '../audio/format.ts';
 import type { PlayoutStats } from '../audio/playout-queue.ts';
 import type { BridgeMessage, DialectName, StartFields } from '../pipecat/dialect.ts';
+import type { RecordingFigures, RecordingSettings, RecordingState } from '../recording/recorder.ts';
 import type { BotLinkSettings } from './bot-link.ts';
 import type { TransportFigures } from './transport.ts';
 
@@ -27,6 +28,8 @@ export interface MediaSettings {
   /** How long the playout is held when the caller speaks into it, unless the bot decides earlier; 0: barge-in help is off. */
   readonly bargeInHoldMs: number;
   readonly maxBadMessages: number;
+  /** Undefined: the call is not recorded. */
+  readonly recording: RecordingSettings | undefined;
   /** Without audio from Asterisk for so long the media is dead; 0: never. */
   readonly mediaTimeoutMs: number;
 }
@@ -43,6 +46,13 @@ export type MediaEvent =
   | { readonly type: 'bot-hangup'; readonly immediate: boolean; readonly queuedMs: number }
   | { readonly type: 'bot-dtmf'; readonly digits: string }
   | { readonly type: 'bot-transfer'; readonly to: string }
+  /** Every change of the recording's state. `file`: its name; there is one once it was told anything but `failed`. */
+  | {
+      readonly type: 'recording';
+      readonly state: RecordingState;
+      readonly file: string;
+      readonly detail: string | undefined;
+    }
   /** More bad messages in a row than allowed: the socket is being closed with 1008. */
   | { readonly type: 'bot-misbehaved' }
   | { readonly type: 'media-timeout' }
@@ -53,6 +63,7 @@ export type MediaEvent =
 export interface MediaFigures {
   readonly line: TransportFigures;
   readonly playout: PlayoutStats;
+  readonly recording: RecordingFigures | undefined;
   readonly droppedMessages: number;
   /** Messages of the bot that were refused, by what was wrong. */
   readonly refusedMessages: Readonly<Record<string, number>>;
@@ -72,6 +83,8 @@ export interface MediaSession {
   tellBot(message: BridgeMessage): void;
   dismissBot(message: BridgeMessage): void;
   hangUp(): void;
+  /** Pauses or resumes the recording; resolves with its state then, `off` where the call is not recorded. */
+  record(state: 'pause' | 'resume'): Promise<RecordingState | 'off'>;
   drain(): Promise<void>;
   figures(): Promise<MediaFigures>;
   close(): Promise<void>;

@@ -1,6 +1,7 @@
 import { PerformanceObserver } from 'node:perf_hooks';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Pacer } from '../audio/pacer.ts';
+import { Disk } from '../recording/disk.ts';
 import { PortPool } from '../rtp/ports.ts';
 import { Media, type MediaShared } from './media.ts';
 import type { FromWorker, ToWorker, WorkerSettings, WorkerStats } from './protocol.ts';
@@ -23,6 +24,7 @@ class MediaWorker {
     this.#shared = {
       ports: new PortPool(settings.rtpPortMin, settings.rtpPortMax),
       pacer: new Pacer({ onError }),
+      disk: new Disk(),
       now: () => performance.now(),
     };
     new PerformanceObserver((list) => {
@@ -72,6 +74,8 @@ class MediaWorker {
         return media?.dismissBot(request.message);
       case 'hangUp':
         return media?.hangUp();
+      case 'record':
+        return media?.record(request.state);
       case 'drain':
         return media?.drain();
       case 'figures':
@@ -85,6 +89,7 @@ class MediaWorker {
   #stats(): WorkerStats {
     return {
       pacer: this.#shared.pacer.stats,
+      recording: this.#shared.disk.stats,
       collections: this.#collections,
       heapBytes: process.memoryUsage().heapUsed,
     };

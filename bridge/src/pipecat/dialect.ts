@@ -55,6 +55,8 @@ export type BridgeMessage =
   /** Caller's speech over the bot's, as barge-in help sees it. */
   | { readonly type: 'speech'; readonly state: 'start' | 'stop' }
   | { readonly type: 'transfer'; readonly status: 'failed'; readonly reason: string }
+  /** The call is being recorded, or not; told at every change, and when the bot asks for one. */
+  | { readonly type: 'recording'; readonly state: 'on' | 'paused' | 'failed' | 'off' }
   /** A message of the bot was refused. */
   | { readonly type: 'error'; readonly code: BadCode; readonly message: string }
   /** The last message of a call. */
@@ -81,6 +83,7 @@ export type BotMessage =
   | { readonly type: 'dtmf'; readonly digits: string }
   | { readonly type: 'hangup'; readonly immediate: boolean }
   | { readonly type: 'transfer'; readonly to: string }
+  | { readonly type: 'recording'; readonly state: 'pause' | 'resume' }
   /** An event that this dialect does not know: passed over, so that bots may be newer than we are. */
   | { readonly type: 'unknown'; readonly event: string }
   /** Not to be understood; the bot is told so. */

@@ -99,6 +99,7 @@ test('messages of a bot are understood', () => {
     ['{"event":"hangup"}', { type: 'hangup', immediate: false }],
     ['{"event":"hangup","immediate":true}', { type: 'hangup', immediate: true }],
     ['{"event":"transfer","to":"+49"}', { type: 'transfer', to: '+49' }],
+    ['{"event":"recording","state":"pause"}', { type: 'recording', state: 'pause' }],
     ['{"event":"something-new","a":1}', { type: 'unknown', event: 'something-new' }],
   ];
   for (const [text, expected] of messages) assert.deepEqual(dialect.decode(text), expected, text);
@@ -128,6 +129,7 @@ test('what cannot be understood is told apart', () => {
     [`{"event":"dtmf","digits":"${'5'.repeat(129)}"}`, 'bad-field'],
     ['{"event":"hangup","immediate":"yes"}', 'bad-field'],
     ['{"event":"transfer"}', 'bad-field'],
+    ['{"event":"recording","state":"stop"}', 'bad-field'],
   ];
   for (const [text, code] of messages) {
     const message = dialect.decode(text);

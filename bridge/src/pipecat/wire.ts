@@ -21,6 +21,7 @@ export const CONTROLS = {
   }),
   hangup: z.object({ event: z.literal('hangup'), immediate: z.boolean().default(false) }),
   transfer: z.object({ event: z.literal('transfer'), to: z.string().max(TRANSFER_TO_MAX_CHARS) }),
+  recording: z.object({ event: z.literal('recording'), state: z.enum(['pause', 'resume']) }),
 };
 
 /** The same in the Twilio dialect: its own `clear` and `mark`, and what only the native dialect has. */

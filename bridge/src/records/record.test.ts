@@ -26,6 +26,7 @@ const info: CallInfo = {
   appArgs: [],
   customVars: {},
   headers: {},
+  recording: 'off',
   callbackUrl: undefined,
   remarks: [],
 };
@@ -43,6 +44,7 @@ const result: CallResult = {
   figures: {
     line: { ...NO_FIGURES, packetsReceived: 50, lost: -1, late: 3, jitterMs: 1.5 },
     playout,
+    recording: undefined,
     droppedMessages: 1,
     refusedMessages: { binary: 2, 'not-json': 1 },
   },

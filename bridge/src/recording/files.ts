@@ -1,0 +1,51 @@
+const NAME = /^\d{8}T\d{6}Z-[0-9a-f]{16}\.wav$/;
+
+/** A recording on the disk. */
+export interface RecordingFile {
+  readonly name: string;
+  readonly bytes: number;
+  /** When it was last written, Unix time, ms. */
+  readonly modifiedMs: number;
+}
+
+/** What is kept of the recordings; 0: no limit. */
+export interface RetentionLimits {
+  readonly maxTotalBytes: number;
+  readonly maxAgeMs: number;
+}
+
+/** What was written so lately may belong to a call that is under way. */
+const LIVE_MS = 60_000;
+
+/**
+ * The name of a recording that begins now: the time, UTC, and 16 hexadecimal digits that must be random. Nothing of the call is
+ * in it, neither a number nor its id, which comes from outside: the call's record names the file.
+ */
+export function recordingName(now: Date, digits: string): string {
+  return `${now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z-${digits}.wav`;
+}
+
+/** Whether a file of this name is one of ours. */
+export function isRecordingName(name: string): boolean {
+  return NAME.test(name);
+}
+
+/** The recordings that have to go: those too old, and the oldest of the others while all together are too large. */
+export function expiredRecordings(
+  files: readonly RecordingFile[],
+  limits: RetentionLimits,
+  nowMs: number,
+): string[] {
+  const { maxTotalBytes, maxAgeMs } = limits;
+  let total = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  const expired: string[] = [];
+  for (const { name, bytes, modifiedMs } of files.toSorted((a, b) => a.modifiedMs - b.modifiedMs)) {
+    const ageMs = nowMs - modifiedMs;
+    const isTooOld = maxAgeMs > 0 && ageMs > maxAgeMs;
+    const isTooMuch = maxTotalBytes > 0 && total > maxTotalBytes;
+    if (ageMs < LIVE_MS || !(isTooOld || isTooMuch)) continue;
+    total -= bytes;
+    expired.push(name);
+  }
+  return expired;
+}
