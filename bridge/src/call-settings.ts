@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { AudioFormat } from './audio/format.ts';
+import { expandBotUrl } from './bot-url.ts';
 import type { CallSettings } from './call.ts';
 import type { CallDefaults, CallInfo } from './call-info.ts';
 import type { Config } from './config.ts';
@@ -34,10 +35,11 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
       start: startFields(info),
       bot: {
         target: {
-          url: provider?.pipecatUrl[info.direction] ?? config.PIPECAT_URL,
+          url: expandBotUrl(provider?.pipecatUrl[info.direction] ?? config.PIPECAT_URL, info),
           query: startQuery(info),
           authorization: provider?.pipecatAuthorization ?? config.PIPECAT_AUTHORIZATION,
           origin: provider?.pipecatOrigin ?? config.PIPECAT_ORIGIN,
+          ca: provider?.pipecatCa ?? config.PIPECAT_CA,
         },
         limits: {
           maxMessageBytes: config.BOT_MAX_MESSAGE_BYTES,

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import { botUrl } from './bot-url.ts';
+import { certificates } from './certificates.ts';
 import { DIALECTS } from './pipecat/dialect.ts';
 import { loadProviders, type Provider } from './providers.ts';
 
@@ -34,10 +36,11 @@ const schema = z
     ARI_TIMEOUT_MS: milliseconds(100, 60_000).default(5_000),
     RECONCILE_MS: milliseconds(100, 3_600_000).default(30_000),
 
-    PIPECAT_URL: url('ws:', 'wss:').default('ws://127.0.0.1:8080/ws/asterisk'),
+    PIPECAT_URL: botUrl.default('ws://127.0.0.1:8080/ws/asterisk'),
     PIPECAT_DIALECT: z.enum(DIALECTS).default('native'),
     PIPECAT_AUTHORIZATION: z.string().optional(),
     PIPECAT_ORIGIN: z.string().optional(),
+    PIPECAT_CA: certificates.optional(),
     PIPECAT_FRAMING: z.enum(['json', 'binary']).default('json'),
     ANSWER_ON: z.enum(['connected', 'first-audio']).default('connected'),
     FIRST_AUDIO_MS: milliseconds(100, 60_000).default(5_000),
@@ -98,7 +101,13 @@ const schema = z
 export type Config = Readonly<z.infer<typeof schema>> & { readonly providers: ReadonlyMap<string, Provider> };
 
 /** Variables that may come from a file named by `<NAME>_FILE` instead, as container secrets do. */
-const SECRETS = ['ARI_PASSWORD', 'API_TOKEN', 'CALLBACK_SECRET', 'PIPECAT_AUTHORIZATION'] as const;
+const SECRETS = [
+  'ARI_PASSWORD',
+  'API_TOKEN',
+  'CALLBACK_SECRET',
+  'PIPECAT_AUTHORIZATION',
+  'PIPECAT_CA',
+] as const;
 
 /**
  * Reads the environment (the only place that does). An empty value counts as absent.

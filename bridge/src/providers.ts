@@ -2,7 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
+import { botUrl } from './bot-url.ts';
 import type { CallLimits } from './call-limits.ts';
+import { certificates } from './certificates.ts';
 import { homePrefixes, type NumberPlan, parsePrefixes } from './numbers.ts';
 import { DIALECTS, type DialectName } from './pipecat/dialect.ts';
 
@@ -18,6 +20,8 @@ export interface Provider {
   readonly pipecatAuthorization: string | undefined;
   /** Value of the Origin header towards the bot. */
   readonly pipecatOrigin: string | undefined;
+  /** Certificates of the authorities, PEM, that its bots' own are checked against; unset: `PIPECAT_CA` of the environment. */
+  readonly pipecatCa: string | undefined;
   /** What its bots are sent; unset: `DEFAULT_ENCODING` and `DEFAULT_SAMPLE_RATE` of the environment. */
   readonly encoding: 'pcmu' | 'pcma' | 'pcm16' | undefined;
   readonly sampleRate: 8_000 | 16_000 | 24_000 | undefined;
@@ -36,10 +40,6 @@ export interface Provider {
   readonly numbers: NumberPlan;
   readonly limits: CallLimits;
 }
-
-const webSocketUrl = z.string().refine((value) => /^wss?:\/\//.test(value) && URL.canParse(value), {
-  error: 'must be a ws:// or wss:// URL',
-});
 
 /** Becomes what the file holds. */
 const secretFile = z.string().transform((path, context) => {
@@ -68,15 +68,16 @@ const dialPrefix = z
   .transform((value) => (value === 'none' ? '' : value));
 
 const schema = z.object({
-  PIPECAT_URL: webSocketUrl.optional(),
-  PIPECAT_URL_INBOUND: webSocketUrl.optional(),
-  PIPECAT_URL_OUTBOUND: webSocketUrl.optional(),
+  PIPECAT_URL: botUrl.optional(),
+  PIPECAT_URL_INBOUND: botUrl.optional(),
+  PIPECAT_URL_OUTBOUND: botUrl.optional(),
   PIPECAT_DIALECT: z.enum(DIALECTS).optional(),
   PIPECAT_DIALECT_INBOUND: z.enum(DIALECTS).optional(),
   PIPECAT_DIALECT_OUTBOUND: z.enum(DIALECTS).optional(),
   PIPECAT_AUTHORIZATION: z.string().optional(),
   PIPECAT_AUTHORIZATION_FILE: secretFile.optional(),
   PIPECAT_ORIGIN: z.string().optional(),
+  PIPECAT_CA_FILE: secretFile.pipe(certificates).optional(),
   PIPECAT_ENCODING: z.enum(['pcmu', 'pcma', 'pcm16']).optional(),
   PIPECAT_SAMPLE_RATE: z
     .enum(['8000', '16000', '24000'])
@@ -143,6 +144,7 @@ export function parseProvider(name: string, text: string): Provider {
     },
     pipecatAuthorization: values.PIPECAT_AUTHORIZATION_FILE ?? values.PIPECAT_AUTHORIZATION,
     pipecatOrigin: values.PIPECAT_ORIGIN,
+    pipecatCa: values.PIPECAT_CA_FILE,
     encoding: values.PIPECAT_ENCODING,
     sampleRate: values.PIPECAT_SAMPLE_RATE,
     transport: values.MEDIA_TRANSPORT,

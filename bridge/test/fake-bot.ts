@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -9,6 +10,12 @@ export type BotEvent = { readonly event: string } & Readonly<Record<string, unkn
 
 /** What the bot does with a connection: takes it, answers with an HTTP status, or says nothing. */
 export type Decision = 'accept' | 'never' | number;
+
+/** Key and certificate of a bot that is reached by `wss`, PEM. */
+export interface BotCertificate {
+  readonly key: string;
+  readonly cert: string;
+}
 
 /** One connection of the bridge. */
 export class BotSession {
@@ -97,12 +104,18 @@ export class FakeBot {
   decide: (attempt: number) => Decision | Promise<Decision> = () => 'accept';
   /** Called with each accepted connection. */
   onSession: (session: BotSession) => void = () => {};
-  readonly #server: Server = createServer();
+  readonly #server: Server;
+  readonly #protocol: 'ws' | 'wss';
   readonly #sockets = new WebSocketServer({ noServer: true });
   readonly #silent = new Set<Duplex>();
 
-  static async start(): Promise<FakeBot> {
-    const bot = new FakeBot();
+  private constructor(certificate: BotCertificate | undefined) {
+    this.#protocol = certificate === undefined ? 'ws' : 'wss';
+    this.#server = certificate === undefined ? createServer() : createTlsServer(certificate);
+  }
+
+  static async start(certificate?: BotCertificate): Promise<FakeBot> {
+    const bot = new FakeBot(certificate);
     bot.#server.on('upgrade', (request, socket, head) => void bot.#knocked(request, socket, head));
     bot.#server.listen(0, '127.0.0.1');
     await once(bot.#server, 'listening');
@@ -110,7 +123,7 @@ export class FakeBot {
   }
 
   get url(): string {
-    return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}/ws/asterisk`;
+    return `${this.#protocol}://127.0.0.1:${(this.#server.address() as AddressInfo).port}/ws/asterisk`;
   }
 
   async close(): Promise<void> {

@@ -69,6 +69,7 @@ function environment(ari: FakeAri, bot: FakeBot): Record<string, string> {
 export interface LabOptions {
   readonly config?: Record<string, string>;
   readonly ari?: FakeAri;
+  readonly bot?: FakeBot;
   /** The daemon is not waited for until it has ARI. */
   readonly noWait?: boolean;
 }
@@ -88,7 +89,7 @@ export class Lab {
 
   static async start(t: TestContext, options: LabOptions = {}): Promise<Lab> {
     const ari = options.ari ?? (await FakeAri.start());
-    const bot = await FakeBot.start();
+    const bot = options.bot ?? (await FakeBot.start());
     const lab = new Lab(ari, bot);
     t.after(() => lab.#end());
     const config = loadConfig({ ...environment(ari, bot), ...options.config });

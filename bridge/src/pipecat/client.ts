@@ -13,6 +13,8 @@ export interface BotTarget {
   readonly query: Readonly<Record<string, string>>;
   readonly authorization: string | undefined;
   readonly origin: string | undefined;
+  /** For `wss`: certificates of the only authorities that may have signed the bot's, PEM; undefined: those that the system trusts. */
+  readonly ca: string | undefined;
 }
 
 /** Limits of one connection. */
@@ -65,6 +67,9 @@ export async function connectBot(
     perMessageDeflate: false,
     maxPayload: HARD_LIMIT_BYTES,
     skipUTF8Validation: true,
+    // Said here, so that no environment variable can say otherwise.
+    rejectUnauthorized: true,
+    ...(target.ca ? { ca: target.ca } : {}),
     ...(target.authorization ? { headers: { authorization: target.authorization } } : {}),
     ...(target.origin ? { origin: target.origin } : {}),
   });
