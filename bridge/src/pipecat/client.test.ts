@@ -67,7 +67,7 @@ test('messages keep their order however the stream is cut, from the first byte b
     frame(0x88, '\x03\xe8'),
   ]);
   const limits = { maxMessageBytes: 100, sendBufferBytes: 1_000, pingMs: 60_000 };
-  const target = { url: bot.url, query: {}, authorization: undefined, origin: undefined };
+  const target = { url: bot.url, query: {}, authorization: undefined, origin: undefined, ca: undefined };
   const open = connectBot(target, limits, handlers, AbortSignal.timeout(5_000));
   const socket = await bot.accept(stream.subarray(0, 8));
   await open;
