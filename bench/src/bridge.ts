@@ -30,6 +30,8 @@ export function startBridge(options: BridgeOptions): Child {
     cpus,
     [
       process.execPath,
+      // As its image starts it.
+      '--max-semi-space-size=2',
       ...(existsSync(TYPESCRIPT) ? [`--import=${TYPESCRIPT}`] : []),
       ...(profileDirectory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`]),
       'src/main.ts',

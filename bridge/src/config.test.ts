@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ConfigError, loadConfig } from './config.ts';
@@ -134,4 +134,12 @@ test('a provider says what may be called through it; without a word of it, that 
     'us.env: COUNTRY_CODE: must be the digits of a country code, such as 49',
     'us.env: ALLOWED_PREFIXES: "x" is no prefix such as +49, no !+49900 and no *',
   ]);
+});
+
+test('there are as many media workers as the calls need and the cores allow', () => {
+  const access = { ARI_USERNAME: 'pipecat', ARI_PASSWORD: 'secret' };
+  const workers = (more: Record<string, string>) => loadConfig({ ...access, ...more }).MEDIA_WORKERS;
+  assert.equal(workers({ MAX_CALLS: '250' }), 1);
+  assert.equal(workers({ MAX_CALLS: '10000' }), Math.max(1, Math.min(40, availableParallelism() - 1)));
+  assert.equal(workers({ MEDIA_WORKERS: '7' }), 7);
 });

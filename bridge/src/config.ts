@@ -24,6 +24,9 @@ const url = (...protocols: string[]) =>
     );
 const ipv4 = z.ipv4({ error: 'must be an IPv4 address (a name would be resolved on the packet path)' });
 
+/** What one core carries with room to spare (docs/PERFORMANCE.md). */
+const CALLS_PER_WORKER = 250;
+
 const schema = z
   .object({
     ARI_URL: url('http:', 'https:').default('http://127.0.0.1:8088'),
@@ -66,12 +69,7 @@ const schema = z
       .default('8000')
       .transform((rate) => Number(rate) as 8_000 | 16_000 | 24_000),
     MEDIA_TRANSPORT: z.enum(['rtp', 'websocket']).default('rtp'),
-    MEDIA_WORKERS: z.coerce
-      .number()
-      .int()
-      .min(1)
-      .max(64)
-      .default(Math.max(1, availableParallelism() - 1)),
+    MEDIA_WORKERS: z.coerce.number().int().min(1).max(64).optional(),
 
     MAX_CALLS: z.coerce.number().int().min(1).max(10_000).default(400),
     MAX_CALL_DURATION_S: z.coerce.number().int().min(1).max(86_400).default(7_200),
@@ -95,7 +93,16 @@ const schema = z
     // Also where something else is wrong: all problems are told at once.
     when: () => true,
     error: 'must be above RTP_PORT_MIN',
-  });
+  })
+  .transform((config) => ({
+    ...config,
+    MEDIA_WORKERS: config.MEDIA_WORKERS ?? workersFor(config.MAX_CALLS),
+  }));
+
+/** One while that serves; a core is left for control and Asterisk. */
+function workersFor(calls: number): number {
+  return Math.max(1, Math.min(Math.ceil(calls / CALLS_PER_WORKER), availableParallelism() - 1));
+}
 
 /** The whole configuration, validated. Times end in `_MS` or `_S`, sizes in `_BYTES`; providers by name. */
 export type Config = Readonly<z.infer<typeof schema>> & { readonly providers: ReadonlyMap<string, Provider> };

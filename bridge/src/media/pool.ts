@@ -20,6 +20,19 @@ export interface MediaPoolOptions {
   readonly rtpPortMax: number;
 }
 
+/**
+ * A worker reports every second. One that has been silent for so many seconds hangs, and is ended. They are counted by our own
+ * timer, so that a machine that stood still, and the worker with it, counts as one.
+ */
+const SILENT_SECONDS_MAX = 5;
+/** A worker that died before it reported would do so again at once. */
+const RESTART_MS = 1_000;
+/**
+ * Young generation of a worker, MB (three times a semi-space). What it makes is dead within a tick, so a small one is swept as well,
+ * sooner, and stays in the cache; Node's own limit lets it grow with the calls.
+ */
+const YOUNG_GENERATION_MB = 6;
+
 /** The media workers: opens each call's media in the one that has the fewest, and replaces one that dies. */
 export class MediaPool {
   readonly #workers: MediaThread[];
@@ -35,7 +48,7 @@ export class MediaPool {
 
   /** Opens a call's media. `tell` hears what happens to it. Rejects with a {@link MediaError}. */
   async open(settings: MediaSettings, tell: (event: MediaEvent) => void): Promise<MediaSession> {
-    const worker = this.#workers.reduce((least, other) => (other.sessions < least.sessions ? other : least));
+    const worker = this.#workers.reduce((least, other) => (other.load < least.load ? other : least));
     return await worker.open(settings, tell);
   }
 
@@ -58,14 +71,18 @@ export class MediaPool {
   }
 
   #start(index: number, settings: WorkerSettings): MediaThread {
-    return new MediaThread(settings, (error) => {
+    return new MediaThread(settings, (error, hasReported) => {
       if (this.#closing) return;
       this.deaths += 1;
       this.#log.error(
         { worker: index, error: error.message },
         'media worker died: its calls end, it is replaced',
       );
-      this.#workers[index] = this.#start(index, settings);
+      const replace = () => {
+        if (!this.#closing) this.#workers[index] = this.#start(index, settings);
+      };
+      if (hasReported) replace();
+      else setTimeout(replace, RESTART_MS).unref();
     });
   }
 }
@@ -91,23 +108,33 @@ class MediaThread {
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
   #death: Error | undefined;
+  #silentSeconds = 0;
+  /** The latest report. */
   stats: WorkerStats | undefined;
 
-  constructor(settings: WorkerSettings, onDeath: (error: Error) => void) {
-    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: settings });
+  constructor(settings: WorkerSettings, onDeath: (error: Error, hasReported: boolean) => void) {
+    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
+      workerData: settings,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
+    const watch = setInterval(() => this.#watch(), 1_000).unref();
     this.#worker.on('message', (message: FromWorker) => this.#receive(message));
     this.#worker.on('error', (error: Error) => {
       this.#death ??= error;
     });
     this.#worker.on('exit', () => {
+      clearInterval(watch);
       const error = this.#death ?? new Error('the thread ended');
       this.#died(error);
-      onDeath(error);
+      onDeath(error, this.stats !== undefined);
     });
   }
 
-  get sessions(): number {
-    return this.#sessions.size;
+  /** Calls that it carries; of one that is dead or late with its report, more than any other. */
+  get load(): number {
+    return this.#death === undefined && this.#silentSeconds < 3
+      ? this.#sessions.size
+      : Number.POSITIVE_INFINITY;
   }
 
   addUsage(usage: { sessions: number; rtpPorts: number; bots: number }): void {
@@ -159,7 +186,17 @@ class MediaThread {
     return this.#lastId;
   }
 
+  /** Ends a worker that has ceased to report; until its first report it is starting. */
+  #watch(): void {
+    if (this.stats === undefined || this.#death !== undefined) return;
+    this.#silentSeconds += 1;
+    if (this.#silentSeconds <= SILENT_SECONDS_MAX) return;
+    this.#died(new Error(`the thread did not react for ${SILENT_SECONDS_MAX} s`));
+    void this.#worker.terminate();
+  }
+
   #receive(message: FromWorker): void {
+    this.#silentSeconds = 0;
     if (message.type === 'stats') {
       this.stats = message.stats;
     } else if (message.type === 'event') {

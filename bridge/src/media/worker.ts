@@ -34,7 +34,9 @@ class MediaWorker {
         this.#collections.longestMs = Math.max(this.#collections.longestMs, duration);
       }
     }).observe({ entryTypes: ['gc'] });
-    setInterval(() => send({ type: 'stats', stats: this.#stats() }), STATS_EVERY_MS).unref();
+    const report = () => send({ type: 'stats', stats: this.#stats() });
+    report();
+    setInterval(report, STATS_EVERY_MS).unref();
   }
 
   /** Carries out one request and answers it. */
