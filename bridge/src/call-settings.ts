@@ -33,6 +33,7 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
       line: lineFormat(info),
       dialect: info.dialect,
       start: startFields(info),
+      startOnAnswer: false,
       bot: {
         target: {
           url: expandBotUrl(provider?.pipecatUrl[info.direction] ?? config.PIPECAT_URL, info),

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from './ari/client.ts';
 import type { CallInfo } from './call-info.ts';
-import { causeText, type EndReason, type EndTreatment, treatmentOf } from './end-reason.ts';
+import type { Dial } from './dial.ts';
+import { causeText, type EndReason, type EndTreatment, reasonOfFailure, treatmentOf } from './end-reason.ts';
 import type { Logger } from './log.ts';
 import type { MediaPool } from './media/pool.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './media/session.ts';
@@ -44,6 +45,8 @@ export interface CallResult {
   readonly treatment: EndTreatment;
   /** Q.850 cause: the caller's where the caller hung up, ours otherwise. */
   readonly cause: number;
+  /** Final SIP status of a callee who did not answer. */
+  readonly sipStatus: number | undefined;
   readonly answered: boolean;
   /** Milliseconds from the offer (StasisStart) to each step that was reached. */
   readonly stepsMs: Readonly<Record<string, number>>;
@@ -77,6 +80,8 @@ export class Call {
   recordingFile: string | undefined;
   readonly #settings: CallSettings;
   readonly #context: CallContext;
+  /** A call that we place: until the callee answers. */
+  readonly #dial: Dial | undefined;
   readonly #abort = new AbortController();
   readonly #causeKnown = Promise.withResolvers<void>();
   readonly #steps = new Map<string, number>();
@@ -86,17 +91,19 @@ export class Call {
   #state: CallState = 'setup';
   #reason: EndReason | undefined;
   #cause: number | undefined;
+  #sipStatus: number | undefined;
   #callerGone = false;
   #answered: boolean;
   /** The bot's keys leave one message after the other: Asterisk plays them in the order of the requests. */
   #keysSent = Promise.resolve();
 
-  constructor(info: CallInfo, isUp: boolean, settings: CallSettings, context: CallContext) {
+  constructor(info: CallInfo, isUp: boolean, settings: CallSettings, context: CallContext, dial?: Dial) {
     this.info = info;
     this.path = new MediaPath(info.channelId, settings.media, context.ari);
     this.#answered = isUp;
     this.#settings = settings;
     this.#context = context;
+    this.#dial = dial;
     this.offeredMs = performance.now();
     // Nobody may be waiting when the call ends: that is no unhandled rejection.
     this.#ended.promise.catch(() => {});
@@ -104,6 +111,16 @@ export class Call {
 
   get state(): CallState {
     return this.#state;
+  }
+
+  /** Milliseconds from the offer to each step that was reached. */
+  get stepsMs(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#steps);
+  }
+
+  /** The attempt to reach the callee, while nobody has answered it. */
+  get dial(): Dial | undefined {
+    return this.#answered ? undefined : this.#dial;
   }
 
   /** Whether the caller's channel is up. */
@@ -116,7 +133,6 @@ export class Call {
    * one can still cut short the playing of last words.
    */
   end(reason: EndReason, queuedMs = 0): void {
-    if (reason.kind === 'caller-hangup') this.#callerGone = true;
     this.#reason ??= reason;
     const { drain, by } = treatmentOf(reason);
     // A bot that speaks and hangs up before the answer is still heard: the set-up goes on, and then the words are played.
@@ -126,13 +142,15 @@ export class Call {
     if (!drain) this.#abort.abort();
   }
 
-  /** ARI: the caller's channel ended, or is being hung up, with a Q.850 cause. */
-  callerHungUp(cause: number | undefined): void {
+  /** ARI: the caller's channel ended, or is being hung up, with a Q.850 cause, and the SIP status of a callee who refused. */
+  callerHungUp(cause: number | undefined, sipStatus?: number): void {
+    this.#callerGone = true;
+    this.#sipStatus ??= sipStatus;
     if (cause !== undefined && cause > 0) {
       this.#cause ??= cause;
       this.#causeKnown.resolve();
     }
-    this.end({ kind: 'caller-hangup' });
+    this.end({ kind: this.dial === undefined ? 'caller-hangup' : 'not-answered' });
   }
 
   /** The bot hangs up by other means than a message on its socket. */
@@ -191,7 +209,7 @@ export class Call {
     if (error instanceof AriError && error.status >= 400) {
       await Promise.race([this.#ended.promise.catch(() => {}), delay(CAUSE_WAIT_MS)]);
     }
-    this.end(reasonOf(error));
+    this.end(reasonOfFailure(error as Error));
   }
 
   /** Acquires in order; what is to be undone is pushed to `release` before it is asked for. */
@@ -202,14 +220,15 @@ export class Call {
     this.#media = media;
     release.push(() => media.close());
     this.#mark('media');
-    const ringing = this.#answered ? undefined : ari.ring(channelId);
+    const callee = this.#dial?.run(channelId, this.#abort.signal).then(() => this.#isAnswered());
+    const ringing = this.#answered || callee !== undefined ? undefined : ari.ring(channelId);
     if (ringing !== undefined) this.#inBackground(ringing, 'ring');
     this.#inBackground(ari.subscribe(channelId), 'subscribe');
     const bot = media.connectBot();
     const mark = (step: string) => this.#mark(step);
     const path = this.path.build(media, this.#settings.ariTimeoutMs, mark, release);
     // A ringing tone that overtakes the answer would stay.
-    await this.#orEnd(Promise.all([bot, path, ringing?.catch(() => {})]));
+    await this.#orEnd(Promise.all([bot, path, callee, ringing?.catch(() => {})]));
     await this.#orEnd(media.botSettled());
     if (!this.#answered) await this.#answer();
     await this.#orEnd(ari.addToBridge(this.path.bridgeId, channelId));
@@ -225,6 +244,10 @@ export class Call {
       await this.#orEnd(Promise.race([this.#firstBotAudio.promise, limit]));
     }
     await this.#orEnd(this.#context.ari.answer(this.info.channelId));
+    this.#isAnswered();
+  }
+
+  #isAnswered(): void {
     this.#answered = true;
     this.#mark('answered');
     this.#changed('answered');
@@ -283,8 +306,9 @@ export class Call {
     const figures = await media?.figures().catch(() => undefined);
     for (const undo of release.reverse()) await undo().catch((error: Error) => this.#releaseFailed(error));
     this.#state = 'closed';
-    const stepsMs = Object.fromEntries(this.#steps);
-    return { reason, treatment, cause, answered: this.#answered, stepsMs, figures };
+    const { stepsMs } = this;
+    const sipStatus = this.#answered ? undefined : this.#sipStatus;
+    return { reason, treatment, cause, sipStatus, answered: this.#answered, stepsMs, figures };
   }
 
   /** The last words: until they are played, or the caller is gone. */
@@ -344,12 +368,4 @@ export class Call {
   #mark(step: string): void {
     if (!this.#steps.has(step)) this.#steps.set(step, Math.round(performance.now() - this.offeredMs));
   }
-}
-
-function reasonOf(error: unknown): EndReason {
-  const { name, message: detail } = error as Error;
-  if (name === 'BotConnectError') return { kind: 'bot-unavailable', detail };
-  if (name === 'NoPortError' || name === 'MediaSocketError' || name === 'WorkerDied')
-    return { kind: 'media-failed', detail };
-  return { kind: 'setup-failed', detail };
 }

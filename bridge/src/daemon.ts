@@ -10,6 +10,7 @@ import { startHttp } from './http/server.ts';
 import type { Logger } from './log.ts';
 import { MediaPool } from './media/pool.ts';
 import { Retention } from './recording/retention.ts';
+import { CallReports } from './reports.ts';
 import { Switchboard } from './switchboard.ts';
 
 /**
@@ -84,7 +85,12 @@ export class Daemon {
       ari: this.#ari,
       media: this.#media,
       metrics: this.#metrics,
-      callbacks: this.#callbacks,
+      reports: new CallReports({
+        metrics: this.#metrics,
+        callbacks: this.#callbacks,
+        log,
+        onChange: () => {},
+      }),
       background: this.#background,
       log,
     });

@@ -5,6 +5,7 @@ import { causeText, type EndReason, treatmentOf } from './end-reason.ts';
 const detail = 'why';
 const REASONS: Record<EndReason['kind'], EndReason> = {
   'caller-hangup': { kind: 'caller-hangup' },
+  'not-answered': { kind: 'not-answered' },
   'bot-hangup': { kind: 'bot-hangup' },
   'bot-hangup-immediate': { kind: 'bot-hangup-immediate' },
   'bot-closed': { kind: 'bot-closed' },

@@ -4,6 +4,8 @@ export type EndedBy = 'caller' | 'bot' | 'bridge' | 'operator';
 /** Why a call ended: a value, from which hang-up cause, log level, metric and record follow. The first reason wins. */
 export type EndReason =
   | { readonly kind: 'caller-hangup' }
+  /** A callee of ours: busy, away, unknown … see the outcome. */
+  | { readonly kind: 'not-answered' }
   | { readonly kind: 'bot-hangup' }
   | { readonly kind: 'bot-hangup-immediate' }
   | { readonly kind: 'bot-closed' }
@@ -40,6 +42,7 @@ export interface EndTreatment {
 
 const TREATMENTS: Readonly<Record<EndReason['kind'], EndTreatment>> = {
   'caller-hangup': { by: 'caller', level: 'info', cause: 16, drain: false },
+  'not-answered': { by: 'caller', level: 'info', cause: 19, drain: false },
   'bot-hangup': { by: 'bot', level: 'info', cause: 16, drain: true },
   'bot-hangup-immediate': { by: 'bot', level: 'info', cause: 16, drain: false },
   'bot-closed': { by: 'bot', level: 'info', cause: 16, drain: true },
@@ -64,6 +67,15 @@ export const END_REASONS = Object.keys(TREATMENTS) as EndReason['kind'][];
 export function treatmentOf(reason: EndReason): EndTreatment {
   const treatment = TREATMENTS[reason.kind];
   return reason.kind === 'transferred' ? { ...treatment, by: reason.by } : treatment;
+}
+
+/** The reason that a step of the set-up gives when it fails, by the name of its error. */
+export function reasonOfFailure({ name, message: detail }: Error): EndReason {
+  if (name === 'RingTimeout') return { kind: 'not-answered' };
+  if (name === 'BotConnectError') return { kind: 'bot-unavailable', detail };
+  if (name === 'NoPortError' || name === 'MediaSocketError' || name === 'WorkerDied')
+    return { kind: 'media-failed', detail };
+  return { kind: 'setup-failed', detail };
 }
 
 /** Q.850 cause names, as the bot is told (`causeText`). */

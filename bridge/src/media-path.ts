@@ -1,6 +1,7 @@
 import type { AriClient } from './ari/client.ts';
 import { asteriskFormat } from './media/line.ts';
 import type { MediaSession, MediaSettings } from './media/session.ts';
+import { withinLimit } from './time-limit.ts';
 
 /** The ids of what we make in Asterisk for a channel: chosen by us, so that events and leftovers are recognised. */
 export const BRIDGE_ID_PREFIX = 'pcb-';
@@ -42,8 +43,8 @@ export class MediaPath {
     const channel = this.#createMediaChannel(media);
     release.push(() => channel.catch(() => {}).then(() => this.removeMedia()));
     await Promise.all([bridge, channel]);
-    const limit = AbortSignal.timeout(limitMs);
-    await abortable(this.#entered.promise, limit, 'the media channel did not enter Stasis in time');
+    const late = () => new Error('the media channel did not enter Stasis in time');
+    await withinLimit(this.#entered.promise, limitMs, late);
     mark('mediaChannel');
     await this.joinMedia();
   }
@@ -70,11 +71,4 @@ export class MediaPath {
       await media.connectSocket(url, this.#ari.authorization);
     }
   }
-}
-
-async function abortable(step: Promise<void>, signal: AbortSignal, detail: string): Promise<void> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = () => aborted.reject(new Error(detail));
-  signal.addEventListener('abort', onAbort, { once: true });
-  await Promise.race([step, aborted.promise]).finally(() => signal.removeEventListener('abort', onAbort));
 }

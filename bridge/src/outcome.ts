@@ -1,3 +1,4 @@
+import type { CallResult } from './call.ts';
 import type { CallbackFields } from './callback.ts';
 
 /** What may become of an outbound call (contract, section 3). */
@@ -39,6 +40,13 @@ const OUTCOME_OF_CAUSE: Readonly<Record<number, Outcome>> = {
  */
 export function dialOutcome(cause: number): Outcome {
   return cause === 0 ? 'no-answer' : (OUTCOME_OF_CAUSE[cause] ?? 'failed');
+}
+
+/** The outcome of an outbound call that has ended. */
+export function callOutcome({ answered, reason, treatment, cause }: CallResult): Outcome {
+  if (answered) return 'answered';
+  if (reason.kind === 'not-answered') return dialOutcome(cause);
+  return treatment.by === 'operator' ? 'cancelled' : 'failed';
 }
 
 /** The status callback's `status`, in the founding system's words. */

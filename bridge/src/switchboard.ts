@@ -2,28 +2,24 @@ import { randomUUID } from 'node:crypto';
 import type { AriClient } from './ari/client.ts';
 import type { AriChannel, AriEvent } from './ari/model.ts';
 import type { Background } from './background.ts';
-import { Call, type CallResult } from './call.ts';
+import { Call, type CallContext, type CallSettings } from './call.ts';
 import { CALL_VARIABLES, type CallInfo, describeCall, providerName } from './call-info.ts';
 import { callDefaults, callSettings } from './call-settings.ts';
-import type { StatusCallbacks } from './callback.ts';
 import type { Config } from './config.ts';
+import type { Dial } from './dial.ts';
 import type { Metrics } from './http/metrics.ts';
 import { findLeftovers } from './leftovers.ts';
 import type { Logger } from './log.ts';
 import type { MediaPool } from './media/pool.ts';
 import { MEDIA_ID_PREFIX } from './media-path.ts';
-import { callbackStatus, dialOutcome } from './outcome.ts';
+import { type Originated, OriginatedCalls, originatedRecord } from './originated.ts';
+import { dialOutcome } from './outcome.ts';
 import { callSid } from './pipecat/twilio.ts';
+import type { CallRecord } from './records/record.ts';
+import { type CallReports, recordOf } from './reports.ts';
 
-/** A channel that somebody originated into our app and that has not been answered yet. */
-interface Dial {
-  dialled: string;
-  /** App arguments of a channel that entered Stasis before its dial (ARI's create and dial): it waits here for the answer. */
-  args?: readonly string[];
-}
-
-/** Dials that may be under way at once; of more, the oldest is forgotten. */
-const DIALS_MAX = 10_000;
+/** A created channel that was never dialled, left by a former process, goes after this time. */
+const UNDIALLED_MAX_MS = 600_000;
 
 /** What the switchboard works with. */
 export interface SwitchboardContext {
@@ -31,9 +27,15 @@ export interface SwitchboardContext {
   readonly ari: AriClient;
   readonly media: MediaPool;
   readonly metrics: Metrics;
-  readonly callbacks: StatusCallbacks;
+  readonly reports: CallReports;
   readonly background: Background;
   readonly log: Logger;
+}
+
+/** A call that we place, once its channel is there. */
+export interface PlacedCall {
+  readonly info: CallInfo;
+  readonly settings: CallSettings;
 }
 
 /** An event of ARI that concerns a channel. */
@@ -48,7 +50,9 @@ export class Switchboard {
   readonly #mediaChannels = new Map<string, Call>();
   /** Channels whose variables are being read. */
   readonly #asking = new Set<string>();
-  readonly #dials = new Map<string, Dial>();
+  readonly #originated = new OriginatedCalls();
+  /** Channels of ours that are being made, to be dialled. */
+  readonly #placing = new Map<string, Dial>();
   #closing = false;
 
   constructor(context: SwitchboardContext) {
@@ -58,6 +62,41 @@ export class Switchboard {
   /** Calls from offer to release. */
   get callsActive(): number {
     return this.#calls.size;
+  }
+
+  /** Calls under way, also those that are yet to be answered. */
+  get records(): CallRecord[] {
+    return [
+      ...[...this.#calls.values()].map((call) => recordOf(call)),
+      ...[...this.#originated.all.values()].map((dial) => originatedRecord(dial)),
+    ];
+  }
+
+  /** The call with this id of its own, or of its channel. */
+  find(id: string): Call | undefined {
+    return this.#calls.get(id) ?? [...this.#calls.values()].find(({ info }) => info.callId === id);
+  }
+
+  /** Why no call can be taken now. */
+  get refusal(): 'shutdown' | 'at-capacity' | undefined {
+    if (this.#closing) return 'shutdown';
+    const taken = this.#calls.size + this.#placing.size;
+    return taken >= this.#context.config.MAX_CALLS ? 'at-capacity' : undefined;
+  }
+
+  /**
+   * Places a call on a channel that `create` makes under an id of ours; its bot is connected while the callee's phone rings. Rejects
+   * with what `create` rejects with: then there is no call.
+   */
+  async place(channelId: string, dial: Dial, create: () => Promise<PlacedCall>): Promise<CallRecord> {
+    this.#placing.set(channelId, dial);
+    try {
+      const { info, settings } = await create();
+      const call = this.#begin(info, false, settings, dial);
+      return recordOf(call);
+    } finally {
+      this.#placing.delete(channelId);
+    }
   }
 
   /** Takes no call from now on. */
@@ -86,7 +125,9 @@ export class Switchboard {
         this.#asking.delete(event.channel.id);
         return this.#calls.get(event.channel.id)?.callerHungUp(undefined);
       case 'ChannelHangupRequest':
-        return this.#calls.get(event.channel.id)?.callerHungUp(event.soft ? undefined : event.cause);
+        return this.#calls
+          .get(event.channel.id)
+          ?.callerHungUp(event.soft ? undefined : event.cause, event.tech_cause);
       case 'ChannelDestroyed':
         return this.#channelDestroyed(event);
       case 'ChannelDtmfReceived':
@@ -108,9 +149,12 @@ export class Switchboard {
         'remove a media channel without a call',
       );
     }
+    const dial = this.#placing.get(channel.id) ?? this.#calls.get(channel.id)?.dial;
+    if (dial !== undefined) return dial.entered();
     if (this.#calls.has(channel.id) || this.#asking.has(channel.id)) return;
-    if (channel.state === 'Down') {
-      this.#dialOf(channel.id).args = args;
+    // A caller's phone is in the state Ring; one that is called, Down and then Ringing.
+    if (channel.state === 'Down' || channel.state === 'Ringing') {
+      this.#originatedCall(channel).args = args;
       return;
     }
     this.#offer(channel, args);
@@ -118,8 +162,8 @@ export class Switchboard {
 
   /** A caller's channel is ours from now on: it gets a call, or is given back. */
   #offer(channel: AriChannel, args: readonly string[]): void {
-    const dial = this.#dials.get(channel.id);
-    const refusal = this.#refusal();
+    const dial = this.#originated.all.get(channel.id);
+    const { refusal } = this;
     if (refusal !== undefined) {
       // A dial stays on the list: its end is told to who placed it.
       this.#context.metrics.callRefused(refusal);
@@ -129,7 +173,7 @@ export class Switchboard {
         'give a call back',
       );
     }
-    this.#dials.delete(channel.id);
+    this.#originated.take(channel.id);
     const variables = channel.channelvars;
     if (variables !== undefined) return this.#take(channel, args, variables, dial);
     // No `channelvars` in ari.conf: they are asked for, one by one. The caller may leave meanwhile (see StasisEnd).
@@ -147,11 +191,6 @@ export class Switchboard {
     this.#context.background.run(asked, 'read the variables of a call');
   }
 
-  #refusal(): string | undefined {
-    if (this.#closing) return 'shutdown';
-    return this.#calls.size >= this.#context.config.MAX_CALLS ? 'at-capacity' : undefined;
-  }
-
   async #giveBack(channelId: string, status: string, isOutbound: boolean): Promise<void> {
     if (isOutbound) return await this.#context.ari.hangUp(channelId, 42);
     // The fallback does not depend on knowing why.
@@ -165,7 +204,7 @@ export class Switchboard {
     channel: AriChannel,
     appArgs: readonly string[],
     variables: Readonly<Record<string, string>>,
-    dial: Dial | undefined,
+    dial: Originated | undefined,
   ): void {
     const info = describeCall({
       channel,
@@ -177,111 +216,75 @@ export class Switchboard {
       defaults: callDefaults(this.#context.config),
       newId: randomUUID,
     });
-    const call = new Call(info, channel.state === 'Up', callSettings(this.#context.config, info), {
-      ari: this.#context.ari,
-      media: this.#context.media,
-      log: this.#context.log,
-      onChange: () => {},
-    });
-    this.#calls.set(channel.id, call);
+    this.#begin(info, channel.state === 'Up', callSettings(this.#context.config, info));
+  }
+
+  #begin(info: CallInfo, isUp: boolean, settings: CallSettings, dial?: Dial): Call {
+    const { ari, media, log, reports } = this.#context;
+    const context: CallContext = {
+      ...{ ari, media, log },
+      onChange: (changed, change) => {
+        if (change !== 'closing') reports.changed(changed, change);
+      },
+    };
+    const call = new Call(info, isUp, settings, context, dial);
+    this.#calls.set(info.channelId, call);
     this.#mediaChannels.set(call.path.mediaChannelId, call);
+    reports.started(call);
     this.#context.background.run(this.#run(call), 'run a call');
+    return call;
   }
 
   async #run(call: Call): Promise<void> {
-    const { info } = call;
-    const ids = {
-      callId: info.callId,
-      channelId: info.channelId,
-      provider: info.sipProvider,
-      direction: info.direction,
-    };
-    this.#context.log.info(
-      { ...ids, remarks: info.remarks.length > 0 ? info.remarks : undefined },
-      'call started',
-    );
-    this.#context.log.debug(
-      { ...ids, from: info.from, to: info.to, customVars: info.customVars },
-      'call details',
-    );
     const result = await call.run();
-    this.#calls.delete(info.channelId);
+    this.#calls.delete(call.info.channelId);
     this.#mediaChannels.delete(call.path.mediaChannelId);
-    this.#context.metrics.callEnded(result, info.direction);
-    const { treatment, reason, cause, answered, stepsMs, figures } = result;
-    const durationMs = Math.round(performance.now() - call.offeredMs);
-    this.#context.log[treatment.level](
-      { ...ids, reason, by: treatment.by, cause, answered, durationMs, stepsMs, figures },
-      'call ended',
-    );
-    this.#reportEnd(info, result);
-  }
-
-  #reportEnd(info: CallInfo, result: CallResult): void {
-    if (info.callbackUrl === undefined) return;
-    // To who placed the call, one that never met its bot is an error, though it was answered.
-    const status = result.treatment.fallback === undefined ? 'completed' : 'error';
-    this.#context.callbacks.post(info.callbackUrl, {
-      call_sid: info.channelId,
-      call_id: info.callId,
-      status,
-      outcome: 'answered',
-      cause: String(result.cause),
-    });
+    this.#context.reports.ended(call, result);
   }
 
   #channelDestroyed(event: Extract<AriEvent, { type: 'ChannelDestroyed' }>): void {
     const { id } = event.channel;
     this.#mediaChannels.get(id)?.mediaGone();
-    this.#calls.get(id)?.callerHungUp(event.cause);
-    if (this.#dials.delete(id)) this.#dialFailed(event);
+    this.#calls.get(id)?.callerHungUp(event.cause, event.tech_cause);
+    const dial = this.#originated.take(id);
+    if (dial === undefined) return;
+    dial.channel = event.channel;
+    this.#context.reports.dialFailed(dial, dialOutcome(event.cause), event.cause, event.tech_cause);
   }
 
-  /** A dial ended without an answer: no bot ever hears of it. */
-  #dialFailed({
-    channel,
-    cause,
-    tech_cause: sipStatus,
-  }: Extract<AriEvent, { type: 'ChannelDestroyed' }>): void {
-    const outcome = dialOutcome(cause);
-    const variables = channel.channelvars ?? {};
-    const callId = variables.X_CALL_ID || channel.id;
-    this.#context.metrics.dialFailed(outcome);
-    this.#context.log.info(
-      { callId, channelId: channel.id, provider: providerName(channel), outcome, cause, sipStatus },
-      'dial failed',
-    );
-    if (!variables.X_CALLBACK_URL) return;
-    this.#context.callbacks.post(variables.X_CALLBACK_URL, {
-      call_sid: channel.id,
-      call_id: callId,
-      status: callbackStatus(outcome),
-      outcome,
-      cause: String(cause),
-      ...(sipStatus === undefined ? {} : { sip_status: String(sipStatus) }),
-    });
-  }
-
-  /** Somebody originates into our app: only such channels have Dial events for us. */
-  #dial({ peer, caller, dialstring }: Extract<AriEvent, { type: 'Dial' }>): void {
+  /** A dial of ours, or somebody else's who originates into our app: only such channels have Dial events for us. */
+  #dial({ peer, caller, dialstring, dialstatus }: Extract<AriEvent, { type: 'Dial' }>): void {
     // With a caller it is the dialplan that dials, for a call that we gave back.
-    if (caller !== undefined) return;
-    if (this.#calls.has(peer.id) || peer.id.startsWith(MEDIA_ID_PREFIX)) return;
-    const dial = this.#dialOf(peer.id);
+    if (caller !== undefined || this.#placing.has(peer.id)) return;
+    if (peer.id.startsWith(MEDIA_ID_PREFIX)) return;
+    if (dialstatus === 'RINGING') this.#rings(peer);
+    if (this.#calls.has(peer.id)) return;
+    const dial = this.#originatedCall(peer);
     dial.dialled ||= dialstring.split('@')[0] ?? '';
   }
 
-  #dialOf(channelId: string): Dial {
-    const dial = this.#dials.get(channelId) ?? { dialled: '' };
-    this.#dials.set(channelId, dial);
-    const [oldest] = this.#dials.keys();
-    if (this.#dials.size > DIALS_MAX && oldest !== undefined) this.#dials.delete(oldest);
+  #originatedCall(channel: AriChannel): Originated {
+    const isNew = !this.#originated.all.has(channel.id);
+    const dial = this.#originated.of(channel);
+    if (isNew) this.#context.reports.dialChanged(dial, 'dialling');
     return dial;
   }
 
+  #rings(channel: AriChannel): void {
+    const call = this.#calls.get(channel.id);
+    if (call?.dial?.rings()) this.#context.reports.changed(call, 'ringing');
+    const dial = this.#originated.all.get(channel.id);
+    if (dial === undefined || dial.ringing) return;
+    dial.ringing = true;
+    this.#context.reports.dialChanged(dial, 'ringing');
+  }
+
   #stateChanged(channel: AriChannel): void {
-    const args = this.#dials.get(channel.id)?.args;
-    if (channel.state === 'Up' && args !== undefined) this.#offer(channel, args);
+    if (channel.state === 'Ringing') return this.#rings(channel);
+    if (channel.state !== 'Up') return;
+    this.#calls.get(channel.id)?.dial?.answered();
+    const args = this.#originated.all.get(channel.id)?.args;
+    if (args !== undefined) this.#offer(channel, args);
   }
 
   async #askVariables(channelId: string): Promise<Record<string, string>> {
@@ -291,10 +294,18 @@ export class Switchboard {
     return Object.fromEntries(CALL_VARIABLES.map((name, index) => [name, answers[index] ?? '']));
   }
 
+  /** The end of a dial was missed, while events did not reach us. */
+  #lostSight(dial: Originated): void {
+    if (this.#originated.take(dial.channel.id) !== undefined) {
+      this.#context.reports.dialFailed(dial, 'failed', 0);
+    }
+  }
+
   /** Compares what Asterisk holds with what we know: what is no longer ours to hold is removed, who waits for nobody is taken. */
   async reconcile(): Promise<void> {
     // A call that begins from here on may not be on the list, and one that ends meanwhile may still be.
     const before = [...this.#calls];
+    const dials = [...this.#originated.all.values()];
     const [channels, bridgeIds, held] = await Promise.all([
       this.#context.ari.channels(),
       this.#context.ari.bridgeIds(),
@@ -302,10 +313,18 @@ export class Switchboard {
     ]);
     const present = new Set(channels.map((channel) => channel.id));
     for (const [id, call] of before) if (!present.has(id)) call.callerHungUp(undefined);
+    for (const dial of dials) {
+      if (!present.has(dial.channel.id)) this.#lostSight(dial);
+      else if (isForgotten(dial))
+        this.#context.background.run(this.#context.ari.hangUp(dial.channel.id, 16), 'remove a channel');
+    }
     const left = findLeftovers(
       { channels, bridgeIds, appChannelIds: new Set(held) },
       {
-        callers: new Set([...before.map(([id]) => id), ...this.#calls.keys()]),
+        callers: new Set([
+          ...[...before.map(([id]) => id), ...this.#calls.keys()],
+          ...[...this.#placing.keys(), ...this.#originated.all.keys()],
+        ]),
         media: new Set(this.#mediaChannels.keys()),
         bridges: new Set([...this.#calls.values()].map((call) => call.path.bridgeId)),
       },
@@ -325,4 +344,9 @@ export class Switchboard {
       this.#stasisStart(channel, channel.dialplan.app_data.split(',').slice(1));
     }
   }
+}
+
+/** A channel of ours, made to be dialled by a process that died before it could. */
+function isForgotten({ channel, args, sinceMs }: Originated): boolean {
+  return args !== undefined && channel.state === 'Down' && Date.now() - sinceMs > UNDIALLED_MAX_MS;
 }

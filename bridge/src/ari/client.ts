@@ -4,6 +4,7 @@ import {
   type MediaAddress,
   parseApplicationChannels,
   parseBridgeIds,
+  parseChannel,
   parseChannels,
   parseMediaAddress,
   parseMediaConnectionId,
@@ -106,6 +107,35 @@ export class AriClient {
       duration: durationMs,
       between: betweenMs,
     });
+  }
+
+  /**
+   * `POST /channels/create`: a channel to an endpoint, under an id of ours; it enters Stasis undialled. Where the id exists already
+   * (409), or no reply came at first, it is that one. Variables go in the body: in a query they would be lost.
+   */
+  async createChannel(
+    channelId: string,
+    endpoint: string,
+    appArgs: string,
+    variables: Readonly<Record<string, string>>,
+  ): Promise<AriChannel> {
+    const query = { channelId, endpoint, app: this.#access.app, appArgs };
+    const create = () => this.#request('POST', '/channels/create', query, { variables });
+    try {
+      const reply = await create().catch((error: AriError) => {
+        if (error.status === 0) return create();
+        throw error;
+      });
+      return parseChannel(reply);
+    } catch (error) {
+      if (!(error instanceof AriError) || error.status !== 409) throw error;
+      return parseChannel(await this.#request('GET', `/channels/${segment(channelId)}`));
+    }
+  }
+
+  /** `POST /channels/{id}/dial`: calls the endpoint of a created channel; rings for at most `timeoutS`. */
+  async dial(channelId: string, timeoutS: number): Promise<void> {
+    await this.#request('POST', `/channels/${segment(channelId)}/dial`, { timeout: timeoutS });
   }
 
   /** `POST /channels/externalMedia`: an RTP channel of ours, that sends to `externalHost` (an address and port). */

@@ -33,6 +33,8 @@ const eventSchema = z.discriminatedUnion('type', [
     cause: z.number().optional(),
     /** Then `cause` is a flag of Asterisk's own, not Q.850. */
     soft: z.boolean().default(false),
+    /** SIP status of a call that failed. */
+    tech_cause: z.number().optional(),
   }),
   z.object({
     type: z.literal('ChannelDestroyed'),

@@ -164,6 +164,7 @@ export class Media implements MediaSession {
     if (this.#closed) return;
     this.#relaying = true;
     this.#pacing = this.#shared.pacer.add((skippedFrames) => this.#tick(skippedFrames));
+    if (this.#settings.startOnAnswer) this.#sayStart(false);
     this.tellBot({ type: 'answered' });
     const { recording, line } = this.#settings;
     if (recording === undefined) return;
@@ -276,9 +277,13 @@ export class Media implements MediaSession {
     this.#stopComfort();
     this.#badInARow = 0;
     this.#botAudio.restart();
-    for (const text of this.#dialect.start(this.#settings.start, reconnected)) this.#link.send(text);
+    if (this.#relaying || !this.#settings.startOnAnswer) this.#sayStart(reconnected);
     if (this.#relaying) this.tellBot({ type: 'answered' });
     this.#tell({ type: 'bot-open', reconnected });
+  }
+
+  #sayStart(reconnected: boolean): void {
+    for (const text of this.#dialect.start(this.#settings.start, reconnected)) this.#link.send(text);
   }
 
   /** The bot was lost: the caller hears that the line is alive. */

@@ -17,6 +17,8 @@ export interface MediaSettings {
   readonly dialect: DialectName;
   /** What the bot is told in `start`; encoding and rate are what it is sent, and what it sends unless it says otherwise. */
   readonly start: StartFields;
+  /** The bot is connected while the callee's phone rings, and has its `start` on answer. */
+  readonly startOnAnswer: boolean;
   readonly bot: BotLinkSettings;
   /** How long an utterance waits for more before it is played, or found from the bot's cadence. */
   readonly prebufferMs: number | 'adaptive';

@@ -39,6 +39,7 @@ const result: CallResult = {
   reason: { kind: 'bot-lost', detail: 'closed with 1006' },
   treatment: treatmentOf({ kind: 'bot-lost', detail: '' }),
   cause: 41,
+  sipStatus: undefined,
   answered: true,
   stepsMs: { media: 2, bot: 20, answered: 25, joined: 30, firstBotAudio: 90 },
   figures: {

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import type { CallResult, CallState } from '../call.ts';
+import type { CallResult } from '../call.ts';
 import type { CallInfo } from '../call-info.ts';
 import { causeText, END_REASONS, treatmentOf } from '../end-reason.ts';
 import type { MediaFigures } from '../media/session.ts';
-import { OUTCOMES, type Outcome } from '../outcome.ts';
+import { callOutcome, OUTCOMES, type Outcome } from '../outcome.ts';
 
 /** Bytes of G.711 that are heard in a millisecond (RFC 3551 section 4.5.14). */
 const G711_BYTES_PER_MS = 8;
@@ -70,7 +70,7 @@ export const callRecordSchema = z.object({
   setupMs: z.record(z.string(), milliseconds),
   media: mediaSchema.optional(),
   /** `not-answered`: a dial that failed; see `outcome`. */
-  endReason: z.enum([...END_REASONS, 'not-answered']).optional(),
+  endReason: z.enum(END_REASONS).optional(),
   endDetail: z.string().optional(),
   endedBy: z.enum(['caller', 'bot', 'bridge', 'operator']).optional(),
   /** Q.850 cause of the end, and its name. */
@@ -98,8 +98,8 @@ export interface RecordContext {
   readonly transfer?: CallRecord['transfer'];
 }
 
-/** A dial that never became a call. */
-export interface FailedDial {
+/** A dial that nobody has answered. */
+export interface UnansweredDial {
   readonly callId: string;
   readonly channelId: string;
   readonly sipCallId?: string | undefined;
@@ -109,6 +109,10 @@ export interface FailedDial {
   readonly to: string;
   /** Unix time, ms. */
   readonly dialledAtMs: number;
+}
+
+/** A dial that never became a call. */
+export interface FailedDial extends UnansweredDial {
   readonly endedAtMs: number;
   readonly outcome: Outcome;
   readonly cause: number;
@@ -118,7 +122,7 @@ export interface FailedDial {
 /** The record of a call under way; `stepsMs` as in {@link CallResult}. */
 export function liveRecord(
   info: CallInfo,
-  state: CallState,
+  state: RecordState,
   stepsMs: CallResult['stepsMs'],
   context: RecordContext,
 ): CallRecord {
@@ -170,12 +174,13 @@ export function endedRecord(
     endedBy: result.treatment.by,
     cause: result.cause,
     causeText: causeText(result.cause),
-    outcome: info.direction === 'outbound' && result.answered ? ('answered' as const) : undefined,
+    outcome: info.direction === 'outbound' ? callOutcome(result) : undefined,
+    sipStatus: result.sipStatus,
   });
 }
 
-/** The record of a dial that failed: nobody answered, and no call came of it. */
-export function failedDialRecord(dial: FailedDial): CallRecord {
+/** The record of a dial under way that somebody else placed. */
+export function dialRecord(dial: UnansweredDial, state: 'dialling' | 'ringing' | 'closed'): CallRecord {
   return withoutAbsent({
     callId: dial.callId,
     channelId: dial.channelId,
@@ -185,9 +190,18 @@ export function failedDialRecord(dial: FailedDial): CallRecord {
     tenant: dial.tenant,
     from: dial.from,
     to: dial.to,
-    state: 'closed' as const,
-    times: { offered: iso(dial.dialledAtMs), ended: iso(dial.endedAtMs) },
+    state,
+    times: { offered: iso(dial.dialledAtMs) },
     setupMs: {},
+  });
+}
+
+/** The record of a dial that failed: nobody answered, and no call came of it. */
+export function failedDialRecord(dial: FailedDial): CallRecord {
+  const record = dialRecord(dial, 'closed');
+  return withoutAbsent({
+    ...record,
+    times: { ...record.times, ended: iso(dial.endedAtMs) },
     endReason: 'not-answered' as const,
     cause: dial.cause,
     causeText: causeText(dial.cause),

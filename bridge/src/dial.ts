@@ -1,0 +1,69 @@
+import { type AriClient, AriError } from './ari/client.ts';
+import { withinLimit } from './time-limit.ts';
+
+/** How a callee is called. */
+export interface DialSettings {
+  readonly ringTimeoutMs: number;
+  /** Limit of each step of Asterisk. */
+  readonly ariTimeoutMs: number;
+}
+
+/** The callee did not answer, and Asterisk has not said so. */
+export class RingTimeout extends Error {
+  override name = 'RingTimeout';
+}
+
+/** One outbound attempt of ours, on a channel that was made for it: who answers becomes the other side of a call. */
+export class Dial {
+  readonly #ari: AriClient;
+  readonly #settings: DialSettings;
+  readonly #entered = Promise.withResolvers<void>();
+  readonly #answered = Promise.withResolvers<void>();
+  #ringing = false;
+
+  constructor(ari: AriClient, settings: DialSettings) {
+    this.#ari = ari;
+    this.#settings = settings;
+  }
+
+  /** Whether the callee's phone is known to ring. */
+  get ringing(): boolean {
+    return this.#ringing;
+  }
+
+  /** ARI: the channel is in our app, and can be dialled. */
+  entered(): void {
+    this.#entered.resolve();
+  }
+
+  /** ARI: the callee's phone rings. Returns whether that is news. */
+  rings(): boolean {
+    const isNews = !this.#ringing;
+    this.#ringing = true;
+    return isNews;
+  }
+
+  /** ARI: the callee has answered. Early media is no answer: it comes without one. */
+  answered(): void {
+    this.#answered.resolve();
+  }
+
+  /**
+   * Dials, and waits for the answer. Rejects with an {@link AriError} where Asterisk refuses, and with {@link RingTimeout}; that it
+   * failed otherwise is told by the channel's end, after which `signal` ends the wait.
+   */
+  async run(channelId: string, signal: AbortSignal): Promise<void> {
+    const { ringTimeoutMs, ariTimeoutMs } = this.#settings;
+    const late = () => new Error('the channel did not enter Stasis in time');
+    await withinLimit(this.#entered.promise, ariTimeoutMs, late, signal);
+    try {
+      await this.#ari.dial(channelId, Math.ceil(ringTimeoutMs / 1000));
+    } catch (error) {
+      // Without a reply the phone may ring all the same, and a second dial could be a second INVITE.
+      if (!(error instanceof AriError) || error.status !== 0) throw error;
+    }
+    // Asterisk counts the ring time itself; we do in case that its word is lost.
+    const silent = () => new RingTimeout(`no answer within ${ringTimeoutMs} ms`);
+    await withinLimit(this.#answered.promise, ringTimeoutMs + ariTimeoutMs, silent, signal);
+  }
+}

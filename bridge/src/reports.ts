@@ -1,0 +1,111 @@
+import type { Call, CallChange, CallResult } from './call.ts';
+import type { StatusCallbacks } from './callback.ts';
+import type { Metrics } from './http/metrics.ts';
+import type { Logger } from './log.ts';
+import { describeDial, type Originated, originatedRecord } from './originated.ts';
+import { callbackStatus, callOutcome, type Outcome } from './outcome.ts';
+import { type CallRecord, endedRecord, failedDialRecord, liveRecord } from './records/record.ts';
+
+/** What can be told of a call, with its record. */
+export type CallEventName = 'dialling' | 'ringing' | 'started' | 'ended' | Exclude<CallChange, 'closing'>;
+
+/** Who is told of calls. */
+export interface ReportsContext {
+  readonly metrics: Metrics;
+  readonly callbacks: StatusCallbacks;
+  readonly log: Logger;
+  /** Hears of every change of a call, with its record. */
+  readonly onChange: (event: CallEventName, record: CallRecord) => void;
+}
+
+/** Tells of calls: the log, the metrics, who placed them, and whoever listens. */
+export class CallReports {
+  readonly #context: ReportsContext;
+
+  constructor(context: ReportsContext) {
+    this.#context = context;
+  }
+
+  /** A call is being run, or a callee of ours dialled. */
+  started(call: Call): void {
+    const { info } = call;
+    const { log } = this.#context;
+    const remarks = info.remarks.length > 0 ? info.remarks : undefined;
+    log.info({ ...idsOf(call), remarks }, 'call started');
+    log.debug({ ...idsOf(call), from: info.from, to: info.to, customVars: info.customVars }, 'call details');
+    this.changed(call, call.dial === undefined ? 'started' : 'dialling');
+  }
+
+  changed(call: Call, event: CallEventName): void {
+    this.#context.onChange(event, recordOf(call));
+  }
+
+  /** A call was released. */
+  ended(call: Call, result: CallResult): void {
+    const { info } = call;
+    const { log, metrics, onChange } = this.#context;
+    metrics.callEnded(result, info.direction);
+    const { treatment, reason, cause, sipStatus, answered, stepsMs, figures } = result;
+    const durationMs = Math.round(performance.now() - call.offeredMs);
+    const outcome = info.direction === 'outbound' ? callOutcome(result) : undefined;
+    const how = { reason, by: treatment.by, cause, sipStatus, outcome, answered, durationMs };
+    log[treatment.level]({ ...idsOf(call), ...how, stepsMs, figures }, 'call ended');
+    if (outcome !== undefined && outcome !== 'answered') metrics.dialFailed(outcome);
+    onChange('ended', endedRecord(info, result, durationMs, { offeredAtMs: offeredAtMs(call) }));
+    // To who placed the call, one that never met its bot is an error, though it was answered.
+    const isError = treatment.fallback !== undefined;
+    this.#callBack(info.callbackUrl, info, outcome ?? 'answered', cause, sipStatus, isError);
+  }
+
+  /** Somebody's dial began, or its callee's phone rings. */
+  dialChanged(dial: Originated, event: 'dialling' | 'ringing'): void {
+    this.#context.onChange(event, originatedRecord(dial));
+  }
+
+  /** Somebody's dial ended without an answer: no bot ever hears of it. */
+  dialFailed(dial: Originated, outcome: Outcome, cause: number, sipStatus?: number): void {
+    const facts = describeDial(dial);
+    const { callId, channelId, provider } = facts;
+    const { log, metrics, onChange } = this.#context;
+    metrics.dialFailed(outcome);
+    log.info({ callId, channelId, provider, outcome, cause, sipStatus }, 'dial failed');
+    onChange('ended', failedDialRecord({ ...facts, endedAtMs: Date.now(), outcome, cause, sipStatus }));
+    const url = dial.channel.channelvars?.X_CALLBACK_URL;
+    this.#callBack(url, facts, outcome, cause, sipStatus, false);
+  }
+
+  #callBack(
+    url: string | undefined,
+    { callId, channelId }: { readonly callId: string; readonly channelId: string },
+    outcome: Outcome,
+    cause: number,
+    sipStatus: number | undefined,
+    isError: boolean,
+  ): void {
+    if (!url) return;
+    this.#context.callbacks.post(url, {
+      call_sid: channelId,
+      call_id: callId,
+      status: isError ? 'error' : callbackStatus(outcome),
+      outcome,
+      cause: String(cause),
+      ...(sipStatus === undefined ? {} : { sip_status: String(sipStatus) }),
+    });
+  }
+}
+
+/** The record of a call under way. */
+export function recordOf(call: Call): CallRecord {
+  const dialState = call.dial?.ringing ? 'ringing' : 'dialling';
+  const state = call.dial !== undefined && call.state === 'setup' ? dialState : call.state;
+  return liveRecord(call.info, state, call.stepsMs, { offeredAtMs: offeredAtMs(call) });
+}
+
+function offeredAtMs(call: Call): number {
+  return performance.timeOrigin + call.offeredMs;
+}
+
+function idsOf({ info }: Call) {
+  const { callId, channelId, sipProvider: provider, direction } = info;
+  return { callId, channelId, provider, direction };
+}
