@@ -23,6 +23,8 @@ const ERROR_EVERY_MS = 1_000;
 const COMFORT_EVERY_MS = 2_000;
 /** Over the length of what is queued, how long the last words may take to leave. */
 const DRAIN_SLACK_MS = 1_000;
+/** A mark of our own; no bot has such a name for one of its marks. */
+const PLAYED_OUT = '\0played out';
 
 /** What all calls of a thread share. */
 export interface MediaShared {
@@ -54,6 +56,9 @@ export class Media implements MediaSession {
   #recorder: Recorder | undefined;
   #comfort: NodeJS.Timeout | undefined;
   #drained: (() => void) | undefined;
+  #playedOut: (() => void) | undefined;
+  /** Since when Asterisk should be sending audio. */
+  #expectedSinceMs = 0;
   #badInARow = 0;
   #lastErrorMs = Number.NEGATIVE_INFINITY;
   #callerHeard = false;
@@ -78,7 +83,7 @@ export class Media implements MediaSession {
       prebufferMs: settings.prebufferMs,
       trailingSilenceMs: settings.trailingSilenceMs,
       maxMs: settings.queueMs,
-      onMark: (name, cleared) => this.tellBot({ type: 'mark', name, cleared }),
+      onMark: (name, cleared) => this.#markReached(name, cleared),
       onDrained: () => this.#drained?.(),
     });
     this.#toBot = transcoder(line.encoding, start.encoding);
@@ -187,14 +192,24 @@ export class Media implements MediaSession {
   /** Resolves when the caller has been sent all that is queued, or should have been long ago; at once where nothing is. */
   drain(): Promise<void> {
     if (this.#pacing === undefined || this.#queue.queuedMs === 0) return Promise.resolve();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const limit = setTimeout(resolve, this.#queue.queuedMs + DRAIN_SLACK_MS);
-    this.#drained = () => {
-      clearTimeout(limit);
-      resolve();
-    };
+    const { promise, done } = this.#untilPlayed();
+    this.#drained = done;
     this.#queue.drain();
     return promise;
+  }
+
+  /** Resolves when what is queued now has been played or cleared, or should have been long ago; the call goes on. */
+  playedOut(): Promise<void> {
+    if (this.#pacing === undefined) return Promise.resolve();
+    const { promise, done } = this.#untilPlayed();
+    this.#playedOut = done;
+    if (!this.#queue.mark(PLAYED_OUT)) done();
+    return promise;
+  }
+
+  /** Whether Asterisk should be sending the caller's audio: not while the call is held, or the caller is elsewhere. */
+  expectAudio(isExpected: boolean): void {
+    this.#expectedSinceMs = isExpected ? this.#shared.now() : Number.POSITIVE_INFINITY;
   }
 
   async figures(): Promise<MediaFigures> {
@@ -214,6 +229,7 @@ export class Media implements MediaSession {
     this.#pacing?.remove();
     this.#pacing = undefined;
     this.#drained?.();
+    this.#playedOut?.();
     await Promise.all([this.#link.close(1000), this.#transport?.close(), this.#recorder?.close()]);
     if (this.#rtp !== undefined) this.#shared.ports.release(this.#rtp.localPort);
   }
@@ -267,7 +283,8 @@ export class Media implements MediaSession {
     transport.send(frame);
     transport.tick(now);
     const { mediaTimeoutMs } = this.#settings;
-    if (mediaTimeoutMs > 0 && now - transport.lastReceivedMs > mediaTimeoutMs && !this.#timedOut) {
+    const heardMs = Math.max(transport.lastReceivedMs, this.#expectedSinceMs);
+    if (mediaTimeoutMs > 0 && now - heardMs > mediaTimeoutMs && !this.#timedOut) {
       this.#timedOut = true;
       this.#tell({ type: 'media-timeout' });
     }
@@ -318,10 +335,12 @@ export class Media implements MediaSession {
         return this.hangUp(message.immediate);
       case 'dtmf':
         return this.#tell({ type: 'bot-dtmf', digits: message.digits });
-      case 'transfer':
-        return this.#tell({ type: 'bot-transfer', to: message.to });
       case 'recording':
         return this.#recordAsTold(message.state);
+      case 'transfer': {
+        const { type: _type, ...request } = message;
+        return this.#tell({ type: 'bot-transfer', request });
+      }
       case 'unknown':
         return;
     }
@@ -332,6 +351,22 @@ export class Media implements MediaSession {
     const before = this.#recorder?.state ?? 'off';
     this.#recorder?.[wanted]();
     if ((this.#recorder?.state ?? 'off') === before) this.tellBot({ type: 'recording', state: before });
+  }
+
+  /** A promise, and what resolves it; at the latest when all that is queued should have been heard. */
+  #untilPlayed(): { promise: Promise<void>; done: () => void } {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const limit = setTimeout(resolve, this.#queue.queuedMs + DRAIN_SLACK_MS);
+    const done = () => {
+      clearTimeout(limit);
+      resolve();
+    };
+    return { promise, done };
+  }
+
+  #markReached(name: string, cleared: boolean): void {
+    if (name === PLAYED_OUT) this.#playedOut?.();
+    else this.tellBot({ type: 'mark', name, cleared });
   }
 
   #clear(): void {

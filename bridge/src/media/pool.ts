@@ -280,6 +280,14 @@ class RemoteMedia implements MediaSession {
     await this.#thread.ask(this.#id, { method: 'drain' });
   }
 
+  async playedOut(): Promise<void> {
+    await this.#thread.ask(this.#id, { method: 'playedOut' });
+  }
+
+  expectAudio(isExpected: boolean): void {
+    this.#thread.tell(this.#id, { method: 'expectAudio', isExpected });
+  }
+
   async figures(): Promise<MediaFigures> {
     return (await this.#thread.ask(this.#id, { method: 'figures' })) as MediaFigures;
   }

@@ -15,6 +15,8 @@ export type MediaRequest =
   | { readonly method: 'connectRtp'; readonly address: string; readonly port: number }
   | { readonly method: 'connectSocket'; readonly url: string; readonly authorization: string }
   | { readonly method: 'record'; readonly state: 'pause' | 'resume' }
+  | { readonly method: 'expectAudio'; readonly isExpected: boolean }
+  | { readonly method: 'playedOut' }
   | { readonly method: 'tellBot' | 'dismissBot'; readonly message: BridgeMessage }
   | {
       readonly method: 'connectBot' | 'botSettled' | 'startRelay' | 'hangUp' | 'drain' | 'figures' | 'close';

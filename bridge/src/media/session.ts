@@ -1,6 +1,6 @@
 import type { AudioFormat } from '../audio/format.ts';
 import type { PlayoutStats } from '../audio/playout-queue.ts';
-import type { BridgeMessage, DialectName, StartFields } from '../pipecat/dialect.ts';
+import type { BridgeMessage, DialectName, StartFields, TransferRequest } from '../pipecat/dialect.ts';
 import type { RecordingFigures, RecordingSettings, RecordingState } from '../recording/recorder.ts';
 import type { BotLinkSettings } from './bot-link.ts';
 import type { TransportFigures } from './transport.ts';
@@ -47,7 +47,6 @@ export type MediaEvent =
   | { readonly type: 'bot-gone'; readonly code: number; readonly detail: string; readonly queuedMs: number }
   | { readonly type: 'bot-hangup'; readonly immediate: boolean; readonly queuedMs: number }
   | { readonly type: 'bot-dtmf'; readonly digits: string }
-  | { readonly type: 'bot-transfer'; readonly to: string }
   /** Every change of the recording's state. `file`: its name; there is one once it was told anything but `failed`. */
   | {
       readonly type: 'recording';
@@ -55,6 +54,7 @@ export type MediaEvent =
       readonly file: string;
       readonly detail: string | undefined;
     }
+  | { readonly type: 'bot-transfer'; readonly request: TransferRequest }
   /** More bad messages in a row than allowed: the socket is being closed with 1008. */
   | { readonly type: 'bot-misbehaved' }
   | { readonly type: 'media-timeout' }
@@ -88,6 +88,8 @@ export interface MediaSession {
   /** Pauses or resumes the recording; resolves with its state then, `off` where the call is not recorded. */
   record(state: 'pause' | 'resume'): Promise<RecordingState | 'off'>;
   drain(): Promise<void>;
+  playedOut(): Promise<void>;
+  expectAudio(isExpected: boolean): void;
   figures(): Promise<MediaFigures>;
   close(): Promise<void>;
 }

@@ -80,6 +80,10 @@ class MediaWorker {
         return media?.record(request.state);
       case 'drain':
         return media?.drain();
+      case 'playedOut':
+        return media?.playedOut();
+      case 'expectAudio':
+        return media?.expectAudio(request.isExpected);
       case 'figures':
         return media?.figures();
       case 'close':

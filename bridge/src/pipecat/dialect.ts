@@ -54,9 +54,16 @@ export type BridgeMessage =
   | { readonly type: 'cleared'; readonly ms: number }
   /** Caller's speech over the bot's, as barge-in help sees it. */
   | { readonly type: 'speech'; readonly state: 'start' | 'stop' }
+  /** A transfer is under way: caller and bot do not hear each other from here on. Or the caller is somebody else's now. */
+  | { readonly type: 'transfer'; readonly status: 'started' | 'completed' }
+  /** The caller is back, or never left. */
   | { readonly type: 'transfer'; readonly status: 'failed'; readonly reason: string }
   /** The call is being recorded, or not; told at every change, and when the bot asks for one. */
   | { readonly type: 'recording'; readonly state: 'on' | 'paused' | 'failed' | 'off' }
+  /** The caller's phone holds the call, or goes on with it. */
+  | { readonly type: 'hold' | 'unhold' }
+  /** A limit of the call will end it in `remainingMs`. */
+  | { readonly type: 'limit'; readonly kind: 'max-duration'; readonly remainingMs: number }
   /** A message of the bot was refused. */
   | { readonly type: 'error'; readonly code: BadCode; readonly message: string }
   /** The last message of a call. */
@@ -84,6 +91,7 @@ export type BotMessage =
   | { readonly type: 'hangup'; readonly immediate: boolean }
   | { readonly type: 'transfer'; readonly to: string }
   | { readonly type: 'recording'; readonly state: 'pause' | 'resume' }
+  | ({ readonly type: 'transfer' } & TransferRequest)
   /** An event that this dialect does not know: passed over, so that bots may be newer than we are. */
   | { readonly type: 'unknown'; readonly event: string }
   /** Not to be understood; the bot is told so. */

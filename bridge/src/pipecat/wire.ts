@@ -4,6 +4,7 @@ import { z } from 'zod';
 const MARK_NAME_MAX_CHARS = 256;
 const DTMF_MAX_DIGITS = 128;
 const TRANSFER_TO_MAX_CHARS = 256;
+const NAME_MAX_CHARS = 80;
 
 const markName = z.string().max(MARK_NAME_MAX_CHARS);
 
@@ -16,12 +17,20 @@ export const CONTROLS = {
     event: z.literal('dtmf'),
     digits: z
       .string()
-      .regex(/^[0-9A-D*#]+$/i)
+      // A `w` or a comma is a pause of 500 ms.
+      .regex(/^[0-9A-D*#w,]+$/i)
       .max(DTMF_MAX_DIGITS),
   }),
   hangup: z.object({ event: z.literal('hangup'), immediate: z.boolean().default(false) }),
-  transfer: z.object({ event: z.literal('transfer'), to: z.string().max(TRANSFER_TO_MAX_CHARS) }),
   recording: z.object({ event: z.literal('recording'), state: z.enum(['pause', 'resume']) }),
+  transfer: z.object({
+    event: z.literal('transfer'),
+    to: z.string().min(1).max(TRANSFER_TO_MAX_CHARS),
+    provider: z.string().max(NAME_MAX_CHARS).optional(),
+    mode: z.enum(['blind', 'dialplan']).optional(),
+    context: z.string().max(NAME_MAX_CHARS).optional(),
+    extension: z.string().max(NAME_MAX_CHARS).optional(),
+  }),
 };
 
 /** The same in the Twilio dialect: its own `clear` and `mark`, and what only the native dialect has. */
