@@ -59,6 +59,7 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
       recording: recordingSettings(config, info),
       maxBadMessages: config.BOT_MAX_BAD_MESSAGES,
       mediaTimeoutMs: config.MEDIA_TIMEOUT_MS,
+      silenceLimitMs: config.SILENCE_LIMIT_S * 1000,
     },
     answerOn: config.ANSWER_ON,
     firstAudioMs: config.FIRST_AUDIO_MS,

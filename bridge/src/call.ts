@@ -284,7 +284,8 @@ export class Call {
       case 'bot-misbehaved':
         return this.end({ kind: 'bot-misbehaved', detail: 'too many bad messages in a row' });
       case 'media-timeout':
-        return this.end({ kind: 'media-timeout' });
+      case 'silence':
+        return this.end({ kind: event.type });
       case 'lost':
         return this.end({ kind: 'media-failed', detail: event.detail });
     }

@@ -22,6 +22,11 @@ const url = (...protocols: string[]) =>
         error: `must be a URL starting with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}, without a fragment`,
       },
     );
+/** Names, separated by commas. */
+const names = z
+  .string()
+  .regex(/^[\w-]+( *, *[\w-]+)*$/, { error: 'must be names, separated by commas' })
+  .transform((list) => list.split(',').map((name) => name.trim()));
 const ipv4 = z.ipv4({ error: 'must be an IPv4 address (a name would be resolved on the packet path)' });
 
 /** What one core carries with room to spare (docs/PERFORMANCE.md). */
@@ -73,6 +78,10 @@ const schema = z
 
     MAX_CALLS: z.coerce.number().int().min(1).max(10_000).default(400),
     MAX_CALL_DURATION_S: z.coerce.number().int().min(1).max(86_400).default(7_200),
+    MAX_DURATION_WARNING_S: z.coerce.number().int().min(0).max(3_600).default(30),
+    SILENCE_LIMIT_S: z.coerce.number().int().min(0).max(86_400).default(0),
+    TRANSFER_RING_S: z.coerce.number().int().min(1).max(300).default(30),
+    TRANSFER_CONTEXTS: names.default([]),
     RECORDINGS_DIR: z.string().default('/var/lib/pipecat-bridge/recordings'),
     // What a WAV file's header can say ends at 4 GiB.
     RECORDING_MAX_MB: z.coerce.number().int().min(1).max(4_000).default(1_000),

@@ -12,13 +12,14 @@ import { Recorder, type RecordingState } from '../recording/recorder.ts';
 import type { PortPool } from '../rtp/ports.ts';
 import type { RtpTransport } from '../rtp/transport.ts';
 import { BotLink } from './bot-link.ts';
+import { limited } from './limited.ts';
 import { frameBytes, type LineHooks, NO_FIGURES, openRtpLine, openSocketLine, recordedLine } from './line.ts';
+import { LineWatch } from './line-watch.ts';
+import { Refusals } from './refusals.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
 import type { MediaTransport, OnFrame } from './transport.ts';
 
 const FRAME_MS = 20;
-/** An `error` event to the bot at most this often. */
-const ERROR_EVERY_MS = 1_000;
 /** While a lost bot is sought the caller hears a soft tone this often. */
 const COMFORT_EVERY_MS = 2_000;
 /** Over the length of what is queued, how long the last words may take to leave. */
@@ -57,15 +58,11 @@ export class Media implements MediaSession {
   #comfort: NodeJS.Timeout | undefined;
   #drained: (() => void) | undefined;
   #playedOut: (() => void) | undefined;
-  /** Since when Asterisk should be sending audio. */
-  #expectedSinceMs = 0;
-  #badInARow = 0;
-  #lastErrorMs = Number.NEGATIVE_INFINITY;
   #callerHeard = false;
   #botHeard = false;
-  #timedOut = false;
   #closed = false;
-  readonly #refused = new Map<BadCode, number>();
+  readonly #refusals: Refusals;
+  readonly #watch: LineWatch;
 
   private constructor(settings: MediaSettings, shared: MediaShared, tell: (event: MediaEvent) => void) {
     this.#settings = settings;
@@ -75,6 +72,8 @@ export class Media implements MediaSession {
     this.#line = { onFrame, now: shared.now };
     const { line, start } = settings;
     this.#dialect = createDialect(settings.dialect, start);
+    this.#refusals = new Refusals(settings.maxBadMessages);
+    this.#watch = new LineWatch(settings, line.encoding);
     this.#queue = new PlayoutQueue({
       bytesPerFrame: frameBytes(line),
       frameMs: FRAME_MS,
@@ -168,6 +167,7 @@ export class Media implements MediaSession {
   startRelay(): void {
     if (this.#closed) return;
     this.#relaying = true;
+    this.expectAudio(true);
     this.#pacing = this.#shared.pacer.add((skippedFrames) => this.#tick(skippedFrames));
     if (this.#settings.startOnAnswer) this.#sayStart(false);
     this.tellBot({ type: 'answered' });
@@ -192,7 +192,7 @@ export class Media implements MediaSession {
   /** Resolves when the caller has been sent all that is queued, or should have been long ago; at once where nothing is. */
   drain(): Promise<void> {
     if (this.#pacing === undefined || this.#queue.queuedMs === 0) return Promise.resolve();
-    const { promise, done } = this.#untilPlayed();
+    const { promise, done } = limited(this.#queue.queuedMs + DRAIN_SLACK_MS);
     this.#drained = done;
     this.#queue.drain();
     return promise;
@@ -201,7 +201,7 @@ export class Media implements MediaSession {
   /** Resolves when what is queued now has been played or cleared, or should have been long ago; the call goes on. */
   playedOut(): Promise<void> {
     if (this.#pacing === undefined) return Promise.resolve();
-    const { promise, done } = this.#untilPlayed();
+    const { promise, done } = limited(this.#queue.queuedMs + DRAIN_SLACK_MS);
     this.#playedOut = done;
     if (!this.#queue.mark(PLAYED_OUT)) done();
     return promise;
@@ -209,7 +209,7 @@ export class Media implements MediaSession {
 
   /** Whether Asterisk should be sending the caller's audio: not while the call is held, or the caller is elsewhere. */
   expectAudio(isExpected: boolean): void {
-    this.#expectedSinceMs = isExpected ? this.#shared.now() : Number.POSITIVE_INFINITY;
+    this.#watch.expect(isExpected, this.#shared.now());
   }
 
   async figures(): Promise<MediaFigures> {
@@ -218,7 +218,7 @@ export class Media implements MediaSession {
       playout: { ...this.#queue.stats },
       recording: this.#recorder?.figures,
       droppedMessages: this.#link.droppedMessages,
-      refusedMessages: Object.fromEntries(this.#refused),
+      refusedMessages: this.#refusals.counts,
     };
   }
 
@@ -241,6 +241,7 @@ export class Media implements MediaSession {
     }
     const receivedMs = this.#transport?.lastReceivedMs ?? 0;
     this.#recorder?.heard(source, start, end, timestampMs, receivedMs, this.#shared.now());
+    this.#watch.heard(source, start, end, this.#shared.now());
     if (!this.#relaying || !this.#link.isOpen) return;
     this.#listenForSpeech(source, start, end);
     if (this.#settings.start.encoding === this.#settings.line.encoding) {
@@ -282,17 +283,14 @@ export class Media implements MediaSession {
     this.#recorder?.played(frame, transport.payloadOffset, skippedFrames, now);
     transport.send(frame);
     transport.tick(now);
-    const { mediaTimeoutMs } = this.#settings;
-    const heardMs = Math.max(transport.lastReceivedMs, this.#expectedSinceMs);
-    if (mediaTimeoutMs > 0 && now - heardMs > mediaTimeoutMs && !this.#timedOut) {
-      this.#timedOut = true;
-      this.#tell({ type: 'media-timeout' });
-    }
+    if (kind === 'audio') this.#watch.heard(frame, transport.payloadOffset, frame.length, now);
+    const problem = this.#watch.check(transport.lastReceivedMs, now);
+    if (problem !== undefined) this.#tell({ type: problem });
   }
 
   #botOpened(reconnected: boolean): void {
     this.#stopComfort();
-    this.#badInARow = 0;
+    this.#refusals.understood();
     this.#botAudio.restart();
     if (this.#relaying || !this.#settings.startOnAnswer) this.#sayStart(reconnected);
     if (this.#relaying) this.tellBot({ type: 'answered' });
@@ -322,7 +320,7 @@ export class Media implements MediaSession {
     const message = this.#dialect.decode(text);
     if (message.type === 'bad') return this.#refuse(message.code, message.detail);
     if (message.type === 'media') return this.#fromMedia(message);
-    this.#badInARow = 0;
+    this.#refusals.understood();
     switch (message.type) {
       case 'clear':
         return this.#clear();
@@ -351,17 +349,6 @@ export class Media implements MediaSession {
     const before = this.#recorder?.state ?? 'off';
     this.#recorder?.[wanted]();
     if ((this.#recorder?.state ?? 'off') === before) this.tellBot({ type: 'recording', state: before });
-  }
-
-  /** A promise, and what resolves it; at the latest when all that is queued should have been heard. */
-  #untilPlayed(): { promise: Promise<void>; done: () => void } {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const limit = setTimeout(resolve, this.#queue.queuedMs + DRAIN_SLACK_MS);
-    const done = () => {
-      clearTimeout(limit);
-      resolve();
-    };
-    return { promise, done };
   }
 
   #markReached(name: string, cleared: boolean): void {
@@ -398,23 +385,17 @@ export class Media implements MediaSession {
   }
 
   #queued(bytes: number): void {
-    this.#badInARow = 0;
+    this.#refusals.understood();
     if (bytes === 0 || this.#botHeard) return;
     this.#botHeard = true;
     this.#tell({ type: 'first-bot-audio' });
   }
 
   #refuse(code: BadCode, detail: string): void {
-    this.#refused.set(code, (this.#refused.get(code) ?? 0) + 1);
-    this.#badInARow += 1;
-    if (this.#badInARow > this.#settings.maxBadMessages) {
-      void this.#link.close(1008);
-      this.#tell({ type: 'bot-misbehaved' });
-      return;
-    }
-    const now = this.#shared.now();
-    if (now - this.#lastErrorMs < ERROR_EVERY_MS) return;
-    this.#lastErrorMs = now;
-    this.tellBot({ type: 'error', code, message: detail });
+    const what = this.#refusals.refused(code, this.#shared.now());
+    if (what === 'tell') this.tellBot({ type: 'error', code, message: detail });
+    if (what !== 'too-many') return;
+    void this.#link.close(1008);
+    this.#tell({ type: 'bot-misbehaved' });
   }
 }

@@ -34,6 +34,8 @@ export interface MediaSettings {
   readonly recording: RecordingSettings | undefined;
   /** Without audio from Asterisk for so long the media is dead; 0: never. */
   readonly mediaTimeoutMs: number;
+  /** Without a sound of caller or bot for so long nobody is there any more; 0: never. */
+  readonly silenceLimitMs: number;
 }
 
 /** What the call is told. Plain data. */
@@ -57,7 +59,7 @@ export type MediaEvent =
   | { readonly type: 'bot-transfer'; readonly request: TransferRequest }
   /** More bad messages in a row than allowed: the socket is being closed with 1008. */
   | { readonly type: 'bot-misbehaved' }
-  | { readonly type: 'media-timeout' }
+  | { readonly type: 'media-timeout' | 'silence' }
   /** The media is gone: Asterisk's socket, or the worker. */
   | { readonly type: 'lost'; readonly detail: string };
 

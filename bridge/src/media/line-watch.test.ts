@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LineWatch } from './line-watch.ts';
+
+test('a line that says nothing for too long is dead, once', () => {
+  const watch = new LineWatch({ mediaTimeoutMs: 1_000, silenceLimitMs: 0 }, 'pcmu');
+  watch.expect(true, 5_000);
+  assert.equal(watch.check(0, 6_000), undefined);
+  assert.equal(watch.check(5_500, 6_400), undefined);
+  assert.equal(watch.check(5_500, 6_501), 'media-timeout');
+  assert.equal(watch.check(5_500, 6_521), undefined);
+});
+
+test('a line on which nobody makes a sound is silent, though it carries audio', () => {
+  const watch = new LineWatch({ mediaTimeoutMs: 1_000, silenceLimitMs: 3_000 }, 'pcmu');
+  watch.expect(true, 0);
+  watch.heard(Buffer.alloc(160, 0x10), 0, 160, 2_000);
+  watch.heard(Buffer.alloc(160, 0xff), 0, 160, 4_000);
+  assert.equal(watch.check(5_000, 5_000), undefined);
+  assert.equal(watch.check(5_001, 5_001), 'silence');
+});
+
+test('nothing is missed on a call that is held, and all time limits begin anew after it', () => {
+  const watch = new LineWatch({ mediaTimeoutMs: 1_000, silenceLimitMs: 3_000 }, 'pcmu');
+  watch.expect(true, 0);
+  watch.expect(false, 100);
+  assert.equal(watch.check(100, 100_000), undefined);
+  watch.expect(true, 100_000);
+  assert.equal(watch.check(100, 101_000), undefined);
+  assert.equal(watch.check(100, 101_001), 'media-timeout');
+});
+
+test('limits of 0 are none', () => {
+  const watch = new LineWatch({ mediaTimeoutMs: 0, silenceLimitMs: 0 }, 'pcmu');
+  watch.expect(true, 0);
+  assert.equal(watch.check(0, 1e9), undefined);
+});

@@ -1,0 +1,46 @@
+import { audibleIn } from '../audio/audible.ts';
+import type { Encoding } from '../audio/format.ts';
+
+/** Limits of what may be missing on a line, ms; 0: none. */
+export interface LineLimits {
+  /** Without audio from Asterisk for so long the media is dead. */
+  readonly mediaTimeoutMs: number;
+  /** Without a sound of the caller or the bot for so long nobody is there any more. */
+  readonly silenceLimitMs: number;
+}
+
+/** Tells when a line has been dead, or silent, for too long. Takes the clock as an argument, ms. */
+export class LineWatch {
+  readonly #limits: LineLimits;
+  readonly #isAudible: ReturnType<typeof audibleIn> | undefined;
+  /** Since when something should be there; never while the call is held or the caller is elsewhere. */
+  #sinceMs = 0;
+  #soundMs = 0;
+  #told = false;
+
+  constructor(limits: LineLimits, encoding: Encoding) {
+    this.#limits = limits;
+    if (limits.silenceLimitMs > 0) this.#isAudible = audibleIn(encoding);
+  }
+
+  /** From now on audio is expected, or not. */
+  expect(isExpected: boolean, nowMs: number): void {
+    this.#sinceMs = isExpected ? nowMs : Number.POSITIVE_INFINITY;
+  }
+
+  /** Takes a frame of either side. */
+  heard(source: Buffer, start: number, end: number, nowMs: number): void {
+    if (this.#isAudible?.(source, start, end)) this.#soundMs = nowMs;
+  }
+
+  /** Once a frame; `receivedMs` is when something last came from Asterisk. Says a problem once. */
+  check(receivedMs: number, nowMs: number): 'media-timeout' | 'silence' | undefined {
+    if (this.#told) return undefined;
+    const { mediaTimeoutMs, silenceLimitMs } = this.#limits;
+    const isDead = mediaTimeoutMs > 0 && nowMs - Math.max(receivedMs, this.#sinceMs) > mediaTimeoutMs;
+    const isSilent = silenceLimitMs > 0 && nowMs - Math.max(this.#soundMs, this.#sinceMs) > silenceLimitMs;
+    this.#told = isDead || isSilent;
+    if (isDead) return 'media-timeout';
+    return isSilent ? 'silence' : undefined;
+  }
+}
