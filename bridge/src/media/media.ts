@@ -12,6 +12,7 @@ import { Recorder, type RecordingState } from '../recording/recorder.ts';
 import type { PortPool } from '../rtp/ports.ts';
 import type { RtpTransport } from '../rtp/transport.ts';
 import { BotLink } from './bot-link.ts';
+import { Comfort } from './comfort.ts';
 import { limited } from './limited.ts';
 import { frameBytes, type LineHooks, NO_FIGURES, openRtpLine, openSocketLine, recordedLine } from './line.ts';
 import { LineWatch } from './line-watch.ts';
@@ -20,8 +21,6 @@ import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './se
 import type { MediaTransport, OnFrame } from './transport.ts';
 
 const FRAME_MS = 20;
-/** While a lost bot is sought the caller hears a soft tone this often. */
-const COMFORT_EVERY_MS = 2_000;
 /** Over the length of what is queued, how long the last words may take to leave. */
 const DRAIN_SLACK_MS = 1_000;
 /** A mark of our own; no bot has such a name for one of its marks. */
@@ -55,7 +54,7 @@ export class Media implements MediaSession {
   #relaying = false;
   #pacing: PacerHandle | undefined;
   #recorder: Recorder | undefined;
-  #comfort: NodeJS.Timeout | undefined;
+  readonly #comfort: Comfort;
   #drained: (() => void) | undefined;
   #playedOut: (() => void) | undefined;
   #callerHeard = false;
@@ -72,6 +71,11 @@ export class Media implements MediaSession {
     this.#line = { onFrame, now: shared.now };
     const { line, start } = settings;
     this.#dialect = createDialect(settings.dialect, start);
+    const tone = comfortTone(line);
+    this.#comfort = new Comfort(() => {
+      if (!this.#relaying || this.#queue.queuedMs > 0) return;
+      this.#queue.write(tone, 0, tone.length, shared.now());
+    });
     this.#refusals = new Refusals(settings.maxBadMessages);
     this.#watch = new LineWatch(settings, line.encoding);
     this.#queue = new PlayoutQueue({
@@ -98,7 +102,7 @@ export class Media implements MediaSession {
         onOpen: (reconnected) => this.#botOpened(reconnected),
         onSeeking: (detail) => this.#botSought(detail),
         onGone: (code, detail) => {
-          this.#stopComfort();
+          this.#comfort.stop();
           this.#tell({ type: 'bot-gone', code, detail, queuedMs: this.#queue.queuedMs });
         },
       },
@@ -225,7 +229,7 @@ export class Media implements MediaSession {
   /** Stops the relay and frees the port and the sockets. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#stopComfort();
+    this.#comfort.stop();
     this.#pacing?.remove();
     this.#pacing = undefined;
     this.#drained?.();
@@ -289,7 +293,7 @@ export class Media implements MediaSession {
   }
 
   #botOpened(reconnected: boolean): void {
-    this.#stopComfort();
+    this.#comfort.stop();
     this.#refusals.understood();
     this.#botAudio.restart();
     if (this.#relaying || !this.#settings.startOnAnswer) this.#sayStart(reconnected);
@@ -304,16 +308,7 @@ export class Media implements MediaSession {
   /** The bot was lost: the caller hears that the line is alive. */
   #botSought(detail: string): void {
     this.#tell({ type: 'bot-seeking', detail });
-    const tone = comfortTone(this.#settings.line);
-    this.#comfort ??= setInterval(() => {
-      if (this.#relaying && this.#queue.queuedMs === 0)
-        this.#queue.write(tone, 0, tone.length, this.#shared.now());
-    }, COMFORT_EVERY_MS);
-  }
-
-  #stopComfort(): void {
-    clearInterval(this.#comfort);
-    this.#comfort = undefined;
+    this.#comfort.start();
   }
 
   #fromText(text: string): void {
