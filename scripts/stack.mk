@@ -14,7 +14,7 @@ up: ## from a bare host to a stack that answers calls; after a change: apply it
 call: ## one test call through it, PASS or FAIL (TO=100 SECONDS=8)
 	@TO="$(TO)" CALL_SECONDS="$(SECONDS)" scripts/call.sh
 
-down: ## stop it; nothing stays but images and settings
+down: ## stop it; images, settings and call records stay
 	@scripts/down.sh
 
 logs: ## follow the logs

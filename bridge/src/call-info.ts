@@ -37,6 +37,8 @@ export interface CallInfo extends StartFields {
   readonly transport: Transport;
   readonly recording: RecordingMode;
   readonly callbackUrl: string | undefined;
+  /** When an outbound call was dialled, where that was seen; Unix time, ms. */
+  readonly dialledAtMs?: number | undefined;
   /** What was asked for and cannot be had, for the log. */
   readonly remarks: readonly string[];
 }
@@ -65,6 +67,7 @@ export interface CallSource {
   readonly wasDialled: boolean;
   /** The number that was dialled, where Asterisk told it apart from the channel (outbound). */
   readonly dialled: string | undefined;
+  readonly dialledAtMs?: number | undefined;
   readonly provider: Provider | undefined;
   readonly defaults: CallDefaults;
   /** Makes an id for a call that brings none. */
@@ -103,6 +106,7 @@ export function describeCall(source: CallSource): CallInfo {
     headers,
     recording: recordingMode(source, remarks),
     callbackUrl: variables.X_CALLBACK_URL || undefined,
+    dialledAtMs: source.dialledAtMs,
     remarks,
   };
 }

@@ -86,6 +86,7 @@ function lineFormat({ transport, encoding, sampleRate }: CallInfo): AudioFormat 
 /** What the bot is told, without what is the bridge's own business. */
 function startFields({
   callbackUrl: _url,
+  dialledAtMs: _dialledAtMs,
   remarks: _remarks,
   transport: _transport,
   recording: _recording,

@@ -75,7 +75,9 @@ const NORMAL_CLOSE = 1000;
 export class Call {
   readonly info: CallInfo;
   readonly path: MediaPath;
+  /** When it was offered: on the monotonic clock, and in Unix time, ms. */
   readonly offeredMs: number;
+  readonly offeredAtMs = Date.now();
   /** Name of the file that the call is recorded to, below RECORDINGS_DIR; undefined while there is none. */
   recordingFile: string | undefined;
   readonly #settings: CallSettings;

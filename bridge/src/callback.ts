@@ -1,6 +1,7 @@
-import { createHmac } from 'node:crypto';
-import { Agent, type Dispatcher, interceptors, request } from 'undici';
+import { createHmac, randomUUID } from 'node:crypto';
+import { Agent, type Dispatcher, request } from 'undici';
 import type { Logger } from './log.ts';
+import type { StoredCallback } from './records/protocol.ts';
 
 /** What the one who placed a call is told of its end (contract, section 3), as a form. */
 export interface CallbackFields {
@@ -15,76 +16,194 @@ export interface CallbackFields {
   readonly sip_status?: string;
 }
 
+/** Where callbacks wait that have not been delivered: on disk, so that they outlive the process. */
+export interface CallbackStore {
+  keepCallback(callback: StoredCallback): void;
+  forgetCallback(id: string): void;
+  callbacks(): Promise<StoredCallback[]>;
+}
+
+/** How callbacks are signed and how often they are tried. */
+export interface CallbackSettings {
+  /** Keys the signatures; without it callbacks go unsigned. */
+  readonly secret: string | undefined;
+  readonly tries: number;
+}
+
 const TIMEOUT_MS = 5_000;
 const BACKOFF_MIN_MS = 500;
-const BACKOFF_MAX_MS = 30_000;
-/** Callbacks under way; beyond it new ones are dropped and counted, so that a dead receiver costs no memory. */
-const PENDING_MAX = 1_000;
-const RETRIED_STATUSES = [408, 425, 429, 500, 502, 503, 504];
+const BACKOFF_MAX_MS = 300_000;
+/** So many callbacks may wait; beyond it new ones are dropped and counted, so that a dead receiver fills neither memory nor disk. */
+const PENDING_MAX = 10_000;
+/** What is older has no use any more, as after a long stop of the bridge. */
+const AGE_MAX_MS = 86_400_000;
+/** Requests to one receiver at a time. */
+const CONNECTIONS = 16;
+const RESUME_RETRY_MS = 30_000;
+const RETRIED_STATUSES = [408, 425, 429];
 
-/** Posts status callbacks, signed and retried, without ever holding up a call. */
+/** The receiver has the callback, does not want it, or may want it later. */
+type Reply = 'taken' | 'refused' | 'later';
+
+/** Posts status callbacks, signed and retried, without ever holding up a call. What is not delivered survives a restart. */
 export class StatusCallbacks {
-  readonly #agent: Dispatcher;
-  readonly #secret: string | undefined;
+  readonly #settings: CallbackSettings;
+  readonly #store: CallbackStore;
   readonly #log: Logger;
-  readonly #pending = new Set<Promise<void>>();
-  /** Callbacks delivered, given up after all tries, and dropped since too many were under way. */
-  readonly stats = { delivered: 0, failed: 0, dropped: 0 };
+  readonly #agent: Dispatcher;
+  /** By id; the timer of those that wait for their next try. */
+  readonly #pending = new Map<string, NodeJS.Timeout | undefined>();
+  readonly #sending = new Set<Promise<void>>();
+  #resume: NodeJS.Timeout | undefined;
+  #closed = false;
+  /** Callbacks delivered, given up, and dropped since too many were waiting; and tries that failed. */
+  readonly stats = { delivered: 0, failed: 0, dropped: 0, failedTries: 0 };
 
-  /** `secret` keys the signature; without it callbacks go unsigned. */
-  constructor(secret: string | undefined, tries: number, log: Logger) {
-    this.#secret = secret;
+  constructor(settings: CallbackSettings, store: CallbackStore, log: Logger) {
+    this.#settings = settings;
+    this.#store = store;
     this.#log = log;
     this.#agent = new Agent({
+      connections: CONNECTIONS,
       headersTimeout: TIMEOUT_MS,
       bodyTimeout: TIMEOUT_MS,
       connectTimeout: TIMEOUT_MS,
-    }).compose(
-      interceptors.retry({
-        maxRetries: tries - 1,
-        minTimeout: BACKOFF_MIN_MS,
-        maxTimeout: BACKOFF_MAX_MS,
-        methods: ['POST'],
-        statusCodes: RETRIED_STATUSES,
-      }),
-    );
+    });
   }
 
-  /** Sends in the background. `X-Bridge-Signature` is `sha256=` and the body's HMAC-SHA256 (RFC 2104) in hex. */
+  /** Callbacks that are not delivered yet. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /** Goes on with what the process before has left, as soon as the store tells. */
+  async resume(): Promise<void> {
+    try {
+      for (const callback of await this.#store.callbacks()) {
+        if (!this.#pending.has(callback.id)) this.#take(callback);
+      }
+    } catch {
+      // The store has said what is wrong with it.
+      if (!this.#closed) this.#resume = setTimeout(() => void this.resume(), RESUME_RETRY_MS).unref();
+    }
+  }
+
+  /** Sends in the background; at least once, so a receiver may get it again (same `X-Bridge-Delivery`). */
   post(url: string, fields: CallbackFields): void {
+    const callback: StoredCallback = {
+      id: randomUUID(),
+      callId: fields.call_id,
+      url,
+      body: new URLSearchParams({ ...fields }).toString(),
+      createdMs: Date.now(),
+      tries: 0,
+    };
+    if (this.#take(callback)) this.#store.keepCallback(callback);
+  }
+
+  /** Waits for requests under way for at most `waitMs`. What is not delivered then is left to the next start. */
+  async close(waitMs: number): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#resume);
+    for (const timer of this.#pending.values()) clearTimeout(timer);
+    const limit = new Promise<void>((resolve) => setTimeout(resolve, waitMs).unref());
+    await Promise.race([Promise.all(this.#sending), limit]);
+    await this.#agent.destroy();
+    await Promise.all(this.#sending);
+    if (this.pending > 0)
+      this.#log.info({ callbacks: this.pending }, 'status callbacks wait for the next start');
+  }
+
+  #take(callback: StoredCallback): boolean {
     if (this.#pending.size >= PENDING_MAX) {
       this.stats.dropped += 1;
-      return;
+      this.#log.warn({ callId: callback.callId }, 'status callback dropped: too many wait');
+      return false;
     }
-    const sending = this.#send(url, fields).finally(() => this.#pending.delete(sending));
-    this.#pending.add(sending);
+    this.#pending.set(callback.id, undefined);
+    this.#try(callback);
+    return true;
   }
 
-  /** Waits for callbacks under way for at most `waitMs`, then gives up. */
-  async close(waitMs: number): Promise<void> {
-    const limit = AbortSignal.timeout(waitMs);
-    const cut = new Promise<void>((resolve) =>
-      limit.addEventListener('abort', () => resolve(), { once: true }),
+  #try(callback: StoredCallback): void {
+    if (this.#closed) return;
+    const sending = this.#attempt(callback).finally(() => this.#sending.delete(sending));
+    this.#sending.add(sending);
+  }
+
+  async #attempt(callback: StoredCallback): Promise<void> {
+    const { reply, detail } = await this.#send(callback);
+    if (reply === 'taken') {
+      this.stats.delivered += 1;
+      return this.#done(callback);
+    }
+    // Cut off by our own end: no fault of the receiver.
+    if (this.#closed && reply === 'later') return;
+    this.stats.failedTries += 1;
+    const next = { ...callback, tries: callback.tries + 1 };
+    const isOver = next.tries >= this.#settings.tries || Date.now() - callback.createdMs > AGE_MAX_MS;
+    if (reply === 'refused' || isOver) {
+      this.stats.failed += 1;
+      this.#log.warn(
+        { callId: callback.callId, tries: next.tries, error: detail },
+        'status callback given up',
+      );
+      return this.#done(callback);
+    }
+    this.#log.debug({ callId: callback.callId, tries: next.tries, error: detail }, 'status callback failed');
+    this.#store.keepCallback(next);
+    this.#pending.set(
+      callback.id,
+      setTimeout(() => this.#try(next), backoffMs(next.tries)),
     );
-    if (this.#pending.size > 0) await Promise.race([Promise.all(this.#pending), cut]);
-    await this.#agent.destroy();
   }
 
-  async #send(url: string, fields: CallbackFields): Promise<void> {
-    const body = new URLSearchParams({ ...fields }).toString();
-    const headers: Record<string, string> = { 'content-type': 'application/x-www-form-urlencoded' };
-    if (this.#secret) {
-      headers['x-bridge-signature'] =
-        `sha256=${createHmac('sha256', this.#secret).update(body).digest('hex')}`;
+  #done(callback: StoredCallback): void {
+    this.#pending.delete(callback.id);
+    this.#store.forgetCallback(callback.id);
+  }
+
+  async #send(callback: StoredCallback): Promise<{ reply: Reply; detail: string }> {
+    if (!/^https?:/.test(callback.url) || !URL.canParse(callback.url)) {
+      return { reply: 'refused', detail: 'no URL of http or https' };
     }
     try {
-      const response = await request(url, { method: 'POST', headers, body, dispatcher: this.#agent });
-      await response.body.dump();
-      if (response.statusCode >= 300) throw new Error(`answered ${response.statusCode}`);
-      this.stats.delivered += 1;
+      const headers = this.#headers(callback, Math.floor(Date.now() / 1000));
+      const { body, dispatcher } = { body: callback.body, dispatcher: this.#agent };
+      const response = await request(callback.url, { method: 'POST', headers, body, dispatcher });
+      const { statusCode } = response;
+      await response.body.dump().catch(() => {});
+      if (statusCode < 300) return { reply: 'taken', detail: '' };
+      const isPassing = statusCode >= 500 || RETRIED_STATUSES.includes(statusCode);
+      return { reply: isPassing ? 'later' : 'refused', detail: `answered ${statusCode}` };
     } catch (error) {
-      this.stats.failed += 1;
-      this.#log.warn({ callId: fields.call_id, error: (error as Error).message }, 'status callback given up');
+      return { reply: 'later', detail: (error as Error).message };
     }
   }
+
+  /**
+   * `X-Bridge-Signature` is `sha256=` and the HMAC-SHA256 (RFC 2104) of the body in hex. Against replay, `X-Bridge-Signature-Timed` is
+   * that of `TIMESTAMP.BODY`, with the Unix time in seconds of this try from `X-Bridge-Timestamp`.
+   */
+  #headers({ id, body }: StoredCallback, nowS: number): Record<string, string> {
+    const headers = {
+      'content-type': 'application/x-www-form-urlencoded',
+      'x-bridge-delivery': id,
+      'x-bridge-timestamp': String(nowS),
+    };
+    const { secret } = this.#settings;
+    if (!secret) return headers;
+    const sign = (text: string) => `sha256=${createHmac('sha256', secret).update(text).digest('hex')}`;
+    return {
+      ...headers,
+      'x-bridge-signature': sign(body),
+      'x-bridge-signature-timed': sign(`${nowS}.${body}`),
+    };
+  }
+}
+
+/** 0.5 s, doubled each time up to five minutes, and up to a quarter more, so that what failed together does not come back together. */
+function backoffMs(tries: number): number {
+  const plain = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** (tries - 1));
+  return Math.round(plain * (1 + Math.random() / 4));
 }

@@ -87,8 +87,12 @@ const schema = z
     RECORDING_MAX_MB: z.coerce.number().int().min(1).max(4_000).default(1_000),
     RECORDINGS_MAX_MB: z.coerce.number().int().min(0).max(1_000_000_000).default(10_000),
     RECORDINGS_DAYS: z.coerce.number().min(0).max(36_500).default(30),
+    RECORDS_DIR: z.string().optional(),
+    RECORDS_DAYS: z.coerce.number().int().min(1).max(3_650).default(90),
+    RECORDS_MAX_MB: z.coerce.number().int().min(10).max(1_000_000).default(1_024),
+    RECORDS_STDOUT: z.enum(['off', 'masked', 'full']).default('masked'),
     CALLBACK_SECRET: z.string().optional(),
-    CALLBACK_TRIES: z.coerce.number().int().min(1).max(20).default(6),
+    CALLBACK_TRIES: z.coerce.number().int().min(1).max(100).default(20),
 
     HTTP_ADDRESS: ipv4.default('127.0.0.1'),
     HTTP_PORT: z.coerce.number().int().min(0).max(65535).default(8_090),

@@ -10,6 +10,8 @@ import { startHttp } from './http/server.ts';
 import type { Logger } from './log.ts';
 import { MediaPool } from './media/pool.ts';
 import { Retention } from './recording/retention.ts';
+import { Ledger } from './records/ledger.ts';
+import { RecordStore } from './records/store.ts';
 import { CallReports } from './reports.ts';
 import { Switchboard } from './switchboard.ts';
 
@@ -36,6 +38,7 @@ export class Daemon {
   readonly #media: MediaPool;
   readonly #metrics: Metrics;
   readonly #recordings: Retention;
+  readonly #records: RecordStore;
   readonly #callbacks: StatusCallbacks;
   readonly #switchboard: Switchboard;
   #http: FastifyInstance | undefined;
@@ -65,7 +68,16 @@ export class Daemon {
       { workers: config.MEDIA_WORKERS, rtpPortMin: config.RTP_PORT_MIN, rtpPortMax: config.RTP_PORT_MAX },
       log,
     );
-    this.#callbacks = new StatusCallbacks(config.CALLBACK_SECRET, config.CALLBACK_TRIES, log);
+    const { RECORDS_DIR: directory, RECORDS_DAYS: days, RECORDS_MAX_MB: maxMegabytes } = config;
+    this.#records = new RecordStore({ directory, days, maxMegabytes }, log, (records) =>
+      ledger.recovered(records),
+    );
+    const ledger = new Ledger(this.#records, config.RECORDS_STDOUT, log);
+    this.#callbacks = new StatusCallbacks(
+      { secret: config.CALLBACK_SECRET, tries: config.CALLBACK_TRIES },
+      this.#records,
+      log,
+    );
     this.#recordings = new Retention({
       directory: config.RECORDINGS_DIR,
       maxTotalBytes: config.RECORDINGS_MAX_MB * MB,
@@ -77,7 +89,8 @@ export class Daemon {
       callsActive: () => this.#switchboard.callsActive,
       media: () => this.#media,
       ariUp: () => this.#ariProblem === undefined,
-      callbacks: () => this.#callbacks.stats,
+      callbacks: () => this.#callbacks,
+      records: () => this.#records,
       recordingsStoredBytes: () => this.#recordings.storedBytes,
     });
     this.#switchboard = new Switchboard({
@@ -89,7 +102,7 @@ export class Daemon {
         metrics: this.#metrics,
         callbacks: this.#callbacks,
         log,
-        onChange: () => {},
+        onChange: (_event, record) => ledger.note(record),
       }),
       background: this.#background,
       log,
@@ -105,11 +118,12 @@ export class Daemon {
   /** Opens the HTTP interface and begins to connect to ARI. */
   async start(): Promise<void> {
     const { HTTP_ADDRESS, HTTP_PORT } = this.#config;
-    this.#http = await startHttp(HTTP_ADDRESS, HTTP_PORT, this.#metrics, () => this.#notReady(), {
+    this.#http = await startHttp(HTTP_ADDRESS, HTTP_PORT, this.#metrics, () => this.#readiness(), {
       token: this.#config.API_TOKEN,
       hangUp: (callSid) => this.#switchboard.hangUpForBot(callSid),
     });
     this.#events.start();
+    this.#background.run(this.#callbacks.resume(), 'resume callbacks');
     this.#recordings.start();
     this.#sweep = setInterval(() => {
       if (this.#ariProblem === undefined) this.#background.run(this.#switchboard.reconcile(), 'reconcile');
@@ -129,17 +143,20 @@ export class Daemon {
     this.#events.stop();
     await this.#callbacks.close(this.#config.SHUTDOWN_MS);
     await this.#http?.close();
+    await this.#records.close();
     await this.#media.close();
     await this.#ari.close();
     this.#log.info('bridge stopped');
   }
 
-  #notReady(): string[] {
+  #readiness(): { problems: string[]; warnings: string[] } {
     const problems: string[] = [];
     if (this.#stopping) problems.push('the bridge is stopping');
     if (this.#ariProblem !== undefined) problems.push(this.#ariProblem);
     if (this.#switchboard.callsActive >= this.#config.MAX_CALLS) problems.push('MAX_CALLS is reached');
-    return problems;
+    const { problem } = this.#records;
+    const warnings = problem === undefined ? [] : [`call records cannot be written: ${problem}`];
+    return { problems, warnings };
   }
 
   #dispatch(event: AriEvent): void {

@@ -1,6 +1,7 @@
 import type { AriChannel } from './ari/model.ts';
 import { providerName } from './call-info.ts';
-import { type CallRecord, dialRecord, type UnansweredDial } from './records/record.ts';
+import { dialRecord, type UnansweredDial } from './records/build.ts';
+import type { CallRecord } from './records/record.ts';
 
 /** A call that somebody else places through ARI, while nobody has answered it. */
 export interface Originated {

@@ -15,10 +15,48 @@ export const OUTCOMES = [
 
 export type Outcome = (typeof OUTCOMES)[number];
 
+/** Final SIP statuses that say more than their class (RFC 3261 section 21, and the RFCs that added to it). */
+const OUTCOME_OF_STATUS: Readonly<Record<number, Outcome>> = {
+  402: 'rejected',
+  403: 'rejected',
+  404: 'invalid-number',
+  408: 'no-answer',
+  410: 'invalid-number',
+  430: 'unreachable',
+  433: 'rejected',
+  480: 'no-answer',
+  482: 'unreachable',
+  483: 'unreachable',
+  484: 'invalid-number',
+  485: 'invalid-number',
+  486: 'busy',
+  487: 'cancelled',
+  501: 'failed',
+  505: 'failed',
+  513: 'failed',
+  555: 'failed',
+  580: 'failed',
+  600: 'busy',
+  604: 'invalid-number',
+  606: 'failed',
+};
+
+/** The other statuses, by their first digit. */
+const OUTCOME_OF_CLASS: Readonly<Record<number, Outcome>> = {
+  3: 'failed',
+  4: 'failed',
+  5: 'unreachable',
+  6: 'rejected',
+};
+
 /** Q.850 causes of a dial that was not answered. What is not here is `failed`. */
 const OUTCOME_OF_CAUSE: Readonly<Record<number, Outcome>> = {
+  // No cause at all: a ring time that ran out.
+  0: 'no-answer',
   1: 'invalid-number',
+  2: 'unreachable',
   3: 'unreachable',
+  5: 'invalid-number',
   16: 'cancelled',
   17: 'busy',
   18: 'no-answer',
@@ -26,26 +64,34 @@ const OUTCOME_OF_CAUSE: Readonly<Record<number, Outcome>> = {
   20: 'unreachable',
   21: 'rejected',
   22: 'invalid-number',
+  25: 'unreachable',
   27: 'unreachable',
   28: 'invalid-number',
   34: 'unreachable',
   38: 'unreachable',
   41: 'unreachable',
   42: 'unreachable',
+  44: 'unreachable',
+  47: 'unreachable',
+  55: 'rejected',
+  87: 'rejected',
+  102: 'unreachable',
 };
 
 /**
- * The outcome of a dial that failed, from the Q.850 cause of its channel's end. The `dialstatus` of ARI is no help: it says
- * NOANSWER for a 404 or a 603 too. Cause 0, no cause at all, is a ring time that ran out.
+ * The outcome of a dial that failed, from the final SIP status of the callee's side, or where there was none from the Q.850 cause
+ * of its channel's end. The `dialstatus` of ARI is no help: it says NOANSWER for a 404 or a 603 too.
  */
-export function dialOutcome(cause: number): Outcome {
-  return cause === 0 ? 'no-answer' : (OUTCOME_OF_CAUSE[cause] ?? 'failed');
+export function dialOutcome(cause: number, sipStatus?: number): Outcome {
+  const byStatus =
+    sipStatus && (OUTCOME_OF_STATUS[sipStatus] ?? OUTCOME_OF_CLASS[Math.floor(sipStatus / 100)]);
+  return byStatus || (OUTCOME_OF_CAUSE[cause] ?? 'failed');
 }
 
 /** The outcome of an outbound call that has ended. */
-export function callOutcome({ answered, reason, treatment, cause }: CallResult): Outcome {
+export function callOutcome({ answered, reason, treatment, cause, sipStatus }: CallResult): Outcome {
   if (answered) return 'answered';
-  if (reason.kind === 'not-answered') return dialOutcome(cause);
+  if (reason.kind === 'not-answered') return dialOutcome(cause, sipStatus);
   return treatment.by === 'operator' ? 'cancelled' : 'failed';
 }
 

@@ -4,7 +4,8 @@ import type { Metrics } from './http/metrics.ts';
 import type { Logger } from './log.ts';
 import { describeDial, type Originated, originatedRecord } from './originated.ts';
 import { callbackStatus, callOutcome, type Outcome } from './outcome.ts';
-import { type CallRecord, endedRecord, failedDialRecord, liveRecord } from './records/record.ts';
+import { endedRecord, failedDialRecord, liveRecord, type RecordContext } from './records/build.ts';
+import type { CallRecord } from './records/record.ts';
 
 /** What can be told of a call, with its record. */
 export type CallEventName = 'dialling' | 'ringing' | 'started' | 'ended' | Exclude<CallChange, 'closing'>;
@@ -51,7 +52,7 @@ export class CallReports {
     const how = { reason, by: treatment.by, cause, sipStatus, outcome, answered, durationMs };
     log[treatment.level]({ ...idsOf(call), ...how, stepsMs, figures }, 'call ended');
     if (outcome !== undefined && outcome !== 'answered') metrics.dialFailed(outcome);
-    onChange('ended', endedRecord(info, result, durationMs, { offeredAtMs: offeredAtMs(call) }));
+    onChange('ended', endedRecord(info, result, durationMs, contextOf(call)));
     // To who placed the call, one that never met its bot is an error, though it was answered.
     const isError = treatment.fallback !== undefined;
     this.#callBack(info.callbackUrl, info, outcome ?? 'answered', cause, sipStatus, isError);
@@ -98,11 +99,11 @@ export class CallReports {
 export function recordOf(call: Call): CallRecord {
   const dialState = call.dial?.ringing ? 'ringing' : 'dialling';
   const state = call.dial !== undefined && call.state === 'setup' ? dialState : call.state;
-  return liveRecord(call.info, state, call.stepsMs, { offeredAtMs: offeredAtMs(call) });
+  return liveRecord(call.info, state, call.stepsMs, contextOf(call));
 }
 
-function offeredAtMs(call: Call): number {
-  return performance.timeOrigin + call.offeredMs;
+function contextOf({ offeredAtMs, recordingFile }: Call): RecordContext {
+  return { offeredAtMs, recordingFile };
 }
 
 function idsOf({ info }: Call) {

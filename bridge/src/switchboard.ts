@@ -212,6 +212,7 @@ export class Switchboard {
       variables: Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== '')),
       wasDialled: dial !== undefined,
       dialled: dial?.dialled,
+      dialledAtMs: dial?.sinceMs,
       provider: this.#context.config.providers.get(providerName(channel) ?? ''),
       defaults: callDefaults(this.#context.config),
       newId: randomUUID,
@@ -249,7 +250,12 @@ export class Switchboard {
     const dial = this.#originated.take(id);
     if (dial === undefined) return;
     dial.channel = event.channel;
-    this.#context.reports.dialFailed(dial, dialOutcome(event.cause), event.cause, event.tech_cause);
+    this.#context.reports.dialFailed(
+      dial,
+      dialOutcome(event.cause, event.tech_cause),
+      event.cause,
+      event.tech_cause,
+    );
   }
 
   /** A dial of ours, or somebody else's who originates into our app: only such channels have Dial events for us. */

@@ -6,13 +6,15 @@ import type { AddressInfo } from 'node:net';
 /** A status callback as it came. */
 export interface Callback {
   readonly fields: Readonly<Record<string, string>>;
-  /** Whether `X-Bridge-Signature` fits body and secret. */
+  /** Whether both signatures fit body, time and secret. */
   readonly isSigned: boolean;
 }
 
 /** Somebody who placed a call and waits for its status callback. */
 export class FakeReceiver {
   readonly callbacks: Callback[] = [];
+  /** `X-Bridge-Delivery` of each. */
+  readonly deliveries: string[] = [];
   /** Statuses of the next replies, then 200. */
   readonly statuses: number[] = [];
   readonly #server: Server;
@@ -21,18 +23,25 @@ export class FakeReceiver {
     this.#server = createServer(async (request, response) => {
       let body = '';
       for await (const chunk of request) body += chunk;
-      const signature = `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
+      const sign = (text: string) => `sha256=${createHmac('sha256', secret).update(text).digest('hex')}`;
+      const { headers } = request;
+      const timestamp = String(headers['x-bridge-timestamp']);
+      const isNow = Math.abs(Number(timestamp) - Date.now() / 1000) < 60;
+      this.deliveries.push(String(headers['x-bridge-delivery']));
       this.callbacks.push({
         fields: Object.fromEntries(new URLSearchParams(body)),
-        isSigned: request.headers['x-bridge-signature'] === signature,
+        isSigned:
+          headers['x-bridge-signature'] === sign(body) &&
+          headers['x-bridge-signature-timed'] === sign(`${timestamp}.${body}`) &&
+          isNow,
       });
       response.writeHead(this.statuses.shift() ?? 200).end();
     });
   }
 
-  static async start(secret: string): Promise<FakeReceiver> {
+  static async start(secret: string, port = 0): Promise<FakeReceiver> {
     const receiver = new FakeReceiver(secret);
-    receiver.#server.listen(0, '127.0.0.1');
+    receiver.#server.listen(port, '127.0.0.1');
     await once(receiver.#server, 'listening');
     return receiver;
   }

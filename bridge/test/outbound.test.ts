@@ -102,6 +102,7 @@ test('a callback is tried again until the receiver takes it', async (t) => {
   lab.ari.dialFails(channel, 'BUSY', 17, 486);
   await until(() => receiver.callbacks.length === 3, 'the third try');
   assert.deepEqual(receiver.callbacks[2], receiver.callbacks[0]);
+  assert.equal(new Set(receiver.deliveries).size, 1);
   assert.equal(receiver.callbacks[2]?.isSigned, true);
   await until(async () => (await lab.metric('callbacks_delivered')) === 1, 'delivered once');
 });

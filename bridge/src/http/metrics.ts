@@ -1,7 +1,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { CallResult } from '../call.ts';
+import type { StatusCallbacks } from '../callback.ts';
 import type { MediaPool } from '../media/pool.ts';
 import type { WorkerStats } from '../media/protocol.ts';
+import type { RecordStore } from '../records/store.ts';
 
 /** What the gauges read at the moment of a scrape. */
 export interface MetricSources {
@@ -9,7 +11,8 @@ export interface MetricSources {
   readonly media: () => MediaPool;
   readonly ariUp: () => boolean;
   readonly recordingsStoredBytes: () => number;
-  readonly callbacks: () => { delivered: number; failed: number; dropped: number };
+  readonly callbacks: () => StatusCallbacks;
+  readonly records: () => RecordStore;
 }
 
 const PREFIX = 'pipecat_bridge_';
@@ -68,13 +71,8 @@ export class Metrics {
       sources.recordingsStoredBytes,
     );
     this.#workerGauges(() => sources.media().stats);
-    this.#gauge('callbacks_delivered', 'Status callbacks delivered', () => sources.callbacks().delivered);
-    this.#gauge('callbacks_failed', 'Status callbacks given up', () => sources.callbacks().failed);
-    this.#gauge(
-      'callbacks_dropped',
-      'Status callbacks not tried, too many under way',
-      () => sources.callbacks().dropped,
-    );
+    this.#callbackGauges(sources.callbacks);
+    this.#recordGauges(sources.records);
   }
 
   /** Counts a call that ended. */
@@ -113,6 +111,35 @@ export class Metrics {
   /** Counts an outbound dial that was not answered. */
   dialFailed(outcome: string): void {
     this.#dials.inc({ outcome });
+  }
+
+  #callbackGauges(callbacks: () => StatusCallbacks): void {
+    this.#gauge('callbacks_delivered', 'Status callbacks delivered', () => callbacks().stats.delivered);
+    this.#gauge('callbacks_failed', 'Status callbacks given up', () => callbacks().stats.failed);
+    this.#gauge(
+      'callbacks_dropped',
+      'Status callbacks not tried, too many waiting',
+      () => callbacks().stats.dropped,
+    );
+    this.#gauge('callbacks_pending', 'Status callbacks not delivered yet', () => callbacks().pending);
+    this.#gauge(
+      'callbacks_failed_tries',
+      'Tries to deliver that failed',
+      () => callbacks().stats.failedTries,
+    );
+  }
+
+  #recordGauges(records: () => RecordStore): void {
+    this.#gauge('records_up', '1 while call records can be written', () =>
+      Number(records().problem === undefined),
+    );
+    this.#gauge('records_written', 'Writes of records and callbacks to disk', () => records().stats.written);
+    this.#gauge('records_waiting', 'Writes that wait for the disk', () => records().waiting);
+    this.#gauge(
+      'records_dropped',
+      'Writes given up, the disk could not be written',
+      () => records().stats.dropped,
+    );
   }
 
   /** Figures of the media workers, added up or the worst of them. */

@@ -2,8 +2,8 @@ import { type FastifyInstance, fastify } from 'fastify';
 import type { Metrics } from './metrics.ts';
 import { addTwilioRest, type TwilioRest } from './twilio-rest.ts';
 
-/** Says what keeps the process from taking calls; empty when nothing does. */
-export type Readiness = () => string[];
+/** Says what keeps the process from taking calls, and what else is wrong but keeps no call out; empty when nothing does. */
+export type Readiness = () => { readonly problems: readonly string[]; readonly warnings: readonly string[] };
 
 const BODY_MAX_BYTES = 65_536;
 const REQUEST_MS = 10_000;
@@ -23,10 +23,10 @@ export async function startHttp(
   });
   server.get('/livez', () => ({ status: 'live' }));
   server.get('/readyz', (_request, reply) => {
-    const problems = readiness();
+    const { problems, warnings } = readiness();
     return reply
       .code(problems.length === 0 ? 200 : 503)
-      .send({ status: problems.length === 0 ? 'ready' : 'not ready', problems });
+      .send({ status: problems.length === 0 ? 'ready' : 'not ready', problems, warnings });
   });
   server.get('/metrics', async (_request, reply) => {
     return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());

@@ -1,6 +1,7 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { diedRecord } from './build.ts';
 import type { RecordFilter, RecordPage, StoredCallback, Write } from './protocol.ts';
-import { type CallRecord, diedRecord } from './record.ts';
+import type { CallRecord } from './record.ts';
 
 const SCHEMA_VERSION = 1;
 /** Rows that one deletion takes: the thread answers in between. */
@@ -201,7 +202,8 @@ export class RecordDatabase {
         const { record } = write;
         this.#prepare(
           `INSERT INTO calls (record, from_key, to_key) VALUES (?, ?, ?)
-           ON CONFLICT (channel_id, offered) DO UPDATE SET record = excluded.record`,
+           ON CONFLICT (channel_id, offered) DO UPDATE
+           SET record = excluded.record, from_key = excluded.from_key, to_key = excluded.to_key`,
         ).run(JSON.stringify(record), numberKey(record.from), numberKey(record.to));
         return;
       }

@@ -4,7 +4,8 @@ import type { CallResult } from '../call.ts';
 import type { CallInfo } from '../call-info.ts';
 import { treatmentOf } from '../end-reason.ts';
 import { NO_FIGURES } from '../media/line.ts';
-import { callRecordSchema, diedRecord, endedRecord, failedDialRecord, liveRecord } from './record.ts';
+import { diedRecord, endedRecord, failedDialRecord, liveRecord } from './build.ts';
+import { callRecordSchema } from './record.ts';
 
 const OFFERED_MS = Date.UTC(2026, 10, 22, 10);
 const info: CallInfo = {
@@ -84,11 +85,10 @@ test('what was cleared is told in the time that it takes on this line', () => {
 });
 
 test('an outbound call is offered when it is dialled and answered when it reaches the bridge', () => {
-  const outbound: CallInfo = { ...info, direction: 'outbound' };
+  const outbound: CallInfo = { ...info, direction: 'outbound', dialledAtMs: OFFERED_MS - 4_000 };
   const taken: CallResult = { ...result, stepsMs: { media: 2 } };
   const record = endedRecord(outbound, taken, 1_000, {
     offeredAtMs: OFFERED_MS,
-    dialledAtMs: OFFERED_MS - 4_000,
   });
   assert.equal(record.times.offered, '2026-11-22T09:59:56.000Z');
   assert.equal(record.times.answered, '2026-11-22T10:00:00.000Z');

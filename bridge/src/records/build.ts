@@ -1,0 +1,179 @@
+import type { CallResult } from '../call.ts';
+import type { CallInfo } from '../call-info.ts';
+import { causeText, treatmentOf } from '../end-reason.ts';
+import type { MediaFigures } from '../media/session.ts';
+import { callOutcome, type Outcome } from '../outcome.ts';
+import type { CallRecord, RecordState } from './record.ts';
+
+/** Bytes of G.711 that are heard in a millisecond (RFC 3551 section 4.5.14). */
+const G711_BYTES_PER_MS = 8;
+
+/** What a call's record needs beside what the call is. */
+export interface RecordContext {
+  /** When the call was offered to the bridge; its steps count from here. Unix time, ms. */
+  readonly offeredAtMs: number;
+  readonly recordingFile?: string | undefined;
+  readonly transfer?: CallRecord['transfer'];
+}
+
+/** A dial that nobody has answered. */
+export interface UnansweredDial {
+  readonly callId: string;
+  readonly channelId: string;
+  readonly sipCallId?: string | undefined;
+  readonly provider: string;
+  readonly tenant?: string | undefined;
+  readonly from: string;
+  readonly to: string;
+  /** Unix time, ms. */
+  readonly dialledAtMs: number;
+}
+
+/** A dial that never became a call. */
+export interface FailedDial extends UnansweredDial {
+  readonly endedAtMs: number;
+  readonly outcome: Outcome;
+  readonly cause: number;
+  readonly sipStatus?: number | undefined;
+}
+
+/** The record of a call under way; `stepsMs` as in {@link CallResult}. */
+export function liveRecord(
+  info: CallInfo,
+  state: RecordState,
+  stepsMs: CallResult['stepsMs'],
+  context: RecordContext,
+): CallRecord {
+  const at = (step: string) => atMs(context.offeredAtMs, stepsMs[step]);
+  return withoutAbsent({
+    callId: info.callId,
+    channelId: info.channelId,
+    sipCallId: info.sipCallId || undefined,
+    provider: info.sipProvider,
+    direction: info.direction,
+    tenant: info.tenant,
+    from: info.from,
+    to: info.to,
+    dialect: info.dialect,
+    encoding: info.encoding,
+    sampleRateHz: info.sampleRate,
+    transport: info.transport,
+    state,
+    times: withoutAbsent({
+      offered: iso(info.dialledAtMs ?? context.offeredAtMs),
+      botReady: at('bot'),
+      answered: at('answered'),
+      firstCallerAudio: at('firstCallerAudio'),
+      firstBotAudio: at('firstBotAudio'),
+    }),
+    setupMs: { ...stepsMs },
+    recordingFile: context.recordingFile,
+    transfer: context.transfer,
+  });
+}
+
+/** The record of a call that has ended. `durationMs`: from the offer to the end. */
+export function endedRecord(
+  info: CallInfo,
+  result: CallResult,
+  durationMs: number,
+  context: RecordContext,
+): CallRecord {
+  const live = liveRecord(info, 'closed', result.stepsMs, context);
+  // A call that was up when it reached us has no such step of its own.
+  const answered = live.times.answered ?? (result.answered ? iso(context.offeredAtMs) : undefined);
+  const { reason } = result;
+  return withoutAbsent({
+    ...live,
+    times: withoutAbsent({ ...live.times, answered, ended: atMs(context.offeredAtMs, durationMs) }),
+    media: result.figures && mediaOf(result.figures, playoutBytesPerMs(info)),
+    endReason: reason.kind,
+    endDetail: 'detail' in reason ? reason.detail : undefined,
+    endedBy: result.treatment.by,
+    cause: result.cause,
+    causeText: causeText(result.cause),
+    outcome: info.direction === 'outbound' ? callOutcome(result) : undefined,
+    sipStatus: result.sipStatus,
+  });
+}
+
+/** The record of a dial under way that somebody else placed. */
+export function dialRecord(dial: UnansweredDial, state: 'dialling' | 'ringing' | 'closed'): CallRecord {
+  return withoutAbsent({
+    callId: dial.callId,
+    channelId: dial.channelId,
+    sipCallId: dial.sipCallId || undefined,
+    provider: dial.provider,
+    direction: 'outbound' as const,
+    tenant: dial.tenant,
+    from: dial.from,
+    to: dial.to,
+    state,
+    times: { offered: iso(dial.dialledAtMs) },
+    setupMs: {},
+  });
+}
+
+/** The record of a dial that failed: nobody answered, and no call came of it. */
+export function failedDialRecord(dial: FailedDial): CallRecord {
+  const record = dialRecord(dial, 'closed');
+  return withoutAbsent({
+    ...record,
+    times: { ...record.times, ended: iso(dial.endedAtMs) },
+    endReason: 'not-answered' as const,
+    cause: dial.cause,
+    causeText: causeText(dial.cause),
+    outcome: dial.outcome,
+    sipStatus: dial.sipStatus,
+  });
+}
+
+/** The record of a call that was under way when the bridge's process died, ended by its next start at `foundAtMs`. */
+export function diedRecord(live: CallRecord, foundAtMs: number): CallRecord {
+  const { by, cause } = treatmentOf({ kind: 'bridge-died' });
+  return {
+    ...live,
+    state: 'closed',
+    times: { ...live.times, ended: iso(foundAtMs) },
+    endReason: 'bridge-died',
+    endedBy: by,
+    cause,
+    causeText: causeText(cause),
+  };
+}
+
+function mediaOf(figures: MediaFigures, bytesPerMs: number): NonNullable<CallRecord['media']> {
+  const { line, playout, droppedMessages, refusedMessages } = figures;
+  return {
+    packetsReceived: line.packetsReceived,
+    packetsSent: line.packetsSent,
+    // Duplicates can make it negative (RFC 3550 section 6.4.1).
+    packetsLost: Math.max(0, line.lost),
+    packetsLate: line.late,
+    jitterMs: line.jitterMs,
+    underruns: playout.underruns,
+    longestGapMs: playout.longestGapMs,
+    clearedMs: Math.round(playout.clearedBytes / bytesPerMs),
+    botMessagesRefused: Object.values(refusedMessages).reduce((sum, refused) => sum + refused, 0),
+    botMessagesDropped: droppedMessages,
+  };
+}
+
+/** The playout holds what crosses to Asterisk: G.711 in RTP, whatever the bot sends. */
+function playoutBytesPerMs({ transport, encoding, sampleRate }: CallInfo): number {
+  const isLinear = transport === 'websocket' && encoding === 'pcm16';
+  return isLinear ? (2 * sampleRate) / 1000 : G711_BYTES_PER_MS;
+}
+
+function iso(unixMs: number): string {
+  return new Date(unixMs).toISOString();
+}
+
+function atMs(startMs: number, afterMs: number | undefined): string | undefined {
+  return afterMs === undefined ? undefined : iso(startMs + afterMs);
+}
+
+/** Without the keys whose value is undefined: JSON has none either. */
+function withoutAbsent<T extends object>(fields: T): T {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T;
+}

@@ -1,0 +1,50 @@
+import type { Logger } from '../log.ts';
+import type { CallRecord } from './record.ts';
+import type { RecordStore } from './store.ts';
+
+/** How records go to the log: not at all, with all but the last two digits of numbers hidden, or as they are. */
+export type StdoutMode = 'off' | 'masked' | 'full';
+
+/** Writes the record of each call, as it goes on, to the store, and when it has ended to the log. */
+export class Ledger {
+  readonly #store: RecordStore;
+  readonly #stdout: StdoutMode;
+  readonly #log: Logger;
+
+  constructor(store: RecordStore, stdout: StdoutMode, log: Logger) {
+    this.#store = store;
+    this.#stdout = stdout;
+    this.#log = log;
+  }
+
+  /** A call or dial has begun, changed or ended. */
+  note(record: CallRecord): void {
+    this.#store.save(record);
+    if (record.state === 'closed') this.#say(record);
+  }
+
+  /** Calls that were live when the process before died; they are in the store already. */
+  recovered(records: readonly CallRecord[]): void {
+    this.#log.warn({ calls: records.length }, 'the process before died in mid-call');
+    for (const record of records) this.#say(record);
+  }
+
+  #say(record: CallRecord): void {
+    if (this.#stdout === 'off') return;
+    this.#log.info({ record: this.#stdout === 'full' ? record : masked(record) }, 'call record');
+  }
+}
+
+function masked(record: CallRecord): CallRecord {
+  const { from, to, transfer } = record;
+  return {
+    ...record,
+    from: maskedNumber(from),
+    to: maskedNumber(to),
+    ...(transfer && { transfer: { ...transfer, to: maskedNumber(transfer.to) } }),
+  };
+}
+
+function maskedNumber(number: string): string {
+  return number.slice(-2).padStart(number.length, '*');
+}
