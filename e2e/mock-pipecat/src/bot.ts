@@ -15,6 +15,9 @@ export interface Reactions {
   digit?(digit: string): void;
 }
 
+/** Puts a message into the wire format of the bot. */
+export type Write = (message: Record<string, unknown>) => object;
+
 /** Ping like a Pipecat server, in ms. */
 const PING_MS = 20_000;
 
@@ -30,15 +33,25 @@ export class Bot {
   readonly options: Options;
   #socket: WebSocket;
   #voice: Voice;
+  #write: Write;
+  #answered = false;
   #speaker: Speaker;
   #timers = new Set<NodeJS.Timeout>();
 
-  constructor(socket: WebSocket, start: Start, record: CallRecord, options: Options, voice: Voice) {
+  constructor(
+    socket: WebSocket,
+    start: Start,
+    record: CallRecord,
+    options: Options,
+    voice: Voice,
+    write: Write,
+  ) {
     this.#socket = socket;
     this.start = start;
     this.record = record;
     this.options = options;
     this.#voice = voice;
+    this.#write = write;
     this.#speaker = new Speaker(start.sampleRate, (samples, lateMs) => this.#sendSamples(samples, lateMs));
     const pinger = setInterval(() => socket.ping(), PING_MS);
     this.#timers.add(pinger);
@@ -74,7 +87,7 @@ export class Bot {
     const bytes = Buffer.byteLength(payload, 'base64');
     const { framing } = this.start;
     this.#sendMedia(
-      framing === 'binary' ? Buffer.from(payload, 'base64') : JSON.stringify({ event: 'media', payload }),
+      framing === 'binary' ? Buffer.from(payload, 'base64') : this.#text({ event: 'media', payload }),
       bytes,
       0,
     );
@@ -89,7 +102,7 @@ export class Bot {
   /** Sends a message other than media, and notes it. */
   send(message: Record<string, unknown>): void {
     this.record.sentControl(message, nowMs());
-    this.sendRaw(JSON.stringify(message));
+    this.sendRaw(this.#text(message));
   }
 
   /** Sends anything, unseen. */
@@ -121,7 +134,11 @@ export class Bot {
 
   /** Hands a message to the mode. */
   react(message: Message, reactions: Reactions): void {
-    if (message.event === 'answered') reactions.answered?.();
+    // Twilio knows no `answered`: the caller's first audio stands for it.
+    if (!this.#answered && (message.event === 'answered' || message.event === 'media')) {
+      this.#answered = true;
+      reactions.answered?.();
+    }
     if (message.event === 'dtmf') reactions.digit?.(message.digit);
     if (message.event === 'media') {
       reactions.media?.(message.payload, () =>
@@ -141,8 +158,12 @@ export class Bot {
     const { encoding, sampleRate, framing } = this.start;
     const bytes = encode(samples, encoding);
     const message = () =>
-      JSON.stringify({ event: 'media', encoding, sampleRate, payload: bytes.toString('base64') });
+      this.#text({ event: 'media', encoding, sampleRate, payload: bytes.toString('base64') });
     this.#sendMedia(framing === 'binary' ? bytes : message(), bytes.length, lateMs);
+  }
+
+  #text(message: Record<string, unknown>): string {
+    return JSON.stringify(this.#write(message));
   }
 
   #sendMedia(message: string | Buffer, bytes: number, lateMs: number): void {

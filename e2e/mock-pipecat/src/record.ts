@@ -108,6 +108,11 @@ export class CallRecord {
     } catch {
       return this.#bad('a message that is no JSON', atMs);
     }
+    return this.receivedJson(json, atMs);
+  }
+
+  /** The same, of a message that has been read. */
+  receivedJson(json: unknown, atMs: number): Message | undefined {
     const event = typeof json === 'object' && json !== null && 'event' in json ? json.event : undefined;
     if (typeof event !== 'string') return this.#bad('a message without event', atMs);
     if (event !== 'media') list(this.#events, { event, atMs });

@@ -5,13 +5,16 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { Api } from './api.ts';
 import { Bot, nowMs, type Reactions } from './bot.ts';
-import { type Options, optionsSchema } from './messages.ts';
+import { type Message, type Options, optionsSchema } from './messages.ts';
 import { chooseMode, type Mode } from './modes.ts';
 import { CallRecord } from './record.ts';
 import { Store } from './store.ts';
+import { TwilioWire, Unreadable } from './twilio.ts';
 import type { Voice } from './voice.ts';
 
 const MAX_CALLS = 1000;
+/** At such a path the bot is one made for Twilio. */
+const TWILIO_PATH = /\/twilio$/;
 /** A request that is never answered is let go after this. */
 const MAX_HOLD_MS = 600_000;
 const MAX_MESSAGE_BYTES = 1_048_576;
@@ -98,10 +101,20 @@ export class MockServer {
     this.#store.changed(record);
     this.#log(`call ${record.callId} connected, mode ${record.mode}, attempt ${record.attempt}`);
     let reactions: Reactions = {};
+    const twilio = TWILIO_PATH.test(record.request.path) ? new TwilioWire() : undefined;
     socket.on('message', (data: Buffer, isBinary) => {
-      const message = record.received(data, isBinary, nowMs());
+      const message = twilio
+        ? this.#readTwilio(twilio, record, socket, data, isBinary)
+        : record.received(data, isBinary, nowMs());
       if (message?.event === 'start') {
-        const bot = new Bot(socket, message, record, options, this.#voice);
+        const bot = new Bot(
+          socket,
+          message,
+          record,
+          options,
+          this.#voice,
+          (json) => twilio?.write(json) ?? json,
+        );
         this.#bots.set(record, bot);
         reactions = mode.run(bot);
       } else if (message) {
@@ -112,6 +125,26 @@ export class MockServer {
     socket.on('ping', () => record.pinged());
     socket.on('error', (error) => record.violation(`the WebSocket failed: ${error.message}`, nowMs()));
     socket.on('close', (code, reason) => this.#close(record, code, reason.toString()));
+  }
+
+  /** A bot made for Twilio ends the call on what it cannot read. */
+  #readTwilio(
+    twilio: TwilioWire,
+    record: CallRecord,
+    socket: WebSocket,
+    data: Buffer,
+    isBinary: boolean,
+  ): Message | undefined {
+    try {
+      const json = twilio.read(data, isBinary);
+      return json && record.receivedJson(json, nowMs());
+    } catch (error) {
+      if (!(error instanceof Unreadable)) throw error;
+      record.violation(error.message, nowMs());
+      record.closing();
+      socket.terminate();
+      return undefined;
+    }
   }
 
   #close(record: CallRecord, code: number, reason: string): void {
