@@ -34,6 +34,8 @@ export const SECOND_PHONE = '127.0.0.4';
 export const ACME = '127.0.0.3';
 /** attentive: its callers may interrupt the AI. */
 export const ATTENTIVE = '127.0.0.5';
+/** twilio: its AI is made for Twilio. */
+export const TWILIO = '127.0.0.8';
 /** Nobody's: no provider has it. */
 export const STRANGER = '127.0.0.9';
 /** Where the providers take calls. */
