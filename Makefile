@@ -10,8 +10,8 @@ e2e: ## end-to-end tests: real Asterisk, SIPp and a mock Pipecat, beside a runni
 test: ## all tests
 	@scripts/test.sh all
 
-bench: ## what a call costs and how it sounds on this machine (BENCH_CALLS, BENCH_SECONDS)
-	@BENCH_CALLS="$(BENCH_CALLS)" BENCH_SECONDS="$(BENCH_SECONDS)" scripts/bench.sh
+bench: ## what a call costs and how it sounds on this machine (BENCH_CALLS, BENCH_SECONDS, BENCH_PROFILE)
+	@BENCH_CALLS="$(BENCH_CALLS)" BENCH_SECONDS="$(BENCH_SECONDS)" BENCH_PROFILE="$(BENCH_PROFILE)" scripts/bench.sh
 
 bundle: ## one archive in dist/ that installs the product on a VM
 	@scripts/bundle.sh

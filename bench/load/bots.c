@@ -32,7 +32,7 @@ static const char MEDIA_TAIL[] = "\"}";
 void bots_open(void) {
   listener = tcp_listen("127.0.0.1", load.bot_port);
   epoll_watch(load.epoll, listener, EPOLLIN, tag(LISTENER, 0));
-  for (int i = 0; i < load.calls; i++) load.speech_due[i] = NEVER;
+  for (int i = 0; i < load.calls; i++) load.speech_due[i] = load.clear_due[i] = NEVER;
 }
 
 void bots_accept(void) {
@@ -96,7 +96,8 @@ static void bot_send_media(struct call *call, const uint8_t *audio, size_t size)
 static void frame_speak(struct call *call, uint8_t frame[FRAME_BYTES], int64_t time) {
   struct mark mark = {.way = DOWN, .call = (uint16_t)(call - load.call), .sequence = call->spoken++, .time_ns = time};
   frame_write(frame, &mark);
-  if (in_window(&load.window, time)) load.figures[DOWN].sent++;
+  struct second *second = second_at(&load.window, time);
+  if (second != NULL) second->figures[DOWN].sent++;
 }
 
 /* The first media of a call: from now on its bot speaks, not all at the same moment. */
@@ -109,18 +110,18 @@ static void bot_begin(struct call *call, int index) {
 static void bot_hear(struct connection *connection, const char *text, size_t chars, int64_t arrived) {
   uint8_t audio[INPUT_BYTES];
   struct mark mark;
-  struct figures *figures = &load.figures[UP];
+  struct second *second = second_at(&load.window, arrived);
   size_t size = base64_decode(audio, text, chars == FRAME_CHARS ? MARK_CHARS : chars);
   if (mark_find(audio, size, &mark) < 0 || mark.way != UP || mark.call >= load.calls) {
-    if (in_window(&load.window, arrived)) figures->silent++;
+    if (second != NULL) second->figures[UP].silent++;
     return;
   }
   struct call *call = &load.call[mark.call];
   call->bot = connection;
   connection->call = mark.call;
-  judge_mark(&call->streams[UP], figures, &load.window, &mark, arrived);
+  judge_mark(&call->streams[UP], &load.window, &mark, arrived);
   bool whole = chars == FRAME_CHARS && frame_text_is_whole(text);
-  if (!whole && in_window(&load.window, arrived)) figures->corrupt++;
+  if (!whole && second != NULL) second->figures[UP].corrupt++;
   if (!call->speaking) bot_begin(call, mark.call);
   if (load.speech->message_bytes > 0 || load.speech_due[mark.call] == 0) return;
   uint8_t frame[FRAME_BYTES];
@@ -144,21 +145,50 @@ static void bot_say(struct call *call, size_t size) {
   bot_send_media(call, audio, size);
 }
 
-void bots_speak(int64_t now) {
+/* Ends the judgement of the clear before. */
+static void clear_judge(struct call *call) {
+  struct second *second = second_at(&load.window, call->clear_ns);
+  if (second != NULL) histogram_add(&second->clear, call->cleared_ns > 0 ? call->cleared_ns - call->clear_ns : 0);
+  call->clear_ns = call->cleared_ns = 0;
+}
+
+static void bot_clear(struct call *call) {
+  static const char CLEAR[] = "{\"event\":\"clear\"}";
+  char message[WS_HEADER_MAX + sizeof CLEAR];
+  size_t head = ws_header((uint8_t *)message, WS_TEXT, sizeof CLEAR - 1, NULL);
+  memcpy(message + head, CLEAR, sizeof CLEAR - 1);
+  bot_send(call->bot, message, head + sizeof CLEAR - 1);
+  call->clear_ns = now_ns();
+  call->clear_sequence = call->spoken;
+}
+
+void bot_was_heard(struct call *call, uint32_t sequence, int64_t arrived) {
+  if (call->clear_ns > 0 && arrived > call->clear_ns && sequence < call->clear_sequence) call->cleared_ns = arrived;
+}
+
+/* The next part of what the bot of a call has to say. */
+static void bot_speak(struct call *call, int64_t *due) {
   const struct speech *speech = load.speech;
-  if (speech->message_bytes == 0) return;
+  if (call->spurt_left == 0) {
+    if (call->clear_ns > 0) clear_judge(call);
+    call->spurt_ns = *due;
+    call->spurt_frames = 0;
+    call->spurt_left = speech->spurt_bytes > 0 ? speech->spurt_bytes : SIZE_MAX;
+    if (speech->clear_after_ns > 0) load.clear_due[call - load.call] = *due + speech->clear_after_ns;
+  }
+  size_t size = call->spurt_left < speech->message_bytes ? call->spurt_left : speech->message_bytes;
+  bot_say(call, size);
+  if (call->spurt_left != SIZE_MAX) call->spurt_left -= size;
+  *due = call->spurt_left > 0 ? *due + speech->every_ns : call->spurt_ns + speech->spurt_every_ns;
+}
+
+void bots_speak(int64_t now) {
+  if (load.speech->message_bytes == 0) return;
   for (int i = 0; i < load.calls; i++) {
-    if (load.speech_due[i] > now) continue;
-    struct call *call = &load.call[i];
-    if (call->spurt_left == 0) {
-      call->spurt_ns = load.speech_due[i];
-      call->spurt_frames = 0;
-      call->spurt_left = speech->spurt_bytes > 0 ? speech->spurt_bytes : SIZE_MAX;
-    }
-    size_t size = call->spurt_left < speech->message_bytes ? call->spurt_left : speech->message_bytes;
-    bot_say(call, size);
-    if (call->spurt_left != SIZE_MAX) call->spurt_left -= size;
-    load.speech_due[i] = call->spurt_left > 0 ? load.speech_due[i] + speech->every_ns : call->spurt_ns + speech->spurt_every_ns;
+    if (load.speech_due[i] <= now) bot_speak(&load.call[i], &load.speech_due[i]);
+    if (load.clear_due[i] > now) continue;
+    load.clear_due[i] = NEVER;
+    if (load.call[i].bot != NULL) bot_clear(&load.call[i]);
   }
 }
 

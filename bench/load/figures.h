@@ -29,7 +29,7 @@ struct stream {
   int64_t rtp_origin_ns;  /* where timestamp 0 of this stream would have been due, by the fastest packet so far */
 };
 
-/* One way, all calls, within the window. */
+/* One way, all calls. */
 struct figures {
   struct histogram latency;   /* from the time in the mark to the arrival */
   struct histogram pacing;    /* |spacing of packets - 20 ms|, by RTP timestamps */
@@ -39,16 +39,33 @@ struct figures {
   uint64_t rtp_lost, rtp_jumps, silent;
 };
 
-/* The window: marks whose time is in it count. */
-struct window {
-  int64_t from_ns, to_ns;
+struct second {
+  struct figures figures[WAYS];
+  struct histogram lateness; /* of the send clock */
+  struct histogram clear;    /* from a bot's `clear` to the last audio from before it */
 };
-static inline bool in_window(const struct window *window, int64_t ns) { return ns >= window->from_ns && ns < window->to_ns; }
+
+/* The window, by seconds: what was sent, or is due, in a second counts there. So a second in which we were late can be left out. */
+struct window {
+  int64_t from_ns;
+  size_t seconds;
+  struct second *second;
+};
+
+/* The second that a moment belongs to; NULL outside the window. */
+static inline struct second *second_at(const struct window *window, int64_t ns) {
+  if (ns < window->from_ns) return NULL;
+  size_t at = (size_t)((ns - window->from_ns) / SECOND_NS);
+  return at < window->seconds ? &window->second[at] : NULL;
+}
+
+/* Whether the send clock was punctual enough in a second for its figures to mean anything. */
+bool second_is_sound(const struct second *second);
+/* Adds the figures of a second to `sum`. */
+void second_add(struct second *sum, const struct second *second);
 
 /* A mark arrived. */
-void judge_mark(struct stream *stream, struct figures *figures, const struct window *window, const struct mark *mark,
-                int64_t arrived_ns);
-/* A packet arrived, marked or silent. */
-void judge_packet(struct stream *stream, struct figures *figures, const struct window *window, const uint8_t *packet,
-                  int64_t arrived_ns);
+void judge_mark(struct stream *stream, const struct window *window, const struct mark *mark, int64_t arrived_ns);
+/* A packet arrived at the phone, marked or silent. */
+void judge_packet(struct stream *stream, const struct window *window, const uint8_t *packet, int64_t arrived_ns);
 void figures_print(FILE *out, const char *name, const struct figures *figures);

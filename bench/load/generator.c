@@ -2,7 +2,7 @@
  * generator [--calls N] [--mode MODE] [--phone-address A] [--phone-port P] [--calls-per-socket N] [--bot-port P]
  * Commands on standard input, a line each:
  *   peer CALL PORT   where the bridge takes the call's RTP      start CALL, stop CALL   its RTP begins, ends
- *   measure SETTLE SECONDS   the window begins in SETTLE seconds, longer than a spurt of the bots
+ *   measure SETTLE SECONDS   the window of SECONDS begins in SETTLE seconds, longer than a spurt of the bots
  *   hush                     RTP and bots fall silent
  *   status           answers with {"up":N,"down":N}, the calls that were heard each way
  *   report           answers with the figures, and ends
@@ -17,13 +17,16 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
-/* Sends are looked for so often. */
+/*
+ * All work is done so often, and none in between: at hundreds of calls a wake-up for every datagram would cost more than the datagrams.
+ * Arrival times are the kernel's, so only the bots' answers come later by it; half of it, in the mean.
+ */
 static const int64_t QUANTUM_NS = 250000;
-static const int64_t SECOND_NS = 1000000000;
 /* Taken at once; few, so that sends are not kept waiting. */
-enum { EVENTS = 64 };
+enum { EVENTS = 64, SECONDS_MAX = 600 };
 
 struct load load = {
     .calls = 1,
@@ -38,6 +41,7 @@ static const struct speech SPEECHES[] = {
     {.name = "burst", .message_bytes = 16000, .spurt_bytes = 16000, .spurt_every_ns = 2500000000},
     {.name = "fast", .message_bytes = 320, .every_ns = 11428571, .spurt_bytes = 16000, .spurt_every_ns = 2500000000},
     {.name = "steps", .message_bytes = 1100, .every_ns = 137500000},
+    {.name = "clear", .message_bytes = 16000, .spurt_bytes = 16000, .spurt_every_ns = 1500000000, .clear_after_ns = 500000000},
 };
 
 static void read_options(int count, char **words) {
@@ -61,7 +65,7 @@ static void read_options(int count, char **words) {
   }
   for (size_t i = 0; i < sizeof SPEECHES / sizeof *SPEECHES; i++)
     if (strcmp(SPEECHES[i].name, mode) == 0) load.speech = &SPEECHES[i];
-  if (load.speech == NULL) die("--mode is echo, burst, fast or steps");
+  if (load.speech == NULL) die("--mode is echo, burst, fast, steps or clear");
   if (load.calls < 1 || load.calls > CALLS_MAX || load.calls_per_socket < 1) die("--calls is 1 to 2000");
 }
 
@@ -80,15 +84,27 @@ static void print_firsts(const char *name, enum way way) {
   putchar(']');
 }
 
+/* The sound seconds added up, and the lateness in all of them. */
 static void print_report(void) {
-  putchar('{');
-  figures_print(stdout, "up", &load.figures[UP]);
+  static struct second sum, all;
+  size_t sound = 0;
+  for (size_t i = 0; i < load.window.seconds; i++) {
+    const struct second *second = &load.window.second[i];
+    second_add(&all, second);
+    if (!second_is_sound(second)) continue;
+    second_add(&sum, second);
+    sound++;
+  }
+  printf("{\"seconds\":%zu,\"soundSeconds\":%zu,", load.window.seconds, sound);
+  figures_print(stdout, "up", &sum.figures[UP]);
   putchar(',');
-  figures_print(stdout, "down", &load.figures[DOWN]);
+  figures_print(stdout, "down", &sum.figures[DOWN]);
   print_firsts("firstUpMs", UP);
   print_firsts("firstDownMs", DOWN);
+  fputs(",\"clearMs\":", stdout);
+  histogram_print(stdout, &sum.clear);
   fputs(",\"latenessMs\":", stdout);
-  histogram_print(stdout, &load.lateness);
+  histogram_print(stdout, &all.lateness);
   puts("}");
 }
 
@@ -100,16 +116,21 @@ static void fall_silent(void) {
 /* Carries out one command; false where it was the last. */
 static bool obey(const char *line) {
   int call, port;
-  double settle, seconds;
+  double settle;
+  size_t seconds;
   if (sscanf(line, "peer %d %d", &call, &port) == 2 && call >= 0 && call < load.calls) {
     phone_peer(call, port);
   } else if (sscanf(line, "start %d", &call) == 1 && call >= 0 && call < load.calls) {
     phone_start(call);
   } else if (sscanf(line, "stop %d", &call) == 1 && call >= 0 && call < load.calls) {
     phone_stop(call);
-  } else if (sscanf(line, "measure %lf %lf", &settle, &seconds) == 2) {
-    int64_t from = now_ns() + (int64_t)(settle * (double)SECOND_NS);
-    load.window = (struct window){.from_ns = from, .to_ns = from + (int64_t)(seconds * (double)SECOND_NS)};
+  } else if (sscanf(line, "measure %lf %zu", &settle, &seconds) == 2 && seconds <= SECONDS_MAX) {
+    load.window = (struct window){
+        .from_ns = now_ns() + (int64_t)(settle * SECOND_NS),
+        .seconds = seconds,
+        .second = calloc(seconds, sizeof *load.window.second),
+    };
+    if (load.window.second == NULL) die("memory");
   } else if (strcmp(line, "hush") == 0) {
     fall_silent();
   } else if (strcmp(line, "status") == 0) {
@@ -152,8 +173,22 @@ static bool dispatch(const struct epoll_event *event) {
   return true;
 }
 
-int main(int count, char **words) {
+/* Sends what is due, then looks what has arrived, until all that was there has been taken. False at the end. */
+static bool turn(void) {
   static struct epoll_event events[EVENTS];
+  int ready;
+  do {
+    int64_t now = now_ns();
+    phones_send(now);
+    bots_speak(now);
+    ready = epoll_wait(load.epoll, events, EVENTS, 0);
+    for (int i = 0; i < ready; i++)
+      if (!dispatch(&events[i])) return false;
+  } while (ready == EVENTS);
+  return true;
+}
+
+int main(int count, char **words) {
   read_options(count, words);
   setvbuf(stdout, NULL, _IOLBF, 0);
   raise_file_limit();
@@ -165,15 +200,10 @@ int main(int count, char **words) {
   phones_open();
   bots_open();
   epoll_watch(load.epoll, STDIN_FILENO, EPOLLIN, tag(COMMANDS, 0));
+  be_punctual();
   puts("ready");
-  for (;;) {
-    int64_t now = now_ns();
-    phones_send(now);
-    bots_speak(now);
-    int64_t wait = QUANTUM_NS - now_ns() % QUANTUM_NS;
-    struct timespec limit = {.tv_nsec = wait};
-    int ready = epoll_pwait2(load.epoll, events, EVENTS, &limit, NULL);
-    for (int i = 0; i < ready; i++)
-      if (!dispatch(&events[i])) return 0;
+  while (turn()) {
+    struct timespec wait = {.tv_nsec = QUANTUM_NS - now_ns() % QUANTUM_NS};
+    nanosleep(&wait, NULL);
   }
 }

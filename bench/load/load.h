@@ -14,6 +14,7 @@ struct speech {
   int64_t every_ns;
   size_t spurt_bytes; /* 0: without end */
   int64_t spurt_every_ns;
+  int64_t clear_after_ns; /* from the beginning of a spurt to the bot's `clear`; 0: none */
 };
 
 struct call {
@@ -33,6 +34,9 @@ struct call {
   size_t spurt_left;
   int64_t spurt_ns; /* when this spurt began */
   uint32_t spurt_frames;
+  int64_t clear_ns;        /* when the last `clear` was sent; 0: judged */
+  uint32_t clear_sequence; /* frames before it are cleared */
+  int64_t cleared_ns;      /* when one of them was heard last, if after it */
 };
 
 struct load {
@@ -43,10 +47,8 @@ struct load {
   int epoll;
   struct call *call;
   /* By call; apart from it since they are looked through often. */
-  int64_t rtp_due[CALLS_MAX], speech_due[CALLS_MAX];
+  int64_t rtp_due[CALLS_MAX], speech_due[CALLS_MAX], clear_due[CALLS_MAX];
   struct window window;
-  struct figures figures[WAYS];
-  struct histogram lateness; /* of the send clock */
 };
 extern struct load load;
 
@@ -70,3 +72,5 @@ void bot_event(uint32_t connection, uint32_t events);
 void bots_speak(int64_t now);
 /* No new audio from now on. */
 void bots_hush(void);
+/* A call's marked frame was heard at the phone: one that was cleared before? */
+void bot_was_heard(struct call *call, uint32_t sequence, int64_t arrived);

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,11 @@ void raise_file_limit(void) {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) die("limit of open files");
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void be_punctual(void) {
+  struct sched_param first = {.sched_priority = 1};
+  if (sched_setscheduler(0, SCHED_FIFO, &first) != 0) setpriority(PRIO_PROCESS, 0, -20);
 }
 
 struct sockaddr_in loopback(const char *address, int port) {

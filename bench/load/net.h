@@ -14,6 +14,9 @@ noreturn void die(const char *what);
 /* As many open files as the system allows. */
 void raise_file_limit(void);
 
+/* Comes before everything else on its core, as far as the system lets it: in real time, else with the best nice value. */
+void be_punctual(void);
+
 struct sockaddr_in loopback(const char *address, int port);
 /* A bound UDP socket that does not block; with `stamps` the kernel's arrival time comes with each datagram. */
 int udp_open(const char *address, int port, bool stamps);

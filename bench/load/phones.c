@@ -55,7 +55,8 @@ static void packet_write(struct call *call, int index, int64_t now, uint8_t pack
   struct mark mark = {.way = UP, .call = (uint16_t)index, .sequence = call->sequence++, .time_ns = now};
   frame_write(packet + RTP_HEADER_BYTES, &mark);
   call->rtp_timestamp += FRAME_BYTES;
-  if (in_window(&load.window, now)) load.figures[UP].sent++;
+  struct second *second = second_at(&load.window, now);
+  if (second != NULL) second->figures[UP].sent++;
 }
 
 static struct {
@@ -78,7 +79,8 @@ void phones_send(int64_t now) {
   for (int i = 0; i < load.calls; i++) {
     if (load.rtp_due[i] > now) continue;
     struct call *call = &load.call[i];
-    if (in_window(&load.window, now)) histogram_add(&load.lateness, now - load.rtp_due[i]);
+    struct second *second = second_at(&load.window, load.rtp_due[i]);
+    if (second != NULL) histogram_add(&second->lateness, now - load.rtp_due[i]);
     load.rtp_due[i] += FRAME_NS;
     if (batch.count > 0 && (batch.socket != socket_of(i) || batch.count == BATCH)) batch_send();
     uint8_t *packet = batch.packets[batch.count];
@@ -98,7 +100,7 @@ void phones_send(int64_t now) {
 
 /* The audio of a packet: usually one whole marked frame, but a frame may lie across two packets. */
 static void phone_hear(struct call *call, const uint8_t *audio, size_t size, int64_t arrived) {
-  struct figures *figures = &load.figures[DOWN];
+  struct second *second = second_at(&load.window, arrived);
   uint8_t joined[sizeof call->carry + FRAME_BYTES];
   struct mark mark;
   if (size > FRAME_BYTES) size = FRAME_BYTES;
@@ -106,11 +108,12 @@ static void phone_hear(struct call *call, const uint8_t *audio, size_t size, int
   memcpy(joined + call->carried, audio, size);
   long at = mark_find(joined, call->carried + size, &mark);
   if (at < 0 || mark.way != DOWN || &load.call[mark.call] != call) {
-    if (in_window(&load.window, arrived)) figures->silent++;
+    if (second != NULL) second->figures[DOWN].silent++;
   } else {
-    judge_mark(&call->streams[DOWN], figures, &load.window, &mark, arrived);
+    judge_mark(&call->streams[DOWN], &load.window, &mark, arrived);
+    bot_was_heard(call, mark.sequence, arrived);
     bool whole = (size_t)at == call->carried && size == FRAME_BYTES;
-    if (whole && !frame_is_whole(audio) && in_window(&load.window, arrived)) figures->corrupt++;
+    if (whole && !frame_is_whole(audio) && second != NULL) second->figures[DOWN].corrupt++;
   }
   call->carried = size < sizeof call->carry ? size : sizeof call->carry;
   memcpy(call->carry, audio + size - call->carried, call->carried);
@@ -150,7 +153,7 @@ void phones_receive(uint32_t socket) {
     struct call *call = sender_of(socket, &from[i]);
     if (call == NULL) continue;
     int64_t arrived = arrival_ns(&messages[i].msg_hdr, now);
-    judge_packet(&call->streams[DOWN], &load.figures[DOWN], &load.window, datagrams[i], arrived);
+    judge_packet(&call->streams[DOWN], &load.window, datagrams[i], arrived);
     phone_hear(call, datagrams[i] + RTP_HEADER_BYTES, messages[i].msg_len - RTP_HEADER_BYTES, arrived);
   }
 }

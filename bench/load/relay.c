@@ -56,11 +56,8 @@ static void call_connect(struct call *call, int index) {
   tcp_prepare(call->tcp, false);
 }
 
-/* Whether this frame is one to lose. */
-static bool is_dropped(void) {
-  static int frames;
-  return drop > 0 && ++frames % drop == 0;
-}
+/* Whether this frame of those that `frames` counts is one to lose. */
+static bool is_dropped(int *frames) { return drop > 0 && ++*frames % drop == 0; }
 
 static void stall(int64_t now) {
   static int64_t last;
@@ -73,9 +70,10 @@ static void stall(int64_t now) {
 static void phone_to_bot(struct call *call) {
   static const char TAIL[] = "\",\"timestamp\":%u}";
   static const char HEAD[] = "{\"event\":\"media\",\"encoding\":\"pcmu\",\"sampleRate\":8000,\"payload\":\"";
+  static int frames;
   uint8_t packet[512], message[1024];
   ssize_t size = recv(call->udp, packet, sizeof packet, MSG_DONTWAIT);
-  if (size <= HEADER_BYTES || is_dropped()) return;
+  if (size <= HEADER_BYTES || is_dropped(&frames)) return;
   uint32_t timestamp;
   memcpy(&timestamp, packet + 4, sizeof timestamp);
   char text[sizeof message - WS_HEADER_MAX];
@@ -117,6 +115,7 @@ static bool bot_to_queue(struct call *call) {
 }
 
 static void tick(struct call *call) {
+  static int frames;
   uint8_t packet[HEADER_BYTES + FRAME_BYTES] = {0x80, 0};
   uint16_t sequence = htons(call->sequence++);
   uint32_t timestamp = htonl(call->timestamp);
@@ -132,7 +131,7 @@ static void tick(struct call *call) {
   } else {
     memset(packet + HEADER_BYTES, 0xff, FRAME_BYTES);
   }
-  if (!is_dropped()) send(call->udp, packet, sizeof packet, MSG_DONTWAIT);
+  if (!is_dropped(&frames)) send(call->udp, packet, sizeof packet, MSG_DONTWAIT);
 }
 
 static void read_options(int words_count, char **words) {

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /* One frame of G.711: 20 ms at 8 kHz. */
-enum { FRAME_BYTES = 160, FRAME_NS = 20000000 };
+enum { FRAME_BYTES = 160, FRAME_NS = 20000000, SECOND_NS = 1000000000 };
 /* The mark at the head of a frame. 21 bytes are 28 characters of base64 with nothing left over. */
 enum { MARK_BYTES = 21, MARK_CHARS = 28, FRAME_CHARS = 216 };
 

@@ -18,6 +18,8 @@ export interface BridgeOptions {
   readonly httpPort: number;
   /** Directory for a CPU profile; undefined: none is taken. */
   readonly profileDirectory?: string;
+  /** Its log, as it comes; at level `info` there are two lines a call. */
+  readonly onLog?: (chunk: Buffer) => void;
   /** Settings beside or instead of those. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
@@ -52,17 +54,23 @@ export function startBridge(options: BridgeOptions): Child {
     BRIDGE,
   );
   // Whatever it warns of must not fill the pipe.
-  child.process.stdout?.resume();
+  child.process.stdout?.on('data', options.onLog ?? (() => {}));
   return child;
 }
 
 /** The figures of the bridge's own metrics that a run compares. */
 export interface BridgeMetrics {
-  readonly gcCount: number;
-  readonly gcMs: number;
-  /** Collections by upper limit of their duration in ms. */
-  readonly gcByLimitMs: Readonly<Record<string, number>>;
+  /** Of the threads that carry audio. */
+  readonly mediaGc: Collections & { readonly longestMs: number };
+  /** Of the control thread. */
+  readonly controlGc: Collections;
   readonly skippedFrames: number;
+}
+
+/** Garbage collections since the start. */
+export interface Collections {
+  readonly count: number;
+  readonly totalMs: number;
 }
 
 /** Reads `/metrics`. */
@@ -71,33 +79,39 @@ export async function readMetrics(httpPort: number): Promise<BridgeMetrics> {
   return parseMetrics(await response.text());
 }
 
-/** Picks our figures from the Prometheus text. Pure. */
+/** Picks our figures from the Prometheus text, added up over labels. Pure. */
 export function parseMetrics(text: string): BridgeMetrics {
-  const sums = { gcCount: 0, gcMs: 0, skippedFrames: 0 };
-  const gcByLimitMs: Record<string, number> = {};
+  const sums = new Map<string, number>();
   for (const line of text.split('\n')) {
-    const [, name = '', labels = '', number = ''] = /^([\w:]+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
-    const value = Number(number);
-    if (name === 'nodejs_gc_duration_seconds_count') sums.gcCount += value;
-    if (name === 'nodejs_gc_duration_seconds_sum') sums.gcMs += value * 1000;
-    if (name === 'pipecat_bridge_pacer_skipped_frames') sums.skippedFrames += value;
-    if (name !== 'nodejs_gc_duration_seconds_bucket') continue;
-    const limit = /le="([^"]+)"/.exec(labels)?.[1] ?? '';
-    const key = limit === '+Inf' ? limit : String(Number(limit) * 1000);
-    gcByLimitMs[key] = (gcByLimitMs[key] ?? 0) + value;
+    const [, name = '', number = ''] = /^([\w:]+)(?:\{.*\})? (\S+)$/.exec(line) ?? [];
+    sums.set(name, (sums.get(name) ?? 0) + Number(number));
   }
-  return { ...sums, gcByLimitMs };
+  const sum = (name: string) => sums.get(name) ?? 0;
+  return {
+    mediaGc: {
+      count: sum('pipecat_bridge_media_gc_pauses'),
+      totalMs: sum('pipecat_bridge_media_gc_pause_ms'),
+      longestMs: sum('pipecat_bridge_media_gc_longest_ms'),
+    },
+    controlGc: {
+      count: sum('nodejs_gc_duration_seconds_count'),
+      totalMs: sum('nodejs_gc_duration_seconds_sum') * 1000,
+    },
+    skippedFrames: sum('pipecat_bridge_pacer_skipped_frames'),
+  };
 }
 
-/** The smallest bucket that holds every collection between two readings, as `≤ 1 ms`; `none` without any. */
-export function longestGc(before: BridgeMetrics, after: BridgeMetrics): string {
-  const total = after.gcCount - before.gcCount;
-  if (total === 0) return 'none';
-  const limits = Object.keys(after.gcByLimitMs).sort(
-    (a, b) => Number(a.replace('+Inf', 'Infinity')) - Number(b.replace('+Inf', 'Infinity')),
-  );
-  const within = limits.find(
-    (limit) => (after.gcByLimitMs[limit] ?? 0) - (before.gcByLimitMs[limit] ?? 0) >= total,
-  );
-  return within === undefined || within === '+Inf' ? 'over the last bucket' : `≤ ${within} ms`;
+/** Set-up of a call by the bridge's own log, ms from the offer to each step, and by step over all calls. Pure. */
+export function parseSteps(log: string): Map<string, number[]> {
+  const samples = new Map<string, number[]>();
+  for (const line of log.split('\n')) {
+    if (!line.includes('"stepsMs"')) continue;
+    const { stepsMs } = JSON.parse(line) as { stepsMs: Record<string, number> };
+    for (const [step, ms] of Object.entries(stepsMs)) {
+      const sofar = samples.get(step) ?? [];
+      samples.set(step, sofar);
+      sofar.push(ms);
+    }
+  }
+  return samples;
 }

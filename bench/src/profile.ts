@@ -14,18 +14,34 @@ export interface Profile {
   readonly timeDeltas: readonly number[];
 }
 
-const TOP = 14;
+const TOP = 20;
 
 /** Reads the file's text. */
 export function parseProfile(text: string): Profile {
   return JSON.parse(text) as Profile;
 }
 
+const UDP_SEND = 'kernel: UDP send';
+/** Native functions of Node by what they do; they carry no file. What is not named is the kernel's receiving and waiting, and the runtime. */
+const NATIVE: readonly (readonly [RegExp, string])[] = [
+  [/^(writev|writeBuffer|write(Utf8|Latin1|Ascii)String|shutdown)$/, 'kernel: TCP send'],
+  [/^send6?$/, UDP_SEND],
+  [
+    /^(base64|utf8|latin1|ascii|hex|ucs2)(Slice|Write)|^(copy|fill|indexOf|byteLength|compare|decode|encode)/,
+    'base64 and bytes',
+  ],
+  [/^(parse|stringify)$/, 'JSON'],
+  [/^(mask|unmask)$/, 'module bufferutil'],
+];
+
 /** Where a function belongs. */
 export function placeOf({ functionName, url }: ProfileNode['callFrame']): string {
   if (functionName === '(idle)') return 'idle';
   if (functionName === '(garbage collector)') return 'garbage collection';
-  if (url === '') return 'native code and the kernel';
+  // V8 counts this system call as its caller's own time.
+  if (functionName === 'doSend' && url === 'node:dgram') return UDP_SEND;
+  const native = NATIVE.find(([pattern]) => pattern.test(functionName));
+  if (url === '') return native?.[1] ?? 'runtime, and kernel: receive, wait';
   const ours = /\/src\/(.*)\.ts$/.exec(url)?.[1];
   if (ours !== undefined) return `src/${ours}`;
   const module = /\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1];
@@ -33,28 +49,24 @@ export function placeOf({ functionName, url }: ProfileNode['callFrame']): string
   return url.startsWith('node:') ? `Node: ${url.slice(5).replace('internal/', '')}` : 'other';
 }
 
-/** Two tables: places, and the functions with the most time of their own, as shares of the time that was not idle. */
-export function describeProfile(
-  profile: Profile,
-  [fromUs, toUs]: readonly [number, number],
+/**
+ * Two tables: places, and the functions with the most time of their own, as shares of the time that was not idle, all
+ * threads together.
+ */
+export function describeProfiles(
+  profiles: readonly Profile[],
+  windowUs: readonly [number, number],
   cpuMsPerCallSecond: number,
 ): string {
-  const frames = new Map(profile.nodes.map(({ id, callFrame }) => [id, callFrame]));
   const places = new Map<string, number>();
   const functions = new Map<string, number>();
-  let nowUs = profile.startTime;
   let busyUs = 0;
-  for (const [at, id] of profile.samples.entries()) {
-    // A sample's time is that until the next one.
-    nowUs += profile.timeDeltas[at] ?? 0;
-    const frame = frames.get(id);
-    if (frame === undefined || nowUs < fromUs || nowUs > toUs) continue;
-    const us = profile.timeDeltas[at + 1] ?? 0;
-    const place = placeOf(frame);
+  for (const { callFrame, us } of profiles.flatMap((profile) => samplesOf(profile, windowUs))) {
+    const place = placeOf(callFrame);
     if (place === 'idle') continue;
     busyUs += us;
     places.set(place, (places.get(place) ?? 0) + us);
-    const name = `${frame.functionName || '(anonymous)'}, ${place}`;
+    const name = `${callFrame.functionName || '(anonymous)'}, ${place}`;
     functions.set(name, (functions.get(name) ?? 0) + us);
   }
   const table = (head: string, sums: Map<string, number>) => {
@@ -67,4 +79,19 @@ export function describeProfile(
     return layOut([head, 'share', 'ms per call and second'], rows);
   };
   return `${table('where the time goes', places)}\n\n${table('function', functions)}`;
+}
+
+/** The samples of a window. A sample's time is that until the next one. */
+function samplesOf(
+  { nodes, startTime, samples, timeDeltas }: Profile,
+  [fromUs, toUs]: readonly [number, number],
+): { callFrame: ProfileNode['callFrame']; us: number }[] {
+  const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]));
+  let nowUs = startTime;
+  return samples.flatMap((id, at) => {
+    nowUs += timeDeltas[at] ?? 0;
+    const callFrame = frames.get(id);
+    if (callFrame === undefined || nowUs < fromUs || nowUs > toUs) return [];
+    return [{ callFrame, us: timeDeltas[at + 1] ?? 0 }];
+  });
 }

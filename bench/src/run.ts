@@ -11,33 +11,48 @@ import {
   type Mode,
   whyRefused,
 } from './generator.ts';
-import type { Options } from './options.ts';
-import { machineShares, readMachine, readUsage, startPinned } from './process.ts';
+import { LOAD_CPUS, type Load, type Options, subjectCpus } from './options.ts';
+import { type Child, machineShares, readMachine, readUsage, startPinned } from './process.ts';
 
 /** What one run found. `report` is absent where the generator was too late for it to mean anything. */
 export interface RunResult {
   readonly subject: 'bridge' | 'bare relay';
   readonly mode: Mode;
   readonly calls: number;
+  readonly workers: number;
   /** Calls that had audio both ways before the window. */
   readonly callsUp: number;
   readonly seconds: number;
+  /** Of them, those that are in the report: in the others the generator was late. */
+  readonly soundSeconds: number;
   readonly refused?: string;
-  readonly report?: Omit<GeneratorReport, 'firstUpMs' | 'firstDownMs'>;
+  readonly report?: Pick<GeneratorReport, 'up' | 'down'>;
   /** CPU time of what was measured, all threads. */
   readonly cpuMsPerCallSecond: number;
   readonly cpuPercent: number;
-  /** Growth of the resident set from the idle process to the end of the window. */
-  readonly memoryKbPerCall: number;
+  /** Resident set of the idle process, and at the end of the window. */
+  readonly idleBytes: number;
+  readonly residentBytes: number;
   readonly generatorPercent: number;
   readonly latenessMs: Distribution;
   readonly stealPercent: number;
   readonly setup?: SetupFigures;
-  readonly gc?: { readonly before: BridgeMetrics; readonly after: BridgeMetrics };
+  readonly gc?: { readonly before: BridgeMetrics; readonly after: BridgeMetrics; readonly seconds: number };
   /** Channels and bridges left behind in the stand-in Asterisk. */
   readonly leaked?: number;
   /** The window on CLOCK_MONOTONIC, in µs, for a profile. */
   readonly windowUs: readonly [number, number];
+}
+
+/** What became of calls that arrived fast, each for a short time. */
+export interface ArrivalResult {
+  readonly calls: number;
+  readonly callsUp: number;
+  readonly rate: number;
+  /** At once. */
+  readonly callsMax: number;
+  readonly setup: SetupFigures;
+  readonly leaked: number;
 }
 
 /** From StasisStart, over all calls. */
@@ -54,50 +69,64 @@ export interface SetupFigures {
 export const PORTS = { ari: 21_088, bot: 21_080, http: 21_090, phones: 21_100, rtp: 40_000 } as const;
 
 const CALLS_PER_SOCKET = 16;
-/** Longer than a spurt of the bots. */
-const SETTLE_S = 2.5;
-const DRAIN_MS = 1_000;
-const SPURT_MS = 2_000;
+/** New calls a second, where it is not about set-up. */
+const RATE = 100;
+/** How long a call of the arrival run stays. */
+const STAY_S = 4;
+const SETTLE_S = 1.5;
+const DRAIN_MS = 800;
+const SPURT_S = 2;
 /** How long the last calls may take to come up, or to be released. */
 const CALLS_LIMIT_MS = 8_000;
 const READY_LIMIT_MS = 15_000;
 const IDLE_MS = 700;
 const POLL_MS = 100;
+/** What a run takes beside its window, and per call. */
+const OVERHEAD_S = 5.5;
+const RELEASE_S_PER_CALL = 0.0025;
 
 const phonePort = (call: number) => PORTS.phones + 2 * Math.floor(call / CALLS_PER_SOCKET);
+/** Longer than a spurt of the bots. */
+const settleSeconds = (mode: Mode) => SETTLE_S + (mode === 'echo' ? 0 : 1);
+const drainMs = (mode: Mode) => DRAIN_MS + (mode === 'echo' ? 0 : SPURT_S * 1000);
 
-/** The bridge under `calls` calls. */
-export async function runBridge(
+/** What a run takes, about. */
+export function runSeconds(calls: number, mode: Mode, seconds: number): number {
+  const extra = mode === 'echo' ? 0 : SPURT_S + 1;
+  return OVERHEAD_S + extra + seconds + calls * (1 / RATE + RELEASE_S_PER_CALL);
+}
+
+/** A bridge between a stand-in Asterisk and the generator. */
+interface Rig {
+  readonly generator: Generator;
+  readonly ari: StandInAri;
+  readonly bridge: Child;
+}
+
+/** Builds the rig, has `work` done with it, and takes it down. */
+async function withRig<T>(
   options: Options,
-  calls: number,
+  load: Load,
   mode: Mode,
+  work: (rig: Rig) => Promise<T>,
   profileDirectory?: string,
-): Promise<RunResult> {
-  const generator = await startGenerator(options, calls, mode);
+): Promise<T> {
+  const { calls, workers } = load;
+  const generator = await startGenerator(calls, mode);
   const ari = await StandInAri.start(PORTS.ari, phonePort, {
     onMediaPort: (call, port) => generator.peer(call, port),
     onJoined: (call) => generator.startCall(call),
   });
   const bridge = startBridge({
-    ...{ cpus: options.subjectCpus, calls },
+    ...{ cpus: subjectCpus(load, options.cores), calls },
     ...{ ariPort: PORTS.ari, botPort: PORTS.bot, httpPort: PORTS.http, rtpPort: PORTS.rtp },
     ...(profileDirectory === undefined ? {} : { profileDirectory }),
+    environment: { MEDIA_WORKERS: String(workers) },
   });
   try {
     await within(READY_LIMIT_MS, 'the bridge does not connect to ARI', [ari.connected, bridge.died]);
     await delay(IDLE_MS);
-    const idleBytes = readUsage([bridge.pid]).residentBytes;
-    const callsUp = await Promise.race([placeCalls(generator, ari, calls, options.rate), bridge.died]);
-    const before = await readMetrics(PORTS.http);
-    const window = await Promise.race([observe(generator, [bridge.pid], options.seconds, mode), bridge.died]);
-    const after = await readMetrics(PORTS.http);
-    const leaked = await releaseCalls(ari, calls);
-    const report = await generator.report();
-    return {
-      ...{ subject: 'bridge', mode, calls, callsUp, leaked, gc: { before, after } },
-      ...judge(report, window, calls, idleBytes),
-      setup: setupFigures(ari.times, report),
-    };
+    return await Promise.race([work({ generator, ari, bridge }), bridge.died]);
   } finally {
     await bridge.stop();
     await ari.close();
@@ -105,15 +134,65 @@ export async function runBridge(
   }
 }
 
-/** The bare relay under `calls` calls: the limit. `faults` are options that make it faulty, to try the meter. */
+/** The bridge under load. */
+export function runBridge(
+  options: Options,
+  load: Load,
+  mode: Mode,
+  profileDirectory?: string,
+): Promise<RunResult> {
+  const { calls, workers } = load;
+  const work = async ({ generator, ari, bridge }: Rig): Promise<RunResult> => {
+    const idleBytes = readUsage([bridge.pid]).residentBytes;
+    await placeCalls(ari, calls, RATE);
+    const callsUp = await untilUp(generator, calls);
+    const before = await readMetrics(PORTS.http);
+    const beforeMs = performance.now();
+    const window = await observe(generator, [bridge.pid], options.seconds, mode);
+    const after = await readMetrics(PORTS.http);
+    const gc = { before, after, seconds: (performance.now() - beforeMs) / 1000 };
+    await hangUpAll(ari, calls);
+    const leaked = await untilReleased(ari);
+    const report = await generator.report();
+    return {
+      ...{ subject: 'bridge', mode, calls, workers, callsUp, leaked, gc, idleBytes },
+      ...judge(report, window, calls),
+      setup: setupFigures(ari.times, report),
+    };
+  };
+  return withRig(options, load, mode, work, profileDirectory);
+}
+
+/** Calls that arrive fast and stay for a short time: is each set up, and how soon? */
+export function runArrivals(options: Options): Promise<ArrivalResult> {
+  const { arrivalRate: rate, arrivalSeconds } = options;
+  const calls = rate * arrivalSeconds;
+  return withRig(options, { calls, workers: 1 }, 'echo', async ({ generator, ari }) => {
+    await placeCalls(ari, calls, rate, (call) => {
+      const leave = () => {
+        generator.stopCall(call);
+        ari.hangUp(call);
+      };
+      setTimeout(leave, STAY_S * 1000);
+    });
+    await delay(STAY_S * 1000);
+    const leaked = await untilReleased(ari);
+    const report = await generator.report();
+    const callsUp = report.firstUpMs.filter((first, call) => first && report.firstDownMs[call]).length;
+    const setup = setupFigures(ari.times, report);
+    return { calls, callsUp, rate, callsMax: Math.min(calls, rate * STAY_S), setup, leaked };
+  });
+}
+
+/** The bare relay under load: the limit. `faults` are options that make it faulty, to try the meter. */
 export async function runRelay(
   options: Options,
-  calls: number,
+  { calls }: Pick<Load, 'calls'>,
   mode: Mode,
   faults: readonly string[] = [],
 ): Promise<RunResult> {
-  const generator = await startGenerator(options, calls, mode);
-  const relay = startPinned(options.subjectCpus, [
+  const generator = await startGenerator(calls, mode);
+  const relay = startPinned(subjectCpus({ calls, workers: 1 }, options.cores), [
     process.env.BENCH_RELAY ?? 'relay',
     ...['--calls', `${calls}`, '--calls-per-socket', `${CALLS_PER_SOCKET}`, '--bot-port', `${PORTS.bot}`],
     ...['--phone-port', `${PORTS.phones}`, '--rtp-port', `${PORTS.rtp}`],
@@ -130,34 +209,36 @@ export async function runRelay(
     const callsUp = await untilUp(generator, calls);
     const window = await Promise.race([observe(generator, [relay.pid], options.seconds, mode), relay.died]);
     const report = await generator.report();
-    return { subject: 'bare relay', mode, calls, callsUp, ...judge(report, window, calls, idleBytes) };
+    const what = { subject: 'bare relay', mode, calls, workers: 1, callsUp, idleBytes } as const;
+    return { ...what, ...judge(report, window, calls) };
   } finally {
     await relay.stop();
     await generator.child.stop();
   }
 }
 
-function startGenerator(options: Options, calls: number, mode: Mode): Promise<Generator> {
+function startGenerator(calls: number, mode: Mode): Promise<Generator> {
   return Generator.start({
-    ...{ cpus: options.loadCpus, calls, mode, callsPerSocket: CALLS_PER_SOCKET },
+    ...{ cpus: LOAD_CPUS, calls, mode, callsPerSocket: CALLS_PER_SOCKET },
     ...{ botPort: PORTS.bot, phonePort: PORTS.phones },
   });
 }
 
-/** Offers the calls at the rate asked for; resolves with how many came up in time. */
+/** Offers the calls at the rate asked for. */
 async function placeCalls(
-  generator: Generator,
   ari: StandInAri,
   calls: number,
   rate: number,
-): Promise<number> {
+  onOffered: (call: number) => void = () => {},
+): Promise<void> {
   const startMs = wallMs();
-  for (let call = 0; call < calls; ) {
+  for (let call = 0; call < calls; await delay(5)) {
     const due = Math.min(calls, 1 + Math.floor(((wallMs() - startMs) * rate) / 1000));
-    while (call < due) ari.offer(call++);
-    await delay(5);
+    for (; call < due; call++) {
+      ari.offer(call);
+      onOffered(call);
+    }
   }
-  return await untilUp(generator, calls);
 }
 
 /** Waits until all calls have audio both ways, or long enough; resolves with how many have. */
@@ -171,12 +252,15 @@ export async function untilUp(generator: Generator, calls: number): Promise<numb
   }
 }
 
-/** Hangs all calls up; resolves with what the bridge has not released in time. */
-async function releaseCalls(ari: StandInAri, calls: number): Promise<number> {
+async function hangUpAll(ari: StandInAri, calls: number): Promise<void> {
   for (let call = 0; call < calls; call++) {
     ari.hangUp(call);
     if (call % 4 === 3) await delay(10);
   }
+}
+
+/** Resolves with what the bridge has not released in time. */
+async function untilReleased(ari: StandInAri): Promise<number> {
   const limitMs = performance.now() + CALLS_LIMIT_MS;
   while (ari.held > 0 && performance.now() < limitMs) await delay(POLL_MS);
   return ari.held;
@@ -207,13 +291,13 @@ async function observe(
     machine: readMachine(),
     us: monotonicUs(),
   });
-  generator.measure(SETTLE_S, seconds);
-  await delay(SETTLE_S * 1000);
+  generator.measure(settleSeconds(mode), seconds);
+  await delay(settleSeconds(mode) * 1000);
   const before = readAll();
   await delay(seconds * 1000);
   const after = readAll();
   generator.hush();
-  await delay(DRAIN_MS + (mode === 'echo' ? 0 : SPURT_MS));
+  await delay(drainMs(mode));
   return {
     seconds: (after.subject.atMs - before.subject.atMs) / 1000,
     cpuMs: after.subject.cpuMs - before.subject.cpuMs,
@@ -224,18 +308,17 @@ async function observe(
   };
 }
 
-function judge(report: GeneratorReport, window: Window, calls: number, idleBytes: number) {
-  const { up, down, latenessMs } = report;
-  const refused = whyRefused(latenessMs, window.generatorPercent);
+function judge(report: GeneratorReport, window: Window, calls: number) {
+  const { up, down, latenessMs, soundSeconds } = report;
+  const refused = whyRefused(report, window.generatorPercent);
   return {
-    ...(refused === undefined ? { report: { up, down, latenessMs } } : { refused }),
-    seconds: window.seconds,
+    ...(refused === undefined ? { report: { up, down } } : { refused }),
+    ...{ seconds: report.seconds, soundSeconds, latenessMs },
     cpuMsPerCallSecond: window.cpuMs / calls / window.seconds,
     cpuPercent: window.cpuMs / window.seconds / 10,
-    memoryKbPerCall: (window.residentBytes - idleBytes) / 1000 / calls,
+    residentBytes: window.residentBytes,
     generatorPercent: window.generatorPercent,
     stealPercent: window.stealPercent,
-    latenessMs,
     windowUs: window.windowUs,
   };
 }
@@ -262,7 +345,7 @@ export function distribution(samples: readonly number[]): Distribution {
   const at = (share: number) => sorted[Math.floor((sorted.length - 1) * share)] ?? 0;
   return sorted.length === 0
     ? { n: 0 }
-    : { n: sorted.length, p50: at(0.5), p99: at(0.99), p999: at(0.999), max: at(1) };
+    : { n: sorted.length, p50: at(0.5), p95: at(0.95), p99: at(0.99), p999: at(0.999), max: at(1) };
 }
 
 async function within(limitMs: number, what: string, steps: readonly Promise<unknown>[]): Promise<void> {

@@ -4,12 +4,18 @@ import { readOptions } from './options.ts';
 import { type RunResult, runRelay } from './run.ts';
 
 const CALLS = 5;
-const options = { ...readOptions(process.env), seconds: 3 };
+/** A busy machine has sound seconds too. */
+const TRIES = 3;
+const options = { ...readOptions(process.env), seconds: 4 };
 
 async function figures(faults: readonly string[]): Promise<NonNullable<RunResult['report']>> {
-  const { report, refused } = await runRelay(options, CALLS, 'echo', faults);
-  if (report === undefined) throw new Error(`the machine is too busy for this: ${refused}`);
-  return report;
+  let refused: string | undefined;
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    const result = await runRelay(options, { calls: CALLS }, 'echo', faults);
+    if (result.report !== undefined) return result.report;
+    refused = result.refused;
+  }
+  throw new Error(`the machine is too busy for this: ${refused}`);
 }
 
 const clean = await figures([]);
@@ -27,7 +33,7 @@ console.log(`every 50th frame dropped: ${(100 * loss).toFixed(2)} % seen as lost
 
 const stalling = await figures(['--stall', '70']);
 assert.ok((stalling.down.pacingMs.max ?? 0) > 45, 'a stall of 70 ms shows in the pacing');
-assert.ok(stalling.up.gaps >= CALLS, 'and as gaps at the bots');
+assert.ok(stalling.up.gaps >= 2 * CALLS, 'and as gaps at the bots');
 assert.equal(stalling.up.arrived, stalling.up.sent, 'but not as loss');
 console.log(
   `70 ms of standstill each second: pacing off by up to ${stalling.down.pacingMs.max?.toFixed(0)} ms, ${stalling.up.gaps} gaps`,

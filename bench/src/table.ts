@@ -1,7 +1,6 @@
 /** Results as text for people. Pure. */
-import { longestGc } from './bridge.ts';
-import type { Distribution } from './generator.ts';
-import type { RunResult } from './run.ts';
+import type { Distribution, WayFigures } from './generator.ts';
+import type { ArrivalResult, RunResult, SetupFigures } from './run.ts';
 
 /** Columns under their heads; numbers to the right. */
 export function layOut(heads: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -19,8 +18,12 @@ const MEMORY_CALLS_MIN = 50;
 
 const RELAY_HEADS = [
   ...['calls', 'subject', 'CPU', 'core', 'up p50/p99/p99.9', 'down p50/p99/p99.9', 'pacing p99/p99.9'],
-  ...['lost', 'gaps', 'kB/call', 'load', 'steal'],
+  ...['lost', 'gaps', 'judged', 'kB/call', 'load', 'steal'],
 ];
+
+/** `200`, `800x2` with two media workers, `200 burst`. */
+export const nameOf = ({ calls, workers, mode }: Pick<RunResult, 'calls' | 'workers' | 'mode'>) =>
+  `${calls}${workers > 1 ? `x${workers}` : ''}${mode === 'echo' ? '' : ` ${mode}`}`;
 
 /** The relay bench: a row a run. CPU in ms per call and second, times in ms, `lost` up+down. */
 export function relayTable(results: readonly RunResult[]): string {
@@ -28,17 +31,18 @@ export function relayTable(results: readonly RunResult[]): string {
 }
 
 function relayRow(result: RunResult): string[] {
-  const { report, mode, calls, callsUp, subject } = result;
-  const name = `${calls}${mode === 'echo' ? '' : ` ${mode}`}${callsUp < calls ? ` (${callsUp} up)` : ''}`;
+  const { report, calls, callsUp, subject } = result;
+  const name = `${nameOf(result)}${callsUp < calls ? ` (${callsUp} up)` : ''}`;
   const cost = [result.cpuMsPerCallSecond.toFixed(2), `${result.cpuPercent.toFixed(0)} %`];
+  const memory = (result.residentBytes - result.idleBytes) / 1000 / calls;
   const rest = [
-    calls < MEMORY_CALLS_MIN ? '-' : result.memoryKbPerCall.toFixed(0),
+    `${result.soundSeconds}/${result.seconds}`,
+    calls < MEMORY_CALLS_MIN ? '-' : memory.toFixed(0),
     `${result.generatorPercent.toFixed(0)} %`,
     `${result.stealPercent.toFixed(1)} %`,
   ];
   if (report === undefined) return [name, subject, ...cost, 'refused', '', '', '', '', ...rest];
   const { up, down } = report;
-  const lost = (way: { sent: number; arrived: number }) => Math.max(0, way.sent - way.arrived);
   return [
     ...[name, subject, ...cost],
     ...[three(up.latencyMs), three(down.latencyMs)],
@@ -48,33 +52,67 @@ function relayRow(result: RunResult): string[] {
   ];
 }
 
-/** Set-up and collection: the bridge's runs only. */
-export function bridgeTable(results: readonly RunResult[]): string {
-  const heads = [
-    ...['calls', 'answered p50/p99', 'joined p50/p99', 'caller at bot p50/p99', 'bot at caller p50/p99'],
-    ...['GC a second', 'GC share', 'longest GC', 'skipped frames', 'left behind'],
-  ];
-  const rows = results.flatMap(({ calls, mode, setup, gc, leaked, seconds }) => {
-    if (setup === undefined || gc === undefined) return [];
-    const { before, after } = gc;
-    // The metrics span the settling time and the drain too.
-    const collections = after.gcCount - before.gcCount;
-    const spanS = seconds + 3.5 + (mode === 'echo' ? 0 : 2);
-    return [
-      [
-        `${calls}${mode === 'echo' ? '' : ` ${mode}`}`,
-        ...[setup.answeredMs, setup.joinedMs, setup.firstUpMs, setup.firstDownMs].map(
-          ({ p50, p99 }) => `${ms(p50)}/${ms(p99)}`,
-        ),
-        (collections / spanS).toFixed(1),
-        `${((after.gcMs - before.gcMs) / spanS / 10).toFixed(2)} %`,
-        longestGc(before, after),
-        String(after.skippedFrames - before.skippedFrames),
-        String(leaked ?? 0),
-      ],
+/** Frames that never arrived. */
+export const lost = ({ sent, arrived }: Pick<WayFigures, 'sent' | 'arrived'>) => Math.max(0, sent - arrived);
+
+/** What each further call takes: the slope from each number of calls to the next, of one worker. Empty with less than two. */
+export function memoryLine(results: readonly RunResult[]): string {
+  const slopes = (subject: RunResult['subject']) => {
+    const rows = results.filter(
+      (one) =>
+        one.subject === subject && one.mode === 'echo' && one.workers === 1 && one.calls >= MEMORY_CALLS_MIN,
+    );
+    return rows.slice(1).map((row, at) => {
+      const before = rows[at] ?? row;
+      const slope = (row.residentBytes - before.residentBytes) / 1000 / (row.calls - before.calls);
+      return `${before.calls} to ${row.calls}: ${slope.toFixed(0)} kB`;
+    });
+  };
+  const [bridge, relay] = [slopes('bridge'), slopes('bare relay')];
+  if (bridge.length === 0) return '';
+  return `memory of each further call, bridge: ${bridge.join(', ')}; bare relay: ${relay.join(', ')}`;
+}
+
+const SETUP_HEADS = ['answered', 'joined', 'caller at bot', 'bot at caller'].map((head) => `${head} p50/p95`);
+
+const setupCells = ({ answeredMs, joinedMs, firstUpMs, firstDownMs }: SetupFigures) =>
+  [answeredMs, joinedMs, firstUpMs, firstDownMs].map(({ p50, p95 }) => `${ms(p50)}/${ms(p95)}`);
+
+/** Set-up from StasisStart, in ms: the bridge's runs, and the arrivals. */
+export function setupTable(results: readonly RunResult[], arrivals: ArrivalResult | undefined): string {
+  const rows = results.flatMap((result) =>
+    result.setup === undefined
+      ? []
+      : [[nameOf(result), `${result.callsUp}`, ...setupCells(result.setup), `${result.leaked}`]],
+  );
+  if (arrivals !== undefined) {
+    const { calls, callsUp, rate, callsMax, setup, leaked } = arrivals;
+    const name = `${calls}, ${rate} a second, ${callsMax} at once`;
+    rows.push([name, `${callsUp}`, ...setupCells(setup), `${leaked}`]);
+  }
+  return layOut(['calls', 'set up', ...SETUP_HEADS, 'left behind'], rows);
+}
+
+/** Garbage collection, of the threads that carry audio and of the control thread, and what the pacer skipped: the bridge's runs. */
+export function collectionTable(results: readonly RunResult[]): string {
+  const rows = results.flatMap((result) => {
+    if (result.gc === undefined) return [];
+    const { before, after, seconds } = result.gc;
+    const rate = (part: 'mediaGc' | 'controlGc') => [
+      ((after[part].count - before[part].count) / seconds).toFixed(1),
+      `${((after[part].totalMs - before[part].totalMs) / seconds / 10).toFixed(2)} %`,
     ];
+    const skipped = String(after.skippedFrames - before.skippedFrames);
+    return [[nameOf(result), ...rate('mediaGc'), ms(after.mediaGc.longestMs), ...rate('controlGc'), skipped]];
   });
-  return layOut(heads, rows);
+  const heads = [
+    'media GC a second',
+    'of the time',
+    'longest since start',
+    'control GC a second',
+    'of the time',
+  ];
+  return layOut(['calls', ...heads, 'skipped frames'], rows);
 }
 
 function three({ n, p50, p99, p999 }: Distribution): string {
