@@ -89,7 +89,6 @@ export type BotMessage =
   | { readonly type: 'mark'; readonly name: string }
   | { readonly type: 'dtmf'; readonly digits: string }
   | { readonly type: 'hangup'; readonly immediate: boolean }
-  | { readonly type: 'transfer'; readonly to: string }
   | { readonly type: 'recording'; readonly state: 'pause' | 'resume' }
   | ({ readonly type: 'transfer' } & TransferRequest)
   /** An event that this dialect does not know: passed over, so that bots may be newer than we are. */
