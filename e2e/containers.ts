@@ -10,6 +10,9 @@ process.env.TESTCONTAINERS_RYUK_DISABLED = 'true';
 const LABEL = 'pipecat-bridge.e2e';
 const PROVIDERS_VOLUME = 'pipecat-bridge-e2e-providers';
 const PROVIDERS_PATH = '/etc/asterisk-providers';
+const RECORDINGS_VOLUME = 'pipecat-bridge-e2e-recordings';
+/** Where the bridge's recordings are. */
+export const RECORDINGS_PATH = '/var/lib/pipecat-bridge/recordings';
 const VERSION = process.env.VERSION || 'dev';
 const START_LIMIT_MS = 60_000;
 
@@ -62,7 +65,10 @@ export function startAsterisk(ports: Ports, environment: Environment = {}): Prom
 export function startBridge(ports: Ports, environment: Environment = {}): Promise<StartedTestContainer> {
   return new Hardened('bridge')
     .withSecurityOpt('no-new-privileges:true')
-    .withBindMounts([{ source: PROVIDERS_VOLUME, target: PROVIDERS_PATH, mode: 'ro' }])
+    .withBindMounts([
+      { source: PROVIDERS_VOLUME, target: PROVIDERS_PATH, mode: 'ro' },
+      { source: RECORDINGS_VOLUME, target: RECORDINGS_PATH, mode: 'rw' },
+    ])
     .withEnvironment({
       ARI_URL: `http://${LOCALHOST}:${ports.ari}`,
       ARI_USERNAME: SECRETS.ariUsername,
@@ -79,6 +85,12 @@ export function startBridge(ports: Ports, environment: Environment = {}): Promis
     })
     .withWaitStrategy(Wait.forHealthCheck())
     .start();
+}
+
+/** Ends a container from one moment to the next, as a crash does. */
+export async function killContainer(container: StartedTestContainer): Promise<void> {
+  const { dockerode } = (await getContainerRuntimeClient()).container;
+  await dockerode.getContainer(container.getId()).kill();
 }
 
 /** The mock bot, up to its being healthy. */
@@ -117,8 +129,9 @@ export async function removeLeftovers(): Promise<void> {
   const containers = await dockerode.listContainers({ all: true, filters: { label: [LABEL] } });
   await Promise.all(containers.map(({ Id }) => dockerode.getContainer(Id).remove({ force: true, v: true })));
   // A volume that is not there is what we want.
-  await dockerode
-    .getVolume(PROVIDERS_VOLUME)
-    .remove()
-    .catch(() => undefined);
+  for (const volume of [PROVIDERS_VOLUME, RECORDINGS_VOLUME])
+    await dockerode
+      .getVolume(volume)
+      .remove()
+      .catch(() => undefined);
 }

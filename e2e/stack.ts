@@ -6,6 +6,7 @@ import { Ari } from './ari.ts';
 import { MockBot } from './bot.ts';
 import {
   type Environment,
+  killContainer,
   removeLeftovers,
   startAsterisk,
   startBridge,
@@ -101,6 +102,13 @@ export class Stack {
   async stopPart(part: Part): Promise<void> {
     await this.#containers.get(part)?.stop({ timeout: STOP_LIMIT_MS });
     this.#containers.delete(part);
+  }
+
+  /** Kills a container and removes it. */
+  async killPart(part: Part): Promise<void> {
+    const container = this.#containers.get(part);
+    if (container !== undefined) await killContainer(container);
+    await this.stopPart(part);
   }
 
   /** Everything that a container has logged. */

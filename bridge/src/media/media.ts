@@ -178,7 +178,7 @@ export class Media implements MediaSession {
     const { recording, line } = this.#settings;
     if (recording === undefined) return;
     this.#recorder = new Recorder(recording, recordedLine(line), this.#shared.disk, (state, detail) => {
-      this.tellBot({ type: 'recording', state });
+      if (this.#relaying) this.tellBot({ type: 'recording', state });
       this.#tell({ type: 'recording', state, file: basename(recording.path), detail });
     });
   }
