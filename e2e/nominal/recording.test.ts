@@ -41,9 +41,9 @@ async function recordedCall(about: string, phone: Record<string, number>, variab
   return { callId, output, read };
 }
 
-async function say(callId: string, words: number): Promise<void> {
+async function say(callId: string, words: number, payload = WORD): Promise<void> {
   for (let i = 0; i < words; i++) {
-    await stack.bot.send(callId, { event: 'media', payload: WORD, encoding: 'pcmu', sampleRate: 8000 });
+    await stack.bot.send(callId, { event: 'media', payload });
     await sleep(2 * WORD_MS);
   }
 }
@@ -58,50 +58,37 @@ function distances(side: readonly Burst[], wireMs: readonly number[]): number[] 
   return side.map(({ fromMs }, i) => fromMs - (wireMs[i] ?? Number.NaN));
 }
 
-test('each side of a recording holds its own tone, as it was on the wire, and the two are in step', async () => {
-  const { callId, output, read } = await recordedCall('record', { seconds: 8, quietMs: 400, speakMs: 600 });
-  await say(callId, 9);
-  const report = only(await output);
-  expectNoViolations(await stack.bot.wait(callId, 'closed'));
-  const { sampleRate, left, right } = await read();
-  assert.equal(sampleRate, 8000);
-  const [caller, bot] = [bursts(left, sampleRate), bursts(right, sampleRate)];
-  assert.deepEqual([...new Set(caller.map(({ hz }) => hz))], [CALLER_HZ]);
-  assert.deepEqual([...new Set(bot.map(({ hz }) => hz))], [MARKER_HZ]);
-  assert.ok(caller.length >= 7, `${caller.length} words of the caller`);
-  assert.equal(bot.length, 9);
-  for (const { fromMs, toMs } of bot) expectNear('a word of the bot', toMs - fromMs, WORD_MS, 3);
-  const off = [
-    ...distances(caller, began(report.spoke, CALLER_HZ)),
-    ...distances(bot, began(report.heard, MARKER_HZ)),
-  ];
-  const apart = Math.max(...off) - Math.min(...off);
-  console.log(`the sides were in step within ${apart.toFixed(1)} ms`);
-  assert.ok(apart <= STEP_MS, `out of step by ${apart} ms: ${off.map((ms) => ms.toFixed(1))}`);
-  expectNear('length', left.length / 8, 8000, 300);
-});
-
-test('wideband is recorded at its own rate', async () => {
-  const wideband = { X_CODEC: 'pcm16', X_SR: '16000' };
-  const phone = { seconds: 4, quietMs: 400, speakMs: 600 };
-  const { callId, output, read } = await recordedCall('record-16k', phone, wideband);
-  const word = Buffer.from(tone(MARKER_HZ, WORD_MS, 16_000).buffer).toString('base64');
-  await sleep(500);
-  await stack.bot.send(callId, { event: 'media', payload: word });
-  const report = only(await output);
-  const { sampleRate, left, right } = await read();
-  assert.equal(sampleRate, 16_000);
-  const [caller, bot] = [bursts(left, sampleRate), bursts(right, sampleRate)];
-  assert.deepEqual([...new Set(caller.map(({ hz }) => hz))], [CALLER_HZ]);
-  assert.deepEqual(
-    bot.map(({ hz }) => hz),
-    [MARKER_HZ],
-  );
-  console.log(
-    distances(caller, began(report.spoke, CALLER_HZ)),
-    distances(bot, began(report.heard, MARKER_HZ)),
-  );
-});
+const FORMATS = [
+  { encoding: 'pcmu', rate: 8_000, transport: 'rtp' },
+  { encoding: 'pcm16', rate: 16_000, transport: 'websocket' },
+];
+for (const { encoding, rate, transport } of FORMATS) {
+  test(`by ${transport} at ${rate} Hz each side holds its own tone, as it was on the wire, in step with the other`, async () => {
+    const phone = { seconds: 8, quietMs: 400, speakMs: 600 };
+    const variables = { X_CODEC: encoding, X_SR: String(rate), X_TRANSPORT: transport };
+    const { callId, output, read } = await recordedCall(`record-${rate}`, phone, variables);
+    const samples = tone(MARKER_HZ, WORD_MS, rate);
+    const word = encoding === 'pcmu' ? encodeUlaw(samples) : samples;
+    await say(callId, 9, Buffer.from(word.buffer).toString('base64'));
+    const report = only(await output);
+    expectNoViolations(await stack.bot.wait(callId, 'closed'));
+    const { sampleRate, left, right } = await read();
+    assert.equal(sampleRate, rate);
+    const [caller, bot] = [bursts(left, rate), bursts(right, rate)];
+    assert.deepEqual([...new Set(caller.map(({ hz }) => hz))], [CALLER_HZ]);
+    assert.deepEqual([...new Set(bot.map(({ hz }) => hz))], [MARKER_HZ]);
+    assert.ok(caller.length >= 7, `${caller.length} words of the caller`);
+    assert.equal(bot.length, 9);
+    for (const { fromMs, toMs } of bot) expectNear('a word of the bot', toMs - fromMs, WORD_MS, 3);
+    const off = [
+      ...distances(caller, began(report.spoke, CALLER_HZ)),
+      ...distances(bot, began(report.heard, MARKER_HZ)),
+    ];
+    const apart = Math.max(...off) - Math.min(...off);
+    assert.ok(apart <= STEP_MS, `out of step by ${apart} ms: ${off.map((ms) => ms.toFixed(1))}`);
+    expectNear('length', (left.length / rate) * 1000, 8000, 300);
+  });
+}
 
 test('what is said while the bot has paused the recording is not in it, and the rest is where it was', async () => {
   const { callId, output, read } = await recordedCall('record-pause', { seconds: 6 });

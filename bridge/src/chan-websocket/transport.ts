@@ -37,6 +37,8 @@ export interface ChanWebsocketOptions {
 /** Media over Asterisk's own WebSocket (chan_websocket, server mode): the way for wideband. */
 export class ChanWebsocketTransport {
   readonly payloadOffset = 0;
+  /** The lead, and until Asterisk's next tick: half a frame, on the average. */
+  readonly playoutDelayMs = (LEAD_FRAMES + 0.5) * FRAME_MS;
   lastReceivedMs: number;
   readonly #options: ChanWebsocketOptions;
   readonly #socket: WebSocket;

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { fader } from '../audio/fade.ts';
-import { type AudioFormat, bytesPerSample, sampleReader, silenceByte } from '../audio/format.ts';
+import { type AudioFormat, bytesPerSample, silenceByte } from '../audio/format.ts';
 import { ChanWebsocketTransport } from '../chan-websocket/transport.ts';
 import type { PortPool } from '../rtp/ports.ts';
 import { type RtpCodec, RtpTransport } from '../rtp/transport.ts';
@@ -29,11 +29,6 @@ export interface LineHooks {
 /** Bytes of a frame of 20 ms. */
 export function frameBytes({ encoding, sampleRate }: AudioFormat): number {
   return (bytesPerSample(encoding) * sampleRate * FRAME_MS) / 1000;
-}
-
-/** What a recording has to know of a line. */
-export function recordedLine({ encoding, sampleRate }: AudioFormat) {
-  return { sampleRate, bytesPerSample: bytesPerSample(encoding), readSample: sampleReader(encoding) };
 }
 
 /** The name of a line format in Asterisk (`format` of external media). */

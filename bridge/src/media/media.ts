@@ -1,4 +1,3 @@
-import { basename } from 'node:path';
 import { BargeIn } from '../audio/barge-in.ts';
 import { BotAudio } from '../audio/bot-audio.ts';
 import { silenceByte, type Transcode, transcoder } from '../audio/format.ts';
@@ -8,14 +7,15 @@ import { comfortTone } from '../audio/tone.ts';
 import type { BadCode, BotMessage, BridgeMessage, Dialect } from '../pipecat/dialect.ts';
 import { createDialect } from '../pipecat/dialects.ts';
 import type { Disk } from '../recording/disk.ts';
-import { Recorder, type RecordingState } from '../recording/recorder.ts';
+import type { Recorder, RecordingState } from '../recording/recorder.ts';
 import type { PortPool } from '../rtp/ports.ts';
 import type { RtpTransport } from '../rtp/transport.ts';
 import { BotLink } from './bot-link.ts';
 import { Comfort } from './comfort.ts';
 import { limited } from './limited.ts';
-import { frameBytes, type LineHooks, NO_FIGURES, openRtpLine, openSocketLine, recordedLine } from './line.ts';
+import { frameBytes, type LineHooks, NO_FIGURES, openRtpLine, openSocketLine } from './line.ts';
 import { LineWatch } from './line-watch.ts';
+import { startRecorder } from './recording.ts';
 import { Refusals } from './refusals.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
 import type { MediaTransport, OnFrame } from './transport.ts';
@@ -175,11 +175,10 @@ export class Media implements MediaSession {
     this.#pacing = this.#shared.pacer.add((skippedFrames) => this.#tick(skippedFrames));
     if (this.#settings.startOnAnswer) this.#sayStart(false);
     this.tellBot({ type: 'answered' });
-    const { recording, line } = this.#settings;
-    if (recording === undefined) return;
-    this.#recorder = new Recorder(recording, recordedLine(line), this.#shared.disk, (state, detail) => {
-      if (this.#relaying) this.tellBot({ type: 'recording', state });
-      this.#tell({ type: 'recording', state, file: basename(recording.path), detail });
+    if (this.#transport === undefined) return;
+    this.#recorder = startRecorder(this.#settings, this.#transport, this.#shared.disk, (event) => {
+      if (this.#relaying) this.tellBot({ type: 'recording', state: event.state });
+      this.#tell(event);
     });
   }
 
@@ -355,6 +354,7 @@ export class Media implements MediaSession {
     this.#botAudio.restart();
     const ms = this.#queue.clear();
     this.#transport?.flush();
+    this.#recorder?.flushed();
     this.tellBot({ type: 'cleared', ms: Math.round(ms) });
   }
 

@@ -26,6 +26,8 @@ export type OnFrame = (source: Buffer, start: number, end: number, timestampMs: 
 export interface MediaTransport {
   /** Where in a frame's buffer the audio begins, bytes. */
   readonly payloadOffset: number;
+  /** From a frame's being sent to its being heard at Asterisk's end, ms. */
+  readonly playoutDelayMs: number;
   /** When something last came from Asterisk, on the relay's clock, ms. */
   readonly lastReceivedMs: number;
   /** The buffer for the next frame: its audio is to be filled in from `payloadOffset` on, then it is sent. */

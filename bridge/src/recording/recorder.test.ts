@@ -12,6 +12,7 @@ const FRAME = Buffer.alloc(160, 7);
 const LINE = {
   sampleRate: 8_000,
   bytesPerSample: 1,
+  botDelayMs: 0,
   readSample: (source: Buffer, at: number) => source[at] as number,
 };
 const SECOND_BYTES = 32_000;

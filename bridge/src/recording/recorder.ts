@@ -99,6 +99,11 @@ export class Recorder {
     this.#track.played(source, start, skippedFrames, nowMs);
   }
 
+  /** As {@link StereoTrack.flushed}. */
+  flushed(): void {
+    this.#track.flushed();
+  }
+
   /** From now on silence is recorded. */
   pause(): void {
     this.#track.paused = true;

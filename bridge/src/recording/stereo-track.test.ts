@@ -17,19 +17,24 @@ function frame(value: number, samples = FRAME_MS * PER_MS): Buffer {
 class Tape {
   readonly blocks: number[] = [];
   readonly sides: [number[], number[]] = [[], []];
-  readonly track = new StereoTrack({
-    sampleRate: 8_000,
-    bytesPerSample: 1,
-    readSample: (source, at) => source[at] as number,
-    onAudio: (audio, from) => {
-      assert.equal(from, this.sides[0].length);
-      this.blocks.push(audio.length / 4);
-      for (let at = 0; at < audio.length; at += 4) {
-        this.sides[0].push(audio.readInt16LE(at));
-        this.sides[1].push(audio.readInt16LE(at + 2));
-      }
-    },
-  });
+  readonly track: StereoTrack;
+
+  constructor(botDelayMs = 0) {
+    this.track = new StereoTrack({
+      sampleRate: 8_000,
+      bytesPerSample: 1,
+      botDelayMs,
+      readSample: (source, at) => source[at] as number,
+      onAudio: (audio, from) => {
+        assert.equal(from, this.sides[0].length);
+        this.blocks.push(audio.length / 4);
+        for (let at = 0; at < audio.length; at += 4) {
+          this.sides[0].push(audio.readInt16LE(at));
+          this.sides[1].push(audio.readInt16LE(at + 2));
+        }
+      },
+    });
+  }
 
   /** Where the marks of a side begin, ms. */
   marks(side: 0 | 1): number[] {
@@ -200,4 +205,16 @@ test('audio far out of its time is left out and counted, and harms nothing', () 
   track.heard(frame(QUIET), 0, 160, 20, 1e9, 1e9);
   track.heard(frame(QUIET, 3200), 0, 3200, 40, 4000, 4000);
   track.finish();
+});
+
+test('where what leaves is heard later, it lies there, and what a clear kept from being heard is not in it', () => {
+  const tape = new Tape(50);
+  const { track } = tape;
+  for (let tick = 0; tick < 100; tick++) {
+    track.played(frame(tick < 20 || tick >= 60 ? BOT_MARK : QUIET), 0, 0, tick * FRAME_MS);
+    if (tick === 19) track.flushed();
+  }
+  track.finish();
+  assert.deepEqual(tape.marks(1), [50, 60 * FRAME_MS + 50]);
+  assert.equal(tape.sides[1].lastIndexOf(BOT_MARK, 30 * 160), 20 * 160 - 1);
 });

@@ -4,6 +4,8 @@ import { CallerClock } from './caller-clock.ts';
 export interface StereoTrackOptions {
   readonly sampleRate: number;
   readonly bytesPerSample: number;
+  /** From a tick to when what left in it is heard, ms. */
+  readonly botDelayMs: number;
   /** The sample, 16 bits, that begins at byte `at`. */
   readonly readSample: (source: Buffer, at: number) => number;
   /** Gets finished audio, `from` in samples since the beginning: stereo, 16 bits, little-endian; a copy of its own. */
@@ -24,8 +26,8 @@ const APPROACH = 1 / 16;
 const STRETCH_MAX = 0.1;
 
 /**
- * Both sides of a call on one time base, the pacer's 20 ms grid: what was sent lies where its tick was, skipped ticks
- * included; what was received lies where it came from the network, less the network's jitter. So the two stay in step
+ * Both sides of a call on one time base, the pacer's 20 ms grid: what was sent lies where its tick was (or a fixed time later, when
+ * it was heard), skipped ticks included; what was received lies where it came from the network, less the network's jitter. So the two stay in step
  * however long the call is and however the clocks drift. While it is paused both sides are silent, and time goes on.
  */
 export class StereoTrack {
@@ -37,6 +39,7 @@ export class StereoTrack {
   readonly #samplesPerMs: number;
   readonly #frame: number;
   readonly #block: number;
+  readonly #botDelay: number;
   /** Two blocks of stereo samples, by position modulo their length; zero where nothing was put. Little-endian, as all that Node runs on. */
   readonly #ring: Int16Array;
   /** Clock time of position 0. */
@@ -55,6 +58,7 @@ export class StereoTrack {
     this.#samplesPerMs = options.sampleRate / 1000;
     this.#frame = FRAME_MS * this.#samplesPerMs;
     this.#block = BLOCK_MS * this.#samplesPerMs;
+    this.#botDelay = options.botDelayMs * this.#samplesPerMs;
     this.#ring = new Int16Array(2 * 2 * this.#block);
   }
 
@@ -69,8 +73,14 @@ export class StereoTrack {
     const atMs = nowMs - this.lengthMs;
     // A tick may be late, never early: the earliest tells where the grid lies.
     this.#originMs = Number.isNaN(this.#originMs) ? atMs : Math.min(this.#originMs, atMs);
-    this.#put(1, source, start, this.#frame, this.#position, this.#frame);
+    this.#put(1, source, start, this.#frame, this.#position + this.#botDelay, this.#frame);
     this.#advance();
+  }
+
+  /** What left and is not heard yet will not be heard: a `clear`. */
+  flushed(): void {
+    const length = this.#ring.length;
+    for (let i = 0; i < this.#botDelay; i++) this.#ring[(2 * (this.#position + i) + 1) % length] = 0;
   }
 
   /**

@@ -35,6 +35,8 @@ export interface RtpTransportOptions {
 /** RTP to and from one external media channel (chan_rtp): G.711, 20 ms. */
 export class RtpTransport {
   readonly payloadOffset = RTP_HEADER_BYTES;
+  /** Asterisk passes a packet on as it comes. */
+  readonly playoutDelayMs = 0;
   lastReceivedMs: number;
   readonly #socket: RtpSocket;
   readonly #receiver: RtpReceiver;
