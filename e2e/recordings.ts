@@ -21,8 +21,8 @@ export interface Burst {
 const HEADER_BYTES = 44;
 /** What is louder is sound; G.711's silence is not. */
 const SOUND = 400;
-/** So long a silence ends a burst: longer than a period of the tones, shorter than a frame. */
-const SILENCE_MS = 10;
+/** So long a silence ends a burst; a shorter one is a tick that the bridge missed. */
+const SILENCE_MS = 100;
 /** Shorter ones are clicks. */
 const BURST_MIN_MS = 20;
 

@@ -49,7 +49,8 @@ export class ChanWebsocketTransport {
   #framesSent = 0;
   #malformed = 0;
   #longestGapMs = 0;
-  #leadDue = true;
+  /** Frames of the lead that are not with Asterisk. */
+  #leadDue = LEAD_FRAMES;
   #blocked = false;
   #sendErrors = 0;
   #closing: Promise<void> | undefined;
@@ -107,14 +108,14 @@ export class ChanWebsocketTransport {
       this.#sendErrors += 1;
       return;
     }
-    if (this.#leadDue) this.#sendLead();
+    if (this.#leadDue > 0) this.#sendLead();
     this.#framesSent += 1;
     this.#socket.send(frame);
   }
 
   /** The frames that were not sent have used up the lead: it is made good with silence. */
-  skip(_frames: number): void {
-    this.#leadDue = true;
+  skip(frames: number): void {
+    this.#leadDue = Math.min(LEAD_FRAMES, this.#leadDue + frames);
   }
 
   tick(_nowMs: number): void {}
@@ -122,7 +123,7 @@ export class ChanWebsocketTransport {
   flush(): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
     this.#socket.send(FLUSH_MEDIA);
-    this.#leadDue = true;
+    this.#leadDue = LEAD_FRAMES;
   }
 
   figures() {
@@ -160,8 +161,7 @@ export class ChanWebsocketTransport {
   }
 
   #sendLead(): void {
-    this.#leadDue = false;
-    for (let i = 0; i < LEAD_FRAMES; i++) {
+    for (; this.#leadDue > 0; this.#leadDue--) {
       const frame = this.frame();
       frame.fill(this.#options.silence);
       this.#socket.send(frame);
