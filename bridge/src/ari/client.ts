@@ -238,19 +238,24 @@ export class AriClient {
     const parameters = new URLSearchParams(query as Record<string, string>);
     let status = 0;
     let text: string;
+    // Of the whole request, the wait for a free connection included: Asterisk may hang. A signal that times out by itself would
+    // live on, and fire, long after the reply.
+    const abort = new AbortController();
+    const limit = setTimeout(() => abort.abort(new Error('timed out')), this.#access.timeoutMs);
     try {
       const response = await this.#pool.request({
         method,
         path: `${this.#prefix}${path}${parameters.size > 0 ? `?${parameters}` : ''}`,
         headers: this.#headers,
         body: body === undefined ? null : JSON.stringify(body),
-        // Of the whole request, the wait for a free connection included: Asterisk may hang.
-        signal: AbortSignal.timeout(this.#access.timeoutMs),
+        signal: abort.signal,
       });
       status = response.statusCode;
       text = await response.body.text();
     } catch (error) {
       throw new AriError(request, 0, (error as Error).message);
+    } finally {
+      clearTimeout(limit);
     }
     if (status >= 300) throw new AriError(request, status, text.slice(0, ERROR_TEXT_MAX_CHARS));
     try {

@@ -67,29 +67,41 @@ export type AriEvent = z.infer<typeof eventSchema>;
 /** The event types of {@link AriEvent}: what an event filter should let through. */
 export const EVENT_TYPES: readonly string[] = eventSchema.options.map((option) => option.shape.type.value);
 
+// Schemas are made once: zod compiles each, which takes longer than many a parse.
+const typeSchema = z.object({ type: z.string() });
+const channelsSchema = z.array(channelSchema);
+const bridgesSchema = z.array(z.object({ id: z.string() }));
+const applicationSchema = z.object({ channel_ids: z.array(z.string()) });
+const mediaAddressSchema = z.object({
+  channelvars: z.object({
+    UNICASTRTP_LOCAL_ADDRESS: z.string(),
+    UNICASTRTP_LOCAL_PORT: z.coerce.number().int().min(1).max(65535),
+  }),
+});
+const mediaConnectionSchema = z.object({
+  channelvars: z.object({ MEDIA_WEBSOCKET_CONNECTION_ID: z.string().min(1) }),
+});
+
 /**
  * Parses one text message of the events WebSocket.
  * Returns `undefined` for an event that the bridge does not act on; throws on what is no ARI event at all.
  */
 export function parseEvent(text: string): AriEvent | undefined {
   const message: unknown = JSON.parse(text);
-  const { type } = z.object({ type: z.string() }).parse(message);
+  const { type } = typeSchema.parse(message);
   return EVENT_TYPES.includes(type) ? eventSchema.parse(message) : undefined;
 }
 
 /** Parses a channel, or a list of them, from a REST reply. Throws a `ZodError`. */
 export const parseChannel = (value: unknown): AriChannel => channelSchema.parse(value);
 /** Parses the reply of `GET /channels`. Throws a `ZodError`. */
-export const parseChannels = (value: unknown): AriChannel[] => z.array(channelSchema).parse(value);
+export const parseChannels = (value: unknown): AriChannel[] => channelsSchema.parse(value);
 /** Parses the reply of `GET /bridges`, to ids. Throws a `ZodError`. */
 export const parseBridgeIds = (value: unknown): string[] =>
-  z
-    .array(z.object({ id: z.string() }))
-    .parse(value)
-    .map((bridge) => bridge.id);
+  bridgesSchema.parse(value).map((bridge) => bridge.id);
 /** Parses the reply of `GET /applications/{app}`, to the ids of the channels it holds. Throws a `ZodError`. */
 export const parseApplicationChannels = (value: unknown): string[] =>
-  z.object({ channel_ids: z.array(z.string()) }).parse(value).channel_ids;
+  applicationSchema.parse(value).channel_ids;
 
 /** Where an external media channel (chan_rtp) receives RTP. */
 export interface MediaAddress {
@@ -99,21 +111,12 @@ export interface MediaAddress {
 
 /** Reads the RTP address from the reply of `POST /channels/externalMedia`. Throws a `ZodError` where it is missing. */
 export function parseMediaAddress(value: unknown): MediaAddress {
-  const { channelvars } = z
-    .object({
-      channelvars: z.object({
-        UNICASTRTP_LOCAL_ADDRESS: z.string(),
-        UNICASTRTP_LOCAL_PORT: z.coerce.number().int().min(1).max(65535),
-      }),
-    })
-    .parse(value);
+  const { channelvars } = mediaAddressSchema.parse(value);
   return { address: channelvars.UNICASTRTP_LOCAL_ADDRESS, port: channelvars.UNICASTRTP_LOCAL_PORT };
 }
 
 /** Reads the id of a media WebSocket from the reply of `POST /channels/externalMedia`. Throws a `ZodError`. */
 export function parseMediaConnectionId(value: unknown): string {
-  const { channelvars } = z
-    .object({ channelvars: z.object({ MEDIA_WEBSOCKET_CONNECTION_ID: z.string().min(1) }) })
-    .parse(value);
+  const { channelvars } = mediaConnectionSchema.parse(value);
   return channelvars.MEDIA_WEBSOCKET_CONNECTION_ID;
 }
