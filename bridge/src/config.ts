@@ -97,6 +97,7 @@ const schema = z
     HTTP_ADDRESS: ipv4.default('127.0.0.1'),
     HTTP_PORT: z.coerce.number().int().min(0).max(65535).default(8_090),
     API_TOKEN: z.string().min(16).optional(),
+    API_REQUESTS_PER_SECOND: z.coerce.number().int().min(1).max(100_000).default(100),
     PROVIDERS_DIR: z.string().optional(),
     SHUTDOWN_MS: milliseconds(0, 600_000).default(10_000),
     LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),

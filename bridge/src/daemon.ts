@@ -1,19 +1,24 @@
 import type { FastifyInstance } from 'fastify';
+import packageJson from '../package.json' with { type: 'json' };
 import { type AriAccess, AriClient } from './ari/client.ts';
 import { AriEvents } from './ari/events.ts';
 import { type AriEvent, EVENT_TYPES } from './ari/model.ts';
 import { Background } from './background.ts';
 import { StatusCallbacks } from './callback.ts';
 import type { Config } from './config.ts';
+import { EventStream } from './http/event-stream.ts';
 import { Metrics } from './http/metrics.ts';
 import { startHttp } from './http/server.ts';
 import type { Logger } from './log.ts';
 import { MediaPool } from './media/pool.ts';
+import { Operator } from './operator.ts';
 import { Retention } from './recording/retention.ts';
 import { Ledger } from './records/ledger.ts';
 import { RecordStore } from './records/store.ts';
 import { CallReports } from './reports.ts';
 import { Switchboard } from './switchboard.ts';
+
+const { version } = packageJson;
 
 /**
  * The bridge: one connection to Asterisk, one call object for each caller's channel. Rejects when the HTTP port is taken.
@@ -41,6 +46,9 @@ export class Daemon {
   readonly #records: RecordStore;
   readonly #callbacks: StatusCallbacks;
   readonly #switchboard: Switchboard;
+  readonly #operator: Operator;
+  /** Ids of events are the process's own: those of the one before mean nothing to it. */
+  readonly #changes = new EventStream(Date.now().toString(36));
   #http: FastifyInstance | undefined;
   #sweep: NodeJS.Timeout | undefined;
   #ariProblem: string | undefined = 'ARI has not been reached yet';
@@ -91,6 +99,7 @@ export class Daemon {
       ariUp: () => this.#ariProblem === undefined,
       callbacks: () => this.#callbacks,
       records: () => this.#records,
+      eventStreams: () => this.#changes,
       recordingsStoredBytes: () => this.#recordings.storedBytes,
     });
     this.#switchboard = new Switchboard({
@@ -102,10 +111,20 @@ export class Daemon {
         metrics: this.#metrics,
         callbacks: this.#callbacks,
         log,
-        onChange: (_event, record) => ledger.note(record),
+        onChange: (event, record) => {
+          ledger.note(record);
+          this.#changes.publish(event, record);
+        },
       }),
       background: this.#background,
       log,
+    });
+    this.#operator = new Operator({
+      config,
+      ari: this.#ari,
+      switchboard: this.#switchboard,
+      records: this.#records,
+      ariProblem: () => this.#ariProblem,
     });
   }
 
@@ -118,9 +137,22 @@ export class Daemon {
   /** Opens the HTTP interface and begins to connect to ARI. */
   async start(): Promise<void> {
     const { HTTP_ADDRESS, HTTP_PORT } = this.#config;
-    this.#http = await startHttp(HTTP_ADDRESS, HTTP_PORT, this.#metrics, () => this.#readiness(), {
-      token: this.#config.API_TOKEN,
-      hangUp: (callSid) => this.#switchboard.hangUpForBot(callSid),
+    this.#http = await startHttp({
+      address: HTTP_ADDRESS,
+      port: HTTP_PORT,
+      metrics: this.#metrics,
+      readiness: () => this.#readiness(),
+      twilio: {
+        token: this.#config.API_TOKEN,
+        hangUp: (callSid) => this.#switchboard.hangUpForBot(callSid),
+      },
+      api: {
+        operator: this.#operator,
+        events: this.#changes,
+        token: this.#config.API_TOKEN,
+        requestsPerSecond: this.#config.API_REQUESTS_PER_SECOND,
+        version,
+      },
     });
     this.#events.start();
     this.#background.run(this.#callbacks.resume(), 'resume callbacks');
@@ -142,6 +174,7 @@ export class Daemon {
     await this.#background.settle(() => this.#switchboard.endCalls());
     this.#events.stop();
     await this.#callbacks.close(this.#config.SHUTDOWN_MS);
+    this.#changes.close();
     await this.#http?.close();
     await this.#records.close();
     await this.#media.close();

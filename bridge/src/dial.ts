@@ -1,5 +1,11 @@
+import { createHash } from 'node:crypto';
 import { type AriClient, AriError } from './ari/client.ts';
 import { withinLimit } from './time-limit.ts';
+
+/** The id of a channel that we make for a call id: the same for the same one, so that Asterisk itself knows a retry. */
+export function dialChannelId(callId: string): string {
+  return `pc-${createHash('sha256').update(callId).digest('hex').slice(0, 32)}`;
+}
 
 /** How a callee is called. */
 export interface DialSettings {

@@ -116,6 +116,20 @@ export class FakeAri {
     return channel;
   }
 
+  /** The phone of a callee rings that was dialled on a created channel. */
+  rings(channel: FakeChannel): void {
+    channel.state = 'Ringing';
+    this.emit('ChannelStateChange', { channel: this.show(channel) });
+    this.tellDial(channel, 'RINGING');
+  }
+
+  /** The callee on a created channel answers. */
+  picksUp(channel: FakeChannel): void {
+    channel.state = 'Up';
+    this.emit('ChannelStateChange', { channel: this.show(channel) });
+    this.tellDial(channel, 'ANSWER');
+  }
+
   /** The callee answers. */
   answered(channel: FakeChannel): void {
     channel.state = 'Up';
@@ -301,6 +315,7 @@ export class FakeAri {
     if (method === 'GET' && id === '') {
       return { status: 200, body: [...this.channels.values()].map((channel) => this.show(channel)) };
     }
+    if (method === 'POST' && id === 'create') return this.#create(request);
     if (method === 'POST' && id === 'externalMedia') return await this.#externalMedia(request.query);
     const channel = this.channels.get(id);
     if (channel === undefined) return refused(404, 'Channel not found');
@@ -347,6 +362,25 @@ export class FakeAri {
     return NO_CONTENT;
   }
 
+  /** ARI's create: the channel enters Stasis undialled. */
+  #create({ query, body }: AriRequest): Reply {
+    const id = query.get('channelId') ?? '';
+    if (this.channels.has(id)) return refused(409, 'Channel with given unique ID already exists');
+    const [to = '', provider = ''] = (query.get('endpoint') ?? '').replace('PJSIP/', '').split('@');
+    if (provider !== 'pb_fintech') return { status: 500, body: { error: 'Allocation failed' } };
+    const { variables } = body as { variables: Record<string, string> };
+    const from = variables['CONNECTEDLINE(num)'] ?? '';
+    const args = (query.get('appArgs') ?? '').split(',');
+    const channel = this.add({ id, state: 'Down', isOriginated: true, args, variables, to, from });
+    channel.subscribed = true;
+    const enter = () => {
+      if (this.channels.has(id)) this.enterStasis(channel);
+    };
+    if (this.startsBeforeReply) enter();
+    else setImmediate(() => setImmediate(enter));
+    return { status: 200, body: this.show(channel) };
+  }
+
   async #externalMedia(query: URLSearchParams): Promise<Reply> {
     const id = query.get('channelId') ?? '';
     const externalHost = query.get('external_host') ?? '';
@@ -384,10 +418,17 @@ export class FakeAri {
     }
     if (method === 'GET') return { status: 200, body: this.show(channel) };
     if (!channel.inStasis) return refused(409, 'Channel not in Stasis application');
+    if (action === 'dial') this.#dial(channel, query);
     channel.done.push(action === 'dtmf' ? `dtmf ${query.get('dtmf')}` : action);
     if (action === 'answer') channel.state = 'Up';
     if (action === 'continue') this.#continue(channel);
     return NO_CONTENT;
+  }
+
+  /** ARI's dial of a created channel: it rings when the test says so. */
+  #dial(channel: FakeChannel, query: URLSearchParams): void {
+    this.tellDial(channel, '');
+    channel.ringSeconds = Number(query.get('timeout'));
   }
 
   #continue(channel: FakeChannel): void {

@@ -13,6 +13,8 @@ export interface MetricSources {
   readonly recordingsStoredBytes: () => number;
   readonly callbacks: () => StatusCallbacks;
   readonly records: () => RecordStore;
+  /** Those who listen to `GET /events`, and those who were cut off since they did not read. */
+  readonly eventStreams: () => { listeners: number; dropped: number };
 }
 
 const PREFIX = 'pipecat_bridge_';
@@ -69,6 +71,12 @@ export class Metrics {
       'recordings_stored_bytes',
       'Recordings on disk, at the last look',
       sources.recordingsStoredBytes,
+    );
+    this.#gauge('event_streams', 'Listeners to GET /events', () => sources.eventStreams().listeners);
+    this.#gauge(
+      'event_streams_dropped',
+      'Listeners to GET /events cut off since they did not read',
+      () => sources.eventStreams().dropped,
     );
     this.#workerGauges(() => sources.media().stats);
     this.#callbackGauges(sources.callbacks);

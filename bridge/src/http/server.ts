@@ -1,4 +1,5 @@
 import { type FastifyInstance, fastify } from 'fastify';
+import { type ApiContext, addApi } from './api.ts';
 import type { Metrics } from './metrics.ts';
 import { addTwilioRest, type TwilioRest } from './twilio-rest.ts';
 
@@ -8,14 +9,19 @@ export type Readiness = () => { readonly problems: readonly string[]; readonly w
 const BODY_MAX_BYTES = 65_536;
 const REQUEST_MS = 10_000;
 
-/** The HTTP interface: health and metrics, without a token (contract, section 3), and Twilio's way to hang up. Rejects when the port is taken. */
-export async function startHttp(
-  address: string,
-  port: number,
-  metrics: Metrics,
-  readiness: Readiness,
-  twilio: TwilioRest,
-): Promise<FastifyInstance> {
+/** What the HTTP interface shows, and where. */
+export interface HttpSettings {
+  readonly address: string;
+  readonly port: number;
+  readonly metrics: Metrics;
+  readonly readiness: Readiness;
+  readonly twilio: TwilioRest;
+  readonly api: ApiContext;
+}
+
+/** The HTTP interface: health and metrics without a token, the API, Twilio's way to hang up. Rejects when the port is taken. */
+export async function startHttp(settings: HttpSettings): Promise<FastifyInstance> {
+  const { address, port, metrics, readiness, twilio, api } = settings;
   const server = fastify({
     bodyLimit: BODY_MAX_BYTES,
     requestTimeout: REQUEST_MS,
@@ -32,6 +38,7 @@ export async function startHttp(
     return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
   });
   addTwilioRest(server, twilio);
+  addApi(server, api);
   await server.listen({ host: address, port });
   return server;
 }

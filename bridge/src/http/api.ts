@@ -1,0 +1,216 @@
+import rateLimit from '@fastify/rate-limit';
+import swagger from '@fastify/swagger';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import {
+  jsonSchemaTransform,
+  jsonSchemaTransformObject,
+  serializerCompiler,
+  validatorCompiler,
+  type ZodTypeProvider,
+} from 'fastify-type-provider-zod';
+import type { Operator } from '../operator.ts';
+import type { EventStream } from './event-stream.ts';
+import { sendError, sendProblem } from './problem.ts';
+import * as schemas from './schemas.ts';
+import { isSameSecret } from './secret.ts';
+
+/** What the API works with. */
+export interface ApiContext {
+  readonly operator: Operator;
+  readonly events: EventStream;
+  /** Bearer token; undefined: nobody gets in, and is told so. */
+  readonly token: string | undefined;
+  readonly requestsPerSecond: number;
+  readonly version: string;
+}
+
+const SECURITY = { bearer: { type: 'http', scheme: 'bearer' } } as const;
+const ABOUT = 'Calls between a telephone and a voice AI: place, watch, move and end them.';
+const failure = {
+  description: 'What is wrong (RFC 9457)',
+  content: { 'application/problem+json': { schema: schemas.problemSchema } },
+};
+
+/** The API for whoever operates calls (contract, section 3), in a scope of its own: health and metrics need no token. */
+export function addApi(server: FastifyInstance, context: ApiContext): void {
+  server.register((scope, _options, registered) => {
+    scope.setValidatorCompiler(validatorCompiler);
+    scope.setSerializerCompiler(serializerCompiler);
+    scope.setErrorHandler(sendError);
+    const max = context.requestsPerSecond;
+    scope.register(rateLimit, { global: false, max, timeWindow: 1_000, keyGenerator: () => 'everybody' });
+    scope.register(swagger, {
+      openapi: {
+        openapi: '3.1.0',
+        info: { title: 'pipecat-bridge', version: context.version, description: ABOUT },
+        components: { securitySchemes: SECURITY },
+        security: [{ bearer: [] }],
+      },
+      transform: jsonSchemaTransform,
+      transformObject: jsonSchemaTransformObject,
+    });
+    scope.after(() => {
+      // Before the token, so that nobody can try tokens at leisure.
+      scope.addHook('onRequest', scope.rateLimit());
+      scope.addHook('onRequest', (request, reply, done) => {
+        if (isAuthorized(request, reply, context.token)) done();
+      });
+      const routes = scope.withTypeProvider<ZodTypeProvider>();
+      addCalls(routes, context);
+      addActions(routes, context);
+      addStreams(routes, context);
+    });
+    registered();
+  });
+}
+
+type Routes = ReturnType<typeof withZod>;
+const withZod = (server: FastifyInstance) => server.withTypeProvider<ZodTypeProvider>();
+
+function addCalls(routes: Routes, { operator }: ApiContext): void {
+  const { callOrderSchema, callPageSchema, callParams, callSchema, listQuery } = schemas;
+  routes.post(
+    '/calls',
+    {
+      schema: {
+        ...{ operationId: 'placeCall', summary: 'Place a call' },
+        body: callOrderSchema,
+        response: {
+          200: callSchema.describe('The call of this callId, placed before'),
+          202: callSchema.describe('The call, which is being dialled'),
+          default: failure,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { record, isNew } = await operator.place(request.body);
+      return reply.code(isNew ? 202 : 200).send(record);
+    },
+  );
+  routes.get(
+    '/calls',
+    {
+      schema: {
+        ...{ operationId: 'listCalls', summary: 'Calls under way and ended, newest first' },
+        querystring: listQuery,
+        response: { 200: callPageSchema, default: failure },
+      },
+    },
+    async (request) => await operator.list(request.query),
+  );
+  routes.get(
+    '/calls/:id',
+    {
+      schema: {
+        ...{ operationId: 'getCall', summary: 'One call' },
+        params: callParams,
+        response: { 200: callSchema, default: failure },
+      },
+    },
+    async (request) => await operator.get(request.params.id),
+  );
+  routes.delete(
+    '/calls/:id',
+    {
+      schema: {
+        ...{
+          operationId: 'hangUpCall',
+          summary: 'Hang up, also while it rings; one that has ended stays as it is',
+        },
+        params: callParams,
+        response: {
+          200: callSchema.describe('The call, which had ended'),
+          202: callSchema.describe('The call, which is being ended'),
+          default: failure,
+        },
+      },
+    },
+    async (request, reply) => {
+      const record = await operator.hangUp(request.params.id);
+      return reply.code(record.state === 'closed' ? 200 : 202).send(record);
+    },
+  );
+}
+
+function addActions(routes: Routes, { operator }: ApiContext): void {
+  const { callParams, callSchema, dtmfSchema, recordingSchema, recordingStateSchema, transferSchema } =
+    schemas;
+  routes.post(
+    '/calls/:id/dtmf',
+    {
+      schema: {
+        ...{ operationId: 'sendDigits', summary: 'Send keys to the caller' },
+        params: callParams,
+        body: dtmfSchema,
+        response: { 202: callSchema, default: failure },
+      },
+    },
+    async (request, reply) => reply.code(202).send(operator.dtmf(request.params.id, request.body.digits)),
+  );
+  routes.post(
+    '/calls/:id/transfer',
+    {
+      schema: {
+        ...{ operationId: 'transferCall', summary: 'Hand the caller over; GET /events tells how it goes' },
+        params: callParams,
+        body: transferSchema,
+        response: { 202: callSchema, default: failure },
+      },
+    },
+    async (request, reply) => reply.code(202).send(operator.transfer(request.params.id, request.body)),
+  );
+  routes.post(
+    '/calls/:id/recording',
+    {
+      schema: {
+        ...{ operationId: 'setRecording', summary: 'Pause or resume the recording' },
+        params: callParams,
+        body: recordingSchema,
+        response: { 200: recordingStateSchema, default: failure },
+      },
+    },
+    async (request) => ({ state: await operator.recording(request.params.id, request.body.state) }),
+  );
+}
+
+function addStreams(routes: Routes, { events }: ApiContext): void {
+  const { eventsHeaders } = schemas;
+  routes.get(
+    '/events',
+    {
+      schema: {
+        ...{ operationId: 'streamEvents', summary: 'Every change of a call, as server-sent events' },
+        headers: eventsHeaders,
+        response: {
+          200: {
+            description:
+              'Events call.dialling, call.ringing, call.started, call.answered … call.ended; `data` is Event',
+            content: { 'text/event-stream': { schema: schemas.eventSchema } },
+          },
+          default: failure,
+        },
+      },
+      preHandler: (_request, reply, done) => {
+        if (events.hasRoom) done();
+        else sendProblem(reply, 429, 'too many listen to events already');
+      },
+    },
+    (request, reply) => {
+      reply.hijack();
+      events.serve(reply.raw, request.headers['last-event-id']);
+    },
+  );
+  routes.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => reply.send(routes.swagger()));
+}
+
+function isAuthorized(request: FastifyRequest, reply: FastifyReply, token: string | undefined): boolean {
+  if (token === undefined) {
+    sendProblem(reply, 503, 'the API is off: API_TOKEN is not set');
+    return false;
+  }
+  const given = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+  if (given !== undefined && isSameSecret(given, token)) return true;
+  reply.header('www-authenticate', 'Bearer realm="pipecat-bridge"');
+  sendProblem(reply, 401, 'the header Authorization: Bearer TOKEN is missing or wrong; TOKEN is API_TOKEN');
+  return false;
+}

@@ -1,0 +1,61 @@
+import { STATUS_CODES } from 'node:http';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import type { Refusal } from '../operator.ts';
+import type { FieldError, ProblemBody } from './schemas.ts';
+
+/** Answers with a problem (RFC 9457) of no type of its own: its title is the status's. */
+export function sendProblem(
+  reply: FastifyReply,
+  status: number,
+  detail: string,
+  errors?: readonly FieldError[],
+): FastifyReply {
+  const problem: ProblemBody = {
+    type: 'about:blank',
+    title: STATUS_CODES[status] ?? 'Error',
+    status,
+    detail,
+    ...(errors === undefined ? {} : { errors: [...errors] }),
+  };
+  // Past the schemas: an error has one shape, whatever the route.
+  return reply
+    .code(status)
+    .type('application/problem+json')
+    .serializer(JSON.stringify as never)
+    .send(problem);
+}
+
+/** The problem of an error: what is wrong with a request field by field, why it is refused, or that we failed. */
+export function sendError(
+  error: FastifyError | Refusal,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  if (isRefusal(error)) {
+    if (error.retryAfterS !== undefined) reply.header('retry-after', error.retryAfterS);
+    const errors = error.field === undefined ? undefined : [{ field: error.field, reason: error.message }];
+    return sendProblem(reply, error.status, error.message, errors);
+  }
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const errors = error.validation.map(({ instancePath, message, params }) => {
+      const unknown = (params as { keys?: string[] }).keys;
+      const path = instancePath.split('/').filter((part) => part !== '');
+      return { field: [...path, ...(unknown ?? [])].join('.'), reason: message ?? 'is not right' };
+    });
+    return sendProblem(
+      reply,
+      422,
+      errors.map(({ field, reason }) => `${field}: ${reason}`).join('; '),
+      errors,
+    );
+  }
+  const status = error.statusCode ?? 500;
+  if (status < 500) return sendProblem(reply, status, error.message);
+  request.log.error({ error: error.message, code: error.code }, 'request failed');
+  return sendProblem(reply, status, 'the bridge failed; its log says how');
+}
+
+function isRefusal(error: FastifyError | Refusal): error is Refusal {
+  return error.name === 'Refusal';
+}

@@ -1,0 +1,141 @@
+import { z } from 'zod';
+import { callRecordSchema } from '../records/record.ts';
+
+/** The longest that a phone may ring. */
+const RING_MAX_S = 300;
+const RING_DEFAULT_S = 45;
+const VARIABLES_MAX = 64;
+
+const callId = z
+  .string()
+  .regex(/^[\w.:@+~-]{1,128}$/, { error: 'must be 1 to 128 letters, digits or any of _ . : @ + ~ -' });
+const webUrl = z
+  .string()
+  .max(2_048)
+  .refine((text) => /^https?:\/\//.test(text) && URL.canParse(text), {
+    error: 'must be a URL starting with http:// or https://',
+  });
+const NAME_ERROR = 'a name must be a letter or _, then up to 63 letters, digits, _ or -';
+const variables = z
+  .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_-]{0,63}$/), z.string().max(1_024), {
+    error: ({ code }) => (code === 'invalid_key' ? NAME_ERROR : undefined),
+  })
+  .refine((pairs) => Object.keys(pairs).length <= VARIABLES_MAX, {
+    error: `must be at most ${VARIABLES_MAX} pairs`,
+  });
+
+/** Body of `POST /calls`. */
+export const callOrderSchema = z
+  .strictObject({
+    to: z
+      .string()
+      .max(64)
+      .describe('Number to call: E.164, or national where the provider has a COUNTRY_CODE'),
+    provider: z.string().min(1).max(64).describe('Name of a provider: its file without .env'),
+    from: z.string().min(1).max(64).optional().describe("Our number [the provider's CALLER_ID]"),
+    callId: callId.optional().describe('Your id of the call: the same one again is the same call [random]'),
+    ringTimeoutSeconds: z
+      .int()
+      .min(1)
+      .max(RING_MAX_S)
+      .default(RING_DEFAULT_S)
+      .describe('How long it may ring'),
+    maxDurationSeconds: z
+      .int()
+      .min(1)
+      .max(86_400)
+      .optional()
+      .describe('How long the call may last from the answer on; MAX_CALL_DURATION_S holds too'),
+    tenant: z.string().min(1).max(128).optional().describe("[the provider's TENANT]"),
+    variables: variables
+      .optional()
+      .describe(
+        'For the bot: `variables` and, where the bridge does not know the name, `custom_vars` of `start`',
+      ),
+    callbackUrl: webUrl.optional().describe('Told of the end of the call'),
+  })
+  .meta({ id: 'CallOrder' });
+export type CallOrder = z.infer<typeof callOrderSchema>;
+
+/** A call in answers: its record as far as it is known. */
+export const callSchema = callRecordSchema.meta({ id: 'Call' });
+
+export const callParams = z.object({ id: callId.describe("The call's id, or its channel's") });
+
+const instant = z.iso.datetime({ offset: true });
+
+/** Query of `GET /calls`. */
+export const listQuery = z.strictObject({
+  since: instant.optional().describe('Offered at this time or later'),
+  until: instant.optional().describe('Offered before this time'),
+  number: z
+    .string()
+    .regex(/^\+?\d{2,15}$/, { error: 'must be digits, perhaps after a plus' })
+    .optional()
+    .describe('Who called or was called, by the last digits'),
+  provider: z.string().max(64).optional(),
+  direction: callRecordSchema.shape.direction.optional(),
+  outcome: callRecordSchema.shape.outcome,
+  endReason: callRecordSchema.shape.endReason,
+  state: callRecordSchema.shape.state.optional().describe('`closed` for calls that have ended'),
+  limit: z.coerce.number().int().min(1).max(500).default(50),
+  cursor: z.string().max(256).optional().describe('nextCursor of the page before'),
+});
+export type ListQuery = z.infer<typeof listQuery>;
+
+export const callPageSchema = z
+  .object({
+    calls: z.array(callSchema),
+    nextCursor: z.string().optional().describe('Absent after the last page'),
+  })
+  .meta({ id: 'CallPage' });
+
+export const dtmfSchema = z.strictObject({
+  digits: z.string().regex(/^[0-9A-D*#wW,]{1,64}$/i, {
+    error: 'must be 1 to 64 of 0-9 A-D * #, and w or , for a pause of 500 ms',
+  }),
+});
+
+export const transferSchema = z.strictObject({
+  to: z
+    .string()
+    .min(1)
+    .max(256)
+    .describe('Number; with mode dialplan the extension, unless `extension` says another'),
+  provider: z.string().min(1).max(64).optional().describe("Whose trunk is dialled over [the call's own]"),
+  mode: z.enum(['blind', 'dialplan']).optional(),
+  context: z.string().max(128).optional(),
+  extension: z.string().max(128).optional(),
+});
+
+export const recordingSchema = z.strictObject({ state: z.enum(['pause', 'resume']) });
+export const recordingStateSchema = z.object({ state: z.enum(['on', 'paused', 'failed', 'off']) });
+
+const fieldErrorSchema = z.object({ field: z.string(), reason: z.string() });
+export type FieldError = z.infer<typeof fieldErrorSchema>;
+
+/** Every error's body (RFC 9457). */
+export const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    errors: z.array(fieldErrorSchema).optional().describe('Which fields of the request are wrong, and why'),
+  })
+  .meta({ id: 'Problem' });
+export type ProblemBody = z.infer<typeof problemSchema>;
+
+/** Headers of `GET /events`. */
+export const eventsHeaders = z.object({
+  'last-event-id': z
+    .string()
+    .max(64)
+    .optional()
+    .describe('Id of the last event that you had: those since then follow'),
+});
+
+/** `data` of an event. */
+export const eventSchema = z
+  .object({ type: z.string(), at: z.iso.datetime(), call: callSchema })
+  .meta({ id: 'Event' });

@@ -1,0 +1,288 @@
+import { randomUUID } from 'node:crypto';
+import { type AriClient, AriError } from './ari/client.ts';
+import type { AriChannel } from './ari/model.ts';
+import type { Call } from './call.ts';
+import { type CallDefaults, describeCall } from './call-info.ts';
+import { CallRate } from './call-limits.ts';
+import { callDefaults, callSettings } from './call-settings.ts';
+import type { Config } from './config.ts';
+import { Dial, dialChannelId } from './dial.ts';
+import type { CallOrder, ListQuery } from './http/schemas.ts';
+import { forProvider, isAllowed, toE164 } from './numbers.ts';
+import { orderVariables } from './order-variables.ts';
+import type { TransferRequest } from './pipecat/dialect.ts';
+import type { Provider } from './providers.ts';
+import type { RecordingState } from './recording/recorder.ts';
+import type { CallRecord } from './records/record.ts';
+import type { RecordStore } from './records/store.ts';
+import { recordOf } from './reports.ts';
+import type { PlacedCall, Switchboard } from './switchboard.ts';
+
+/** A request that is not carried out: `status` is HTTP's, `field` the one that is wrong. */
+export class Refusal extends Error {
+  override name = 'Refusal';
+  readonly status: number;
+  readonly field: string | undefined;
+  /** When it is worth another try, s. */
+  readonly retryAfterS: number | undefined;
+
+  constructor(status: number, reason: string, about: { field?: string; retryAfterS?: number } = {}) {
+    super(reason);
+    this.status = status;
+    this.field = about.field;
+    this.retryAfterS = about.retryAfterS;
+  }
+}
+
+/** What the operator works with. */
+export interface OperatorContext {
+  readonly config: Config;
+  readonly ari: AriClient;
+  readonly switchboard: Switchboard;
+  readonly records: Pick<RecordStore, 'get' | 'list'>;
+  /** What keeps ARI from being used now. */
+  readonly ariProblem: () => string | undefined;
+}
+
+/** An order that has been found good. */
+interface CheckedOrder {
+  readonly order: CallOrder;
+  readonly provider: Provider;
+  readonly callId: string;
+  /** E.164. */
+  readonly to: string;
+  readonly from: string;
+}
+
+/** A number of ours that is none of E.164: an extension, or a name that the provider gave us. */
+const OWN_NUMBER = /^[\w+.*#-]{1,64}$/;
+/** When a call ends there is room again; nobody knows when. */
+const CALLS_RETRY_S = 5;
+
+/** What the API can do with calls. Every method rejects with, or throws, a {@link Refusal}. */
+export class Operator {
+  readonly #context: OperatorContext;
+  readonly #rates = new Map<string, CallRate>();
+  /** By call id: the same one twice at the same time is one call. */
+  readonly #placing = new Map<string, Promise<{ record: CallRecord; isNew: boolean }>>();
+
+  /** Channels that are being made, by provider: their calls have no records yet. */
+  readonly #creating = new Map<string, number>();
+
+  constructor(context: OperatorContext) {
+    this.#context = context;
+  }
+
+  /** Places a call, unless there is one of this id: then that is returned, whatever else the order says. */
+  async place(order: CallOrder): Promise<{ record: CallRecord; isNew: boolean }> {
+    const callId = order.callId ?? randomUUID();
+    const underWay = this.#placing.get(callId);
+    if (underWay !== undefined) return { record: (await underWay).record, isNew: false };
+    const placing = this.#place(order, callId).finally(() => this.#placing.delete(callId));
+    this.#placing.set(callId, placing);
+    return await placing;
+  }
+
+  /** A call under way, else the record of one that has ended. */
+  async get(id: string): Promise<CallRecord> {
+    const record = await this.#find(id);
+    if (record === undefined) throw new Refusal(404, `no call has the id ${id}`);
+    return record;
+  }
+
+  /** Calls, newest first; those under way as they are now. */
+  async list(query: ListQuery): Promise<{ calls: CallRecord[]; nextCursor?: string }> {
+    const { since, until, limit, cursor, ...filter } = query;
+    const utc = (time: string | undefined) => (time === undefined ? undefined : new Date(time).toISOString());
+    const times = { offeredFrom: utc(since), offeredBefore: utc(until) };
+    const page = await this.#stored(() => this.#context.records.list({ ...filter, ...times }, limit, cursor));
+    const live = new Map(this.#context.switchboard.records.map((record) => [record.channelId, record]));
+    const now = (record: CallRecord) => (record.state === 'closed' ? undefined : live.get(record.channelId));
+    const calls = page.records.map((record) => now(record) ?? record);
+    return page.nextCursor === undefined ? { calls } : { calls, nextCursor: page.nextCursor };
+  }
+
+  /** Hangs up a call, or cancels its dial. One that has ended is returned as it is. */
+  async hangUp(id: string): Promise<CallRecord> {
+    const call = this.#context.switchboard.find(id);
+    if (call !== undefined) {
+      call.end({ kind: 'api-hangup' });
+      return recordOf(call);
+    }
+    const record = await this.get(id);
+    if (record.state !== 'closed') await this.#asterisk(() => this.#context.ari.hangUp(record.channelId, 16));
+    return record;
+  }
+
+  /** Sends keys to the caller. */
+  dtmf(id: string, digits: string): CallRecord {
+    const call = this.#active(id);
+    call.dtmf(digits);
+    return recordOf(call);
+  }
+
+  /** Hands the caller over. */
+  transfer(id: string, request: TransferRequest): CallRecord {
+    const call = this.#active(id);
+    const why = call.transfer(request, 'operator');
+    if (why !== undefined) throw new Refusal(409, `the call cannot be transferred: ${why}`);
+    return recordOf(call);
+  }
+
+  /** Pauses or resumes a recording; resolves with its state then. */
+  async recording(id: string, state: 'pause' | 'resume'): Promise<RecordingState | 'off'> {
+    return await this.#active(id).recording(state);
+  }
+
+  #active(id: string): Call {
+    const call = this.#context.switchboard.find(id);
+    if (call === undefined) throw new Refusal(404, `no call under way has the id ${id}`);
+    if (call.state !== 'active') throw new Refusal(409, 'the call is not answered, or is ending');
+    return call;
+  }
+
+  async #find(id: string): Promise<CallRecord | undefined> {
+    const { switchboard, records } = this.#context;
+    const live = switchboard.records.find(({ callId, channelId }) => callId === id || channelId === id);
+    return live ?? (await this.#stored(() => records.get(id)));
+  }
+
+  async #place(order: CallOrder, callId: string): Promise<{ record: CallRecord; isNew: boolean }> {
+    // Without its records the bridge still places calls: Asterisk knows those that are under way.
+    const known = await this.#find(callId).catch(() => undefined);
+    if (known !== undefined) return { record: known, isNew: false };
+    const checked = this.#checked(order, callId);
+    this.#requireRoom(checked.provider);
+    const { ari, config, switchboard } = this.#context;
+    const channelId = dialChannelId(callId);
+    const ringTimeoutMs = order.ringTimeoutSeconds * 1000;
+    const dial = new Dial(ari, { ringTimeoutMs, ariTimeoutMs: config.ARI_TIMEOUT_MS });
+    this.#count(checked.provider.name, 1);
+    try {
+      const create = () => this.#asterisk(() => this.#create(checked, channelId));
+      return { record: await switchboard.place(channelId, dial, create), isNew: true };
+    } catch (error) {
+      // It may have come to be all the same.
+      await ari.hangUp(channelId, 16).catch(() => {});
+      throw error;
+    } finally {
+      this.#count(checked.provider.name, -1);
+    }
+  }
+
+  #count(provider: string, change: 1 | -1): void {
+    this.#creating.set(provider, (this.#creating.get(provider) ?? 0) + change);
+  }
+
+  #checked(order: CallOrder, callId: string): CheckedOrder {
+    const provider = this.#context.config.providers.get(order.provider);
+    if (provider === undefined) throw new Refusal(422, 'no provider has this name', { field: 'provider' });
+    const { numbers } = provider;
+    const to = toE164(order.to, numbers);
+    if (to === undefined) {
+      const national = numbers.countryCode === undefined ? '' : ', or a national number';
+      throw new Refusal(422, `must be a number in E.164, such as +4930123456${national}`, { field: 'to' });
+    }
+    if (!isAllowed(to, numbers)) {
+      const reason = `ALLOWED_PREFIXES of ${provider.name} does not allow this number`;
+      throw new Refusal(422, reason, { field: 'to' });
+    }
+    const own = order.from ?? provider.callerId ?? '';
+    const from = toE164(own, numbers) ?? own;
+    if (from !== '' && !OWN_NUMBER.test(from)) {
+      throw new Refusal(422, 'must be a number, or an extension', { field: 'from' });
+    }
+    const longestS = this.#context.config.MAX_CALL_DURATION_S;
+    if (order.maxDurationSeconds !== undefined && order.maxDurationSeconds > longestS) {
+      const reason = `must be at most MAX_CALL_DURATION_S, ${longestS}`;
+      throw new Refusal(422, reason, { field: 'maxDurationSeconds' });
+    }
+    return { order, provider, callId, to, from };
+  }
+
+  #requireRoom({ name, limits }: Provider): void {
+    const { ariProblem, switchboard } = this.#context;
+    const problem = ariProblem();
+    if (problem !== undefined) throw new Refusal(503, problem, { retryAfterS: CALLS_RETRY_S });
+    const { refusal } = switchboard;
+    if (refusal === 'shutdown')
+      throw new Refusal(503, 'the bridge is stopping', { retryAfterS: CALLS_RETRY_S });
+    if (refusal !== undefined) {
+      throw new Refusal(429, 'MAX_CALLS of the bridge is reached', { retryAfterS: CALLS_RETRY_S });
+    }
+    const outbound = switchboard.records.filter(
+      ({ direction, provider }) => direction === 'outbound' && provider === name,
+    );
+    if (limits.maxCalls > 0 && outbound.length + (this.#creating.get(name) ?? 0) >= limits.maxCalls) {
+      throw new Refusal(429, `OUTBOUND_MAX_CALLS of ${name} is reached`, { retryAfterS: CALLS_RETRY_S });
+    }
+    const rate = this.#rates.get(name) ?? new CallRate(limits.callsPerSecond);
+    this.#rates.set(name, rate);
+    const waitMs = rate.take(performance.now());
+    if (waitMs > 0) {
+      const retryAfterS = Math.ceil(waitMs / 1000);
+      throw new Refusal(429, `OUTBOUND_CALLS_PER_SECOND of ${name} is reached`, { retryAfterS });
+    }
+  }
+
+  async #create({ order, provider, callId, to, from }: CheckedOrder, channelId: string): Promise<PlacedCall> {
+    const { ari, config } = this.#context;
+    const { numbers } = provider;
+    const own = toE164(from, numbers) === from ? forProvider(from, numbers) : from;
+    const { channelVariables, shown } = orderVariables(order, callId);
+    const endpoint = `PJSIP/${forProvider(to, numbers)}@${provider.name}`;
+    const channel = await ari.createChannel(channelId, endpoint, callId, {
+      ...channelVariables,
+      // What an originate would set: the callee as the channel's number, ours as the one it is connected to.
+      'CALLERID(num)': to,
+      ...(own === '' ? {} : { 'CONNECTEDLINE(num)': own }),
+    });
+    const info = describePlaced(channel, channelVariables, provider, { callId, to }, callDefaults(config));
+    const placed = { ...info, from, variables: { ...info.variables, ...shown } };
+    const settings = callSettings(config, placed);
+    const { maxDurationSeconds } = order;
+    return {
+      info: placed,
+      settings: {
+        ...settings,
+        media: { ...settings.media, startOnAnswer: true },
+        ...(maxDurationSeconds === undefined ? {} : { maxDurationMs: maxDurationSeconds * 1000 }),
+      },
+    };
+  }
+
+  async #asterisk<T>(request: () => Promise<T>): Promise<T> {
+    try {
+      return await request();
+    } catch (error) {
+      if (!(error instanceof AriError)) throw error;
+      if (error.status === 0)
+        throw new Refusal(504, 'Asterisk did not reply; the same callId may be tried again');
+      throw new Refusal(502, `Asterisk refused: ${error.message}`);
+    }
+  }
+
+  async #stored<T>(question: () => Promise<T>): Promise<T> {
+    try {
+      return await question();
+    } catch (error) {
+      throw new Refusal(503, `the call records cannot be read: ${(error as Error).message}`);
+    }
+  }
+}
+
+function describePlaced(
+  channel: AriChannel,
+  variables: Readonly<Record<string, string>>,
+  provider: Provider,
+  { callId, to }: { readonly callId: string; readonly to: string },
+  defaults: CallDefaults,
+) {
+  return describeCall({
+    ...{ channel, variables, provider, defaults },
+    appArgs: [callId],
+    wasDialled: true,
+    dialled: to,
+    newId: () => callId,
+  });
+}

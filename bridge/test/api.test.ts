@@ -1,0 +1,336 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { API_TOKEN, api, listen } from './api-client.ts';
+import type { FakeChannel } from './fake-channel.ts';
+import { FakeReceiver } from './fake-receiver.ts';
+import { Lab, type LabOptions, speech, until } from './harness.ts';
+
+const PROVIDER = 'COUNTRY_CODE=49\nNUMBER_FORMAT=national\nCALLER_ID=+4930111\n';
+
+/** A lab with a token and one provider. */
+async function startLab(t: TestContext, provider = PROVIDER, options: LabOptions = {}): Promise<Lab> {
+  const directory = mkdtempSync(join(tmpdir(), 'providers-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  writeFileSync(join(directory, 'pb_fintech.env'), provider);
+  return await Lab.start(t, {
+    ...options,
+    config: { API_TOKEN, PROVIDERS_DIR: directory, CALLBACK_TRIES: '1', ...options.config },
+  });
+}
+
+const ORDER = { to: '+4930777777', provider: 'pb_fintech', callId: 'c-1' };
+
+/** Places a call; its channel, once it was dialled. */
+async function place(lab: Lab, order: object = {}): Promise<FakeChannel> {
+  const { status, body } = await api(lab, 'POST', '/calls', { ...ORDER, ...order });
+  assert.equal(status, 202, JSON.stringify(body));
+  return await until(() => {
+    const channel = lab.ari.channels.get(body.channelId);
+    return channel?.done.includes('dial') && channel;
+  }, 'dialled');
+}
+
+describe('a call that is placed', () => {
+  test('rings while its bot is connected; start goes out on answer, and the bot is heard at once', async (t) => {
+    const lab = await startLab(t);
+    const receiver = await FakeReceiver.start('callback-secret');
+    t.after(() => receiver.close());
+    const channel = await place(lab, {
+      ...{ to: '030 777777', ringTimeoutSeconds: 20, tenant: 'bank', callbackUrl: receiver.url },
+      variables: { AGENT_ID: 'a-7', plan: 'gold & silver' },
+    });
+    const create = lab.ari.requests.find(({ path }) => path === '/channels/create');
+    assert.equal(create?.query.get('endpoint'), 'PJSIP/030777777@pb_fintech');
+    assert.equal(channel.ringSeconds, 20);
+    assert.equal(channel.variables['CONNECTEDLINE(num)'], '030111');
+    await until(() => lab.bot.sessions.length === 1, 'the bot is connected');
+    lab.ari.rings(channel);
+    const ringing = await until(async () => {
+      const { body } = await api(lab, 'GET', '/calls/c-1');
+      return body.state === 'ringing' && body;
+    }, 'ringing');
+    assert.partialDeepStrictEqual(ringing, { to: '+4930777777', from: '+4930111', direction: 'outbound' });
+    assert.deepEqual(lab.bot.sessions[0]?.events, [], 'no word to the bot while it rings');
+    lab.ari.picksUp(channel);
+    const session = await lab.session();
+    assert.deepEqual(
+      session.events.slice(0, 2).map(({ event }) => event),
+      ['start', 'answered'],
+    );
+    assert.partialDeepStrictEqual(session.events[0], {
+      ...{ callId: 'c-1', to: '+4930777777', from: '+4930111', direction: 'outbound', tenant: 'bank' },
+      ...{ variables: { AGENT_ID: 'a-7', plan: 'gold & silver' }, custom_vars: { plan: 'gold & silver' } },
+    });
+    session.speak(speech(3));
+    const rtp = lab.ari.mediaOf(channel.id);
+    await until(() => rtp.speech().length >= 480, 'the bot is heard');
+    assert.deepEqual(channel.done, ['dial'], 'neither ringing nor answer is sent to a callee');
+    session.send({ event: 'hangup' });
+    await lab.ended();
+    await until(() => receiver.callbacks.length > 0, 'the callback');
+    assert.partialDeepStrictEqual(receiver.callbacks[0]?.fields, {
+      ...{ call_id: 'c-1', call_sid: channel.id, status: 'completed', outcome: 'answered' },
+    });
+  });
+
+  test('twice under one id is one call, at the same time too', async (t) => {
+    const lab = await startLab(t);
+    const answers = await Promise.all([1, 2, 3].map(() => api(lab, 'POST', '/calls', ORDER)));
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 200, 202]);
+    assert.equal(new Set(answers.map(({ body }) => body.channelId)).size, 1);
+    const later = await api(lab, 'POST', '/calls', { ...ORDER, to: 'no number at all' });
+    assert.equal(later.status, 200);
+    assert.equal(lab.ari.log().filter((line) => line === 'POST /channels/create').length, 1);
+    await api(lab, 'DELETE', '/calls/c-1');
+    await lab.ended();
+  });
+
+  test('survives that Asterisk’s reply is lost: the retry finds the channel', async (t) => {
+    const lab = await startLab(t, PROVIDER, { config: { ARI_TIMEOUT_MS: '300' } });
+    let lost = 0;
+    lab.ari.after(/POST \/channels\/create/, () => (lost++ === 0 ? 'never' : undefined));
+    const channel = await place(lab);
+    assert.equal(lost, 2);
+    lab.ari.picksUp(channel);
+    await lab.session();
+    lab.ari.hangUp(channel.id);
+    assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
+  });
+
+  test('is known again after a restart of the bridge, and taken when it is answered', async (t) => {
+    const lab = await startLab(t);
+    const channel = lab.ari.add({
+      ...{ id: `pc-${'0'.repeat(32)}`, state: 'Ringing', isOriginated: true, inStasis: true, args: ['c-9'] },
+      variables: { X_CALL_ID: 'c-9' },
+    });
+    lab.ari.dropEvents();
+    await until(() => lab.logged('ARI connected').length === 2, 'reconnected');
+    const again = await api(lab, 'POST', '/calls', { ...ORDER, callId: 'c-9' });
+    assert.equal(again.status, 200);
+    assert.partialDeepStrictEqual(again.body, {
+      callId: 'c-9',
+      channelId: channel.id,
+      direction: 'outbound',
+    });
+    lab.ari.picksUp(channel);
+    const session = await lab.session();
+    assert.equal(session.query.get('call_id'), 'c-9');
+    lab.ari.hangUp(channel.id);
+    await lab.ended();
+  });
+
+  for (const [what, cause, sipStatus, outcome] of [
+    ['is busy', 17, 486, 'busy'],
+    ['is unknown', 1, 404, 'invalid-number'],
+    ['does not answer in time', 0, undefined, 'no-answer'],
+  ] as const) {
+    test(`to a callee who ${what} ends as ${outcome}, and its bot is told`, async (t) => {
+      const lab = await startLab(t);
+      const events = await listen(lab);
+      t.after(events.stop);
+      const channel = await place(lab);
+      await until(() => lab.bot.sessions.length === 1, 'the bot is connected');
+      lab.ari.rings(channel);
+      lab.ari.dialFails(channel, 'NOANSWER', cause, sipStatus);
+      const line = await lab.ended();
+      assert.partialDeepStrictEqual(line, { reason: { kind: 'not-answered' }, outcome });
+      const session = lab.bot.sessions[0];
+      await until(() => session?.closed !== undefined, 'the bot is let go');
+      assert.deepEqual(
+        session?.events.map(({ event, reason }) => [event, reason]),
+        [['hangup', 'not-answered']],
+      );
+      const ended = await until(() => events.received.find(({ event }) => event === 'call.ended'), 'told');
+      assert.partialDeepStrictEqual(ended.data.call, { callId: 'c-1', outcome, state: 'closed' });
+      assert.equal(ended.data.call.sipStatus, sipStatus);
+      assert.equal(await lab.metric(`dials_failed_total{outcome="${outcome}"}`), 1);
+    });
+  }
+
+  test('can be cancelled while it rings', async (t) => {
+    const lab = await startLab(t);
+    const channel = await place(lab);
+    lab.ari.rings(channel);
+    const { status, body } = await api(lab, 'DELETE', '/calls/c-1');
+    assert.equal(status, 202);
+    assert.equal(body.callId, 'c-1');
+    assert.partialDeepStrictEqual(await lab.ended(), {
+      ...{ reason: { kind: 'api-hangup' }, outcome: 'cancelled', by: 'operator', answered: false },
+    });
+    assert.equal(lab.ari.channels.has(channel.id), false);
+  });
+
+  test('whose bot is not there stops ringing, and failed', async (t) => {
+    const lab = await startLab(t, PROVIDER, { config: { BOT_CONNECT_TRIES: '1' } });
+    lab.bot.decide = () => 503;
+    await api(lab, 'POST', '/calls', ORDER);
+    assert.partialDeepStrictEqual(await lab.ended(), {
+      ...{ reason: { kind: 'bot-unavailable' }, outcome: 'failed' },
+    });
+    assert.equal([...lab.ari.channels.keys()].length, 0);
+  });
+
+  test('that Asterisk never reports on ends with the ring time', async (t) => {
+    const lab = await startLab(t, PROVIDER, { config: { ARI_TIMEOUT_MS: '200' } });
+    const channel = await place(lab, { ringTimeoutSeconds: 1 });
+    assert.partialDeepStrictEqual(await lab.ended(), {
+      ...{ reason: { kind: 'not-answered' }, outcome: 'no-answer' },
+    });
+    assert.equal(lab.ari.channels.has(channel.id), false);
+  });
+
+  test('lasts no longer than its order says', async (t) => {
+    const lab = await startLab(t);
+    const channel = await place(lab, { maxDurationSeconds: 1 });
+    lab.ari.picksUp(channel);
+    assert.equal((await lab.ended()).reason.kind, 'max-duration');
+  });
+
+  test('takes keys, and is hung up by the operator', async (t) => {
+    const lab = await startLab(t);
+    const channel = await place(lab);
+    assert.equal((await api(lab, 'POST', '/calls/c-1/dtmf', { digits: '1' })).status, 409);
+    lab.ari.picksUp(channel);
+    await lab.session();
+    await until(async () => (await api(lab, 'GET', '/calls/c-1')).body.state === 'active', 'active');
+    assert.equal((await api(lab, 'POST', '/calls/c-1/dtmf', { digits: '12#' })).status, 202);
+    await until(() => channel.done.includes('dtmf 12#'), 'the keys are sent');
+    assert.deepEqual((await api(lab, 'POST', '/calls/c-1/recording', { state: 'pause' })).body, {
+      state: 'off',
+    });
+    assert.equal((await api(lab, 'DELETE', `/calls/${channel.id}`)).status, 202);
+    assert.equal((await lab.ended()).reason.kind, 'api-hangup');
+  });
+});
+
+describe('a call that is not placed', () => {
+  for (const [what, order, field, reason] of [
+    ['an unknown provider', { provider: 'nobody' }, 'provider', /no provider/],
+    ['no number', { to: 'bot' }, 'to', /E\.164/],
+    ['a number that costs', { to: '+8821234567' }, 'to', /ALLOWED_PREFIXES/],
+    ['a bad number of ours', { from: 'a b\r\nX: y' }, 'from', /number/],
+    ['a time that is no number', { ringTimeoutSeconds: 'long' }, 'ringTimeoutSeconds', /number/],
+    ['too long a time', { maxDurationSeconds: 80_000 }, 'maxDurationSeconds', /MAX_CALL_DURATION_S/],
+    ['a bad id', { callId: 'a,b' }, 'callId', /letters/],
+    ['a field that is not known', { priority: 1 }, 'priority', /nrecognized/],
+    ['a function of Asterisk', { variables: { 'SHELL(ls)': 'x' } }, 'variables.SHELL(ls)', /name/],
+    ['a callback that is no web address', { callbackUrl: 'file:///etc/passwd' }, 'callbackUrl', /http/],
+  ] as const) {
+    test(`${what} is refused with 422, by field and reason`, async (t) => {
+      const lab = await startLab(t);
+      const { status, headers, body } = await api(lab, 'POST', '/calls', { ...ORDER, ...order });
+      assert.equal(status, 422, JSON.stringify(body));
+      assert.equal(headers.get('content-type')?.split(';')[0], 'application/problem+json');
+      assert.equal(body.status, 422);
+      assert.equal(body.errors[0].field, field);
+      assert.match(body.errors[0].reason, reason);
+      assert.equal(lab.ari.log().includes('POST /channels/create'), false);
+    });
+  }
+
+  test('over a provider’s limits: 429, and when to try again', async (t) => {
+    const lab = await startLab(t, `${PROVIDER}OUTBOUND_MAX_CALLS=2\nOUTBOUND_CALLS_PER_SECOND=0.5\n`);
+    await place(lab, { callId: 'a' });
+    const soon = await api(lab, 'POST', '/calls', { ...ORDER, callId: 'b' });
+    assert.equal(soon.status, 429);
+    assert.match(soon.body.detail, /OUTBOUND_CALLS_PER_SECOND/);
+    const waitS = Number(soon.headers.get('retry-after'));
+    assert.ok(waitS >= 1 && waitS <= 2, `${waitS} s`);
+    await until(
+      async () => (await api(lab, 'POST', '/calls', { ...ORDER, callId: 'b' })).status === 202,
+      'b',
+    );
+    const full = await api(lab, 'POST', '/calls', { ...ORDER, callId: 'c' });
+    assert.equal(full.status, 429);
+    assert.match(full.body.detail, /OUTBOUND_MAX_CALLS/);
+    await api(lab, 'DELETE', '/calls/a');
+    await api(lab, 'DELETE', '/calls/b');
+    await lab.ended(1);
+  });
+
+  test('while Asterisk is away: 503; where it refuses: 502, and no call is left', async (t) => {
+    const lab = await startLab(t);
+    lab.ari.before(/POST \/channels\/create/, () => 500);
+    assert.equal((await api(lab, 'POST', '/calls', ORDER)).status, 502);
+    assert.equal((await api(lab, 'GET', '/calls/c-1')).status, 404);
+    lab.ari.password = 'changed';
+    lab.ari.dropEvents();
+    await until(() => lab.logged('ARI not connected, trying again').length > 0, 'down');
+    const { status, headers } = await api(lab, 'POST', '/calls', ORDER);
+    assert.equal(status, 503);
+    assert.notEqual(headers.get('retry-after'), null);
+  });
+});
+
+describe('the API', () => {
+  test('wants its token; health and metrics want none', async (t) => {
+    const lab = await startLab(t);
+    for (const headers of [{}, { authorization: 'Bearer wrong' }, { authorization: `Basic ${API_TOKEN}` }]) {
+      const answer = await api(lab, 'GET', '/calls', undefined, headers as Record<string, string>);
+      assert.equal(answer.status, 401);
+      assert.match(answer.headers.get('www-authenticate') ?? '', /^Bearer/);
+      assert.equal(answer.headers.get('content-type')?.split(';')[0], 'application/problem+json');
+    }
+    for (const path of ['/livez', '/readyz', '/metrics']) assert.equal((await lab.get(path)).status, 200);
+    assert.doesNotMatch(JSON.stringify(lab.logs), new RegExp(API_TOKEN));
+  });
+
+  test('without a token set, it says that it is off', async (t) => {
+    const lab = await Lab.start(t);
+    const { status, body } = await api(lab, 'GET', '/calls');
+    assert.equal(status, 503);
+    assert.match(body.detail, /API_TOKEN is not set/);
+  });
+
+  test('describes itself in an OpenAPI document that is valid, and complete', async (t) => {
+    const lab = await startLab(t);
+    const { body } = await api(lab, 'GET', '/openapi.json');
+    const result = await new Validator().validate(body);
+    assert.equal(result.valid, true, JSON.stringify(result.errors));
+    assert.deepEqual(Object.keys(body.paths).sort(), [
+      ...[
+        '/calls',
+        '/calls/{id}',
+        '/calls/{id}/dtmf',
+        '/calls/{id}/recording',
+        '/calls/{id}/transfer',
+        '/events',
+      ],
+    ]);
+    assert.ok(body.components.schemas.Call.properties.callId);
+    assert.equal(body.components.schemas.CallOrderInput?.properties.to.type ?? 'string', 'string');
+  });
+
+  test('answers what it cannot read with problems', async (t) => {
+    const lab = await startLab(t);
+    const cases: [string, string, unknown, number][] = [
+      ['POST', '/calls', '{"to":', 400],
+      ['POST', '/calls', JSON.stringify({ to: 'x'.repeat(70_000) }), 413],
+      ['GET', '/calls/unknown', undefined, 404],
+      ['DELETE', '/calls/unknown', undefined, 404],
+      ['GET', '/calls?limit=0', undefined, 422],
+      ['GET', '/calls?since=yesterday', undefined, 422],
+    ];
+    for (const [method, path, body, expected] of cases) {
+      const { status, headers } = await api(lab, method, path, body);
+      assert.equal(status, expected, `${method} ${path}`);
+      assert.equal(headers.get('content-type')?.split(';')[0], 'application/problem+json', path);
+    }
+  });
+
+  test('answers so many requests a second and no more, the unauthorized among them', async (t) => {
+    const lab = await startLab(t, PROVIDER, { config: { API_REQUESTS_PER_SECOND: '5' } });
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => api(lab, 'GET', '/calls', undefined, {})),
+    );
+    const limited = answers.filter(({ status }) => status === 429);
+    assert.ok(limited.length > 0 && limited.length <= 15, `${limited.length} of 20`);
+    assert.notEqual(limited[0]?.headers.get('retry-after'), null);
+    assert.equal(limited[0]?.body.status, 429);
+    assert.equal((await lab.get('/livez')).status, 200);
+  });
+});
