@@ -1,7 +1,7 @@
 /** How each container of the tests is run: the lab's images, hardened as in the lab, with a label to find them by. */
 import { readdir, readFile } from 'node:fs/promises';
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from 'testcontainers';
-import { LOCALHOST, type Ports } from './ports.ts';
+import { LOCALHOST, type Ports, PROVIDER_PORT, WIDE_PHONE, WIDEBAND } from './ports.ts';
 
 // The reaper's image may be out of reach; we remove what we start (see removeLeftovers).
 process.env.TESTCONTAINERS_RYUK_DISABLED = 'true';
@@ -56,6 +56,35 @@ export function startAsterisk(ports: Ports, environment: Environment = {}): Prom
       ASTERISK_RTP_PORT_MAX: `${ports.asteriskRtpMax}`,
       ACME_PASSWORD: SECRETS.acmePassword,
       ...environment,
+    })
+    .withWaitStrategy(Wait.forHealthCheck())
+    .start();
+}
+
+/** A second Asterisk, with files of its own beside its configuration: a telephone for codecs that SIPp does not have. */
+export function startWidePhone(
+  files: Readonly<Record<string, string | Buffer>>,
+): Promise<StartedTestContainer> {
+  const contents = Object.entries(files).map(([name, content]) => ({
+    content,
+    target: `${PROVIDERS_PATH}/${name}`,
+    mode: 0o644,
+  }));
+  return new Hardened('asterisk', true)
+    .withSecurityOpt('no-new-privileges:true')
+    .withTmpFs({ '/run/asterisk': 'uid=5060,gid=5060,mode=0700', '/tmp': '' })
+    .withCopyContentToContainer(contents)
+    .withEnvironment({
+      ARI_USERNAME: SECRETS.ariUsername,
+      ARI_PASSWORD: SECRETS.ariPassword,
+      // Nobody listens: calls go to the fallback, which is the telephone.
+      ARI_APP: 'nobody',
+      FALLBACK: 'phone,talk',
+      ARI_PORT: `${WIDE_PHONE.ari}`,
+      SIP_ADDRESS: WIDEBAND,
+      SIP_PORT: `${PROVIDER_PORT}`,
+      ASTERISK_RTP_PORT_MIN: `${WIDE_PHONE.asteriskRtpMin}`,
+      ASTERISK_RTP_PORT_MAX: `${WIDE_PHONE.asteriskRtpMax}`,
     })
     .withWaitStrategy(Wait.forHealthCheck())
     .start();

@@ -23,6 +23,8 @@ export interface RtpFields {
   timestamp: number;
   ssrc: number;
   marker?: boolean;
+  /** 0, mu-law, unless it says 101, a telephone event. */
+  payloadType?: number;
 }
 
 /** Bytes and samples of a packet of 20 ms. */
@@ -86,10 +88,13 @@ export class Handset implements AsyncDisposable {
   }
 
   /** Sends one RTP packet. */
-  send({ sequenceNumber, timestamp, ssrc, marker = false }: RtpFields, payload: Uint8Array): void {
+  send(
+    { sequenceNumber, timestamp, ssrc, marker = false, payloadType = 0 }: RtpFields,
+    payload: Uint8Array,
+  ): void {
     const packet = Buffer.alloc(HEADER_BYTES + payload.length);
     packet.writeUInt8(0x80, 0);
-    packet.writeUInt8(marker ? 0x80 : 0, 1);
+    packet.writeUInt8(payloadType | (marker ? 0x80 : 0), 1);
     packet.writeUInt16BE(sequenceNumber & 0xffff, 2);
     packet.writeUInt32BE(timestamp >>> 0, 4);
     packet.writeUInt32BE(ssrc, 8);
@@ -118,7 +123,7 @@ export class Handset implements AsyncDisposable {
     let frame = 0;
     const step = () => {
       while (beganMs + frame * FRAME_MS <= performance.now()) act(frame++);
-      this.#talking = setTimeout(step, beganMs + frame * FRAME_MS - performance.now());
+      this.#talking = setTimeout(step, Math.max(1, beganMs + frame * FRAME_MS - performance.now()));
     };
     step();
   }
@@ -211,7 +216,8 @@ export class Handset implements AsyncDisposable {
     const { address } = this.#call;
     return [
       ...['v=0', `o=handset 1 1 IN IP4 ${address}`, 's=-', `c=IN IP4 ${address}`, 't=0 0'],
-      ...[`m=audio ${this.#rtp.address().port} RTP/AVP 0`, 'a=rtpmap:0 PCMU/8000', 'a=ptime:20', ''],
+      ...[`m=audio ${this.#rtp.address().port} RTP/AVP 0 101`, 'a=rtpmap:0 PCMU/8000'],
+      ...['a=rtpmap:101 telephone-event/8000', 'a=fmtp:101 0-15', 'a=ptime:20', ''],
     ].join('\r\n');
   }
 }

@@ -36,7 +36,17 @@ export const ACME = '127.0.0.3';
 export const ATTENTIVE = '127.0.0.5';
 /** twilio: its AI is made for Twilio. */
 export const TWILIO = '127.0.0.8';
+/** binary: its AI takes raw audio. */
+export const BINARY = '127.0.0.6';
+/** wideband: a second Asterisk. */
+export const WIDEBAND = '127.0.0.7';
 /** Nobody's: no provider has it. */
 export const STRANGER = '127.0.0.9';
 /** Where the providers take calls. */
 export const PROVIDER_PORT = 25_070;
+/** ARI and RTP of the second Asterisk, which plays the telephone of `wideband`. */
+export const WIDE_PHONE: Pick<Ports, 'ari' | 'asteriskRtpMin' | 'asteriskRtpMax'> = {
+  ari: 28_089,
+  asteriskRtpMin: 26_000,
+  asteriskRtpMax: 26_099,
+};

@@ -23,6 +23,7 @@ export class FakeRtp {
   readonly #target: { readonly address: string; readonly port: number };
   #sequenceNumber = 65_530;
   #timestamp = 2 ** 32 - 320;
+  #ssrc = 0xfeed;
 
   private constructor(socket: Socket, externalHost: string, format: string) {
     this.#socket = socket;
@@ -58,11 +59,18 @@ export class FakeRtp {
     packet[1] = this.#payloadType;
     packet.writeUInt16BE(this.#sequenceNumber, 2);
     packet.writeUInt32BE(this.#timestamp, 4);
-    packet.writeUInt32BE(0xfeed, 8);
+    packet.writeUInt32BE(this.#ssrc, 8);
     payload.copy(packet, HEADER_BYTES);
     this.#sequenceNumber = (this.#sequenceNumber + 1) & 0xffff;
     this.#timestamp = (this.#timestamp + FRAME_SAMPLES) >>> 0;
     this.#socket.send(packet, this.#target.port, this.#target.address);
+  }
+
+  /** The next packets are another source's, with numbers and timestamps of its own. */
+  changeSource(): void {
+    this.#ssrc++;
+    this.#sequenceNumber = 20_000;
+    this.#timestamp = 1e9;
   }
 
   /** All payloads heard so far in a row, without the frames that are silence throughout. */
