@@ -2,17 +2,17 @@
 import assert from 'node:assert/strict';
 import type { BotCall } from './bot.ts';
 import { CALLER_HZ, MARKER_HZ } from './mock-pipecat/src/tones.ts';
+import type { WitnessedCall } from './phones.ts';
 import type { CallReport } from './sipp/report.ts';
 import { gaps, heardMs, type StreamReport } from './sipp/stream.ts';
 
 /** Limits of the spacing's deviation, beyond that of SIPp's own packets in the same call: the machine's part. */
 const SPACING_P50_MS = 3;
 const SPACING_P99_MS = 20;
-/** Ticks of the 20 ms grid that a machine busy with the tests themselves may miss: so many, and a share of all. */
-const MISSED_TICKS = 3;
-const MISSED_SHARE = 0.01;
-/** SIPp's own packets so far off their time (p99) tell of a machine that is far too busy: then ten times as many. */
-const BUSY_MS = 15;
+/** Ticks of the 20 ms grid that a call may miss beyond those at which the machine had no time for SIPp or for the tests' metronome either. */
+const MISSED_TICKS = 1;
+/** An AI that sends in real time, one message ahead, may itself be so late and is still heard without a gap. */
+const LEAD_MS = 40;
 
 /** The caller was answered, and each end heard the other for at least `ms`, and nothing of itself. */
 export function expectBothHeard(report: CallReport, bot: BotCall, ms: number): void {
@@ -35,24 +35,20 @@ export function expectNoViolations(bot: BotCall): void {
  * RTP to the caller: one source, every packet there once and in order, 20 ms apart, timestamps on the grid.
  * Over a tick that was missed the timestamp grows by one packet more.
  */
-export function expectCleanRtp({ heard, spoke }: CallReport): void {
+export function expectCleanRtp({ heard, spoke, machineStalls }: WitnessedCall): void {
   assert.equal(heard.ssrcs.length, 1, `SSRCs ${heard.ssrcs}`);
   assert.deepEqual([heard.lost, heard.duplicates, heard.reordered, heard.notRtp], [0, 0, 0, 0]);
-  const steps = Object.entries(heard.timestampSteps).map(([step, count]) => ({
-    packets: Number(step) / 160,
-    count,
-  }));
+  const steps = JSON.stringify(heard.timestampSteps);
   assert.ok(
-    steps.every(({ packets }) => Number.isInteger(packets) && packets > 0),
-    `timestamps off the grid: ${JSON.stringify(heard.timestampSteps)}`,
+    heard.leaps.every(({ ms }) => ms > 0 && ms % 20 === 0),
+    `timestamps off the grid: ${steps}`,
   );
-  const missed = steps.reduce((sum, { packets, count }) => sum + (packets - 1) * count, 0);
+  const when = (times: readonly number[]) => times.map((ms) => Math.round(ms % 100_000)).join(' ');
+  assert.ok(
+    heard.leaps.length <= MISSED_TICKS + machineStalls.length,
+    `ticks were missed at ${when(heard.leaps.map(({ atMs }) => atMs))} ms, and the machine stalled at ${when(machineStalls.map(({ endAtMs }) => endAtMs))} ms`,
+  );
   const machine = spoke.spacingDeviationMs;
-  const mayMiss = (MISSED_TICKS + MISSED_SHARE * heard.packets) * (machine.p99 > BUSY_MS ? 10 : 1);
-  assert.ok(
-    missed <= mayMiss,
-    `${missed} of ${heard.packets} ticks were missed, before packets ${heard.irregularAt}`,
-  );
   const { p50, p99 } = heard.spacingDeviationMs;
   assert.ok(
     p50 <= SPACING_P50_MS + machine.p50,
@@ -64,9 +60,11 @@ export function expectCleanRtp({ heard, spoke }: CallReport): void {
   );
 }
 
-/** From its first sound to its last, no silence. */
-export function expectGapless(stream: StreamReport): void {
-  assert.deepEqual(gaps(stream), []);
+/** From its first sound to its last, no silence, unless the AI that speaks in real time was itself so late. */
+export function expectGapless(stream: StreamReport, bot?: BotCall): void {
+  const late = bot?.sent.worstLateMs ?? 0;
+  const unexcused = gaps(stream).filter(({ audioMs }) => late < LEAD_MS || audioMs > late);
+  assert.deepEqual(unexcused, [], `the AI was at most ${late} ms late`);
 }
 
 /** `actual` is `expected`, give or take. */

@@ -2,14 +2,22 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StartedTestContainer } from 'testcontainers';
+import { Metronome } from './metronome.ts';
 import { LOCALHOST, type Ports } from './ports.ts';
 import type { CallReport } from './sipp/report.ts';
+import type { Stall } from './sipp/stream.ts';
+
+/** A call as `call` reports it, and when the machine had no time for it. */
+export interface WitnessedCall extends CallReport {
+  /** Stalls of SIPp's own packets, by the kernel's timestamps, and of a metronome of ours. */
+  machineStalls: readonly Stall[];
+}
 
 /** What `call --json` prints. */
 export interface CallOutput {
   exitCode: number;
   errors: string;
-  calls: CallReport[];
+  calls: WitnessedCall[];
   messages: { timeMs: number; sent: boolean; startLine: string; headers: Record<string, string> }[];
 }
 
@@ -35,7 +43,7 @@ export class Phones {
   }
 
   /** Places one call and gives its report. Throws an Error with SIPp's words when there was none. */
-  async callOnce(options: PhoneOptions): Promise<CallReport> {
+  async callOnce(options: PhoneOptions): Promise<WitnessedCall> {
     return only(await this.call(options));
   }
 
@@ -53,9 +61,15 @@ export class Phones {
       const option = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
       return values.map((one) => `${option}=${one}`);
     });
+    using metronome = new Metronome();
     const { stdout, output } = await this.#container.exec(['call', '--json', ...args]);
     try {
-      return JSON.parse(stdout) as CallOutput;
+      const printed = JSON.parse(stdout) as CallOutput;
+      const calls = printed.calls.map((call) => ({
+        ...call,
+        machineStalls: [...call.spoke.stalls, ...metronome.stalls],
+      }));
+      return { ...printed, calls };
     } catch {
       throw new Error(`call ${args.join(' ')}: ${output}`);
     }
@@ -63,7 +77,7 @@ export class Phones {
 }
 
 /** The report of the one call that there was. */
-export function only({ calls, errors }: CallOutput): CallReport {
+export function only({ calls, errors }: CallOutput): WitnessedCall {
   const [report] = calls;
   if (!report || calls.length > 1) throw new Error(`${calls.length} calls instead of one: ${errors}`);
   return report;

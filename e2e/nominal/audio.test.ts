@@ -128,6 +128,7 @@ test('twenty calls at once all hear and are heard, in time', async () => {
     const bot = await stack.bot.wait(report.sip.callId ?? '', 'closed');
     expectBothHeard(report, bot, 7000);
     expectCleanRtp(report);
+    expectGapless(report.heard, bot);
   }
   assert.equal(new Set(calls.map(({ heard }) => heard.ssrcs[0])).size, 20);
 });

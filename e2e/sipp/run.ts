@@ -25,6 +25,8 @@ const RTP_PORT_MIN = 40_000;
 const RTP_PORT_MAX = 49_998;
 const REALM = 'provider';
 const DTMF_PAYLOAD_TYPE = 101;
+/** Length of a digit, and of the pause after it. */
+const DIGIT_MS = 120;
 const LAST_PACKETS_MS = 100;
 const SETUP_LIMIT_S = 45;
 const SCENARIOS = new URL('scenarios/', import.meta.url);
@@ -80,6 +82,7 @@ async function makeScenario(options: CallOptions, audio: string): Promise<string
   const callId = options.calls === 1 ? options.callId : `${options.callId}-[call_number]`;
   const headers = [`X-Call-ID: ${callId}`, ...options.headers];
   const digitsAfterMs = options.digits === '' ? 1 : options.digitsAfterMs;
+  const digitsMs = Math.max(1, options.digits.length * 2 * DIGIT_MS);
   return fillScenario(template, (name) => parts.get(name) ?? '', {
     ...{ to: options.to, from: options.from, audio, ringMs: options.ringMs },
     ...{ status: options.status, referTo: options.referTo },
@@ -98,8 +101,12 @@ async function makeScenario(options: CallOptions, audio: string): Promise<string
     playDigits:
       options.digits === ''
         ? ''
-        : `<action><exec play_dtmf="${options.digits},120,${DTMF_PAYLOAD_TYPE}"/></action>`,
-    talkMs: Math.max(1, Math.round(options.seconds * 1000) - digitsAfterMs),
+        : // SIPp's digits have an SSRC of their own, and Asterisk takes the last packets of a digit for as many digits where another SSRC's come
+          // between them: so it does not speak meanwhile, like a telephone.
+          `<action><exec rtp_stream="pause"/><exec play_dtmf="${options.digits},${DIGIT_MS},${DTMF_PAYLOAD_TYPE}"/></action>`,
+    digitsMs,
+    talkOn: options.digits === '' ? '' : '<action><exec rtp_stream="resume"/></action>',
+    talkMs: Math.max(1, Math.round(options.seconds * 1000) - digitsAfterMs - digitsMs),
   });
 }
 

@@ -52,6 +52,16 @@ test('a clean stream: nothing lost, on the grid, one tone from start to end', ()
   assert.deepEqual(gaps(report), []);
 });
 
+test('what the sender left out, and where it stalled, is told with its time', () => {
+  const packets = Array.from({ length: 50 }, (_, n) => {
+    const missed = n < 30 ? 0 : 1;
+    return rtp({ sequenceNumber: n, timestamp: (n + missed) * 160, timeMs: 1000 + (n + missed) * 20 });
+  });
+  const { leaps, stalls } = examineStream(packets, 990);
+  assert.deepEqual(leaps, [{ atMs: 1620, ms: 40 }]);
+  assert.deepEqual(stalls, [{ endAtMs: 1620, ms: 40 }]);
+});
+
 test('the phase is that of most packets, also where the grid begins anew', () => {
   const late = (n: number) => (n % 10 === 9 ? 7 : 0);
   for (const phaseMs of [0.5, 11, 19.5]) {

@@ -16,6 +16,22 @@ export interface Segment {
   audioMs: number;
 }
 
+/** A packet before which time is missing. */
+export interface Leap {
+  /** Its arrival, ms since 1970. */
+  atMs: number;
+  /** Growth of the timestamp, in ms. */
+  ms: number;
+}
+
+/** Nothing came for a while. */
+export interface Stall {
+  /** When the packet came that had been waited for, ms since 1970. */
+  endAtMs: number;
+  /** Since the packet before it, in ms. */
+  ms: number;
+}
+
 /** One RTP stream as examined. Times are in ms after the call's answer unless the name says otherwise. */
 export interface StreamReport {
   packets: number;
@@ -28,10 +44,12 @@ export interface StreamReport {
   markersAt: number[];
   /** How often the timestamp grew by so much (in samples) from one sequence number to the next. */
   timestampSteps: Record<string, number>;
-  /** Positions of the packets before which the timestamp did not grow by 20 ms. */
-  irregularAt: number[];
+  /** The packets before which the timestamp grew by something else than 20 ms: the sender was late, and has left out what was due. */
+  leaps: Leap[];
   /** Deviation of the arrival spacing from the packet length, in ms (absolute value). */
   spacingDeviationMs: { p50: number; p99: number; max: number };
+  /** Every wait for the next packet that was half as long again as it should be, or longer. */
+  stalls: Stall[];
   /** Where in the grid of 20 ms (of the capture's clock) most packets arrive, in ms: 0 to 20. */
   phaseMs: number;
   /** By how much, in ms, the last packet came later than its timestamp says, seen from the first one. */
@@ -136,10 +154,10 @@ function examineOrder(packets: readonly RtpPacket[]) {
     duplicates: 0,
     reordered: 0,
     timestampSteps: {} as Record<string, number>,
-    irregularAt: [] as number[],
+    leaps: [] as Leap[],
   };
   const highest = new Map<number, RtpPacket>();
-  for (const [at, packet] of packets.entries()) {
+  for (const packet of packets) {
     const before = highest.get(packet.ssrc);
     const step = before ? (packet.sequenceNumber - before.sequenceNumber + 0x10000) % 0x10000 : 1;
     if (step === 0) figures.duplicates++;
@@ -157,7 +175,8 @@ function examineOrder(packets: readonly RtpPacket[]) {
       ) {
         const grown = (packet.timestamp - before.timestamp) | 0;
         figures.timestampSteps[grown] = (figures.timestampSteps[grown] ?? 0) + 1;
-        if (grown !== 20 * SAMPLES_PER_MS) figures.irregularAt.push(at);
+        const ms = grown / SAMPLES_PER_MS;
+        if (ms !== GRID_MS) figures.leaps.push({ atMs: packet.timeMs, ms });
       }
     }
   }
@@ -166,16 +185,20 @@ function examineOrder(packets: readonly RtpPacket[]) {
 
 function examinePace(audio: readonly RtpPacket[]) {
   const deviations: number[] = [];
+  const stalls: Stall[] = [];
   for (const [at, packet] of audio.entries()) {
     const before = audio[at - 1];
     if (!before) continue;
     const lengthMs = before.payload.length / SAMPLES_PER_MS;
-    deviations.push(Math.abs(packet.timeMs - before.timeMs - lengthMs));
+    const waitMs = packet.timeMs - before.timeMs;
+    deviations.push(Math.abs(waitMs - lengthMs));
+    if (waitMs >= 1.5 * lengthMs) stalls.push({ endAtMs: packet.timeMs, ms: round(waitMs) });
   }
   deviations.sort((a, b) => a - b);
   const percentile = (share: number) => round(deviations[Math.floor((deviations.length - 1) * share)] ?? 0);
   return {
     spacingDeviationMs: { p50: percentile(0.5), p99: percentile(0.99), max: percentile(1) },
+    stalls,
     phaseMs: phaseOf(audio),
     driftMs: driftOf(audio[0], audio.at(-1)),
   };
