@@ -10,7 +10,7 @@ declare -rA provider_keys=(
 )
 # Each file goes through read, check and complete; its sections are kept until all files are known to be right.
 declare -A sections=() # provider -> its sections of pjsip.conf
-readonly bridge_keys='^(PIPECAT_[A-Z_]+|MEDIA_TRANSPORT|BARGE_IN_HOLD_MS|RECORDING|TENANT|CALLER_ID|NUMBER_FORMAT|COUNTRY_CODE|TRUNK_PREFIX|INTERNATIONAL_PREFIX|ALLOWED_PREFIXES|OUTBOUND_[A-Z_]+)$'
+readonly bridge_keys='^(PIPECAT_[A-Z_]+|MEDIA_TRANSPORT|BARGE_IN_HOLD_MS|RECORDING|TRANSFER_METHOD|TENANT|CALLER_ID|NUMBER_FORMAT|COUNTRY_CODE|TRUNK_PREFIX|INTERNATIONAL_PREFIX|ALLOWED_PREFIXES|OUTBOUND_[A-Z_]+)$'
 
 # read_provider FILE ARRAY: the file's keys and values into the array, every line checked.
 read_provider() {

@@ -65,6 +65,13 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
     firstAudioMs: config.FIRST_AUDIO_MS,
     ariTimeoutMs: config.ARI_TIMEOUT_MS,
     maxDurationMs: config.MAX_CALL_DURATION_S * 1000,
+    warningMs: config.MAX_DURATION_WARNING_S * 1000,
+    transfer: {
+      providers: config.providers,
+      contexts: config.TRANSFER_CONTEXTS,
+      ringTimeoutMs: config.TRANSFER_RING_S * 1000,
+      ariTimeoutMs: config.ARI_TIMEOUT_MS,
+    },
   };
 }
 

@@ -1,14 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from './ari/client.ts';
 import type { CallInfo } from './call-info.ts';
+import type { CallChange, CallResult, CallState } from './call-result.ts';
 import type { Dial } from './dial.ts';
-import { causeText, type EndReason, type EndTreatment, reasonOfFailure, treatmentOf } from './end-reason.ts';
+import { causeText, type EndReason, reasonOfFailure, treatmentOf } from './end-reason.ts';
+import { giveUpCaller } from './give-up.ts';
+import { Handover, type HandoverSettings } from './handover.ts';
+import { Keys } from './keys.ts';
 import type { Logger } from './log.ts';
 import type { MediaPool } from './media/pool.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './media/session.ts';
 import { MediaPath } from './media-path.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';
 import type { RecordingState } from './recording/recorder.ts';
+import type { Transfer } from './transfer.ts';
 
 /** Time limits and choices of a call, from the configuration. */
 export interface CallSettings {
@@ -17,6 +22,9 @@ export interface CallSettings {
   readonly firstAudioMs: number;
   readonly ariTimeoutMs: number;
   readonly maxDurationMs: number;
+  /** So long before it the bot is warned; 0: not at all. */
+  readonly warningMs: number;
+  readonly transfer: HandoverSettings;
 }
 
 /** What a call works with. */
@@ -28,39 +36,10 @@ export interface CallContext {
   readonly onChange: (call: Call, change: CallChange) => void;
 }
 
-/** What can change about a running call; its begin and its end are known to who runs it. */
-export type CallChange =
-  | 'answered'
-  | 'active'
-  | 'closing'
-  | 'hold'
-  | 'unhold'
-  | 'transfer-started'
-  | 'transfer-failed'
-  | 'transfer-completed';
-
-/** How a call went, for the log, the metrics and the status callback. */
-export interface CallResult {
-  readonly reason: EndReason;
-  readonly treatment: EndTreatment;
-  /** Q.850 cause: the caller's where the caller hung up, ours otherwise. */
-  readonly cause: number;
-  /** Final SIP status of a callee who did not answer. */
-  readonly sipStatus: number | undefined;
-  readonly answered: boolean;
-  /** Milliseconds from the offer (StasisStart) to each step that was reached. */
-  readonly stepsMs: Readonly<Record<string, number>>;
-  readonly figures: MediaFigures | undefined;
-}
-
-export type CallState = 'setup' | 'active' | 'closing' | 'closed';
-
 /** The cause of a caller's hang-up comes right behind the hang-up itself, if at all. */
 const CAUSE_WAIT_MS = 200;
 /** From our last packet to the hang-up. */
 const TAIL_MS = 100;
-const DTMF_TONE_MS = 120;
-const DTMF_PAUSE_MS = 80;
 
 /** Thrown inside a call's steps when the call has ended meanwhile. */
 class CallEnded extends Error {}
@@ -89,6 +68,8 @@ export class Call {
   readonly #steps = new Map<string, number>();
   readonly #firstBotAudio = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<never>();
+  readonly #handover: Handover;
+  readonly #keys: Keys;
   #media: MediaSession | undefined;
   #state: CallState = 'setup';
   #reason: EndReason | undefined;
@@ -96,8 +77,9 @@ export class Call {
   #sipStatus: number | undefined;
   #callerGone = false;
   #answered: boolean;
-  /** The bot's keys leave one message after the other: Asterisk plays them in the order of the requests. */
-  #keysSent = Promise.resolve();
+  /** The bot was let go while the call goes on. */
+  #botGone = false;
+  #figures: MediaFigures | undefined;
 
   constructor(info: CallInfo, isUp: boolean, settings: CallSettings, context: CallContext, dial?: Dial) {
     this.info = info;
@@ -106,6 +88,13 @@ export class Call {
     this.#settings = settings;
     this.#context = context;
     this.#dial = dial;
+    this.#keys = new Keys(context.ari, info.channelId);
+    this.#handover = new Handover({
+      ...{ info, path: this.path, ari: context.ari, settings: settings.transfer, signal: this.#abort.signal },
+      end: (reason) => this.end(reason),
+      changed: (change) => this.#changed(change),
+      letBotGo: (reason) => this.#letBotGo(reason),
+    });
     this.offeredMs = performance.now();
     // Nobody may be waiting when the call ends: that is no unhandled rejection.
     this.#ended.promise.catch(() => {});
@@ -163,7 +152,7 @@ export class Call {
 
   /** ARI: the media channel is gone. Without it the call has no sound. */
   mediaGone(): void {
-    this.end({ kind: 'media-failed', detail: 'the media channel ended' });
+    if (!this.#botGone) this.end({ kind: 'media-failed', detail: 'the media channel ended' });
   }
 
   /** ARI: the caller pressed a key. */
@@ -173,11 +162,7 @@ export class Call {
 
   /** Sends keys to the caller; `w` and `,` are pauses of 500 ms. */
   dtmf(digits: string): void {
-    const asterisks = digits.toUpperCase().replaceAll(/[W,]/g, 'w');
-    const send = () =>
-      this.#context.ari.sendDtmf(this.info.channelId, asterisks, DTMF_TONE_MS, DTMF_PAUSE_MS);
-    this.#keysSent = this.#keysSent.then(send, send);
-    this.#inBackground(this.#keysSent, 'dtmf');
+    this.#inBackground(this.#keys.send(digits), 'dtmf');
   }
 
   /** Pauses or resumes the recording; resolves with its state then, `off` where the call is not recorded. Rejects with a `MediaError`. */
@@ -186,8 +171,27 @@ export class Call {
   }
 
   /** Hands the caller over. Returns why not, or undefined where it is under way: how it goes is told by `onChange` and to the bot. */
-  transfer(_request: TransferRequest, _by: 'bot' | 'operator'): string | undefined {
-    return 'not-supported';
+  transfer(request: TransferRequest, by: 'bot' | 'operator'): string | undefined {
+    const media = this.#media;
+    const isActive = this.#state === 'active' && this.#reason === undefined;
+    const refusal = isActive && media ? this.#handover.begin(request, by, media) : 'not-active';
+    if (refusal && by === 'bot') media?.tellBot({ type: 'transfer', status: 'failed', reason: refusal });
+    return refusal;
+  }
+
+  /** The call's transfer, or its last one. */
+  get lastTransfer(): Transfer | undefined {
+    return this.#handover.transfer;
+  }
+
+  /** ARI: the caller's channel has left our app: hung up, unless we sent it elsewhere. */
+  callerLeftStasis(): void {
+    if (!this.#handover.callerAway) this.callerHungUp(undefined);
+  }
+
+  /** ARI: the caller's phone holds the call, or goes on with it. */
+  held(isHeld: boolean): void {
+    if (this.#media !== undefined && !this.#botGone) this.#handover.held(isHeld, this.#media);
   }
 
   /** Runs the call from offer to release. Never rejects. */
@@ -198,12 +202,43 @@ export class Call {
       this.#state = 'active';
       this.#changed('active');
       if (this.#reason !== undefined) throw new CallEnded(this.#reason.kind);
-      const limit = setTimeout(() => this.end({ kind: 'max-duration' }), this.#settings.maxDurationMs);
-      await this.#ended.promise.finally(() => clearTimeout(limit));
+      await this.#untilEnd();
     } catch (error) {
       if (!(error instanceof CallEnded)) await this.#failed(error);
     }
     return await this.#close(release);
+  }
+
+  /** Rejects when the call ends: at the latest when it has lasted as long as it may. */
+  async #untilEnd(): Promise<never> {
+    const { maxDurationMs, warningMs } = this.#settings;
+    const warn = () => this.#media?.tellBot({ type: 'limit', kind: 'max-duration', remainingMs: warningMs });
+    const warning = warningMs > 0 && warningMs < maxDurationMs;
+    const timers = [
+      setTimeout(() => this.end({ kind: 'max-duration' }), maxDurationMs),
+      ...(warning ? [setTimeout(warn, maxDurationMs - warningMs)] : []),
+    ];
+    return await this.#ended.promise.finally(() => timers.forEach(clearTimeout));
+  }
+
+  /** The caller talks to somebody else from here on. */
+  async #letBotGo(reason: EndReason): Promise<void> {
+    this.#mark('transferred');
+    this.#reason ??= reason;
+    this.#botGone = true;
+    this.#dismissBot(reason, treatmentOf(reason).cause);
+    this.#figures = await this.#media?.figures().catch(() => undefined);
+    await this.#media?.close().catch((error) => this.#releaseFailed(error));
+    await this.path.removeMedia().catch((error) => this.#releaseFailed(error));
+  }
+
+  #dismissBot({ kind }: EndReason, cause: number): void {
+    this.#media?.dismissBot({ type: 'hangup', reason: kind, cause, causeText: causeText(cause) });
+  }
+
+  /** The bot is done, or lost. A transfer goes on without it. */
+  #botLeaves(reason: EndReason, queuedMs = 0): void {
+    if (!this.#handover.botLeft(reason)) this.end(reason, queuedMs);
   }
 
   /** A step failed. A caller who has just left makes steps fail too, before the event that tells of it: that reason is the true one. */
@@ -256,6 +291,7 @@ export class Call {
   }
 
   #mediaHappened(event: MediaEvent): void {
+    if (this.#botGone) return;
     switch (event.type) {
       case 'first-caller-audio':
         return this.#mark('firstCallerAudio');
@@ -268,23 +304,24 @@ export class Call {
         return this.#warn(event.detail, 'bot lost, trying again');
       case 'bot-gone': {
         const isDone = event.code === NORMAL_CLOSE;
-        return this.end(
+        return this.#botLeaves(
           isDone ? { kind: 'bot-closed' } : { kind: 'bot-lost', detail: event.detail },
           event.queuedMs,
         );
       }
       case 'bot-hangup':
-        return this.end({ kind: event.immediate ? 'bot-hangup-immediate' : 'bot-hangup' }, event.queuedMs);
+        if (event.immediate) return this.end({ kind: 'bot-hangup-immediate' });
+        return this.#botLeaves({ kind: 'bot-hangup' }, event.queuedMs);
       case 'bot-dtmf':
         return this.dtmf(event.digits);
       case 'bot-transfer':
-        return this.#media?.tellBot({ type: 'transfer', status: 'failed', reason: 'not-supported' });
+        return void this.transfer(event.request, 'bot');
       case 'recording':
         if (event.state === 'failed') return this.#warn(event.detail, 'recording failed, the call goes on');
         this.recordingFile = event.file;
         return;
       case 'bot-misbehaved':
-        return this.end({ kind: 'bot-misbehaved', detail: 'too many bad messages in a row' });
+        return this.#botLeaves({ kind: 'bot-misbehaved', detail: 'too many bad messages in a row' });
       case 'media-timeout':
       case 'silence':
         return this.end({ kind: event.type });
@@ -301,12 +338,18 @@ export class Call {
     const media = this.#media;
     if (treatment.drain && media !== undefined) await this.#drain(media);
     this.#abort.abort();
+    await this.#handover.release().catch((error) => this.#releaseFailed(error));
     if (this.#callerGone && this.#cause === undefined)
       await Promise.race([this.#causeKnown.promise, delay(CAUSE_WAIT_MS)]);
     const cause = this.#cause ?? treatment.cause;
-    media?.dismissBot({ type: 'hangup', reason: reason.kind, cause, causeText: causeText(cause) });
-    await this.#giveUpCaller(treatment);
-    const figures = await media?.figures().catch(() => undefined);
+    if (!this.#botGone) this.#dismissBot(reason, cause);
+    // In the dialplan, where we sent them, they are no longer ours.
+    const isElsewhere = reason.kind === 'transferred' && this.#handover.callerAway;
+    if (!this.#callerGone && !isElsewhere)
+      await giveUpCaller(this.#context.ari, this.info, treatment).catch((error) =>
+        this.#releaseFailed(error),
+      );
+    const figures = this.#figures ?? (await media?.figures().catch(() => undefined));
     for (const undo of release.reverse()) await undo().catch((error: Error) => this.#releaseFailed(error));
     this.#state = 'closed';
     const { stepsMs } = this;
@@ -323,25 +366,6 @@ export class Call {
     await Promise.race([media.drain().catch(() => {}), aborted]);
     // The last packet has left us, but Asterisk has yet to pass it on.
     await delay(TAIL_MS, undefined, { signal: this.#abort.signal }).catch(() => {});
-  }
-
-  /** Hangs the caller up, or gives them back to the dialplan, which has a fallback. */
-  async #giveUpCaller(treatment: EndTreatment): Promise<void> {
-    if (this.#callerGone) return;
-    const { ari } = this.#context;
-    const { channelId, direction } = this.info;
-    try {
-      if (treatment.fallback !== undefined && direction === 'inbound') {
-        await ari.setVariable(channelId, 'PIPECAT_STATUS', treatment.fallback);
-        await ari.continueInDialplan(channelId);
-      } else {
-        await ari.hangUp(channelId, treatment.cause);
-      }
-    } catch (error) {
-      if (error instanceof AriError && error.status === 404) return;
-      this.#releaseFailed(error as Error);
-      await ari.hangUp(channelId, treatment.cause).catch(() => {});
-    }
   }
 
   #releaseFailed(error: Error): void {

@@ -1,5 +1,6 @@
 import type { AriChannel } from './ari/model.ts';
 import { BRIDGE_ID_PREFIX, MEDIA_ID_PREFIX } from './media-path.ts';
+import { LEG_ID_PREFIX } from './transfer.ts';
 
 /** What Asterisk holds, as it was read. */
 export interface Holdings {
@@ -9,7 +10,7 @@ export interface Holdings {
   readonly appChannelIds: ReadonlySet<string>;
 }
 
-/** What belongs to running calls: ids of callers' channels, of media channels and of mixing bridges. */
+/** What belongs to running calls: ids of callers' channels, of media channels and second legs, and of mixing bridges. */
 export interface Owned {
   readonly callers: ReadonlySet<string>;
   readonly media: ReadonlySet<string>;
@@ -26,7 +27,7 @@ export interface Leftovers {
 
 /** What Asterisk holds in our name without a call: from a former process, an outage of the events, or a removal that failed. */
 export function findLeftovers({ channels, bridgeIds, appChannelIds }: Holdings, owned: Owned): Leftovers {
-  const isMedia = ({ id }: AriChannel) => id.startsWith(MEDIA_ID_PREFIX);
+  const isMedia = ({ id }: AriChannel) => id.startsWith(MEDIA_ID_PREFIX) || id.startsWith(LEG_ID_PREFIX);
   return {
     bridgeIds: bridgeIds.filter((id) => id.startsWith(BRIDGE_ID_PREFIX) && !owned.bridges.has(id)),
     mediaChannelIds: channels

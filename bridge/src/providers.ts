@@ -7,6 +7,7 @@ import type { CallLimits } from './call-limits.ts';
 import { certificates } from './certificates.ts';
 import { homePrefixes, type NumberPlan, parsePrefixes } from './numbers.ts';
 import { DIALECTS, type DialectName } from './pipecat/dialect.ts';
+import type { TransferMethod } from './transfer-target.ts';
 
 /** What a SIP provider's file (`asterisk/providers/NAME.env`) says to the bridge; all else in it is Asterisk's. */
 export interface Provider {
@@ -37,6 +38,8 @@ export interface Provider {
   readonly recording: 'off' | 'on' | 'paused';
   /** Caller's number of calls that we place and that name none. */
   readonly callerId: string | undefined;
+  /** How its callers are handed over to a number. */
+  readonly transferMethod: TransferMethod;
   readonly numbers: NumberPlan;
   readonly limits: CallLimits;
 }
@@ -88,6 +91,7 @@ const schema = z.object({
   TENANT: z.string().max(128).optional(),
   RECORDING: z.enum(['on', 'off', 'paused']).default('off'),
   BARGE_IN_HOLD_MS: z.coerce.number().int().min(0).max(10_000).default(0),
+  TRANSFER_METHOD: z.enum(['refer', 'bridge', 'auto']).default('auto'),
   CALLER_ID: z.string().max(64).optional(),
   NUMBER_FORMAT: z.enum(['e164plus', 'e164', 'national']).default('e164plus'),
   COUNTRY_CODE: z
@@ -153,6 +157,7 @@ export function parseProvider(name: string, text: string): Provider {
     bargeInHoldMs: values.BARGE_IN_HOLD_MS,
     recording: values.RECORDING,
     callerId: values.CALLER_ID,
+    transferMethod: values.TRANSFER_METHOD,
     numbers: {
       format: values.NUMBER_FORMAT,
       countryCode: values.COUNTRY_CODE,

@@ -1,4 +1,5 @@
-import type { Call, CallChange, CallResult } from './call.ts';
+import type { Call } from './call.ts';
+import type { CallChange, CallResult } from './call-result.ts';
 import type { StatusCallbacks } from './callback.ts';
 import type { Metrics } from './http/metrics.ts';
 import type { Logger } from './log.ts';
@@ -102,8 +103,8 @@ export function recordOf(call: Call): CallRecord {
   return liveRecord(call.info, state, call.stepsMs, contextOf(call));
 }
 
-function contextOf({ offeredAtMs, recordingFile }: Call): RecordContext {
-  return { offeredAtMs, recordingFile };
+function contextOf({ offeredAtMs, recordingFile, lastTransfer }: Call): RecordContext {
+  return { offeredAtMs, recordingFile, transfer: lastTransfer?.summary };
 }
 
 function idsOf({ info }: Call) {

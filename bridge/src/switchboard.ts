@@ -17,6 +17,7 @@ import { dialOutcome } from './outcome.ts';
 import { callSid } from './pipecat/twilio.ts';
 import type { CallRecord } from './records/record.ts';
 import { type CallReports, recordOf } from './reports.ts';
+import { callerOfLeg, REFER_RESULT } from './transfer.ts';
 
 /** A created channel that was never dialled, left by a former process, goes after this time. */
 const UNDIALLED_MAX_MS = 600_000;
@@ -53,6 +54,8 @@ export class Switchboard {
   readonly #originated = new OriginatedCalls();
   /** Channels of ours that are being made, to be dialled. */
   readonly #placing = new Map<string, Dial>();
+  /** Callers who came back while their call was still being released. */
+  readonly #again = new Map<string, { channel: AriChannel; args: readonly string[] }>();
   #closing = false;
 
   constructor(context: SwitchboardContext) {
@@ -118,12 +121,19 @@ export class Switchboard {
 
   /** Finds whom an event concerns. Nothing is awaited here. */
   dispatch(event: ChannelEvent): void {
+    const { id } = event.type === 'Dial' ? event.peer : event.channel;
+    const caller = callerOfLeg(id);
+    if (caller !== undefined) return this.#legHappened(id, caller, event);
     switch (event.type) {
       case 'StasisStart':
         return this.#stasisStart(event.channel, event.args);
       case 'StasisEnd':
         this.#asking.delete(event.channel.id);
-        return this.#calls.get(event.channel.id)?.callerHungUp(undefined);
+        this.#again.delete(event.channel.id);
+        return this.#calls.get(event.channel.id)?.callerLeftStasis();
+      case 'ChannelHold':
+      case 'ChannelUnhold':
+        return this.#calls.get(event.channel.id)?.held(event.type === 'ChannelHold');
       case 'ChannelHangupRequest':
         return this.#calls
           .get(event.channel.id)
@@ -151,13 +161,31 @@ export class Switchboard {
     }
     const dial = this.#placing.get(channel.id) ?? this.#calls.get(channel.id)?.dial;
     if (dial !== undefined) return dial.entered();
-    if (this.#calls.has(channel.id) || this.#asking.has(channel.id)) return;
+    const call = this.#calls.get(channel.id);
+    if (call !== undefined) return this.#cameBack(call, channel, args);
+    if (this.#asking.has(channel.id)) return;
     // A caller's phone is in the state Ring; one that is called, Down and then Ringing.
     if (channel.state === 'Down' || channel.state === 'Ringing') {
       this.#originatedCall(channel).args = args;
       return;
     }
-    this.#offer(channel, args);
+    // The call that had them transferred is gone: done, or to be taken up again.
+    if (args[0] === REFER_RESULT && args[1] === 'SUCCESS')
+      return this.#context.background.run(this.#context.ari.hangUp(channel.id, 16), 'hang up a caller');
+    this.#offer(channel, args[0] === REFER_RESULT ? [] : args);
+  }
+
+  /** A caller who has a call enters our app again: from a transfer, or while that call is still being released. */
+  #cameBack(call: Call, channel: AriChannel, args: readonly string[]): void {
+    if (call.lastTransfer?.callerAway) call.lastTransfer.callerReturned(args.slice(1));
+    else if (call.state === 'closing') this.#again.set(channel.id, { channel, args });
+  }
+
+  #legHappened(legId: string, callerId: string, event: ChannelEvent): void {
+    const transfer = this.#calls.get(callerId)?.lastTransfer;
+    if (transfer?.legId === legId) return transfer.legHappened(event);
+    if (event.type !== 'StasisStart') return;
+    this.#context.background.run(this.#context.ari.hangUp(legId, 16), 'remove a leg without a call');
   }
 
   /** A caller's channel is ours from now on: it gets a call, or is given back. */
@@ -241,6 +269,9 @@ export class Switchboard {
     this.#calls.delete(call.info.channelId);
     this.#mediaChannels.delete(call.path.mediaChannelId);
     this.#context.reports.ended(call, result);
+    const again = this.#again.get(call.info.channelId);
+    this.#again.delete(call.info.channelId);
+    if (again !== undefined) this.#stasisStart(again.channel, again.args);
   }
 
   #channelDestroyed(event: Extract<AriEvent, { type: 'ChannelDestroyed' }>): void {
@@ -331,7 +362,10 @@ export class Switchboard {
           ...[...before.map(([id]) => id), ...this.#calls.keys()],
           ...[...this.#placing.keys(), ...this.#originated.all.keys()],
         ]),
-        media: new Set(this.#mediaChannels.keys()),
+        media: new Set([
+          ...this.#mediaChannels.keys(),
+          ...[...this.#calls.values()].flatMap((call) => call.lastTransfer?.legId ?? []),
+        ]),
         bridges: new Set([...this.#calls.values()].map((call) => call.path.bridgeId)),
       },
     );

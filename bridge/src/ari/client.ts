@@ -68,6 +68,11 @@ export class AriClient {
     await this.#request('POST', `/channels/${segment(channelId)}/ring`);
   }
 
+  /** `DELETE /channels/{id}/ring`: the ringing tone ends, where there is one. */
+  async stopRinging(channelId: string): Promise<void> {
+    await this.#remove(`/channels/${segment(channelId)}/ring`);
+  }
+
   /** `POST /channels/{id}/answer`. */
   async answer(channelId: string): Promise<void> {
     await this.#request('POST', `/channels/${segment(channelId)}/answer`);
@@ -78,9 +83,13 @@ export class AriClient {
     await this.#remove(`/channels/${segment(channelId)}`, { reason_code: cause });
   }
 
-  /** `POST /channels/{id}/continue`: back to the dialplan, at the priority after `Stasis()`. */
-  async continueInDialplan(channelId: string): Promise<void> {
-    await this.#request('POST', `/channels/${segment(channelId)}/continue`);
+  /** `POST /channels/{id}/continue`: back to the dialplan, at the priority after `Stasis()`, or at another place. */
+  async continueInDialplan(
+    channelId: string,
+    place?: { readonly context: string; readonly extension: string },
+  ): Promise<void> {
+    const query = place === undefined ? {} : { ...place, priority: 1 };
+    await this.#request('POST', `/channels/${segment(channelId)}/continue`, query);
   }
 
   /** `POST /channels/{id}/variable`. */
@@ -185,6 +194,11 @@ export class AriClient {
   /** `POST /bridges/{id}/addChannel`. */
   async addToBridge(bridgeId: string, channelId: string): Promise<void> {
     await this.#request('POST', `/bridges/${segment(bridgeId)}/addChannel`, { channel: channelId });
+  }
+
+  /** `POST /bridges/{id}/removeChannel`. */
+  async removeFromBridge(bridgeId: string, channelId: string): Promise<void> {
+    await this.#request('POST', `/bridges/${segment(bridgeId)}/removeChannel`, { channel: channelId });
   }
 
   /** `DELETE /bridges/{id}`. */

@@ -26,6 +26,8 @@ export type AriChannel = z.infer<typeof channelSchema>;
 const eventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('StasisStart'), channel: channelSchema, args: z.array(z.string()).default([]) }),
   z.object({ type: z.literal('StasisEnd'), channel: channelSchema }),
+  z.object({ type: z.literal('ChannelHold'), channel: channelSchema }),
+  z.object({ type: z.literal('ChannelUnhold'), channel: channelSchema }),
   z.object({ type: z.literal('ChannelStateChange'), channel: channelSchema }),
   z.object({
     type: z.literal('ChannelHangupRequest'),

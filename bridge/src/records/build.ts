@@ -1,5 +1,5 @@
-import type { CallResult } from '../call.ts';
 import type { CallInfo } from '../call-info.ts';
+import type { CallResult } from '../call-result.ts';
 import { causeText, treatmentOf } from '../end-reason.ts';
 import type { MediaFigures } from '../media/session.ts';
 import { callOutcome, type Outcome } from '../outcome.ts';

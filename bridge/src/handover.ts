@@ -1,0 +1,110 @@
+import type { AriClient } from './ari/client.ts';
+import type { CallInfo } from './call-info.ts';
+import type { CallChange } from './call-result.ts';
+import type { EndReason } from './end-reason.ts';
+import type { MediaSession } from './media/session.ts';
+import type { MediaPath } from './media-path.ts';
+import type { TransferRequest } from './pipecat/dialect.ts';
+import { Transfer } from './transfer.ts';
+import { type TransferRules, transferTarget } from './transfer-target.ts';
+
+/** Time limits and rules of transfers. */
+export interface HandoverSettings extends TransferRules {
+  readonly ringTimeoutMs: number;
+  readonly ariTimeoutMs: number;
+}
+
+/** What the call gives to its transfers. */
+export interface HandoverContext {
+  readonly info: CallInfo;
+  readonly path: MediaPath;
+  readonly ari: AriClient;
+  readonly settings: HandoverSettings;
+  /** Fires when the call ends. */
+  readonly signal: AbortSignal;
+  readonly end: (reason: EndReason) => void;
+  readonly changed: (change: CallChange) => void;
+  /** The caller talks to a second leg: the bot is let go, and the call goes on without it. Never rejects. */
+  readonly letBotGo: (reason: EndReason) => Promise<void>;
+}
+
+/** A call's transfers, one at a time, and its being held. */
+export class Handover {
+  readonly #context: HandoverContext;
+  #count = 0;
+  #transfer: Transfer | undefined;
+  #running = Promise.resolve();
+  #held = false;
+  /** Why the bot left while a transfer was under way. */
+  #botLeft: EndReason | undefined;
+
+  constructor(context: HandoverContext) {
+    this.#context = context;
+  }
+
+  /** The transfer under way, or the last one. */
+  get transfer(): Transfer | undefined {
+    return this.#transfer;
+  }
+
+  /** Whether the caller is in the dialplan, where we sent them. */
+  get callerAway(): boolean {
+    return this.#transfer?.callerAway ?? false;
+  }
+
+  /** Begins a transfer. Returns why not, or undefined where it is under way. */
+  begin(request: TransferRequest, by: 'bot' | 'operator', media: MediaSession): string | undefined {
+    if (this.#isPending) return 'under-way';
+    const { info, path, ari, settings } = this.#context;
+    const target = transferTarget(request, info, settings);
+    if (typeof target === 'string') return target;
+    this.#count += 1;
+    const { channelId } = info;
+    this.#transfer = new Transfer(target, this.#count, { channelId, path, media, ari, settings });
+    this.#running = this.#run(this.#transfer, media, by);
+    return undefined;
+  }
+
+  /** The bot is done, or lost. Returns whether a transfer goes on without it; where that fails, the call ends for this reason. */
+  botLeft(reason: EndReason): boolean {
+    if (this.#isPending) this.#botLeft ??= reason;
+    return this.#isPending;
+  }
+
+  /** The caller's phone holds the call, or goes on with it. */
+  held(isHeld: boolean, media: MediaSession): void {
+    this.#held = isHeld;
+    if (!this.#isPending) media.expectAudio(!isHeld);
+    media.tellBot({ type: isHeld ? 'hold' : 'unhold' });
+    this.#context.changed(isHeld ? 'hold' : 'unhold');
+  }
+
+  /** After the call's end: resolves when nothing is under way any more, and the second leg is hung up. Rejects where that fails. */
+  async release(): Promise<void> {
+    await this.#running;
+    await this.#transfer?.release();
+  }
+
+  get #isPending(): boolean {
+    return this.#transfer?.status === 'pending';
+  }
+
+  /** Never rejects. Who is handed over to a second leg is watched until one of the two hangs up. */
+  async #run(transfer: Transfer, media: MediaSession, by: 'bot' | 'operator'): Promise<void> {
+    const { signal, changed, end, letBotGo } = this.#context;
+    changed('transfer-started');
+    await transfer.run(signal);
+    if (signal.aborted) return;
+    if (transfer.status === 'failed') {
+      changed('transfer-failed');
+      media.expectAudio(!this.#held);
+      if (this.#botLeft !== undefined) end(this.#botLeft);
+      return;
+    }
+    changed('transfer-completed');
+    const reason: EndReason = { kind: 'transferred', by };
+    if (transfer.legId === undefined) return end(reason);
+    await letBotGo(reason);
+    void transfer.legEnded().then(() => end(reason));
+  }
+}

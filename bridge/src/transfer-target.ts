@@ -1,0 +1,62 @@
+import type { CallInfo } from './call-info.ts';
+import { forProvider, isAllowed, toE164 } from './numbers.ts';
+import type { TransferRequest } from './pipecat/dialect.ts';
+import type { Provider } from './providers.ts';
+
+/** How a caller is handed over to a number: the network is asked to do it (REFER), or we call the number and join the two. */
+export type TransferMethod = 'refer' | 'bridge' | 'auto';
+
+/** Where a caller is handed over to, after all checks. */
+export type TransferTarget =
+  | {
+      readonly kind: 'number';
+      readonly provider: string;
+      /** As the provider wants it. */
+      readonly number: string;
+      readonly method: TransferMethod;
+      /** The caller's number that the other end is shown. */
+      readonly callerId: string;
+    }
+  | { readonly kind: 'dialplan'; readonly context: string; readonly extension: string };
+
+/** Why a transfer is not even tried. */
+export type TransferRefusal =
+  | 'unknown-provider'
+  | 'invalid-number'
+  | 'number-not-allowed'
+  | 'context-not-allowed'
+  | 'invalid-extension';
+
+/** What decides about transfers. */
+export interface TransferRules {
+  readonly providers: ReadonlyMap<string, Provider>;
+  /** Contexts of the dialplan that may be gone to. */
+  readonly contexts: readonly string[];
+}
+
+const EXTENSION = /^[\w+*#-]{1,80}$/;
+
+/** Checks what was asked for. A number has to be allowed by the provider that is dialled over: a transfer is a call that somebody pays. */
+export function transferTarget(
+  { to, provider: wished, mode, context = '', extension = to }: TransferRequest,
+  { sipProvider, from }: CallInfo,
+  { providers, contexts }: TransferRules,
+): TransferTarget | TransferRefusal {
+  if (mode === 'dialplan') {
+    if (!contexts.includes(context)) return 'context-not-allowed';
+    return EXTENSION.test(extension) ? { kind: 'dialplan', context, extension } : 'invalid-extension';
+  }
+  const provider = providers.get(wished ?? sipProvider);
+  if (provider === undefined) return 'unknown-provider';
+  const e164 = toE164(to, provider.numbers);
+  if (e164 === undefined) return 'invalid-number';
+  if (!isAllowed(e164, provider.numbers)) return 'number-not-allowed';
+  return {
+    kind: 'number',
+    provider: provider.name,
+    number: forProvider(e164, provider.numbers),
+    // Only the caller's own network can be asked to call somebody else.
+    method: provider.name === sipProvider ? provider.transferMethod : 'bridge',
+    callerId: provider.callerId ?? from,
+  };
+}

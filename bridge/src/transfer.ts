@@ -1,0 +1,271 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { AriClient } from './ari/client.ts';
+import type { AriEvent } from './ari/model.ts';
+import { Dial, type DialSettings } from './dial.ts';
+import type { MediaSession } from './media/session.ts';
+import type { MediaPath } from './media-path.ts';
+import { dialOutcome } from './outcome.ts';
+import type { TransferTarget } from './transfer-target.ts';
+
+/** Ids of second legs: this, a number, and the caller's channel. */
+export const LEG_ID_PREFIX = 'pct-';
+/** App argument of a caller who comes back from the dialplan's `transfer` context. */
+export const REFER_RESULT = 'refer-result';
+
+/** Whose second leg a channel is: the caller's channel. */
+export function callerOfLeg(legId: string): string | undefined {
+  return /^pct-\d+-(.+)$/.exec(legId)?.[1];
+}
+
+/** What a transfer works with: the call's own. */
+export interface TransferContext {
+  readonly channelId: string;
+  readonly path: MediaPath;
+  readonly media: MediaSession;
+  readonly ari: AriClient;
+  readonly settings: DialSettings;
+}
+
+/** What became of a transfer so far. */
+export type TransferStatus = 'pending' | 'completed' | 'failed';
+
+/** A transfer as a record shows it. */
+export interface TransferSummary {
+  readonly to: string;
+  readonly mode: 'blind' | 'dialplan';
+  readonly status: TransferStatus;
+  /** Why it failed. */
+  readonly reason?: string;
+}
+
+/** From our last packet to the moment when Asterisk has passed it on. */
+const TAIL_MS = 100;
+
+/** SIP statuses that tell of the callee. Any other answer to a REFER means that the network does not take it. */
+const REASON_OF_STATUS: Readonly<Record<number, string>> = {
+  404: 'invalid-number',
+  408: 'no-answer',
+  410: 'invalid-number',
+  480: 'no-answer',
+  484: 'invalid-number',
+  486: 'busy',
+  487: 'no-answer',
+  600: 'busy',
+  604: 'invalid-number',
+};
+
+/** A transfer that came to nothing; the message says why, for the bot. */
+class TransferFailed extends Error {}
+
+/** The network does not take a REFER. */
+class ReferRefused extends TransferFailed {}
+
+/** A second leg: from the channel that is made for it. */
+interface Leg {
+  readonly id: string;
+  readonly dial: Dial;
+  readonly gone: PromiseWithResolvers<never>;
+  readonly created: Promise<unknown>;
+  joined: Promise<void> | undefined;
+}
+
+/**
+ * One attempt to hand a caller over. While it lasts caller and bot do not hear each other; where it fails both are as before. The
+ * caller may leave at any time, which `signal` tells.
+ */
+export class Transfer {
+  readonly target: TransferTarget;
+  readonly #context: TransferContext;
+  readonly #returned = Promise.withResolvers<{ status: string; sipStatus: number }>();
+  readonly #number: number;
+  #status: TransferStatus = 'pending';
+  #reason: string | undefined;
+  #leg: Leg | undefined;
+  #callerAway = false;
+
+  /** `number` counts the call's transfers, from 1. */
+  constructor(target: TransferTarget, number: number, context: TransferContext) {
+    this.target = target;
+    this.#number = number;
+    this.#context = context;
+  }
+
+  get status(): TransferStatus {
+    return this.#status;
+  }
+
+  /** For the call's record. */
+  get summary(): TransferSummary {
+    const { target } = this;
+    const isNumber = target.kind === 'number';
+    return {
+      to: isNumber ? target.number : target.extension,
+      mode: isNumber ? 'blind' : 'dialplan',
+      status: this.#status,
+      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
+    };
+  }
+
+  /** Whether the caller is in the dialplan, where we sent them: leaving our app is no hang-up then. */
+  get callerAway(): boolean {
+    return this.#callerAway;
+  }
+
+  /** The channel of the second leg, while there is one. */
+  get legId(): string | undefined {
+    return this.#leg?.id;
+  }
+
+  /** Hands the caller over once the bot's last words are played. Never rejects; `status` and `reason` say how it went. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { media } = this.#context;
+    media.tellBot({ type: 'transfer', status: 'started' });
+    try {
+      await orAborted(media.playedOut(), signal);
+      await delay(TAIL_MS, undefined, { signal });
+      media.expectAudio(false);
+      await this.#handOver(signal);
+      this.#status = 'completed';
+      media.tellBot({ type: 'transfer', status: 'completed' });
+    } catch (error) {
+      this.#status = 'failed';
+      this.#reason = error instanceof TransferFailed ? error.message : 'failed';
+      if (signal.aborted) return;
+      media.expectAudio(true);
+      media.tellBot({ type: 'transfer', status: 'failed', reason: this.#reason });
+    }
+  }
+
+  /** ARI: something happened to the second leg. */
+  legHappened(event: AriEvent): void {
+    const leg = this.#leg;
+    if (leg === undefined) return;
+    if (event.type === 'StasisStart') leg.dial.entered();
+    if (event.type === 'Dial' && event.dialstatus !== '') this.#join(leg);
+    if (event.type === 'ChannelStateChange' && event.channel.state === 'Up') {
+      this.#join(leg);
+      leg.dial.answered();
+    }
+    if (event.type === 'ChannelDestroyed') leg.gone.reject(new TransferFailed(dialOutcome(event.cause)));
+  }
+
+  /** ARI: the caller is back from the dialplan, with what came of the REFER: TRANSFERSTATUS and a SIP status. */
+  callerReturned([status = '', sipStatus = '0']: readonly string[]): void {
+    this.#callerAway = false;
+    this.#returned.resolve({ status, sipStatus: Number(sipStatus) });
+  }
+
+  /** Resolves when the second leg has ended, after it was answered. */
+  async legEnded(): Promise<void> {
+    await this.#leg?.gone.promise.catch(() => {});
+  }
+
+  /** Ends the second leg, if there is one. */
+  async release(): Promise<void> {
+    const leg = this.#leg;
+    if (leg === undefined) return;
+    // What is under way is waited for before it is undone.
+    await leg.created.catch(() => {});
+    await this.#context.ari.hangUp(leg.id, 16);
+  }
+
+  async #handOver(signal: AbortSignal): Promise<void> {
+    const { target } = this;
+    if (target.kind === 'dialplan') return await this.#toDialplan(target.context, target.extension);
+    if (target.method === 'bridge') return await this.#toLeg(target, signal);
+    try {
+      await this.#refer(target.number, signal);
+    } catch (error) {
+      if (target.method === 'refer' || !(error instanceof ReferRefused)) throw error;
+      await this.#toLeg(target, signal);
+    }
+  }
+
+  async #toDialplan(context: string, extension: string): Promise<void> {
+    const { ari, channelId } = this.#context;
+    const exists = await ari.variable(channelId, `DIALPLAN_EXISTS(${context},${extension},1)`);
+    if (exists !== '1') throw new TransferFailed('no-such-extension');
+    await this.#send(context, extension);
+  }
+
+  /** The caller's network is asked to call the number. */
+  async #refer(number: string, signal: AbortSignal): Promise<void> {
+    const { ari, channelId, path, settings } = this.#context;
+    await ari.setVariable(channelId, 'TRANSFER_TO', number);
+    await ari.setVariable(channelId, 'TRANSFER_SECONDS', String(Math.ceil(settings.ringTimeoutMs / 1000)));
+    await this.#send('transfer', 'refer');
+    // Asterisk bounds this wait: TRANSFER_SECONDS.
+    const { status, sipStatus } = await orAborted(this.#returned.promise, signal);
+    if (status === 'SUCCESS') return;
+    await ari.addToBridge(path.bridgeId, channelId);
+    const reason = REASON_OF_STATUS[sipStatus];
+    if (reason === undefined) throw new ReferRefused('rejected');
+    throw new TransferFailed(reason);
+  }
+
+  async #send(context: string, extension: string): Promise<void> {
+    const { ari, channelId } = this.#context;
+    this.#callerAway = true;
+    try {
+      await ari.continueInDialplan(channelId, { context, extension });
+    } catch (error) {
+      this.#callerAway = false;
+      throw error;
+    }
+  }
+
+  /** We call the number, and it takes the bot's place in the mixing bridge. The caller hears it ring. */
+  async #toLeg(target: Extract<TransferTarget, { kind: 'number' }>, signal: AbortSignal): Promise<void> {
+    const { ari, channelId, path } = this.#context;
+    const leg = this.#makeLeg(target);
+    this.#leg = leg;
+    let isAnswered = false;
+    let isMediaOut = false;
+    try {
+      await leg.created;
+      await ari.ring(channelId);
+      isMediaOut = true;
+      await ari.removeFromBridge(path.bridgeId, path.mediaChannelId);
+      await Promise.race([leg.dial.run(leg.id, signal), leg.gone.promise]);
+      await leg.joined;
+      isAnswered = true;
+    } catch (error) {
+      throw (error as Error).name === 'RingTimeout' ? new TransferFailed('no-answer') : error;
+    } finally {
+      await ari.stopRinging(channelId).catch(() => {});
+      if (!isAnswered) {
+        await this.release().catch(() => {});
+        this.#leg = undefined;
+        if (isMediaOut && !signal.aborted) await path.joinMedia();
+      }
+    }
+  }
+
+  #makeLeg({ provider, number, callerId }: Extract<TransferTarget, { kind: 'number' }>): Leg {
+    const { ari, channelId, settings } = this.#context;
+    const id = `${LEG_ID_PREFIX}${this.#number}-${channelId}`;
+    // The number that the other end is shown: to Asterisk, of whom the leg is connected to.
+    const variables = { 'CONNECTEDLINE(num,i)': callerId };
+    const gone = Promise.withResolvers<never>();
+    gone.promise.catch(() => {});
+    const created = ari.createChannel(id, `PJSIP/${number}@${provider}`, '', variables);
+    created.catch(() => {});
+    return { id, dial: new Dial(ari, settings), gone, created, joined: undefined };
+  }
+
+  /** Early media and answer are heard from here on; before its INVITE the bridge would give the leg another caller's number. */
+  #join(leg: Leg): void {
+    const { ari, path } = this.#context;
+    leg.joined ??= ari.addToBridge(path.bridgeId, leg.id);
+    leg.joined.catch(() => {});
+  }
+}
+
+/** The step's result, or a rejection as soon as `signal` fires. */
+async function orAborted<T>(step: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(new TransferFailed('cancelled'));
+  if (signal.aborted) onAbort();
+  signal.addEventListener('abort', onAbort, { once: true });
+  return await Promise.race([step, promise]).finally(() => signal.removeEventListener('abort', onAbort));
+}
