@@ -177,8 +177,9 @@ export class Switchboard {
 
   /** A caller who has a call enters our app again: from a transfer, or while that call is still being released. */
   #cameBack(call: Call, channel: AriChannel, args: readonly string[]): void {
-    if (call.lastTransfer?.callerAway) call.lastTransfer.callerReturned(args.slice(1));
-    else if (call.state === 'closing') this.#again.set(channel.id, { channel, args });
+    const isAway = call.lastTransfer?.callerAway;
+    if (isAway && args[0] === REFER_RESULT) call.lastTransfer?.callerReturned(args.slice(1));
+    else if (isAway || call.state === 'closing') this.#again.set(channel.id, { channel, args });
   }
 
   #legHappened(legId: string, callerId: string, event: ChannelEvent): void {

@@ -220,11 +220,11 @@ export class Transfer {
     const leg = this.#makeLeg(target);
     this.#leg = leg;
     let isAnswered = false;
-    let isMediaOut = false;
+    let isRinging = false;
     try {
       await leg.created;
+      isRinging = true;
       await ari.ring(channelId);
-      isMediaOut = true;
       await ari.removeFromBridge(path.bridgeId, path.mediaChannelId);
       await Promise.race([leg.dial.run(leg.id, signal), leg.gone.promise]);
       await leg.joined;
@@ -232,11 +232,11 @@ export class Transfer {
     } catch (error) {
       throw (error as Error).name === 'RingTimeout' ? new TransferFailed('no-answer') : error;
     } finally {
-      await ari.stopRinging(channelId).catch(() => {});
+      if (isRinging) await ari.stopRinging(channelId).catch(() => {});
       if (!isAnswered) {
         await this.release().catch(() => {});
         this.#leg = undefined;
-        if (isMediaOut && !signal.aborted) await path.joinMedia();
+        if (isRinging && !signal.aborted) await path.joinMedia();
       }
     }
   }

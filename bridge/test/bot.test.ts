@@ -217,7 +217,7 @@ describe('a bot', { concurrency: 6 }, () => {
     await lab.ended();
   });
 
-  test('a transfer is refused, not forgotten', async (t) => {
+  test('a transfer by a provider that nobody knows is refused, not forgotten', async (t) => {
     const lab = await Lab.start(t);
     const { channel, session } = await lab.call();
     session.send({ event: 'transfer', to: '+4930999' });
@@ -225,7 +225,7 @@ describe('a bot', { concurrency: 6 }, () => {
     assert.deepEqual(session.of('transfer')[0], {
       event: 'transfer',
       status: 'failed',
-      reason: 'not-supported',
+      reason: 'unknown-provider',
     });
     lab.ari.hangUp(channel.id);
     await lab.ended();

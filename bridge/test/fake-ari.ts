@@ -354,8 +354,11 @@ export class FakeAri {
       this.bridges.delete(id);
       return NO_CONTENT;
     }
-    if (action !== 'addChannel') return refused(404, 'Resource not found');
     const channel = this.channels.get(query.get('channel') ?? '');
+    if (action === 'removeChannel') {
+      return members.delete(channel?.id ?? '') ? NO_CONTENT : refused(422, 'Channel not in this bridge');
+    }
+    if (action !== 'addChannel') return refused(404, 'Resource not found');
     if (channel === undefined) return refused(400, 'Channel not found');
     if (!channel.inStasis) return refused(422, 'Channel not in Stasis application');
     members.add(channel.id);
@@ -403,7 +406,7 @@ export class FakeAri {
   }
 
   #channel({ method, query }: AriRequest, channel: FakeChannel, action: string): Reply {
-    if (method === 'DELETE') {
+    if (method === 'DELETE' && action === '') {
       this.hangUp(channel.id, Number(query.get('reason_code')));
       return NO_CONTENT;
     }
@@ -419,9 +422,10 @@ export class FakeAri {
     if (method === 'GET') return { status: 200, body: this.show(channel) };
     if (!channel.inStasis) return refused(409, 'Channel not in Stasis application');
     if (action === 'dial') this.#dial(channel, query);
-    channel.done.push(action === 'dtmf' ? `dtmf ${query.get('dtmf')}` : action);
+    if (method === 'DELETE') channel.done.push(`no ${action}`);
+    else channel.done.push(action === 'dtmf' ? `dtmf ${query.get('dtmf')}` : action);
     if (action === 'answer') channel.state = 'Up';
-    if (action === 'continue') this.#continue(channel);
+    if (action === 'continue') this.#continue(channel, query);
     return NO_CONTENT;
   }
 
@@ -431,9 +435,11 @@ export class FakeAri {
     channel.ringSeconds = Number(query.get('timeout'));
   }
 
-  #continue(channel: FakeChannel): void {
+  #continue(channel: FakeChannel, query: URLSearchParams): void {
     channel.inStasis = false;
     channel.continued = true;
+    const context = query.get('context');
+    if (context !== null) channel.sentTo = `${context},${query.get('extension')}`;
     for (const members of this.bridges.values()) members.delete(channel.id);
     this.emit('StasisEnd', { channel: this.show(channel) });
   }

@@ -8,8 +8,9 @@ export interface FakeChannel {
   inStasis: boolean;
   subscribed: boolean;
   readonly isOriginated: boolean;
-  /** Given back to the dialplan. */
+  /** Given back to the dialplan, and where to: context and extension, if anywhere. */
   continued: boolean;
+  sentTo?: string;
   readonly args: readonly string[];
   readonly variables: Record<string, string>;
   readonly from: string;
