@@ -26,7 +26,7 @@ export interface BotCall {
   marks: { name: string; cleared: boolean; atMs: number }[];
   cleared: { ms: number; atMs: number }[];
   speech: { state: 'start' | 'stop'; atMs: number }[];
-  events: { event: string; atMs: number }[];
+  events: { event: string; status?: string; reason?: string; atMs: number }[];
   errors: { code: string; message: string }[];
   hangup?: { reason: string; cause: number; causeText: string; atMs: number };
   sent: {

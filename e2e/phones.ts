@@ -18,7 +18,13 @@ export interface CallOutput {
   exitCode: number;
   errors: string;
   calls: WitnessedCall[];
-  messages: { timeMs: number; sent: boolean; startLine: string; headers: Record<string, string> }[];
+  messages: {
+    timeMs: number;
+    sent: boolean;
+    startLine: string;
+    headers: Record<string, string>;
+    body: string;
+  }[];
 }
 
 /** Options of `call`, as on its command line but in camelCase. */

@@ -34,6 +34,8 @@ export const SECOND_PHONE = '127.0.0.4';
 export const ACME = '127.0.0.3';
 /** attentive: its callers may interrupt the AI. */
 export const ATTENTIVE = '127.0.0.5';
+/** trunk: takes no REFER; its keys are SIP INFO. */
+export const TRUNK = '127.0.0.6';
 /** twilio: its AI is made for Twilio. */
 export const TWILIO = '127.0.0.8';
 /** binary: its AI takes raw audio. */

@@ -33,11 +33,12 @@ async function main(args: string[]): Promise<number> {
   if (options.mockUrl) for (const report of reports) await askBot(report, options.mockUrl);
   const faults = reports.map((report) => findFaults(report, options.toneHz, options.mockUrl !== undefined));
   if (options.json) {
-    const sip = messages.map(({ timeMs, sent, startLine, headers }) => ({
+    const sip = messages.map(({ timeMs, sent, startLine, headers, body }) => ({
       timeMs,
       sent,
       startLine,
       headers,
+      body,
     }));
     const { exitCode, errors } = recording;
     return print(JSON.stringify({ exitCode, errors, calls: reports, faults, messages: sip }), exitCode);

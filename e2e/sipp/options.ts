@@ -27,6 +27,8 @@ export interface CallOptions {
   digits: string;
   digitsAfterMs: number;
   ringMs: number;
+  /** How long a call is held. */
+  holdMs: number;
   /** Counted from the last provisional response. */
   giveUpMs: number;
   status: number;
@@ -60,7 +62,8 @@ export const USAGE = `call: one SIP call with sound through Asterisk, and what w
   --request-user line                               user of the request URI, else the number
   --digits 12# --digits-after-ms 1000               DTMF (RFC 4733)
   --mock-url http://127.0.0.1:8080                  the lab's bot, asked what it heard
-  --scenario caller      caller-gives-up (--give-up-ms 500), caller-refers (--refer-to sip:…), callee (--ring-ms 200),
+  --scenario caller      caller-gives-up (--give-up-ms 500), caller-refers (--refer-to sip:…), caller-referred (--refer-status 202 --notify-status 200 --ring-ms),
+                         caller-holds (--ring-ms --hold-ms), caller-informs (--digits-after-ms), callee (--ring-ms 200),
                          callee-refuses (--status 486), callee-does-not-answer, registrar (--username --password)
   --wait-seconds 20      limit for an end that waits for a call
   --json                 everything that was measured`;
@@ -91,6 +94,7 @@ export function parseOptions(args: string[], randomId: string): CallOptions {
       digits: { ...text, default: '' },
       'digits-after-ms': { ...text, default: '1000' },
       'ring-ms': { ...text, default: '200' },
+      'hold-ms': { ...text, default: '3000' },
       'give-up-ms': { ...text, default: '500' },
       status: { ...text, default: '486' },
       'refer-to': { ...text, default: '' },
@@ -127,6 +131,7 @@ export function parseOptions(args: string[], randomId: string): CallOptions {
     digits: values.digits,
     digitsAfterMs: number('digits-after-ms', 1, 60_000),
     ringMs: number('ring-ms', 0, 60_000),
+    holdMs: number('hold-ms', 1, 60_000),
     giveUpMs: number('give-up-ms', 1, 60_000),
     status: number('status', 300, 699),
     referTo: values['refer-to'],

@@ -50,7 +50,7 @@ export class CallRecord {
   #openedAtMs: number | undefined;
   #startedAtMs: number | undefined;
   #answeredAtMs: number | undefined;
-  #events: (Timed & { event: string })[] = [];
+  #events: (Timed & { event: string; status?: unknown; reason?: unknown })[] = [];
   #digits: (Timed & { digit: string; durationMs: number })[] = [];
   #marks: (Timed & { name: string; cleared: boolean })[] = [];
   #cleared: (Timed & { ms: number })[] = [];
@@ -115,7 +115,7 @@ export class CallRecord {
   receivedJson(json: unknown, atMs: number): Message | undefined {
     const event = typeof json === 'object' && json !== null && 'event' in json ? json.event : undefined;
     if (typeof event !== 'string') return this.#bad('a message without event', atMs);
-    if (event !== 'media') list(this.#events, { event, atMs });
+    if (event !== 'media') list(this.#events, { ...told(json as Record<string, unknown>), event, atMs });
     if (this.#hangup) return this.#bad(`${event} after hangup`, atMs);
     if (!this.start && event !== 'start') return this.#bad(`${event} before start`, atMs);
     if (!EVENTS.has(event)) return undefined;
@@ -311,4 +311,9 @@ function list<Item>(items: Item[], item: Item): void {
 
 function problems(error: { issues: { path: PropertyKey[]; message: string }[] }): string {
   return error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+}
+
+/** Of an event: what became of something, and why. */
+function told({ status, reason }: Record<string, unknown>): { status?: unknown; reason?: unknown } {
+  return { ...(status === undefined ? {} : { status }), ...(reason === undefined ? {} : { reason }) };
 }
