@@ -125,19 +125,18 @@ test('Twilio’s own messages of a bot are understood, and the native ones that 
     ['{"event":"dtmf","digits":"12#"}', { type: 'dtmf', digits: '12#' }],
     ['{"event":"transfer","to":"human"}', { type: 'transfer', to: 'human' }],
     ['{"event":"rtvi"}', { type: 'unknown', event: 'rtvi' }],
+    ['{"label":"rtvi-ai","type":"user-started-speaking"}', { type: 'unknown', event: '' }],
     ['{"event":"constructor"}', { type: 'unknown', event: 'constructor' }],
   ];
   for (const [text, expected] of messages) assert.deepEqual(dialect.decode(text), expected, text);
 });
 
-test('a bad message is refused, and never throws', () => {
+test('a bad message is refused, one without an event is passed over, and nothing throws', () => {
   const { dialect } = opened();
+  for (const text of ['null', '[]', '{}', '7', '{"event":7}'])
+    assert.equal(dialect.decode(text).type, 'unknown', text);
   const messages = [
     '',
-    'null',
-    '[]',
-    '{}',
-    '{"event":7}',
     '{"event":"media"}',
     '{"event":"media","media":null}',
     '{"event":"media","media":7}',

@@ -70,7 +70,10 @@ export class TwilioDialect implements Dialect {
   }
 
   decode(text: string): BotMessage {
-    return decodeMessage(text, TWILIO_CONTROLS, readMedia);
+    const message = decodeMessage(text, TWILIO_CONTROLS, readMedia);
+    // Pipecat's messages to its own clients (RTVI) have a type in place of an event: they are not for us.
+    if (message.type === 'bad' && message.code === 'no-event') return { type: 'unknown', event: '' };
+    return message;
   }
 
   #numbered(event: string, body: object): string {
