@@ -90,3 +90,24 @@ test('a bot that hangs up by Twilio’s REST API is heard to its last word', asy
   assert.deepEqual(rtp.speech(), speech(20));
   await until(async () => (await post(API_TOKEN)).status === 404, 'the call is gone');
 });
+
+test('a bot that was lost is given a stream that begins anew, and says that it does', async (t) => {
+  const { lab, session, rtp } = await call(t);
+  rtp.send(speech(1, 3));
+  await until(() => session.of('media').length > 0, 'the caller at the bot');
+  session.cut();
+  const again = await lab.session(1);
+  const caller = speech(1, 5);
+  rtp.send(caller);
+  await until(() => payloads(again).includes(caller), 'the caller at the bot again');
+  const [former, later] = [startOf(session), startOf(again)];
+  assert.deepEqual([later.callSid, later.streamSid], [former.callSid, former.streamSid]);
+  assert.equal((later.customParameters as unknown as Record<string, string>).reconnected, 'true');
+  assert.deepEqual(again.order().slice(0, 3), ['connected', 'start', 'media']);
+  assert.deepEqual(
+    again.events.slice(1, 3).map(({ sequenceNumber }) => sequenceNumber),
+    ['1', '2'],
+  );
+  again.send({ event: 'hangup', immediate: true });
+  await lab.ended();
+});
