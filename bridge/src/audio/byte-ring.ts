@@ -55,6 +55,12 @@ export class ByteRing {
     this.#length -= bytes;
   }
 
+  /** Drops the first `bytes` bytes (as many must be there). */
+  dropFirst(bytes: number): void {
+    this.#head = this.#wrap(bytes);
+    this.#length -= bytes;
+  }
+
   /** Empties it, and gives back the memory of a burst. */
   clear(): void {
     this.#head = 0;
@@ -68,6 +74,13 @@ export class ByteRing {
     while (bytes < this.#length && passes(this.#memory, this.#wrap(this.#length - bytes - unitBytes)))
       bytes += unitBytes;
     return bytes;
+  }
+
+  /** Whether the first `bytes` bytes (as many must be there), in units of `unitBytes`, all pass the test of `countLast`. */
+  firstPass(bytes: number, unitBytes: number, passes: (memory: Buffer, at: number) => boolean): boolean {
+    let at = 0;
+    while (at < bytes && passes(this.#memory, this.#wrap(at))) at += unitBytes;
+    return at >= bytes;
   }
 
   /** The place in the memory, `offset` bytes behind the head. */

@@ -43,7 +43,7 @@ export interface PlayoutStats {
   overflowBytes: number;
   /** Refused because the queue was draining: nothing is said after the goodbye. */
   afterDrainBytes: number;
-  /** Trailing silence cut by a drain. */
+  /** Silence cut: at the end of a drain, and to make up for frames that were skipped. */
   trimmedBytes: number;
   audioFrames: number;
   silenceFrames: number;
@@ -98,6 +98,10 @@ export class PlayoutQueue {
   #inUnderrun = false;
   #held = false;
   #heldUntilMs = 0;
+  /** Frames that should have been heard by now, but for ticks that came too late. */
+  #behindFrames = 0;
+  /** Bytes cut to make up for them. */
+  #caughtUpBytes = 0;
   #draining = false;
   #drained = false;
   readonly #marks: Mark[] = [];
@@ -189,6 +193,7 @@ export class PlayoutQueue {
       }
       return 'silence';
     }
+    if (this.#behindFrames > 0) this.#catchUp();
     const bytes = Math.min(bytesPerFrame, this.#ring.length);
     this.#ring.read(target, offset, bytes);
     this.stats.playedBytes += bytes;
@@ -199,6 +204,14 @@ export class PlayoutQueue {
     }
     if (this.#marks.length > 0) this.#fireMarks(false);
     return 'audio';
+  }
+
+  /**
+   * The grid has moved on by so many frames that were not read. What waits would be that much later for as long as the bot goes on:
+   * the bot's own silences are shortened instead, frame by frame.
+   */
+  skip(frames: number): void {
+    if (this.#state === 'playing' && !this.#held) this.#behindFrames += frames;
   }
 
   /**
@@ -248,6 +261,17 @@ export class PlayoutQueue {
     if (this.#draining) return;
     this.#draining = true;
     this.#trimSilence();
+  }
+
+  /** Leaves out a frame that is silent, where another one follows. */
+  #catchUp(): void {
+    const { bytesPerFrame, encoding = 'pcmu' } = this.#options;
+    if (this.#ring.length < 2 * bytesPerFrame) return;
+    if (!this.#ring.firstPass(bytesPerFrame, this.#bytesPerSample, quietSample(encoding))) return;
+    this.#ring.dropFirst(bytesPerFrame);
+    this.#behindFrames--;
+    this.#caughtUpBytes += bytesPerFrame;
+    this.stats.trimmedBytes += bytesPerFrame;
   }
 
   #trimSilence(): void {
@@ -339,11 +363,12 @@ export class PlayoutQueue {
 
   #becomeIdle(): void {
     this.#state = 'idle';
+    this.#behindFrames = 0;
     this.#ring.clear();
   }
 
   #consumedBytes(): number {
-    return this.stats.playedBytes + this.stats.clearedBytes;
+    return this.stats.playedBytes + this.stats.clearedBytes + this.#caughtUpBytes;
   }
 
   #fireMarks(cleared: boolean): void {

@@ -277,7 +277,10 @@ export class Media implements MediaSession {
   #tick(skippedFrames: number): void {
     const transport = this.#transport;
     if (transport === undefined) return;
-    if (skippedFrames > 0) transport.skip(skippedFrames);
+    if (skippedFrames > 0) {
+      transport.skip(skippedFrames);
+      this.#queue.skip(skippedFrames);
+    }
     const now = this.#shared.now();
     if (this.#queue.held && now - this.#heldSinceMs >= this.#settings.bargeInHoldMs) this.#queue.resume();
     const frame = transport.frame();
