@@ -150,6 +150,8 @@ test('REFER that the network takes, and then never says what came of it', async 
   await untilTold(callId, 'failed no-answer');
   await stack.bot.send(callId, { event: 'hangup', immediate: true });
   assert.equal((await call).sip.endedBy, 'them');
+  // Asterisk holds on to the channel until the subscription to the news of the REFER has ended.
+  await until('the channel is gone', 45_000, async () => (await stack.ari.channels()).length === 0);
 });
 
 test("mode dialplan: the caller goes on in the operator's dialplan", async () => {
