@@ -1,5 +1,5 @@
 import type { CallInfo } from './call-info.ts';
-import { forProvider, isAllowed, toE164 } from './numbers.ts';
+import { forProvider, isAllowed, type NumberPlan, toE164 } from './numbers.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';
 import type { Provider } from './providers.ts';
 
@@ -34,6 +34,7 @@ export interface TransferRules {
   readonly contexts: readonly string[];
 }
 
+const DIGITS = /^\+?[\d*#]{1,32}$/;
 const EXTENSION = /^[\w+*#-]{1,80}$/;
 
 /** Checks what was asked for. A number has to be allowed by the provider that is dialled over: a transfer is a call that somebody pays. */
@@ -57,6 +58,13 @@ export function transferTarget(
     number: forProvider(e164, provider.numbers),
     // Only the caller's own network can be asked to call somebody else.
     method: provider.name === sipProvider ? provider.transferMethod : 'bridge',
-    callerId: provider.callerId ?? from,
+    callerId: shownNumber(provider.callerId ?? from, provider.numbers),
   };
+}
+
+/** As the provider wants numbers; one that is no number of the world as it is, if it is one at all. */
+function shownNumber(number: string, plan: NumberPlan): string {
+  const e164 = toE164(number, plan);
+  if (e164 !== undefined) return forProvider(e164, plan);
+  return DIGITS.test(number) ? number : '';
 }

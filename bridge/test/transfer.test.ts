@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { API_TOKEN, api, listen } from './api-client.ts';
 import type { BotSession } from './fake-bot.ts';
 import type { FakeChannel } from './fake-channel.ts';
 import { Lab, speech, until } from './harness.ts';
@@ -348,4 +349,35 @@ test('a caller who comes back while their call is being released is taken as soo
   assert.equal(lab.logged('call ended').length, 1);
   lab.ari.hangUp(channel.id);
   await lab.ended(1);
+});
+
+test('the API transfers and sends keys; the record and the events say what became of it', async (t) => {
+  const lab = await start(t, 'bridge', { API_TOKEN });
+  const { channel, session } = await lab.call({ variables: { X_CALL_ID: 'c-1' } });
+  const events = await listen(lab);
+  t.after(() => events.stop());
+  assert.equal((await api(lab, 'POST', '/calls/c-1/dtmf', { digits: '1,w#' })).status, 202);
+  await until(() => channel.done.includes('dtmf 1ww#'), 'the keys');
+  const refused = await api(lab, 'POST', '/calls/c-1/transfer', { to: '+1900123456' });
+  assert.equal(refused.status, 409);
+  assert.match(refused.body.detail, /number-not-allowed/);
+  assert.equal((await api(lab, 'POST', '/calls/c-1/transfer', { to: '030 999000' })).status, 202);
+  const second = await leg(lab, channel);
+  const record = () => api(lab, 'GET', '/calls/c-1').then(({ body }) => body);
+  assert.deepEqual((await record()).transfer, { to: TO, mode: 'blind', status: 'pending' });
+  lab.ari.picksUp(second);
+  await until(() => session.closed !== undefined, 'the bot is let go');
+  lab.ari.hangUp(second.id);
+  assert.deepEqual((await lab.ended()).reason, { kind: 'transferred', by: 'operator' });
+  const ended = await until(async () => {
+    const body = await record();
+    return body.state === 'closed' && body;
+  }, 'the record');
+  assert.partialDeepStrictEqual(ended, {
+    ...{ endReason: 'transferred', endedBy: 'operator' },
+    transfer: { to: TO, mode: 'blind', status: 'completed' },
+  });
+  await until(() => events.received.some(({ event }) => event === 'call.ended'), 'its end');
+  const names = events.received.map(({ event }) => event);
+  assert.ok(names.indexOf('call.transfer-started') < names.indexOf('call.transfer-completed'), String(names));
 });
