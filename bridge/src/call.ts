@@ -32,6 +32,8 @@ export interface CallContext {
   readonly ari: AriClient;
   readonly media: MediaPool;
   readonly log: Logger;
+  /** Calls to a provider that are under way. */
+  readonly outboundCalls: (provider: string) => number;
   /** Hears of every change that others are told of. */
   readonly onChange: (call: Call, change: CallChange) => void;
 }
@@ -90,7 +92,7 @@ export class Call {
     this.#dial = dial;
     this.#keys = new Keys(context.ari, info.channelId);
     this.#handover = new Handover({
-      ...{ info, path: this.path, ari: context.ari, settings: settings.transfer, signal: this.#abort.signal },
+      ...{ ...context, info, path: this.path, settings: settings.transfer, signal: this.#abort.signal },
       end: (reason) => this.end(reason),
       changed: (change) => this.#changed(change),
       letBotGo: (reason) => this.#letBotGo(reason),

@@ -20,6 +20,8 @@ export interface HandoverContext {
   readonly path: MediaPath;
   readonly ari: AriClient;
   readonly settings: HandoverSettings;
+  /** Calls to a provider that are under way. */
+  readonly outboundCalls: (provider: string) => number;
   /** Fires when the call ends. */
   readonly signal: AbortSignal;
   readonly end: (reason: EndReason) => void;
@@ -58,6 +60,7 @@ export class Handover {
     const { info, path, ari, settings } = this.#context;
     const target = transferTarget(request, info, settings);
     if (typeof target === 'string') return target;
+    if (target.kind === 'number' && this.#isFull(target.provider)) return 'provider-full';
     this.#count += 1;
     const { channelId } = info;
     this.#transfer = new Transfer(target, this.#count, { channelId, path, media, ari, settings });
@@ -83,6 +86,13 @@ export class Handover {
   async release(): Promise<void> {
     await this.#running;
     await this.#transfer?.release();
+  }
+
+  /** A second leg is a call like any other that we place; so is what a network is asked for. */
+  #isFull(provider: string): boolean {
+    const { settings, outboundCalls } = this.#context;
+    const maxCalls = settings.providers.get(provider)?.limits.maxCalls ?? 0;
+    return maxCalls > 0 && outboundCalls(provider) >= maxCalls;
   }
 
   get #isPending(): boolean {

@@ -210,10 +210,8 @@ export class Operator {
     if (refusal !== undefined) {
       throw new Refusal(429, 'MAX_CALLS of the bridge is reached', { retryAfterS: CALLS_RETRY_S });
     }
-    const outbound = switchboard.records.filter(
-      ({ direction, provider }) => direction === 'outbound' && provider === name,
-    );
-    if (limits.maxCalls > 0 && outbound.length + (this.#creating.get(name) ?? 0) >= limits.maxCalls) {
+    const outbound = switchboard.outboundCalls(name) + (this.#creating.get(name) ?? 0);
+    if (limits.maxCalls > 0 && outbound >= limits.maxCalls) {
       throw new Refusal(429, `OUTBOUND_MAX_CALLS of ${name} is reached`, { retryAfterS: CALLS_RETRY_S });
     }
     const rate = this.#rates.get(name) ?? new CallRate(limits.callsPerSecond);

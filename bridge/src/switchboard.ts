@@ -75,6 +75,13 @@ export class Switchboard {
     ];
   }
 
+  /** Calls to a provider that somebody pays for: those that were placed, and second legs. */
+  outboundCalls(name: string): number {
+    const legs = [...this.#calls.values()].filter((call) => call.lastTransfer?.legProvider === name);
+    const placed = this.records.filter((call) => call.direction === 'outbound' && call.provider === name);
+    return legs.length + placed.length;
+  }
+
   /** The call with this id of its own, or of its channel. */
   find(id: string): Call | undefined {
     return this.#calls.get(id) ?? [...this.#calls.values()].find(({ info }) => info.callId === id);
@@ -252,7 +259,7 @@ export class Switchboard {
   #begin(info: CallInfo, isUp: boolean, settings: CallSettings, dial?: Dial): Call {
     const { ari, media, log, reports } = this.#context;
     const context: CallContext = {
-      ...{ ari, media, log },
+      ...{ ari, media, log, outboundCalls: (provider) => this.outboundCalls(provider) },
       onChange: (changed, change) => {
         if (change !== 'closing') reports.changed(changed, change);
       },

@@ -116,6 +116,11 @@ export class Transfer {
     return this.#leg?.id;
   }
 
+  /** Whose trunk the second leg is on, while there is one. */
+  get legProvider(): string | undefined {
+    return this.#leg !== undefined && this.target.kind === 'number' ? this.target.provider : undefined;
+  }
+
   /** Hands the caller over once the bot's last words are played. Never rejects; `status` and `reason` say how it went. */
   async run(signal: AbortSignal): Promise<void> {
     const { media } = this.#context;

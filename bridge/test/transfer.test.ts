@@ -281,6 +281,23 @@ test('numbers that the provider may not be asked for are refused before anything
   await hangUpAndEnd(lab, channel);
 });
 
+test('second legs count among the calls that the provider may be asked for', async (t) => {
+  const lab = await start(t, 'bridge\nOUTBOUND_MAX_CALLS=1');
+  const { channel, session } = await lab.call();
+  session.send({ event: 'transfer', to: TO });
+  const second = await leg(lab, channel);
+  const other = await lab.call();
+  other.session.send({ event: 'transfer', to: TO });
+  await failed(other.session, 'provider-full');
+  lab.ari.dialFails(second, 'BUSY', 17, 486);
+  await failed(session, 'busy');
+  other.session.send({ event: 'transfer', to: TO });
+  lab.ari.dialFails(await leg(lab, other.channel), 'BUSY', 17, 486);
+  await failed(other.session, 'busy');
+  for (const { id } of [channel, other.channel]) lab.ari.hangUp(id);
+  await lab.ended(1);
+});
+
 test('a second transfer while one is under way is refused', async (t) => {
   const lab = await start(t, 'bridge');
   const { channel, session } = await lab.call();
