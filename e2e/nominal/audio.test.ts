@@ -113,7 +113,7 @@ test('numbers with a plus and the headers of a trusted provider reach the AI int
   });
 });
 
-test('twenty calls at once all hear and are heard, in time', async () => {
+test('twenty calls at once all hear and are heard, in time and without a gap', async () => {
   const callId = newCallId('twenty');
   const { calls, exitCode, errors } = await stack.phones.call({
     to: '102',
