@@ -78,8 +78,11 @@ export class Handset implements AsyncDisposable {
       socket.bind(0, call.address);
       await once(socket, 'listening');
     }
-    const answer = await handset.#request('INVITE', 1, handset.#offer());
-    if (answer.status !== 200) throw new Error(`the call was not answered: ${answer.startLine}`);
+    const answer = await handset.#request('INVITE', 1, handset.#offer()).catch((error: Error) => error);
+    if (answer instanceof Error || answer.status !== 200) {
+      handset.#close();
+      throw answer instanceof Error ? answer : new Error(`the call was not answered: ${answer.startLine}`);
+    }
     handset.#toTag = answer.headers.to ?? '';
     handset.#mediaPort = Number(/^m=audio (\d+)/m.exec(answer.body)?.[1]);
     handset.answeredAtMs = answer.timeMs;
@@ -142,6 +145,10 @@ export class Handset implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearTimeout(this.#talking);
     if (!this.#over) await this.#request('BYE', 2).catch(() => undefined);
+    this.#close();
+  }
+
+  #close(): void {
     this.#sip.close();
     this.#rtp.close();
   }
