@@ -29,6 +29,18 @@ test('a caller who holds for longer than the media time-out comes back, at anoth
   expectNoViolations(bot);
 });
 
+test('a session that Asterisk has to refresh goes on', async () => {
+  const callId = newCallId('timer');
+  const { sip } = await stack.phones.callOnce({
+    ...{ scenario: 'caller-refreshed', to: '102', callId, ringMs: 2000, seconds: 10 },
+    header: ['Supported: timer', 'Session-Expires: 90;refresher=uas'],
+  });
+  const bot = await stack.bot.wait(callId, 'closed');
+  assert.equal(sip.endedBy, 'us');
+  expectNear('the AI heard the caller', bot.media.heardMs[CALLER_HZ], 47_000, 1500);
+  expectNoViolations(bot);
+});
+
 test('keys by SIP INFO reach the AI, and its keys the caller', async () => {
   const callId = newCallId('info');
   const call = stack.phones.call({
