@@ -1,6 +1,8 @@
 /** The real bridge, `node src/main.ts`, as one run of the bench starts it. */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type Child, startPinned } from './process.ts';
 
 /** Directory of the bridge's sources. */
@@ -49,6 +51,7 @@ export function startBridge(options: BridgeOptions): Child {
       HTTP_PORT: String(httpPort),
       MAX_CALLS: String(calls + 10),
       LOG_LEVEL: 'warn',
+      RECORDS_DIR: join(tmpdir(), 'bench-records'),
       ...(environment as Record<string, string>),
     },
     BRIDGE,
