@@ -32,7 +32,7 @@ passed_on() { compgen -e | grep -E '^(BENCH|MEDIA|PLAYOUT|BOT)_' | sed 's/^/--en
 relay() {
   step "the bridge alone: a stand-in Asterisk and a stand-in bot load it …"
   # shellcheck disable=SC2046 # words on purpose
-  docker run --rm --name "$NAME" --network none "${SANDBOX[@]}" "${PUNCTUAL[@]}" $(passed_on) "$BENCH" src/relay-bench.ts | show
+  docker run --rm --init --name "$NAME" --network none "${SANDBOX[@]}" "${PUNCTUAL[@]}" $(passed_on) "$BENCH" src/relay-bench.ts | show
 }
 
 start_asterisk() {
@@ -66,7 +66,7 @@ main() {
   case "${1:-all}" in
     relay) relay ;;
     stack) stack ;;
-    self-test) docker run --rm --name "$NAME" --network none "${SANDBOX[@]}" "${PUNCTUAL[@]}" "$BENCH" src/self-test.ts ;;
+    self-test) docker run --rm --init --name "$NAME" --network none "${SANDBOX[@]}" "${PUNCTUAL[@]}" "$BENCH" src/self-test.ts ;;
     all)
       relay
       echo
