@@ -23,8 +23,8 @@ export class CallbackReceiver implements AsyncDisposable {
     this.#server = server;
   }
 
-  /** Listens on a free port. */
-  static async listen(): Promise<CallbackReceiver> {
+  /** Listens on this port, or a free one. */
+  static async listen(port = 0): Promise<CallbackReceiver> {
     const server = createServer();
     const receiver = new CallbackReceiver(server);
     server.on('request', async (request, response) => {
@@ -40,14 +40,18 @@ export class CallbackReceiver implements AsyncDisposable {
       receiver.#waiting.shift()?.(callback);
       response.end();
     });
-    server.listen(0, LOCALHOST);
+    server.listen(port, LOCALHOST);
     await once(server, 'listening');
     return receiver;
   }
 
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
   /** Where callbacks go. */
   get url(): string {
-    return `http://${LOCALHOST}:${(this.#server.address() as AddressInfo).port}/status`;
+    return `http://${LOCALHOST}:${this.port}/status`;
   }
 
   /** The next callback that comes, or the first when one is there. Throws an Error after 15 s. */

@@ -9,6 +9,8 @@ process.env.TESTCONTAINERS_RYUK_DISABLED = 'true';
 /** The label of everything that the tests start. */
 const LABEL = 'pipecat-bridge.e2e';
 const PROVIDERS_VOLUME = 'pipecat-bridge-e2e-providers';
+const RECORDS_VOLUME = 'pipecat-bridge-e2e-records';
+const RECORDS_PATH = '/var/lib/pipecat-bridge/records';
 const PROVIDERS_PATH = '/etc/asterisk-providers';
 const RECORDINGS_VOLUME = 'pipecat-bridge-e2e-recordings';
 /** Where the bridge's recordings are. */
@@ -97,6 +99,7 @@ export function startBridge(ports: Ports, environment: Environment = {}): Promis
     .withBindMounts([
       { source: PROVIDERS_VOLUME, target: PROVIDERS_PATH, mode: 'ro' },
       { source: RECORDINGS_VOLUME, target: RECORDINGS_PATH, mode: 'rw' },
+      { source: RECORDS_VOLUME, target: RECORDS_PATH, mode: 'rw' },
     ])
     .withEnvironment({
       ARI_URL: `http://${LOCALHOST}:${ports.ari}`,
@@ -109,6 +112,8 @@ export function startBridge(ports: Ports, environment: Environment = {}): Promis
       API_TOKEN: SECRETS.apiToken,
       CALLBACK_SECRET: SECRETS.callbackSecret,
       PROVIDERS_DIR: PROVIDERS_PATH,
+      RECORDS_DIR: RECORDS_PATH,
+      RECORDS_STDOUT: 'full',
       LOG_LEVEL: 'debug',
       ...environment,
     })
@@ -158,7 +163,7 @@ export async function removeLeftovers(): Promise<void> {
   const containers = await dockerode.listContainers({ all: true, filters: { label: [LABEL] } });
   await Promise.all(containers.map(({ Id }) => dockerode.getContainer(Id).remove({ force: true, v: true })));
   // A volume that is not there is what we want.
-  for (const volume of [PROVIDERS_VOLUME, RECORDINGS_VOLUME])
+  for (const volume of [PROVIDERS_VOLUME, RECORDINGS_VOLUME, RECORDS_VOLUME])
     await dockerode
       .getVolume(volume)
       .remove()

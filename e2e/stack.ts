@@ -40,6 +40,21 @@ export interface Figures {
 
 const FIGURES_LIMIT_MS = 5000;
 const READY_LIMIT_MS = 30_000;
+/** A call record, as far as tests look at it: `bridge/src/records/record.ts`. */
+export interface CallRecord {
+  callId: string;
+  state: string;
+  times: Record<string, string>;
+  media?: Record<string, number>;
+  endReason?: string;
+  endedBy?: string;
+  cause?: number;
+  outcome?: string;
+  sipStatus?: number;
+  [name: string]: unknown;
+}
+
+const RECORD_LIMIT_MS = 15_000;
 const STOP_LIMIT_MS = 15_000;
 const POLL_MS = 50;
 
@@ -109,6 +124,18 @@ export class Stack {
     const container = this.#containers.get(part);
     if (container !== undefined) await killContainer(container);
     await this.stopPart(part);
+  }
+
+  /** The latest record of a call that has ended, as the bridge that runs now has logged it. */
+  async record(callId: string): Promise<CallRecord> {
+    let found: CallRecord | undefined;
+    await until(`the record of ${callId}`, RECORD_LIMIT_MS, async () => {
+      const lines = (await this.logs('bridge')).split('\n').filter((line) => line.includes('"call record"'));
+      const records = lines.map((line) => (JSON.parse(line) as { record: CallRecord }).record);
+      found = records.findLast((record) => record.callId === callId);
+      return found !== undefined;
+    });
+    return found as CallRecord;
   }
 
   /** Everything that a container has logged. */

@@ -15,21 +15,52 @@ afterEach(() => stack.leaks.expectNone());
 // Asterisk shows the app's arguments only once a call is answered: until then the id comes from X_CALL_ID.
 const LOCAL = `${FINTECH}:${PROVIDER_PORT}`;
 
-for (const { about, phone, status, outcome, cause } of [
-  { about: 'busy (486)', phone: { status: 486 }, status: 'busy', outcome: 'busy', cause: '17' },
-  { about: 'unknown (404)', phone: { status: 404 }, status: 'error', outcome: 'invalid-number', cause: '1' },
-  { about: 'declining (603)', phone: { status: 603 }, status: 'error', outcome: 'rejected', cause: '21' },
-  { about: 'unavailable (480)', phone: { status: 480 }, status: 'no-answer', outcome: 'no-answer' },
-  { about: 'out of service (503)', phone: { status: 503 }, status: 'error', outcome: 'unreachable' },
+const REFUSES = 'callee-refuses';
+for (const { about, sipStatus, scenario, status, outcome, cause } of [
+  { about: 'busy (486)', sipStatus: 486, scenario: REFUSES, status: 'busy', outcome: 'busy', cause: 17 },
+  {
+    ...{ about: 'busy after early media (183, 486)', sipStatus: 486, scenario: 'callee-refuses-early' },
+    ...{ status: 'busy', outcome: 'busy', cause: 17 },
+  },
+  { about: 'busy (600)', sipStatus: 600, scenario: REFUSES, status: 'busy', outcome: 'busy' },
+  {
+    ...{ about: 'unknown (404)', sipStatus: 404, scenario: REFUSES },
+    ...{ status: 'error', outcome: 'invalid-number', cause: 1 },
+  },
+  {
+    about: 'incomplete (484)',
+    sipStatus: 484,
+    scenario: REFUSES,
+    status: 'error',
+    outcome: 'invalid-number',
+  },
+  {
+    ...{ about: 'declining (603)', sipStatus: 603, scenario: REFUSES },
+    ...{ status: 'error', outcome: 'rejected', cause: 21 },
+  },
+  { about: 'forbidden (403)', sipStatus: 403, scenario: REFUSES, status: 'error', outcome: 'rejected' },
+  {
+    about: 'unavailable (480)',
+    sipStatus: 480,
+    scenario: REFUSES,
+    status: 'no-answer',
+    outcome: 'no-answer',
+  },
+  { about: 'not acceptable (488)', sipStatus: 488, scenario: REFUSES, status: 'error', outcome: 'failed' },
+  {
+    about: 'out of service (503)',
+    sipStatus: 503,
+    scenario: REFUSES,
+    status: 'error',
+    outcome: 'unreachable',
+  },
 ]) {
-  test(`a number that is ${about}: the callback says ${status}, and no AI is called`, async () => {
+  test(`a number that is ${about}: the callback says ${status}, the record ${outcome}, and no AI is called`, async () => {
     await using callbacks = await CallbackReceiver.listen();
     const callId = newCallId('dial');
     const { output } = await stack.phones.listen({
-      scenario: 'callee-refuses',
-      local: LOCAL,
-      ringMs: 100,
-      ...phone,
+      ...{ scenario, local: LOCAL },
+      ...{ ringMs: 500, status: sipStatus },
     });
     const channel = await stack.ari.originate({
       to: '777102@pb_fintech',
@@ -37,9 +68,16 @@ for (const { about, phone, status, outcome, cause } of [
       variables: { X_CALL_ID: callId, X_CALLBACK_URL: callbacks.url },
     });
     const { fields } = await callbacks.next();
-    assert.partialDeepStrictEqual(fields, { call_sid: channel.id, call_id: callId, status, outcome });
-    if (cause !== undefined) assert.equal(fields.cause, cause);
-    assert.equal(only(await output).sip.status, phone.status);
+    const told = { call_sid: channel.id, call_id: callId, status, outcome, sip_status: String(sipStatus) };
+    assert.partialDeepStrictEqual(fields, told);
+    if (cause !== undefined) assert.equal(fields.cause, String(cause));
+    const record = await stack.record(callId);
+    assert.partialDeepStrictEqual(record, {
+      ...{ channelId: channel.id, provider: 'pb_fintech', direction: 'outbound', to: '777102' },
+      ...{ state: 'closed', endReason: 'not-answered', outcome, sipStatus, cause: Number(fields.cause) },
+    });
+    assert.equal(record.times.answered, undefined);
+    assert.equal(only(await output).sip.status, sipStatus);
     assert.deepEqual(await stack.bot.calls({ call_id: callId }), []);
     assert.equal(callbacks.received.length, 1);
   });
@@ -60,6 +98,10 @@ test('nobody answers: the callback says no-answer after the ring time, and no AI
     status: 'no-answer',
     outcome: 'no-answer',
   });
+  assert.partialDeepStrictEqual(await stack.record(callId), {
+    outcome: 'no-answer',
+    endReason: 'not-answered',
+  });
   const { sip } = only(await output);
   assert.deepEqual([sip.status, sip.endedBy], [487, 'them']);
   assert.deepEqual(await stack.bot.calls({ call_id: callId }), []);
@@ -76,6 +118,7 @@ test('the channel is hung up through ARI while it rings: nobody is called, nothi
   });
   await stack.ari.request('DELETE', `/channels/${channel.id}`);
   assert.notEqual((await callbacks.next()).fields.status, 'completed');
+  assert.partialDeepStrictEqual(await stack.record(callId), { outcome: 'cancelled', cause: 16 });
   await output;
   assert.deepEqual(await stack.bot.calls({ call_id: callId }), []);
 });

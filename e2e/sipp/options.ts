@@ -64,7 +64,7 @@ export const USAGE = `call: one SIP call with sound through Asterisk, and what w
   --mock-url http://127.0.0.1:8080                  the lab's bot, asked what it heard
   --scenario caller      caller-gives-up (--give-up-ms 500), caller-refers (--refer-to sip:…), caller-referred (--refer-status 202 --notify-status 200 --ring-ms),
                          caller-holds (--ring-ms --hold-ms), caller-informs (--digits-after-ms), caller-refreshed (--ring-ms), callee (--ring-ms 200),
-                         callee-refuses (--status 486), callee-does-not-answer, registrar (--username --password)
+                         callee-refuses (--status 486), callee-early, callee-refuses-early, callee-does-not-answer, registrar (--username --password)
   --wait-seconds 20      limit for an end that waits for a call
   --json                 everything that was measured`;
 

@@ -73,7 +73,18 @@ function makeAudio(options: CallOptions): Uint8Array {
 
 async function makeScenario(options: CallOptions, audio: string): Promise<string> {
   const parts = new Map<string, string>();
-  for (const name of ['ack', 'bye', 'invite', 'offered', 'ok', 'refused', 'ringing', 'sdp', 'talk']) {
+  for (const name of [
+    'ack',
+    'bye',
+    'invite',
+    'offered',
+    'ok',
+    'progress',
+    'refused',
+    'ringing',
+    'sdp',
+    'talk',
+  ]) {
     parts.set(name, await readFile(new URL(`parts/${name}.xml`, SCENARIOS), 'utf8'));
   }
   const template = await readFile(new URL(`${options.scenario}.xml`, SCENARIOS), 'utf8').catch(() => {
