@@ -14,6 +14,7 @@ export class MediaPath {
   readonly #ari: AriClient;
   readonly #settings: MediaSettings;
   readonly #entered = Promise.withResolvers<void>();
+  #hasEntered = false;
 
   constructor(callerId: string, settings: MediaSettings, ari: AriClient) {
     this.bridgeId = `${BRIDGE_ID_PREFIX}${callerId}`;
@@ -24,7 +25,13 @@ export class MediaPath {
 
   /** ARI: the media channel is in Stasis, and can be put into the bridge. */
   mediaEntered(): void {
+    this.#hasEntered = true;
     this.#entered.resolve();
+  }
+
+  /** Whether an event of a media channel can be of ours: before it enters Stasis, it is of one that a former process left by that name. */
+  get hasEntered(): boolean {
+    return this.#hasEntered;
   }
 
   /**

@@ -108,6 +108,13 @@ test('a caller of a former process is adopted, with ids that were in use', async
   const caller = ari.add({ id: 'old', state: 'Up', inStasis: true });
   ari.add({ id: 'pcm-old', state: 'Up', inStasis: true });
   ari.bridges.set('pcb-old', new Set(['old', 'pcm-old']));
+  // The end of the old media channel is told when the new one, of the same name, is being made.
+  const gone = ari.show(ari.add({ id: 'pcm-gone' }));
+  ari.channels.delete('pcm-gone');
+  ari.before(/POST \/channels\/externalMedia/, () => {
+    ari.emit('ChannelDestroyed', { channel: { ...gone, id: 'pcm-old' }, cause: 16 });
+    return undefined;
+  });
   const lab = await Lab.start(t, { ari });
   const session = await lab.session();
   await until(() => session.of('answered').length > 0, 'answered');
