@@ -8,6 +8,7 @@ import {
   type Environment,
   killContainer,
   removeLeftovers,
+  SECRETS,
   startAsterisk,
   startBridge,
   startMock,
@@ -136,6 +137,16 @@ export class Stack {
       return found !== undefined;
     });
     return found as CallRecord;
+  }
+
+  /** What the bridge's API answers to a GET. */
+  async api(path: string): Promise<{ calls: CallRecord[] }> {
+    const response = await fetch(`http://${LOCALHOST}:${this.ports.http}${path}`, {
+      headers: { authorization: `Bearer ${SECRETS.apiToken}` },
+      signal: AbortSignal.timeout(5000),
+    });
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as { calls: CallRecord[] };
   }
 
   /** Everything that a container has logged. */

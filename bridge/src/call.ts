@@ -154,8 +154,7 @@ export class Call {
 
   /** ARI: the media channel is gone. Without it the call has no sound. */
   mediaGone(): void {
-    if (this.#botGone || !this.path.hasEntered) return;
-    this.end({ kind: 'media-failed', detail: 'the media channel ended' });
+    if (!this.#botGone) this.end({ kind: 'media-failed', detail: 'the media channel ended' });
   }
 
   /** ARI: the caller pressed a key. */

@@ -284,7 +284,8 @@ export class Switchboard {
 
   #channelDestroyed(event: Extract<AriEvent, { type: 'ChannelDestroyed' }>): void {
     const { id } = event.channel;
-    this.#mediaChannels.get(id)?.mediaGone();
+    const owner = this.#mediaChannels.get(id);
+    if (owner?.path.hasEntered) owner.mediaGone();
     this.#calls.get(id)?.callerHungUp(event.cause, event.tech_cause);
     const dial = this.#originated.take(id);
     if (dial === undefined) return;
