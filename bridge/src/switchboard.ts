@@ -284,8 +284,7 @@ export class Switchboard {
 
   #channelDestroyed(event: Extract<AriEvent, { type: 'ChannelDestroyed' }>): void {
     const { id } = event.channel;
-    const owner = this.#mediaChannels.get(id);
-    if (owner?.path.hasEntered) owner.mediaGone();
+    if (this.#mediaChannels.get(id)?.path.hasEntered) this.#mediaChannels.get(id)?.mediaGone();
     this.#calls.get(id)?.callerHungUp(event.cause, event.tech_cause);
     const dial = this.#originated.take(id);
     if (dial === undefined) return;
