@@ -38,6 +38,8 @@ export function basicAuthorization(access: AriAccess): string {
 
 /** How many requests may be under way at once; more wait for a connection. */
 const CONNECTIONS = 32;
+/** How long a connection is kept for the next call: well below the 15 s after which Asterisk closes it, unless told otherwise. */
+const KEEP_ALIVE_MS = 10_000;
 const ERROR_TEXT_MAX_CHARS = 300;
 
 type Query = Readonly<Record<string, string | number>>;
@@ -60,6 +62,7 @@ export class AriClient {
     this.#pool = new Pool(url.origin, {
       connections: CONNECTIONS,
       connectTimeout: access.timeoutMs,
+      keepAliveTimeout: KEEP_ALIVE_MS,
     });
   }
 
