@@ -54,6 +54,15 @@ interface CheckedOrder {
   readonly from: string;
 }
 
+/** The field that is wrong where a transfer is not tried; other reasons are the call's state. */
+const TRANSFER_FIELDS: Readonly<Record<string, string>> = {
+  'unknown-provider': 'provider',
+  'invalid-number': 'to',
+  'number-not-allowed': 'to',
+  'context-not-allowed': 'context',
+  'invalid-extension': 'extension',
+};
+
 /** A number of ours that is none of E.164: an extension, or a name that the provider gave us. */
 const OWN_NUMBER = /^[\w+.*#-]{1,64}$/;
 /** When a call ends there is room again; nobody knows when. */
@@ -125,7 +134,11 @@ export class Operator {
   transfer(id: string, request: TransferRequest): CallRecord {
     const call = this.#active(id);
     const why = call.transfer(request, 'operator');
-    if (why !== undefined) throw new Refusal(409, `the call cannot be transferred: ${why}`);
+    if (why !== undefined) {
+      const field = TRANSFER_FIELDS[why];
+      const reason = `the call cannot be transferred: ${why}`;
+      throw field === undefined ? new Refusal(409, reason) : new Refusal(422, reason, { field });
+    }
     return recordOf(call);
   }
 

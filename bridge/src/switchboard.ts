@@ -101,7 +101,13 @@ export class Switchboard {
   async place(channelId: string, dial: Dial, create: () => Promise<PlacedCall>): Promise<CallRecord> {
     this.#placing.set(channelId, dial);
     try {
-      const { info, settings } = await create();
+      const created = create();
+      // A stop waits for it, and ends the call that it becomes.
+      this.#context.background.run(
+        created.catch(() => {}),
+        'make a channel',
+      );
+      const { info, settings } = await created;
       const call = this.#begin(info, false, settings, dial);
       return recordOf(call);
     } finally {

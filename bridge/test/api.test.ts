@@ -183,6 +183,22 @@ describe('a call that is placed', () => {
     assert.equal(lab.ari.channels.has(channel.id), false);
   });
 
+  test('whose channel is being made when the bridge stops leaves nothing behind', async (t) => {
+    const lab = await startLab(t);
+    const asked = Promise.withResolvers<void>();
+    lab.ari.before(/POST \/channels\/create/, async () => {
+      asked.resolve();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return undefined;
+    });
+    const placing = api(lab, 'POST', '/calls', ORDER).catch(() => {});
+    await asked.promise;
+    await lab.stop();
+    await placing;
+    assert.deepEqual([...lab.ari.channels.keys()], []);
+    assert.equal((await lab.ended()).reason.kind, 'shutdown');
+  });
+
   test('lasts no longer than its order says', async (t) => {
     const lab = await startLab(t);
     const channel = await place(lab, { maxDurationSeconds: 1 });
@@ -202,6 +218,14 @@ describe('a call that is placed', () => {
     assert.deepEqual((await api(lab, 'POST', '/calls/c-1/recording', { state: 'pause' })).body, {
       state: 'off',
     });
+    const costly = await api(lab, 'POST', '/calls/c-1/transfer', { to: '+8821234567' });
+    assert.deepEqual([costly.status, costly.body.errors?.[0].field], [422, 'to']);
+    const nowhere = await api(lab, 'POST', '/calls/c-1/transfer', {
+      to: '1',
+      mode: 'dialplan',
+      context: 'x',
+    });
+    assert.deepEqual([nowhere.status, nowhere.body.errors?.[0].field], [422, 'context']);
     assert.equal((await api(lab, 'DELETE', `/calls/${channel.id}`)).status, 202);
     assert.equal((await lab.ended()).reason.kind, 'api-hangup');
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BridgeApi } from '../bridge-api.ts';
-import { expectBothHeard, expectCleanRtp } from '../expect.ts';
+import { expectBothHeard, expectCleanRtp, expectNoViolations } from '../expect.ts';
 import { only } from '../phones.ts';
 import { FINTECH, PROVIDER_PORT } from '../ports.ts';
 import { newCallId, Stack, until } from '../stack.ts';
@@ -83,6 +83,7 @@ for (const { about, status, outcome } of [
     const bot = await stack.bot.wait(callId, 'closed');
     assert.equal(bot.start, undefined);
     assert.equal(bot.hangup?.reason, 'not-answered');
+    expectNoViolations(bot);
   });
 }
 
