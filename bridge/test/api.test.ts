@@ -57,6 +57,7 @@ describe('a call that is placed', () => {
     assert.deepEqual(lab.bot.sessions[0]?.events, [], 'no word to the bot while it rings');
     lab.ari.picksUp(channel);
     const session = await lab.session();
+    await until(() => session.of('answered').length > 0, 'answered');
     assert.deepEqual(
       session.events.slice(0, 2).map(({ event }) => event),
       ['start', 'answered'],
