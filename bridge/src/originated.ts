@@ -19,6 +19,9 @@ export interface Originated {
 /** Dials that may be under way at once; of more, the oldest is forgotten. */
 const DIALS_MAX = 10_000;
 
+/** A created channel that was never dialled, left by a former process, goes after this time. */
+const UNDIALLED_MAX_MS = 600_000;
+
 /** The calls that others place, by channel. */
 export class OriginatedCalls {
   readonly #dials = new Map<string, Originated>();
@@ -67,4 +70,9 @@ export function describeDial({ channel, dialled, args, sinceMs }: Originated): U
 /** The record of a dial under way. */
 export function originatedRecord(dial: Originated): CallRecord {
   return dialRecord(describeDial(dial), dial.ringing ? 'ringing' : 'dialling');
+}
+
+/** A channel of ours, made to be dialled by a process that died before it could. */
+export function isForgotten({ channel, args, sinceMs }: Originated): boolean {
+  return args !== undefined && channel.state === 'Down' && Date.now() - sinceMs > UNDIALLED_MAX_MS;
 }

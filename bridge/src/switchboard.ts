@@ -12,15 +12,12 @@ import { findLeftovers } from './leftovers.ts';
 import type { Logger } from './log.ts';
 import type { MediaPool } from './media/pool.ts';
 import { MEDIA_ID_PREFIX } from './media-path.ts';
-import { type Originated, OriginatedCalls, originatedRecord } from './originated.ts';
+import { isForgotten, type Originated, OriginatedCalls, originatedRecord } from './originated.ts';
 import { dialOutcome } from './outcome.ts';
 import { callSid } from './pipecat/twilio.ts';
 import type { CallRecord } from './records/record.ts';
 import { type CallReports, recordOf } from './reports.ts';
 import { callerOfLeg, REFER_RESULT } from './transfer.ts';
-
-/** A created channel that was never dialled, left by a former process, goes after this time. */
-const UNDIALLED_MAX_MS = 600_000;
 
 /** What the switchboard works with. */
 export interface SwitchboardContext {
@@ -398,9 +395,4 @@ export class Switchboard {
       this.#stasisStart(channel, channel.dialplan.app_data.split(',').slice(1));
     }
   }
-}
-
-/** A channel of ours, made to be dialled by a process that died before it could. */
-function isForgotten({ channel, args, sinceMs }: Originated): boolean {
-  return args !== undefined && channel.state === 'Down' && Date.now() - sinceMs > UNDIALLED_MAX_MS;
 }
