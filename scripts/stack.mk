@@ -1,18 +1,21 @@
 # What runs, stops and looks at the stack: in a checkout and where a bundle is installed.
 # Thin: each target is a script in scripts/, which says more about it.
 .DEFAULT_GOAL := help
-.PHONY: help up call down logs ps doctor
+.PHONY: help up call bot-check down logs ps doctor
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(lastword $(MAKEFILE_LIST)) $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(lastword $(MAKEFILE_LIST)) $(firstword $(MAKEFILE_LIST))
 
 up: ## from a bare host to a stack that answers calls; after a change: apply it
 	@scripts/up.sh
 
 call: ## one test call through it, PASS or FAIL (TO=100 SECONDS=8)
 	@TO="$(TO)" CALL_SECONDS="$(SECONDS)" scripts/call.sh
+
+bot-check: ## a caller against a bot, without Asterisk: what passed, and advice (URL=ws://… DIALECT= TO= SPEECH=hello.wav JSON=1)
+	@scripts/bot-check.sh
 
 down: ## stop it; images, settings and call records stay
 	@scripts/down.sh

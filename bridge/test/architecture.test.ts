@@ -30,6 +30,7 @@ const IO_SIGNS =
   /from '(ws|undici|fastify|prom-client|pino|node:(dgram|net|http|fs|timers|sqlite|worker_threads).*)'|\b(setTimeout|setInterval|setImmediate|performance\.now|Date\.now|Math\.random|randomInt|randomUUID|console)\b|\bnew Date\(\)/;
 
 const root = new URL('../src/', import.meta.url).pathname;
+const botCheckRoot = new URL('../bot-check/', import.meta.url).pathname;
 
 interface Import {
   readonly target: string;
@@ -43,8 +44,8 @@ interface Source {
   readonly imports: readonly Import[];
 }
 
-function readSource(path: string): Source {
-  const text = readFileSync(join(root, path), 'utf8');
+function readSource(path: string, folder = root): Source {
+  const text = readFileSync(join(folder, path), 'utf8');
   const found = text.matchAll(/^(?:import|export) (type )?[^;]*?from '(\.{1,2}\/[^']+)';/gm);
   const imports = [...found].map(([, type, target = '']) => ({
     target: normalize(join(dirname(path), target)),
@@ -53,7 +54,9 @@ function readSource(path: string): Source {
   return { path, text, imports };
 }
 
-const all = globSync('**/*.ts', { cwd: root }).map(readSource);
+const all = globSync('**/*.ts', { cwd: root }).map((path) => readSource(path));
+/** A program beside the daemon. */
+const botCheck = globSync('*.ts', { cwd: botCheckRoot }).map((path) => readSource(path, botCheckRoot));
 const sources = all.filter(({ path }) => !path.endsWith('.test.ts'));
 /** `media/` and `records/` are no leaves: one joins them, the other knows what a call is. */
 const isInLeaf = (path: string): boolean => !['', 'media', 'records'].includes(folderOf(path));
@@ -117,6 +120,22 @@ test('pure files hold no sockets, timers, clocks, randomness or logs, and import
   assert.deepEqual(found, []);
 });
 
+test('bot-check is made of what the daemon knows of bots and audio, and the daemon knows nothing of it', () => {
+  const ours = /^\.\.\/src\/(audio\/|pipecat\/|bot-url\.ts|media\/refusals\.ts)/;
+  const found = botCheck.flatMap(({ path, imports }) =>
+    imports
+      .filter(({ target }) => target.startsWith('..') && !ours.test(target))
+      .map(({ target }) => `${path}: ${target}`),
+  );
+  assert.deepEqual(found, []);
+  assert.deepEqual(
+    violations(({ imports }) =>
+      imports.filter(({ target }) => target.startsWith('..')).map(({ target }) => target),
+    ),
+    [],
+  );
+});
+
 test('only main.ts reads the environment', () => {
   assert.deepEqual(
     violations(({ path, text }) => (/process\.env/.test(text) && path !== 'main.ts' ? ['process.env'] : [])),
@@ -125,7 +144,7 @@ test('only main.ts reads the environment', () => {
 });
 
 test(`no file is longer than ${LINES_MAX} lines`, () => {
-  const found = all.map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }));
+  const found = [...all, ...botCheck].map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }));
   assert.deepEqual(
     found.filter(({ lines }) => lines > LINES_MAX),
     [],

@@ -35,6 +35,8 @@ export interface BotHandlers {
   readonly onBinary: (data: Buffer) => void;
   /** A message over the limit: passed over. */
   readonly onOversize: () => void;
+  /** The bot answered a ping. */
+  readonly onPong?: () => void;
   /** Once, however it ends; code 1006 where there was no close frame (RFC 6455 section 7.4.1). */
   readonly onClosed: (code: number, reason: string) => void;
 }
@@ -118,6 +120,7 @@ export class BotConnection {
     stream?.open(socket, onMessage);
     socket.on('pong', () => {
       this.#alive = true;
+      handlers.onPong?.();
     });
     this.#closed = new Promise((resolve) => {
       socket.once('close', (code, reason) => {
@@ -150,6 +153,11 @@ export class BotConnection {
       this.#held.shift();
       this.droppedMessages += 1;
     }
+  }
+
+  /** Sends a ping, besides those that go by themselves. */
+  ping(): void {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.ping();
   }
 
   /** Closes with a code; a bot that does not complete the closing handshake within a second is cut off. Idempotent. */
