@@ -60,7 +60,7 @@ function pace({ media, playout }: Caller): Outcome {
   if (playout.underruns > 0) {
     return {
       ok: false,
-      detail: `${detail}; torn ${playout.underruns} times, by ${time(playout.longestGapMs)} at most`,
+      detail: `${detail}; torn ×${playout.underruns}, by ${time(playout.longestGapMs)} at most`,
       advice:
         'the audio came too late: send by an absolute clock, one message ahead of real time, or faster than real time',
     };
