@@ -186,7 +186,10 @@ export class Caller {
     this.#connection.send(JSON.stringify(message));
   }
 
-  /** Hangs up: the last message, then close 1000. Resolves with the time until the socket was closed, ms; a second is when it is cut. */
+  /**
+   * Hangs up: the last message, then close 1000. Resolves with the time until the socket was closed, ms: a second where it
+   * had to be cut.
+   */
   async hangUp(): Promise<number> {
     this.tell({ type: 'hangup', reason: 'caller-hangup', cause: 16, causeText: 'Normal call clearing' });
     this.#isClosing = true;

@@ -9,12 +9,12 @@ import { startMock } from './test-mock.ts';
 /** Long enough for the mock on a busy machine, and short enough for all modes at once. */
 const PATIENCE = {
   connectMs: 4_000,
-  greetingMs: 3_500,
-  greetingEndMs: 4_000,
+  greetingMs: 1_500,
+  greetingEndMs: 3_000,
   pingMs: 1_000,
-  silenceMs: 1_000,
-  responseMs: 3_000,
-  offenceMs: 600,
+  silenceMs: 500,
+  responseMs: 2_500,
+  offenceMs: 300,
 };
 
 let mock: Awaited<ReturnType<typeof startMock>>;
@@ -92,8 +92,13 @@ const MODES: readonly (readonly [mode: string, result: CheckReport['result'], si
     { advice: [/^greeting: nothing/, /^response: nothing/], pass: [/^key: 5 taken, audio/, /^marks: 1/] },
   ],
   ['digits-out', 'fail', { fail: [/^audio: the bot sent no audio at all/], pass: [/^messages: .*dtmf ×1/] }],
-  ['late', 'pass', { advice: [/^greeting: nothing heard for 3\.5 s/] }],
+  ['late', 'pass', { advice: [/^greeting: nothing heard for 1\.5 s/] }],
   ['slow&after_ms=1500', 'pass', { advice: [/^connect: open after [12]\.\d s/] }],
+  [
+    'second-try',
+    'fail',
+    { advice: [/^connect: open at try 2, after .* 503/], fail: [/^second call: .* 503/] },
+  ],
   ['goodbye', 'incomplete', { pass: [/^hang-up: the bot hung up by hangup, \d+ ms still to be played/] }],
   [
     'pipecat-end',

@@ -35,30 +35,40 @@ export async function checkBot(plan: CheckPlan, tell: (finding: Finding) => void
   };
   const { caller, outcome } = await connect(plan);
   note(finding('connect', true, outcome));
-  if (caller !== undefined) {
-    const dial = () => Caller.call(plan.line(), AbortSignal.timeout(plan.patience.connectMs));
-    const stage: Stage = { ...plan, caller, dial };
-    for (const step of STEPS) {
-      const isRequired = typeof step.isRequired === 'function' ? step.isRequired(stage) : step.isRequired;
-      const found = await take(step, isRequired, stage);
-      if (found === undefined) isIncomplete ||= isRequired;
-      note(found ?? { step: step.name, verdict: 'skip', detail: 'not reached: the call is over' });
-    }
-    note(finding('hang-up', true, await hangUp(caller)));
-    for (const found of verdicts(caller)) note(found);
+  try {
+    if (caller !== undefined) isIncomplete = await converse(plan, caller, note);
+  } finally {
+    if (caller?.isClosed === false) await caller.hangUp();
   }
   const hasFailed = findings.some(({ verdict }) => verdict === 'fail');
   const result = hasFailed ? 'fail' : isIncomplete ? 'incomplete' : 'pass';
   return { result, findings, media: mediaFigures(caller?.media ?? []) };
 }
 
-async function connect({ line, patience }: CheckPlan): Promise<{ caller?: Caller; outcome: Outcome }> {
+/** Takes every step; whether something required was not reached. */
+async function converse(plan: CheckPlan, caller: Caller, note: (finding: Finding) => void): Promise<boolean> {
+  const dial = () => Caller.call(plan.line(), AbortSignal.timeout(plan.patience.connectMs));
+  const stage: Stage = { ...plan, caller, dial };
+  let isIncomplete = false;
+  for (const step of STEPS) {
+    const isRequired = typeof step.isRequired === 'function' ? step.isRequired(stage) : step.isRequired;
+    const found = await take(step, isRequired, stage);
+    if (found === undefined) isIncomplete ||= isRequired;
+    note(found ?? { step: step.name, verdict: 'skip', detail: 'not reached: the call is over' });
+  }
+  note(finding('hang-up', true, await hangUp(caller)));
+  for (const found of verdicts(caller)) note(found);
+  return isIncomplete;
+}
+
+async function connect(plan: CheckPlan): Promise<{ caller?: Caller; outcome: Outcome }> {
   const fromMs = performance.now();
-  const signal = AbortSignal.timeout(patience.connectMs);
+  const line = plan.line();
+  const signal = AbortSignal.timeout(plan.patience.connectMs);
   const failures: string[] = [];
   while (failures.length < TRIES && !signal.aborted) {
     try {
-      const caller = await Caller.call(line(), signal);
+      const caller = await Caller.call(line, signal);
       return { caller, outcome: connected(caller.answeredMs - fromMs, failures) };
     } catch (error) {
       if (!(error instanceof BotConnectError)) throw error;

@@ -52,8 +52,8 @@ const PAUSE_MS = 700;
 /** Of a bot's answer, before the caller interrupts it. */
 const BEFORE_BARGE_IN_MS = 400;
 const AFTER_BARGE_IN_MS = 1_000;
-/** After a second the bridge cuts the socket. */
-const CLOSE_MS = 1_000;
+/** The bridge cuts the socket after a second. */
+const CLOSE_MS = 900;
 /** The second caller stays so long. */
 const SHORT_CALL_MS = 300;
 
