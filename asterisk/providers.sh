@@ -10,6 +10,7 @@ declare -rA provider_keys=(
 )
 # Each file goes through read, check and complete; its sections are kept until all files are known to be right.
 declare -A sections=() # provider -> its sections of pjsip.conf
+declare -A matched=()  # address or network of a MATCH -> the file that it is in
 readonly bridge_keys='^(PIPECAT_[A-Z_]+|MEDIA_TRANSPORT|BARGE_IN_HOLD_MS|RECORDING|TRANSFER_METHOD|TENANT|CALLER_ID|NUMBER_FORMAT|COUNTRY_CODE|TRUNK_PREFIX|INTERNATIONAL_PREFIX|ALLOWED_PREFIXES|OUTBOUND_[A-Z_]+)$'
 
 # read_provider FILE ARRAY: the file's keys and values into the array, every line checked.
@@ -50,11 +51,15 @@ provider_password() {
 # check_provider NAME FILE ARRAY: says which keys are missing.
 check_provider() {
   declare -n p=$3
-  local key needed=(MATCH)
+  local key item needed=(MATCH)
   is_name "$1" || problem "$2" "the name before .env is the provider's: ${expected[name]}"
   [[ ${p[AUTH]:-} == registration ]] && needed=(HOST USERNAME)
   for key in AUTH "${needed[@]}"; do
     [[ ${p[$key]:-} ]] || problem "$2:$key" "is missing, expected ${expected[${provider_keys[$key]}]}"
+  done
+  for item in ${p[MATCH]//,/ }; do
+    [[ ! -v matched[$item] ]] || problem "$2:MATCH" "'$item' is in ${matched[$item]} too: its calls could be of either"
+    matched[$item]=$2
   done
   check_free "$2:CONTACT_PORT" "${value[SIP_ADDRESS]}" "${p[CONTACT_PORT]:-}"
   provider_password "$2" "$3"

@@ -39,7 +39,7 @@ export const TRUNK = '127.0.0.6';
 /** twilio: its AI is made for Twilio. */
 export const TWILIO = '127.0.0.8';
 /** binary: its AI takes raw audio. */
-export const BINARY = '127.0.0.6';
+export const BINARY = '127.0.0.10';
 /** wideband: a second Asterisk. */
 export const WIDEBAND = '127.0.0.7';
 /** Nobody's: no provider has it. */
