@@ -51,7 +51,7 @@ export class Daemon {
   readonly #changes = new EventStream(Date.now().toString(36));
   #http: FastifyInstance | undefined;
   #sweep: NodeJS.Timeout | undefined;
-  #ariProblem: string | undefined = 'ARI has not been reached yet';
+  #ariProblem: { readonly why: string } | undefined = { why: 'ARI has not been reached yet' };
   #stopping = false;
 
   constructor(config: Config, log: Logger) {
@@ -124,7 +124,7 @@ export class Daemon {
       ari: this.#ari,
       switchboard: this.#switchboard,
       records: this.#records,
-      ariProblem: () => this.#ariProblem,
+      ariProblem: () => this.#ariProblem?.why,
     });
   }
 
@@ -185,7 +185,7 @@ export class Daemon {
   #readiness(): { problems: string[]; warnings: string[] } {
     const problems: string[] = [];
     if (this.#stopping) problems.push('the bridge is stopping');
-    if (this.#ariProblem !== undefined) problems.push(this.#ariProblem);
+    if (this.#ariProblem !== undefined) problems.push(this.#ariProblem.why);
     if (this.#switchboard.callsActive >= this.#config.MAX_CALLS) problems.push('MAX_CALLS is reached');
     const { problem } = this.#records;
     const warnings = problem === undefined ? [] : [`call records cannot be written: ${problem}`];
@@ -195,17 +195,22 @@ export class Daemon {
   #dispatch(event: AriEvent): void {
     if (event.type !== 'ApplicationReplaced') return this.#switchboard.dispatch(event);
     // Another process took the app over. Fighting for it would split the calls between the two.
-    this.#ariProblem = `another process has taken over the Stasis app ${event.application}`;
+    this.#ariProblem = { why: `another process has taken over the Stasis app ${event.application}` };
     this.#log.error({ app: event.application }, 'the Stasis app was taken over by another process');
     this.#events.stop();
   }
 
   async #ariUp(): Promise<void> {
-    this.#ariProblem = undefined;
+    // Until then a call could be placed that is under way already.
+    const asking = { why: 'what Asterisk holds is not known yet' };
+    this.#ariProblem = asking;
     // Only spares work: a call does not depend on it.
     this.#background.run(this.#ari.allowEvents(EVENT_TYPES), 'event filter');
     try {
       await this.#switchboard.reconcile();
+      // Lost or taken over meanwhile, otherwise.
+      if (this.#ariProblem !== asking) return;
+      this.#ariProblem = undefined;
       this.#log.info('ARI connected');
     } catch (error) {
       // Without it callers could wait in Stasis for nobody: from the beginning, then.
@@ -215,7 +220,7 @@ export class Daemon {
   }
 
   #ariDown(why: string): void {
-    this.#ariProblem = why;
+    this.#ariProblem = { why };
     this.#log.error({ why }, 'ARI not connected, trying again');
   }
 }

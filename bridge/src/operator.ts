@@ -134,12 +134,11 @@ export class Operator {
   transfer(id: string, request: TransferRequest): CallRecord {
     const call = this.#active(id);
     const why = call.transfer(request, 'operator');
-    if (why !== undefined) {
-      const field = TRANSFER_FIELDS[why];
-      const reason = `the call cannot be transferred: ${why}`;
-      throw field === undefined ? new Refusal(409, reason) : new Refusal(422, reason, { field });
-    }
-    return recordOf(call);
+    if (why === undefined) return recordOf(call);
+    const reason = `the call cannot be transferred: ${why}`;
+    if (why === 'provider-full') throw new Refusal(429, reason, { retryAfterS: CALLS_RETRY_S });
+    const field = TRANSFER_FIELDS[why];
+    throw field === undefined ? new Refusal(409, reason) : new Refusal(422, reason, { field });
   }
 
   /** Pauses or resumes a recording; resolves with its state then. */

@@ -79,10 +79,12 @@ test('a listener that does not read is cut off and counted, and holds up nobody'
   slow.destroy();
 });
 
-test('a stream ends with the bridge', async (t) => {
+test('a stream ends with the bridge, whose stop waits for no listener', async (t) => {
   const lab = await Lab.start(t, { config: { API_TOKEN } });
   const { stop } = await listen(lab);
   t.after(stop);
+  const stopped = performance.now();
   await lab.stop();
+  assert.ok(performance.now() - stopped < 2_000, `${performance.now() - stopped} ms`);
   await assert.rejects(api(lab, 'GET', '/calls'));
 });

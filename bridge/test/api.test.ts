@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { API_TOKEN, api, listen } from './api-client.ts';
+import { FakeAri } from './fake-ari.ts';
 import type { FakeChannel } from './fake-channel.ts';
 import { FakeReceiver } from './fake-receiver.ts';
 import { Lab, type LabOptions, speech, until } from './harness.ts';
@@ -103,13 +104,20 @@ describe('a call that is placed', () => {
   });
 
   test('is known again after a restart of the bridge, and taken when it is answered', async (t) => {
-    const lab = await startLab(t);
-    const channel = lab.ari.add({
+    const ari = await FakeAri.start();
+    const listed = Promise.withResolvers<undefined>();
+    ari.after(/GET \/channels$/, () => listed.promise);
+    const channel = ari.add({
       ...{ id: `pc-${'0'.repeat(32)}`, state: 'Ringing', isOriginated: true, inStasis: true, args: ['c-9'] },
       variables: { X_CALL_ID: 'c-9' },
     });
-    lab.ari.dropEvents();
-    await until(() => lab.logged('ARI connected').length === 2, 'reconnected');
+    const lab = await startLab(t, PROVIDER, { ari, noWait: true });
+    await until(() => ari.log().includes('GET /channels'), 'the question');
+    // Until Asterisk has said what it holds, nobody could tell this call from a new one.
+    assert.match((await lab.get('/readyz')).body, /what Asterisk holds is not known yet/);
+    assert.equal((await api(lab, 'POST', '/calls', { ...ORDER, callId: 'c-9' })).status, 503);
+    listed.resolve(undefined);
+    await until(async () => (await lab.get('/readyz')).status === 200, 'ready');
     const again = await api(lab, 'POST', '/calls', { ...ORDER, callId: 'c-9' });
     assert.equal(again.status, 200);
     assert.partialDeepStrictEqual(again.body, {

@@ -41,7 +41,8 @@ export class FakeReceiver {
 
   static async start(secret: string, port = 0): Promise<FakeReceiver> {
     const receiver = new FakeReceiver(secret);
-    receiver.#server.listen(port, '127.0.0.1');
+    // Whatever becomes of the test, its process ends.
+    receiver.#server.listen(port, '127.0.0.1').unref();
     await once(receiver.#server, 'listening');
     return receiver;
   }

@@ -66,7 +66,9 @@ export class Metrics {
     this.#gauge('bot_connections', 'WebSockets open to bots', () => sources.media().usage.bots);
     this.#gauge('rtp_ports_in_use', 'UDP ports lent to calls', () => sources.media().usage.rtpPorts);
     this.#gauge('media_workers_replaced', 'Media workers that died', () => sources.media().deaths);
-    this.#gauge('ari_up', '1 while the ARI events socket is open', () => Number(sources.ariUp()));
+    this.#gauge('ari_up', '1 while the ARI events socket is open and what Asterisk holds is known', () =>
+      Number(sources.ariUp()),
+    );
     this.#gauge(
       'recordings_stored_bytes',
       'Recordings on disk, at the last look',
