@@ -8,7 +8,8 @@ import { LOCALHOST, type Ports } from './ports.ts';
 export type Holdings = Record<string, number>;
 
 const GAUGES = ['calls_active', 'rtp_ports_in_use', 'bot_connections'] as const;
-const SETTLE_MS = 5000;
+/** Longer than the bridge keeps an idle connection to ARI (10 s): after a burst of calls there are many. */
+const SETTLE_MS = 15_000;
 const POLL_MS = 50;
 /** Idle keep-alive connections to ARI, which come and go. */
 const SPARE_DESCRIPTORS = 4;
@@ -33,7 +34,7 @@ export class LeakCheck {
     this.#ports = ports;
   }
 
-  /** Resolves once nothing is held; after 5 s throws an Error that lists what still is. */
+  /** Resolves once nothing is held; after 15 s throws an Error that lists what still is. */
   async expectNone(): Promise<void> {
     const deadline = Date.now() + SETTLE_MS;
     for (;;) {
