@@ -51,13 +51,13 @@ provider_password() {
 # check_provider NAME FILE ARRAY: says which keys are missing.
 check_provider() {
   declare -n p=$3
-  local key item needed=(MATCH)
+  local key item matches=${p[MATCH]:-} needed=(MATCH)
   is_name "$1" || problem "$2" "the name before .env is the provider's: ${expected[name]}"
   [[ ${p[AUTH]:-} == registration ]] && needed=(HOST USERNAME)
   for key in AUTH "${needed[@]}"; do
     [[ ${p[$key]:-} ]] || problem "$2:$key" "is missing, expected ${expected[${provider_keys[$key]}]}"
   done
-  for item in ${p[MATCH]//,/ }; do
+  for item in ${matches//,/ }; do
     [[ ! -v matched[$item] ]] || problem "$2:MATCH" "'$item' is in ${matched[$item]} too: its calls could be of either"
     matched[$item]=$2
   done
