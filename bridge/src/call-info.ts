@@ -37,8 +37,10 @@ export interface CallInfo extends StartFields {
   readonly transport: Transport;
   readonly recording: RecordingMode;
   readonly callbackUrl: string | undefined;
-  /** When an outbound call was dialled, where that was seen; Unix time, ms. */
+  /** When it began, where that was before it reached this process: dialled, or offered to the process before; Unix time, ms. */
   readonly dialledAtMs?: number | undefined;
+  /** When it was answered, where that was in the process before. */
+  readonly answeredAtMs?: number | undefined;
   /** What was asked for and cannot be had, for the log. */
   readonly remarks: readonly string[];
 }

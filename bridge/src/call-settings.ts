@@ -94,6 +94,7 @@ function lineFormat({ transport, encoding, sampleRate }: CallInfo): AudioFormat 
 function startFields({
   callbackUrl: _url,
   dialledAtMs: _dialledAtMs,
+  answeredAtMs: _answeredAtMs,
   remarks: _remarks,
   transport: _transport,
   recording: _recording,

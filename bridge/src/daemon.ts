@@ -77,9 +77,10 @@ export class Daemon {
       log,
     );
     const { RECORDS_DIR: directory, RECORDS_DAYS: days, RECORDS_MAX_MB: maxMegabytes } = config;
-    this.#records = new RecordStore({ directory, days, maxMegabytes }, log, (records) =>
-      ledger.recovered(records),
-    );
+    this.#records = new RecordStore({ directory, days, maxMegabytes }, log, (records) => {
+      log.warn({ calls: records.length }, 'the process before died in mid-call');
+      this.#switchboard.inherit(records);
+    });
     const ledger = new Ledger(this.#records, config.RECORDS_STDOUT, log);
     this.#callbacks = new StatusCallbacks(
       { secret: config.CALLBACK_SECRET, tries: config.CALLBACK_TRIES },
@@ -154,7 +155,11 @@ export class Daemon {
         version,
       },
     });
-    this.#events.start();
+    // Who calls are for is known before Asterisk tells of them.
+    this.#background.run(
+      this.#records.ready().then(() => !this.#stopping && this.#events.start()),
+      'connect to ARI',
+    );
     this.#background.run(this.#callbacks.resume(), 'resume callbacks');
     this.#recordings.start();
     this.#sweep = setInterval(() => {

@@ -21,3 +21,16 @@ export async function giveUpCaller(
     throw error;
   }
 }
+
+/** A channel that is not taken goes back to the dialplan, with the reason in `PIPECAT_STATUS`; a callee, who came from none, is hung up. */
+export async function giveBack(
+  ari: AriClient,
+  channelId: string,
+  status: string,
+  isOutbound: boolean,
+): Promise<void> {
+  if (isOutbound) return await ari.hangUp(channelId, 42);
+  // The fallback does not depend on knowing why.
+  await ari.setVariable(channelId, 'PIPECAT_STATUS', status).catch(() => {});
+  await ari.continueInDialplan(channelId).catch(() => ari.hangUp(channelId, 42));
+}

@@ -14,6 +14,8 @@ export interface Originated {
   args?: readonly string[];
   /** Unix time, ms. */
   readonly sinceMs: number;
+  /** As the process before knew it. */
+  readonly before: CallRecord | undefined;
 }
 
 /** Dials that may be under way at once; of more, the oldest is forgotten. */
@@ -31,13 +33,15 @@ export class OriginatedCalls {
   }
 
   /** The dial of a channel, which begins with the first that is heard of it. */
-  of(channel: AriChannel): Originated {
+  of(channel: AriChannel, inherited: () => CallRecord | undefined): Originated {
     const known = this.#dials.get(channel.id);
     if (known !== undefined) {
       known.channel = channel;
       return known;
     }
-    const dial: Originated = { channel, dialled: '', ringing: false, sinceMs: Date.now() };
+    const before = inherited();
+    const sinceMs = before === undefined ? Date.now() : Date.parse(before.times.offered);
+    const dial: Originated = { channel, dialled: before?.to ?? '', ringing: false, sinceMs, before };
     this.#dials.set(channel.id, dial);
     const [oldest] = this.#dials.keys();
     if (this.#dials.size > DIALS_MAX && oldest !== undefined) this.#dials.delete(oldest);
@@ -53,16 +57,17 @@ export class OriginatedCalls {
 }
 
 /** What is known of a dial, for its record. */
-export function describeDial({ channel, dialled, args, sinceMs }: Originated): UnansweredDial {
+export function describeDial({ channel, dialled, args, sinceMs, before }: Originated): UnansweredDial {
   const variables = channel.channelvars ?? {};
   return {
-    callId: variables.X_CALL_ID || args?.[0] || channel.id,
+    callId: before?.callId || variables.X_CALL_ID || args?.[0] || channel.id,
     channelId: channel.id,
     sipCallId: channel.protocol_id,
     provider: providerName(channel) ?? '',
-    tenant: variables.X_TENANT || undefined,
-    from: channel.connected.number,
+    tenant: variables.X_TENANT || before?.tenant,
+    from: before?.from ?? channel.connected.number,
     to: dialled || channel.caller.number,
+    callbackUrl: variables.X_CALLBACK_URL || before?.callbackUrl,
     dialledAtMs: sinceMs,
   };
 }

@@ -5,7 +5,13 @@ import type { Metrics } from './http/metrics.ts';
 import type { Logger } from './log.ts';
 import { describeDial, type Originated, originatedRecord } from './originated.ts';
 import { callbackStatus, callOutcome, type Outcome } from './outcome.ts';
-import { endedRecord, failedDialRecord, liveRecord, type RecordContext } from './records/build.ts';
+import {
+  diedRecord,
+  endedRecord,
+  failedDialRecord,
+  liveRecord,
+  type RecordContext,
+} from './records/build.ts';
 import type { CallRecord } from './records/record.ts';
 
 /** What can be told of a call, with its record. */
@@ -59,6 +65,13 @@ export class CallReports {
     this.#callBack(info.callbackUrl, info, outcome ?? 'answered', cause, sipStatus, isError);
   }
 
+  /** A call of the process before has gone with it. */
+  died(live: CallRecord): void {
+    const record = diedRecord(live, Date.now());
+    this.#context.onChange('ended', record);
+    this.#callBack(live.callbackUrl, live, record.outcome ?? 'answered', record.cause ?? 0, undefined, true);
+  }
+
   /** Somebody's dial began, or its callee's phone rings. */
   dialChanged(dial: Originated, event: 'dialling' | 'ringing'): void {
     this.#context.onChange(event, originatedRecord(dial));
@@ -72,8 +85,7 @@ export class CallReports {
     metrics.dialFailed(outcome);
     log.info({ callId, channelId, provider, outcome, cause, sipStatus }, 'dial failed');
     onChange('ended', failedDialRecord({ ...facts, endedAtMs: Date.now(), outcome, cause, sipStatus }));
-    const url = dial.channel.channelvars?.X_CALLBACK_URL;
-    this.#callBack(url, facts, outcome, cause, sipStatus, false);
+    this.#callBack(facts.callbackUrl, facts, outcome, cause, sipStatus, false);
   }
 
   #callBack(

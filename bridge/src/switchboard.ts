@@ -7,8 +7,10 @@ import { CALL_VARIABLES, type CallInfo, describeCall, providerName } from './cal
 import { callDefaults, callSettings } from './call-settings.ts';
 import type { Config } from './config.ts';
 import type { Dial } from './dial.ts';
+import { giveBack } from './give-up.ts';
 import type { Metrics } from './http/metrics.ts';
-import { findLeftovers } from './leftovers.ts';
+import { asInherited, InheritedCalls } from './inherited.ts';
+import { findLeftovers, type Leftovers } from './leftovers.ts';
 import type { Logger } from './log.ts';
 import type { MediaPool } from './media/pool.ts';
 import { MEDIA_ID_PREFIX } from './media-path.ts';
@@ -49,6 +51,7 @@ export class Switchboard {
   /** Channels whose variables are being read. */
   readonly #asking = new Set<string>();
   readonly #originated = new OriginatedCalls();
+  readonly #inherited = new InheritedCalls();
   /** Channels of ours that are being made, to be dialled. */
   readonly #placing = new Map<string, Dial>();
   /** Callers who came back while their call was still being released. */
@@ -62,6 +65,11 @@ export class Switchboard {
   /** Calls from offer to release. */
   get callsActive(): number {
     return this.#calls.size;
+  }
+
+  /** Takes over calls of the process before: what is to become of them the next comparison tells. */
+  inherit(records: readonly CallRecord[]): void {
+    this.#inherited.add(records);
   }
 
   /** Calls under way, also those that are yet to be answered. */
@@ -208,7 +216,7 @@ export class Switchboard {
       this.#context.metrics.callRefused(refusal);
       this.#context.log.warn({ channelId: channel.id, why: refusal }, 'call not taken');
       return this.#context.background.run(
-        this.#giveBack(channel.id, refusal, dial !== undefined),
+        giveBack(this.#context.ari, channel.id, refusal, dial !== undefined),
         'give a call back',
       );
     }
@@ -217,26 +225,17 @@ export class Switchboard {
     if (variables !== undefined) return this.#take(channel, args, variables, dial);
     // No `channelvars` in ari.conf: they are asked for, one by one. The caller may leave meanwhile (see StasisEnd).
     this.#asking.add(channel.id);
-    const asked = this.#askVariables(channel.id).then(
+    const asked = this.#context.ari.variables(channel.id, CALL_VARIABLES).then(
       (answers) => {
         if (this.#asking.delete(channel.id)) this.#take(channel, args, answers, dial);
       },
       async (error) => {
         if (this.#asking.delete(channel.id))
-          await this.#giveBack(channel.id, 'setup-failed', dial !== undefined);
+          await giveBack(this.#context.ari, channel.id, 'setup-failed', dial !== undefined);
         throw error;
       },
     );
     this.#context.background.run(asked, 'read the variables of a call');
-  }
-
-  async #giveBack(channelId: string, status: string, isOutbound: boolean): Promise<void> {
-    if (isOutbound) return await this.#context.ari.hangUp(channelId, 42);
-    // The fallback does not depend on knowing why.
-    await this.#context.ari.setVariable(channelId, 'PIPECAT_STATUS', status).catch(() => {});
-    await this.#context.ari
-      .continueInDialplan(channelId)
-      .catch(() => this.#context.ari.hangUp(channelId, 42));
   }
 
   #take(
@@ -256,7 +255,12 @@ export class Switchboard {
       defaults: callDefaults(this.#context.config),
       newId: randomUUID,
     });
-    this.#begin(info, channel.state === 'Up', callSettings(this.#context.config, info));
+    const before = dial?.before ?? this.#inherited.take(channel.id);
+    this.#begin(
+      asInherited(info, before),
+      channel.state === 'Up',
+      callSettings(this.#context.config, asInherited(info, before)),
+    );
   }
 
   #begin(info: CallInfo, isUp: boolean, settings: CallSettings, dial?: Dial): Call {
@@ -313,7 +317,7 @@ export class Switchboard {
 
   #originatedCall(channel: AriChannel): Originated {
     const isNew = !this.#originated.all.has(channel.id);
-    const dial = this.#originated.of(channel);
+    const dial = this.#originated.of(channel, () => this.#inherited.take(channel.id));
     if (isNew) this.#context.reports.dialChanged(dial, 'dialling');
     return dial;
   }
@@ -335,20 +339,6 @@ export class Switchboard {
     if (args !== undefined) this.#offer(channel, args);
   }
 
-  async #askVariables(channelId: string): Promise<Record<string, string>> {
-    const answers = await Promise.all(
-      CALL_VARIABLES.map((name) => this.#context.ari.variable(channelId, name)),
-    );
-    return Object.fromEntries(CALL_VARIABLES.map((name, index) => [name, answers[index] ?? '']));
-  }
-
-  /** The end of a dial was missed, while events did not reach us. */
-  #lostSight(dial: Originated): void {
-    if (this.#originated.take(dial.channel.id) !== undefined) {
-      this.#context.reports.dialFailed(dial, 'failed', 0);
-    }
-  }
-
   /** Compares what Asterisk holds with what we know: what is no longer ours to hold is removed, who waits for nobody is taken. */
   async reconcile(): Promise<void> {
     // A call that begins from here on may not be on the list, and one that ends meanwhile may still be.
@@ -362,8 +352,10 @@ export class Switchboard {
     const present = new Set(channels.map((channel) => channel.id));
     for (const [id, call] of before) if (!present.has(id)) call.callerHungUp(undefined);
     for (const dial of dials) {
-      if (!present.has(dial.channel.id)) this.#lostSight(dial);
-      else if (isForgotten(dial))
+      // Its end was missed, while events did not reach us.
+      if (!present.has(dial.channel.id)) {
+        if (this.#originated.take(dial.channel.id)) this.#context.reports.dialFailed(dial, 'failed', 0);
+      } else if (isForgotten(dial))
         this.#context.background.run(this.#context.ari.hangUp(dial.channel.id, 16), 'remove a channel');
     }
     const left = findLeftovers(
@@ -380,6 +372,14 @@ export class Switchboard {
         bridges: new Set([...this.#calls.values()].map((call) => call.path.bridgeId)),
       },
     );
+    await this.#tidy(left);
+    this.#inherited.settle(channels, this.#asking, {
+      rings: (channel) => this.#originatedCall(channel),
+      died: (record) => this.#context.reports.died(record),
+    });
+  }
+
+  async #tidy(left: Leftovers): Promise<void> {
     const found = left.mediaChannelIds.length + left.bridgeIds.length + left.waiting.length;
     if (found === 0) return;
     this.#context.log.warn(

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { RecordDatabase } from '../src/records/database.ts';
 import { type CallRecord, callRecordSchema } from '../src/records/record.ts';
+import { API_TOKEN, api } from './api-client.ts';
+import { FakeAri } from './fake-ari.ts';
 import { FakeReceiver } from './fake-receiver.ts';
 import { Lab, speech, until } from './harness.ts';
 
@@ -162,6 +164,70 @@ test('a call that was live when the process was killed has its end at the next s
     endReason: 'bridge-died',
     endedBy: 'bridge',
   });
+});
+
+/** A call that a process that died has left in its database. */
+function leftBehind(directory: string, fields: Partial<CallRecord>): void {
+  const database = new RecordDatabase(join(directory, 'calls.db'));
+  const record: CallRecord = {
+    ...{ callId: 'c-1', channelId: '1.1', provider: 'pb_fintech', direction: 'outbound' },
+    ...{ from: '+4930111', to: '+4930777', state: 'active', setupMs: {} },
+    times: { offered: '2026-11-22T10:00:00.000Z', answered: '2026-11-22T10:00:04.000Z' },
+    ...fields,
+  };
+  database.write([{ type: 'call', record }]);
+  database.close();
+}
+
+test('a callee who outlived the process before goes on with the same bot facts, under one record', async (t) => {
+  const directory = folder(t);
+  leftBehind(directory, {});
+  const ari = await FakeAri.start();
+  ari.add({ id: '1.1', state: 'Up', inStasis: true, isOriginated: true, args: ['c-1'], from: '', to: 's' });
+  const lab = await Lab.start(t, { ari, config: { RECORDS_DIR: directory, API_TOKEN } });
+  const session = await lab.session();
+  assert.partialDeepStrictEqual(session.events[0], { callId: 'c-1', from: '+4930111', to: '+4930777' });
+  const { calls } = (await api(lab, 'GET', '/calls')).body;
+  assert.deepEqual([calls.length, calls[0].endReason], [1, undefined]);
+  ari.hangUp('1.1');
+  await lab.ended();
+  await lab.stop();
+  const [record, ...others] = stored(directory);
+  assert.deepEqual(others, []);
+  assert.partialDeepStrictEqual(record, {
+    ...{ from: '+4930111', to: '+4930777', endReason: 'caller-hangup', outcome: 'answered' },
+    times: { offered: '2026-11-22T10:00:00.000Z', answered: '2026-11-22T10:00:04.000Z' },
+  });
+});
+
+test('a phone that rings since before goes on ringing under its record', async (t) => {
+  const directory = folder(t);
+  leftBehind(directory, { state: 'ringing', times: { offered: '2026-11-22T10:00:00.000Z' } });
+  const ari = await FakeAri.start();
+  const channel = ari.add({ id: '1.1', state: 'Ringing', isOriginated: true, args: ['c-1'], from: '' });
+  channel.subscribed = true;
+  const lab = await Lab.start(t, { ari, config: { RECORDS_DIR: directory } });
+  ari.dialFails(channel, 'BUSY', 17, 486);
+  await until(() => lab.logged('dial failed')[0], 'its end');
+  await lab.stop();
+  const [record, ...others] = stored(directory);
+  assert.deepEqual(others, []);
+  assert.partialDeepStrictEqual(record, { from: '+4930111', to: '+4930777', outcome: 'busy' });
+});
+
+test('who placed a call that died with the process is told of an error', async (t) => {
+  const directory = folder(t);
+  const receiver = await FakeReceiver.start('callback-secret');
+  leftBehind(directory, { callbackUrl: receiver.url });
+  const lab = await Lab.start(t, { config: { RECORDS_DIR: directory } });
+  t.after(() => receiver.close());
+  await until(() => receiver.callbacks.length > 0, 'the callback');
+  assert.partialDeepStrictEqual(receiver.callbacks[0]?.fields, {
+    ...{ call_id: 'c-1', call_sid: '1.1', status: 'error', outcome: 'answered', cause: '41' },
+  });
+  await lab.stop();
+  const [record] = stored(directory);
+  assert.deepEqual([record?.endReason, record?.callbackUrl], ['bridge-died', undefined]);
 });
 
 test('a callback that was not delivered is tried again by the next process', async (t) => {

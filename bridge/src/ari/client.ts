@@ -112,6 +112,12 @@ export class AriClient {
     }
   }
 
+  /** Several variables, asked for one by one; empty where they are not set. */
+  async variables(channelId: string, names: readonly string[]): Promise<Record<string, string>> {
+    const answers = await Promise.all(names.map((name) => this.variable(channelId, name)));
+    return Object.fromEntries(names.map((name, index) => [name, answers[index] ?? '']));
+  }
+
   /** `POST /channels/{id}/dtmf`: digits to the channel (RFC 4733 where the peer takes it); durations in ms. */
   async sendDtmf(channelId: string, digits: string, durationMs: number, betweenMs: number): Promise<void> {
     await this.#request('POST', `/channels/${segment(channelId)}/dtmf`, {

@@ -25,6 +25,7 @@ export interface UnansweredDial {
   readonly tenant?: string | undefined;
   readonly from: string;
   readonly to: string;
+  readonly callbackUrl?: string | undefined;
   /** Unix time, ms. */
   readonly dialledAtMs: number;
 }
@@ -62,13 +63,14 @@ export function liveRecord(
     times: withoutAbsent({
       offered: iso(info.dialledAtMs ?? context.offeredAtMs),
       botReady: at('bot'),
-      answered: at('answered'),
+      answered: info.answeredAtMs === undefined ? at('answered') : iso(info.answeredAtMs),
       firstCallerAudio: at('firstCallerAudio'),
       firstBotAudio: at('firstBotAudio'),
     }),
     setupMs: { ...stepsMs },
     recordingFile: context.recordingFile,
     transfer: context.transfer,
+    callbackUrl: info.callbackUrl,
   });
 }
 
@@ -85,6 +87,7 @@ export function endedRecord(
   const { reason } = result;
   return withoutAbsent({
     ...live,
+    callbackUrl: undefined,
     times: withoutAbsent({ ...live.times, answered, ended: atMs(context.offeredAtMs, durationMs) }),
     media: result.figures && mediaOf(result.figures, playoutBytesPerMs(info)),
     endReason: reason.kind,
@@ -111,6 +114,7 @@ export function dialRecord(dial: UnansweredDial, state: 'dialling' | 'ringing' |
     state,
     times: { offered: iso(dial.dialledAtMs) },
     setupMs: {},
+    callbackUrl: dial.callbackUrl,
   });
 }
 
@@ -119,6 +123,7 @@ export function failedDialRecord(dial: FailedDial): CallRecord {
   const record = dialRecord(dial, 'closed');
   return withoutAbsent({
     ...record,
+    callbackUrl: undefined,
     times: { ...record.times, ended: iso(dial.endedAtMs) },
     endReason: 'not-answered' as const,
     cause: dial.cause,
@@ -128,18 +133,21 @@ export function failedDialRecord(dial: FailedDial): CallRecord {
   });
 }
 
-/** The record of a call that was under way when the bridge's process died, ended by its next start at `foundAtMs`. */
+/** The record of a call that was under way when the bridge's process died, and gone at its next start: found at `foundAtMs`. */
 export function diedRecord(live: CallRecord, foundAtMs: number): CallRecord {
   const { by, cause } = treatmentOf({ kind: 'bridge-died' });
-  return {
+  const outcome = live.times.answered === undefined ? 'failed' : 'answered';
+  return withoutAbsent({
     ...live,
-    state: 'closed',
+    callbackUrl: undefined,
+    state: 'closed' as const,
     times: { ...live.times, ended: iso(foundAtMs) },
-    endReason: 'bridge-died',
+    endReason: 'bridge-died' as const,
+    outcome: live.direction === 'outbound' ? outcome : undefined,
     endedBy: by,
     cause,
     causeText: causeText(cause),
-  };
+  });
 }
 
 function mediaOf(figures: MediaFigures, bytesPerMs: number): NonNullable<CallRecord['media']> {

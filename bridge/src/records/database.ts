@@ -1,5 +1,4 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { diedRecord } from './build.ts';
 import type { RecordFilter, RecordPage, StoredCallback, Write } from './protocol.ts';
 import type { CallRecord } from './record.ts';
 
@@ -101,12 +100,9 @@ export class RecordDatabase {
     });
   }
 
-  /** Ends the calls that are live in the database, and returns their records. */
-  endLiveCalls(nowMs: number): CallRecord[] {
-    const rows = this.#prepare(`SELECT record FROM calls WHERE state <> 'closed'`).all();
-    const records = rows.map((row) => diedRecord(recordOf(row), nowMs));
-    this.write(records.map((record) => ({ type: 'call', record })));
-    return records;
+  /** Records of calls that have not ended. */
+  liveCalls(): CallRecord[] {
+    return this.#prepare(`SELECT record FROM calls WHERE state <> 'closed'`).all().map(recordOf);
   }
 
   /** The latest record with this call id, or channel id. */

@@ -23,12 +23,6 @@ export class Ledger {
     if (record.state === 'closed') this.#say(record);
   }
 
-  /** Calls that were live when the process before died; they are in the store already. */
-  recovered(records: readonly CallRecord[]): void {
-    this.#log.warn({ calls: records.length }, 'the process before died in mid-call');
-    for (const record of records) this.#say(record);
-  }
-
   #say(record: CallRecord): void {
     if (this.#stdout === 'off') return;
     this.#log.info({ record: this.#stdout === 'full' ? record : masked(record) }, 'call record');

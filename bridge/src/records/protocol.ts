@@ -76,7 +76,7 @@ export type FromStore =
   /** The database works, or what is wrong with it. */
   | { readonly type: 'health'; readonly problem: string | undefined }
   | { readonly type: 'remark'; readonly text: string }
-  /** Calls that were live when the process before died, now ended. */
+  /** Calls that were live when the process before died. Told before the first word of health. */
   | { readonly type: 'recovered'; readonly records: readonly CallRecord[] }
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly type: 'failure'; readonly id: number; readonly message: string };

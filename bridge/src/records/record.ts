@@ -77,6 +77,8 @@ export const callRecordSchema = z.object({
   /** The recording's file, below RECORDINGS_DIR. */
   recordingFile: z.string().optional(),
   transfer: transferSchema.optional(),
+  /** Who is told of the end, until then. */
+  callbackUrl: z.string().optional(),
 });
 
 /** A call record: JSON as it is stored, logged and shown by the API. */

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '../log.ts';
 import type {
@@ -15,6 +16,7 @@ import type { CallRecord } from './record.ts';
 /** Writes that may wait for the disk; beyond it new ones are given up and counted. */
 const WAITING_MAX = 10_000;
 const RESTART_MS = 1_000;
+const READY_MS = 2_000;
 /** On a stop, what waits may still be written within this time. */
 const CLOSE_MS = 2_000;
 
@@ -35,6 +37,7 @@ interface Waiting {
 export class RecordStore {
   readonly #settings: Omit<StoreSettings, 'recovers'>;
   readonly #log: Logger;
+  readonly #heard = Promise.withResolvers<void>();
   readonly #onRecovered: (records: readonly CallRecord[]) => void;
   readonly #questions = new Map<number, Waiting>();
   /** Absent while a thread that died is being replaced, and at the end. */
@@ -46,7 +49,7 @@ export class RecordStore {
   /** Writes that reached the database, and those given up. */
   readonly stats = { written: 0, dropped: 0 };
 
-  /** `onRecovered` gets the records of calls that were live when the process before died, ended now. */
+  /** `onRecovered` gets the records of calls that were live when the process before died: who ends them, or goes on with them, saves them. */
   constructor(
     settings: Omit<StoreSettings, 'recovers'>,
     log: Logger,
@@ -56,6 +59,11 @@ export class RecordStore {
     this.#log = log;
     this.#onRecovered = onRecovered;
     this.#worker = this.#start(true);
+  }
+
+  /** Resolves when what the process before has left is told, or cannot be; a disk that hangs is waited for only so long. */
+  async ready(): Promise<void> {
+    await Promise.race([this.#heard.promise, delay(READY_MS, undefined, { ref: false })]);
   }
 
   /** What keeps records from being written now. */
@@ -150,6 +158,7 @@ export class RecordStore {
         this.stats.dropped += message.refused;
         return;
       case 'health':
+        this.#heard.resolve();
         return this.#setProblem(message.problem);
       case 'remark':
         return this.#log.error(message.text);
@@ -173,6 +182,7 @@ export class RecordStore {
 
   #died(why: string): void {
     this.#worker = undefined;
+    this.#heard.resolve();
     for (const { reject } of this.#questions.values()) reject(new RecordStoreError(why));
     this.#questions.clear();
     if (this.#closing) return;

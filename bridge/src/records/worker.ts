@@ -51,7 +51,7 @@ function opened(): RecordDatabase {
   }
   if (recovers) {
     recovers = false;
-    const records = database.endLiveCalls(Date.now());
+    const records = database.liveCalls();
     if (records.length > 0) tell({ type: 'recovered', records });
   }
   return database;
