@@ -38,8 +38,8 @@ const MEDIA_PREFIX = 'pcm-';
 /** Milliseconds since 1970, finer than Date.now(). */
 export const wallMs = () => performance.timeOrigin + performance.now();
 
-/** The call's number in an id of ours, such as `bench-7` or `pcm-bench-7`. */
-const callOf = (id: string) => Number(id.slice(id.lastIndexOf('-') + 1));
+/** The call's number in an id of ours, such as `bench-7` or `pcm-bench-7~`. */
+const callOf = (id: string) => Number.parseInt(id.slice(id.lastIndexOf('-') + 1), 10);
 
 /** The stand-in: one port, one app. */
 export class StandInAri {

@@ -6,6 +6,16 @@ import { withinLimit } from './time-limit.ts';
 /** The ids of what we make in Asterisk for a channel: chosen by us, so that events and leftovers are recognised. */
 export const BRIDGE_ID_PREFIX = 'pcb-';
 export const MEDIA_ID_PREFIX = 'pcm-';
+/**
+ * Ends the id of a channel of ours. Asterisk 22.10 refuses a new channel whose id is the beginning of another's
+ * ("Channel Unique ID … already in use"): without it the media of call 7.1 could not be made while those of call 7.10 are there.
+ */
+export const CHANNEL_ID_END = '~';
+
+/** The media channel's id, by that of the caller's channel. */
+export function mediaChannelId(callerId: string): string {
+  return `${MEDIA_ID_PREFIX}${callerId}${CHANNEL_ID_END}`;
+}
 
 /** What a call has in Asterisk besides the caller: a mixing bridge, and in it the media channel that leads to us. */
 export class MediaPath {
@@ -18,7 +28,7 @@ export class MediaPath {
 
   constructor(callerId: string, settings: MediaSettings, ari: AriClient) {
     this.bridgeId = `${BRIDGE_ID_PREFIX}${callerId}`;
-    this.mediaChannelId = `${MEDIA_ID_PREFIX}${callerId}`;
+    this.mediaChannelId = mediaChannelId(callerId);
     this.#settings = settings;
     this.#ari = ari;
   }

@@ -3,7 +3,7 @@ import type { AriClient } from './ari/client.ts';
 import type { AriEvent } from './ari/model.ts';
 import { Dial, type DialSettings } from './dial.ts';
 import type { MediaSession } from './media/session.ts';
-import type { MediaPath } from './media-path.ts';
+import { CHANNEL_ID_END, type MediaPath } from './media-path.ts';
 import { dialOutcome } from './outcome.ts';
 import type { TransferTarget } from './transfer-target.ts';
 
@@ -14,7 +14,7 @@ export const REFER_RESULT = 'refer-result';
 
 /** Whose second leg a channel is: the caller's channel. */
 export function callerOfLeg(legId: string): string | undefined {
-  return /^pct-\d+-(.+)$/.exec(legId)?.[1];
+  return /^pct-\d+-(.+)~$/.exec(legId)?.[1];
 }
 
 /** What a transfer works with: the call's own. */
@@ -248,7 +248,7 @@ export class Transfer {
 
   #makeLeg({ provider, number, callerId }: Extract<TransferTarget, { kind: 'number' }>): Leg {
     const { ari, channelId, settings } = this.#context;
-    const id = `${LEG_ID_PREFIX}${this.#number}-${channelId}`;
+    const id = `${LEG_ID_PREFIX}${this.#number}-${channelId}${CHANNEL_ID_END}`;
     // The number that the other end is shown: to Asterisk, of whom the leg is connected to.
     const variables = { 'CONNECTEDLINE(num,i)': callerId };
     const gone = Promise.withResolvers<never>();

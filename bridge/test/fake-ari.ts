@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { CALL_VARIABLES } from '../src/call-info.ts';
+import { mediaChannelId } from '../src/media-path.ts';
 import type { ChannelOptions, FakeChannel } from './fake-channel.ts';
 import { FakeRtp } from './fake-rtp.ts';
 
@@ -79,7 +80,7 @@ export class FakeAri {
 
   /** The only media channel there is, or the one of a caller. */
   mediaOf(channelId: string): FakeRtp {
-    const rtp = this.channels.get(`pcm-${channelId}`)?.rtp;
+    const rtp = this.channels.get(mediaChannelId(channelId))?.rtp;
     if (rtp === undefined) throw new Error(`no media channel of ${channelId}`);
     return rtp;
   }
@@ -388,6 +389,9 @@ export class FakeAri {
     const id = query.get('channelId') ?? '';
     const externalHost = query.get('external_host') ?? '';
     if (this.channels.has(id)) return refused(409, 'Channel with given unique ID already exists');
+    // As Asterisk 22.10: the id may not be the beginning of another's.
+    if ([...this.channels.keys()].some((other) => other.startsWith(id)))
+      return refused(500, 'An internal error prevented this request from being handled');
     const rtp = await FakeRtp.open(externalHost, query.get('format') ?? '');
     this.bridgePorts.add(rtp.targetPort);
     const channel = this.add({ id, name: `UnicastRTP/${externalHost}-0x7f00`, state: 'Up', rtp });

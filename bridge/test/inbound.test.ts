@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeMulaw } from '../src/audio/format.ts';
+import { mediaChannelId } from '../src/media-path.ts';
 import type { FakeRtp } from './fake-rtp.ts';
 import { Lab, speech, until } from './harness.ts';
 
@@ -53,6 +54,14 @@ test('an inbound call is offered to the bot, answered, relayed both ways, and re
   assert.equal(ended.reason.kind, 'caller-hangup');
   assert.equal(ended.answered, true);
   assert.deepEqual(channel.done, ['ring', 'answer']);
+});
+
+test('a call is served while that of a channel whose id begins like its own goes on', async (t) => {
+  const lab = await Lab.start(t);
+  const first = await lab.call({ id: '1763800000.10' });
+  const second = await lab.call({ id: '1763800000.1' });
+  for (const { channel } of [first, second]) lab.ari.hangUp(channel.id);
+  await lab.ended(1);
 });
 
 test('the bot is told who calls, in its URL and in start, with a plus intact', async (t) => {
@@ -244,7 +253,7 @@ test('a bot that speaks and hangs up before the answer is still heard to its las
     session.send({ event: 'hangup' });
   };
   const channel = lab.ari.inbound();
-  const rtp = await until(() => lab.ari.channels.get(`pcm-${channel.id}`)?.rtp, 'the media channel');
+  const rtp = await until(() => lab.ari.channels.get(mediaChannelId(channel.id))?.rtp, 'the media channel');
   const ended = await lab.ended();
   assert.deepEqual(rtp.speech(), speech(5));
   assert.equal(ended.reason.kind, 'bot-hangup');

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { mediaChannelId } from '../src/media-path.ts';
 import type { FakeChannel } from './fake-channel.ts';
 import { Lab, until } from './harness.ts';
 
@@ -141,7 +142,7 @@ describe('the set-up of a call', { concurrency: 6 }, () => {
   test('a media channel that ends takes the call with it', async (t) => {
     const lab = await Lab.start(t);
     const { channel } = await lab.call();
-    lab.ari.hangUp(`pcm-${channel.id}`);
+    lab.ari.hangUp(mediaChannelId(channel.id));
     assert.equal((await lab.ended()).reason.kind, 'media-failed');
     assert.equal(channel.variables.PIPECAT_STATUS, 'media-failed');
   });
@@ -215,7 +216,7 @@ describe('the set-up of a call', { concurrency: 6 }, () => {
     });
     const channel = lab.ari.inbound();
     assert.equal((await lab.ended()).reason.kind, 'setup-failed');
-    await until(() => !lab.ari.channels.has(`pcm-${channel.id}`), 'it is gone');
+    await until(() => !lab.ari.channels.has(mediaChannelId(channel.id)), 'it is gone');
     lab.bot.sessions[0]?.resumeReading();
     await until(() => lab.bot.sessions[0]?.closed !== undefined, 'the bot notices');
   });

@@ -33,9 +33,11 @@ async function recordedCall(about: string, phone: Record<string, number>, variab
     variables: { X_RECORD: 'on', ...variables },
   });
   await stack.bot.wait(callId, 'answered');
-  const read = async () => {
-    const [name = '', ...others] = (await recordingNames(stack)).filter((one) => !before.includes(one));
-    assert.deepEqual(others, []);
+  const read = async (filesMax = 1) => {
+    const [name = '', ...others] = (await recordingNames(stack))
+      .filter((one) => !before.includes(one))
+      .sort();
+    assert.ok(others.length < filesMax, `${others.length + 1} files`);
     return await readRecording(stack, name);
   };
   return { callId, output, read };
@@ -122,7 +124,8 @@ test('a bridge that is killed leaves a file that plays to within two seconds of 
   await stack.startPart('bridge');
   await stack.ready();
   await output;
-  const { left, right } = await read();
+  // The call may go on with the next bridge, which records it to a file of its own.
+  const { left, right } = await read(2);
   const seconds = left.length / 8000;
   assert.ok(seconds >= 2 && seconds <= 5, `${seconds} s of some 4.2`);
   assert.ok(bursts(right, 8000).length >= 3);
