@@ -51,7 +51,7 @@ export function readOptions(
     modeLoad: loads.filter(({ calls }) => calls <= MODE_CALLS).at(-1) ?? { calls: MODE_CALLS, workers: 1 },
     arrivalRate: number('BENCH_ARRIVAL_RATE', 50, 200),
     arrivalSeconds: number('BENCH_ARRIVAL_SECONDS', 10, 30),
-    limitSeconds: number('BENCH_LIMIT_SECONDS', 190, 3600),
+    limitSeconds: number('BENCH_LIMIT_SECONDS', 205, 3600),
     profile: environment.BENCH_PROFILE === '1',
   };
 }

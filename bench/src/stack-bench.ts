@@ -23,7 +23,7 @@ const PAUSE_MS = 500;
 const startedMs = performance.now();
 const seconds = Number(process.env.BENCH_SECONDS || 4);
 const counts = (process.env.BENCH_STACK_CALLS || '50 100 150 200 300 400').split(/[\s,]+/).map(Number);
-const limitSeconds = Number(process.env.BENCH_LIMIT_SECONDS || 110);
+const limitSeconds = Number(process.env.BENCH_LIMIT_SECONDS || 95);
 
 function say(text: string): void {
   console.error(`[${String(Math.round((performance.now() - startedMs) / 1000)).padStart(3)}s] ${text}`);
