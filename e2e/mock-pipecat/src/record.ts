@@ -118,7 +118,8 @@ export class CallRecord {
     if (event !== 'media') list(this.#events, { ...told(json as Record<string, unknown>), event, atMs });
     if (this.#hangup) return this.#bad(`${event} after hangup`, atMs);
     // The bot of a callee who does not answer has no start, and a hangup all the same.
-    if (!this.start && event !== 'start' && event !== 'hangup') return this.#bad(`${event} before start`, atMs);
+    if (!this.start && event !== 'start' && event !== 'hangup')
+      return this.#bad(`${event} before start`, atMs);
     if (!EVENTS.has(event)) return undefined;
     const { data: message, error } = messageSchema.safeParse(json);
     if (!message) return this.#bad(`${event}: ${problems(error)}`, atMs);
