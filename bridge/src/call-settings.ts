@@ -1,10 +1,12 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import type { AriChannel } from './ari/model.ts';
 import type { AudioFormat } from './audio/format.ts';
 import { expandBotUrl } from './bot-url.ts';
 import type { CallSettings } from './call.ts';
-import type { CallDefaults, CallInfo } from './call-info.ts';
+import { type CallDefaults, type CallInfo, describeCall, providerName } from './call-info.ts';
 import type { Config } from './config.ts';
+import type { Originated } from './originated.ts';
 import type { StartFields } from './pipecat/dialect.ts';
 import { startQuery } from './pipecat/native.ts';
 import { recordingName } from './recording/files.ts';
@@ -102,4 +104,25 @@ function startFields({
   ...fields
 }: CallInfo): StartFields {
   return fields;
+}
+
+/** What a channel's call is; `dial` where it was one of somebody else's. */
+export function callInfo(
+  config: Config,
+  channel: AriChannel,
+  appArgs: readonly string[],
+  variables: Readonly<Record<string, string>>,
+  dial: Originated | undefined,
+): CallInfo {
+  return describeCall({
+    channel,
+    appArgs,
+    variables: Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== '')),
+    wasDialled: dial !== undefined,
+    dialled: dial?.dialled,
+    dialledAtMs: dial?.sinceMs,
+    provider: config.providers.get(providerName(channel) ?? ''),
+    defaults: callDefaults(config),
+    newId: randomUUID,
+  });
 }

@@ -107,7 +107,6 @@ export class Daemon {
       config,
       ari: this.#ari,
       media: this.#media,
-      metrics: this.#metrics,
       reports: new CallReports({
         metrics: this.#metrics,
         callbacks: this.#callbacks,

@@ -1,4 +1,5 @@
 import type { Call } from './call.ts';
+import type { CallInfo } from './call-info.ts';
 import type { CallChange, CallResult } from './call-result.ts';
 import type { StatusCallbacks } from './callback.ts';
 import type { Metrics } from './http/metrics.ts';
@@ -11,6 +12,7 @@ import {
   failedDialRecord,
   liveRecord,
   type RecordContext,
+  refusedRecord,
 } from './records/build.ts';
 import type { CallRecord } from './records/record.ts';
 
@@ -63,6 +65,14 @@ export class CallReports {
     // To who placed the call, one that never met its bot is an error, though it was answered.
     const isError = treatment.fallback !== undefined;
     this.#callBack(info.callbackUrl, info, outcome ?? 'answered', cause, sipStatus, isError);
+  }
+
+  /** A call was not taken; `caller` where no dial of it leaves a record by itself. */
+  refused(channelId: string, why: 'at-capacity' | 'shutdown', caller: CallInfo | undefined): void {
+    const { log, metrics, onChange } = this.#context;
+    metrics.callRefused(why);
+    log.warn({ channelId, why }, 'call not taken');
+    if (caller !== undefined) onChange('ended', refusedRecord(caller, why, Date.now()));
   }
 
   /** A call of the process before has gone with it. */

@@ -1,14 +1,12 @@
-import { randomUUID } from 'node:crypto';
 import type { AriClient } from './ari/client.ts';
 import type { AriChannel, AriEvent } from './ari/model.ts';
 import type { Background } from './background.ts';
 import { Call, type CallContext, type CallSettings } from './call.ts';
-import { CALL_VARIABLES, type CallInfo, describeCall, providerName } from './call-info.ts';
-import { callDefaults, callSettings } from './call-settings.ts';
+import { CALL_VARIABLES, type CallInfo } from './call-info.ts';
+import { callInfo, callSettings } from './call-settings.ts';
 import type { Config } from './config.ts';
 import type { Dial } from './dial.ts';
 import { giveBack } from './give-up.ts';
-import type { Metrics } from './http/metrics.ts';
 import { asInherited, InheritedCalls } from './inherited.ts';
 import { findLeftovers, type Leftovers } from './leftovers.ts';
 import type { Logger } from './log.ts';
@@ -26,7 +24,6 @@ export interface SwitchboardContext {
   readonly config: Config;
   readonly ari: AriClient;
   readonly media: MediaPool;
-  readonly metrics: Metrics;
   readonly reports: CallReports;
   readonly background: Background;
   readonly log: Logger;
@@ -213,8 +210,9 @@ export class Switchboard {
     const { refusal } = this;
     if (refusal !== undefined) {
       // A dial stays on the list: its end is told to who placed it.
-      this.#context.metrics.callRefused(refusal);
-      this.#context.log.warn({ channelId: channel.id, why: refusal }, 'call not taken');
+      const { config, reports } = this.#context;
+      const caller = dial ? undefined : callInfo(config, channel, args, channel.channelvars ?? {}, undefined);
+      reports.refused(channel.id, refusal, caller);
       return this.#context.background.run(
         giveBack(this.#context.ari, channel.id, refusal, dial !== undefined),
         'give a call back',
@@ -244,23 +242,10 @@ export class Switchboard {
     variables: Readonly<Record<string, string>>,
     dial: Originated | undefined,
   ): void {
-    const info = describeCall({
-      channel,
-      appArgs,
-      variables: Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== '')),
-      wasDialled: dial !== undefined,
-      dialled: dial?.dialled,
-      dialledAtMs: dial?.sinceMs,
-      provider: this.#context.config.providers.get(providerName(channel) ?? ''),
-      defaults: callDefaults(this.#context.config),
-      newId: randomUUID,
-    });
+    const info = callInfo(this.#context.config, channel, appArgs, variables, dial);
     const before = dial?.before ?? this.#inherited.take(channel.id);
-    this.#begin(
-      asInherited(info, before),
-      channel.state === 'Up',
-      callSettings(this.#context.config, asInherited(info, before)),
-    );
+    const inherited = asInherited(info, before);
+    this.#begin(inherited, channel.state === 'Up', callSettings(this.#context.config, inherited));
   }
 
   #begin(info: CallInfo, isUp: boolean, settings: CallSettings, dial?: Dial): Call {

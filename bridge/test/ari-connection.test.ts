@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mediaChannelId } from '../src/media-path.ts';
+import type { CallRecord } from '../src/records/record.ts';
 import { FakeAri } from './fake-ari.ts';
 import { Lab, speech, until } from './harness.ts';
 
@@ -182,6 +183,11 @@ test('a caller over MAX_CALLS goes on in the dialplan, and the readiness says wh
   const second = lab.ari.inbound();
   await until(() => second.continued, 'the second goes on');
   assert.equal(second.variables.PIPECAT_STATUS, 'at-capacity');
+  const refused = await until(() => lab.logged('call record')[0]?.record as CallRecord, 'its record');
+  assert.partialDeepStrictEqual(refused, {
+    ...{ channelId: second.id, direction: 'inbound', state: 'closed', endedBy: 'bridge' },
+    ...{ endReason: 'refused', endDetail: 'at-capacity' },
+  });
   lab.ari.before(/POST .*variable$/, () => 500);
   const third = lab.ari.inbound();
   await until(() => third.continued, 'the third goes on too');

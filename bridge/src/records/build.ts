@@ -133,6 +133,21 @@ export function failedDialRecord(dial: FailedDial): CallRecord {
   });
 }
 
+/** The record of a caller who was not taken, and at once given back to the dialplan. */
+export function refusedRecord(info: CallInfo, detail: string, atUnixMs: number): CallRecord {
+  const { by, cause } = treatmentOf({ kind: 'refused', detail: 'at-capacity' });
+  return withoutAbsent({
+    ...liveRecord(info, 'closed', {}, { offeredAtMs: atUnixMs }),
+    callbackUrl: undefined,
+    times: { offered: iso(atUnixMs), ended: iso(atUnixMs) },
+    endReason: 'refused' as const,
+    endDetail: detail,
+    endedBy: by,
+    cause,
+    causeText: causeText(cause),
+  });
+}
+
 /** The record of a call that was under way when the bridge's process died, and gone at its next start: found at `foundAtMs`. */
 export function diedRecord(live: CallRecord, foundAtMs: number): CallRecord {
   const { by, cause } = treatmentOf({ kind: 'bridge-died' });
@@ -158,7 +173,7 @@ function mediaOf(figures: MediaFigures, bytesPerMs: number): NonNullable<CallRec
     // Duplicates can make it negative (RFC 3550 section 6.4.1).
     packetsLost: Math.max(0, line.lost),
     packetsLate: line.late,
-    jitterMs: line.jitterMs,
+    jitterMs: Math.round(line.jitterMs * 10) / 10,
     underruns: playout.underruns,
     longestGapMs: playout.longestGapMs,
     clearedMs: Math.round(playout.clearedBytes / bytesPerMs),
