@@ -2,32 +2,20 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { CALL_VARIABLES } from '../src/call-info.ts';
 import { mediaChannelId } from '../src/media-path.ts';
-import type { ChannelOptions, FakeChannel } from './fake-channel.ts';
+import {
+  type AriRequest,
+  type Hook,
+  type Hooked,
+  hooked,
+  isAllowed,
+  NO_CONTENT,
+  type Reply,
+  readRequest,
+  refused,
+} from './fake-ari-request.ts';
+import { type ChannelOptions, type FakeChannel, shown } from './fake-channel.ts';
 import { FakeRtp } from './fake-rtp.ts';
-
-/** A request that reached the fake. */
-export interface AriRequest {
-  readonly method: string;
-  readonly path: string;
-  readonly query: URLSearchParams;
-  readonly body: unknown;
-}
-
-/** A reply by a hook instead of the fake's own: a status, or no reply at all. */
-export type HookReply = number | 'never' | undefined;
-type Hook = (request: AriRequest) => HookReply | Promise<HookReply>;
-
-interface Reply {
-  readonly status: number;
-  readonly body?: unknown;
-}
-
-/** What `channelvars` of our ari.conf names: in every channel, empty where unset. */
-const UNSET_VARIABLES = Object.fromEntries(CALL_VARIABLES.map((name) => [name, '']));
-const NO_CONTENT: Reply = { status: 204 };
-const refused = (status: number, message: string): Reply => ({ status, body: { message } });
 
 /** A fake Asterisk: ARI's REST interface and events socket on one port of loopback, with the real one's manners. */
 export class FakeAri {
@@ -44,8 +32,8 @@ export class FakeAri {
   password = 'right';
   filter: readonly string[] | undefined;
   readonly #app = 'pipecat';
-  readonly #before: { pattern: RegExp; hook: Hook }[] = [];
-  readonly #after: { pattern: RegExp; hook: Hook }[] = [];
+  readonly #before: Hooked[] = [];
+  readonly #after: Hooked[] = [];
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ noServer: true });
   #events: WebSocket | undefined;
@@ -56,7 +44,8 @@ export class FakeAri {
     this.#server = createServer((request, response) => void this.#serve(request, response));
     this.#server.on('upgrade', (request, socket, head) => {
       const url = new URL(request.url ?? '', 'http://fake');
-      if (!this.#isAllowed(request)) return socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n');
+      if (!isAllowed(request, this.username, this.password))
+        return socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n');
       if (url.searchParams.get('app') !== this.#app) return socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
       return this.#sockets.handleUpgrade(request, socket, head, (opened) => this.#opened(opened));
     });
@@ -243,25 +232,7 @@ export class FakeAri {
 
   /** The channel as ARI shows it. */
   show(channel: FakeChannel): object {
-    return {
-      id: channel.id,
-      name: channel.name,
-      state: channel.state,
-      protocol_id: `sip-${channel.id}`,
-      caller: { name: '', number: channel.rtp ? '' : channel.from },
-      connected: { name: '', number: channel.isOriginated ? channel.from : '' },
-      accountcode: '',
-      dialplan: {
-        context: 'from-provider',
-        exten: channel.isOriginated ? 's' : channel.to,
-        priority: 18,
-        app_name: channel.inStasis ? 'Stasis' : channel.isOriginated ? 'AppDial2' : '',
-        app_data: channel.inStasis ? [this.#app, ...channel.args].join(',') : '',
-      },
-      creationtime: '2026-11-22T10:00:00.000+0000',
-      language: 'en',
-      ...(this.showsVariables ? { channelvars: { ...UNSET_VARIABLES, ...channel.variables } } : {}),
-    };
+    return shown(channel, this.#app, this.showsVariables);
   }
 
   #opened(socket: WebSocket): void {
@@ -272,40 +243,19 @@ export class FakeAri {
     socket.on('error', () => {});
   }
 
-  #isAllowed(request: IncomingMessage): boolean {
-    const expected = Buffer.from(`${this.username}:${this.password}`).toString('base64');
-    return request.headers.authorization === `Basic ${expected}`;
-  }
-
   async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    let text = '';
-    for await (const chunk of incoming) text += chunk;
-    const url = new URL(incoming.url ?? '', 'http://fake');
-    const request: AriRequest = {
-      method: incoming.method ?? '',
-      path: decodeURIComponent(url.pathname).replace(/^\/ari/, ''),
-      query: url.searchParams,
-      body: text === '' ? undefined : JSON.parse(text),
-    };
-    if (!this.#isAllowed(incoming)) return void response.writeHead(401).end('{}');
+    const request = await readRequest(incoming);
+    if (!isAllowed(incoming, this.username, this.password)) return void response.writeHead(401).end('{}');
     this.requests.push(request);
     const line = `${request.method} ${request.path}`;
-    const early = await this.#hooked(this.#before, line, request);
+    const early = await hooked(this.#before, line, request);
     if (early === 'never') return;
     const reply =
       early === undefined ? await this.#carryOut(request) : refused(early, 'as the test wants it');
-    const late = await this.#hooked(this.#after, line, request);
+    const late = await hooked(this.#after, line, request);
     if (late === 'never') return;
     response.writeHead(late ?? reply.status, { 'content-type': 'application/json' });
     response.end(reply.body === undefined ? '' : JSON.stringify(reply.body));
-  }
-
-  async #hooked(hooks: readonly { pattern: RegExp; hook: Hook }[], line: string, request: AriRequest) {
-    for (const { pattern, hook } of hooks) {
-      const reply = pattern.test(line) ? await hook(request) : undefined;
-      if (reply !== undefined) return reply;
-    }
-    return undefined;
   }
 
   async #carryOut(request: AriRequest): Promise<Reply> {

@@ -1,3 +1,4 @@
+import { CALL_VARIABLES } from '../src/call-info.ts';
 import type { FakeRtp } from './fake-rtp.ts';
 
 /** A channel of the fake; `FakeAri.show()` shows it as ARI does. */
@@ -30,4 +31,30 @@ export interface ChannelOptions {
   readonly to?: string;
   readonly args?: readonly string[];
   readonly variables?: Record<string, string>;
+}
+
+/** What `channelvars` of our ari.conf names: in every channel, empty where unset. */
+const UNSET_VARIABLES = Object.fromEntries(CALL_VARIABLES.map((name) => [name, '']));
+
+/** The channel as ARI shows it. */
+export function shown(channel: FakeChannel, app: string, showsVariables: boolean): object {
+  return {
+    id: channel.id,
+    name: channel.name,
+    state: channel.state,
+    protocol_id: `sip-${channel.id}`,
+    caller: { name: '', number: channel.rtp ? '' : channel.from },
+    connected: { name: '', number: channel.isOriginated ? channel.from : '' },
+    accountcode: '',
+    dialplan: {
+      context: 'from-provider',
+      exten: channel.isOriginated ? 's' : channel.to,
+      priority: 18,
+      app_name: channel.inStasis ? 'Stasis' : channel.isOriginated ? 'AppDial2' : '',
+      app_data: channel.inStasis ? [app, ...channel.args].join(',') : '',
+    },
+    creationtime: '2026-11-22T10:00:00.000+0000',
+    language: 'en',
+    ...(showsVariables ? { channelvars: { ...UNSET_VARIABLES, ...channel.variables } } : {}),
+  };
 }

@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { API_TOKEN, api } from './api-client.ts';
 import type { FakeRtp } from './fake-rtp.ts';
 import { Lab, until } from './harness.ts';
 
@@ -145,6 +146,26 @@ test('a call that is not to be recorded is not, and its bot is told when it asks
   lab.ari.hangUp(channel.id);
   await lab.ended();
   assert.deepEqual(readdirSync(directory), []);
+});
+
+test('the API pauses and resumes a recording: what is said meanwhile is not in it', async (t) => {
+  const { lab, directory } = await startLab(t, { API_TOKEN });
+  const { channel, session } = await lab.call({ variables: { X_RECORD: 'on', X_CALL_ID: 'c-1' } });
+  const rtp = lab.ari.mediaOf(channel.id);
+  const say = async (bytes: number) => {
+    session.speak(Buffer.alloc(5 * FRAME_BYTES, BOT.byte));
+    await until(() => rtp.speech().length >= bytes, 'heard');
+  };
+  await until(() => session.of('recording')[0]?.state === 'on', 'the bot knows');
+  const set = (state: string) => api(lab, 'POST', '/calls/c-1/recording', { state });
+  await say(5 * FRAME_BYTES);
+  assert.deepEqual((await set('pause')).body, { state: 'paused' });
+  await say(10 * FRAME_BYTES);
+  assert.deepEqual((await set('resume')).body, { state: 'on' });
+  await say(15 * FRAME_BYTES);
+  lab.ari.hangUp(channel.id);
+  await lab.ended();
+  assert.equal(readRecording(directory).botMarks.length, 2);
 });
 
 test('a provider’s file says that its calls are recorded once the bot resumes it', async (t) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { BargeIn } from './barge-in.ts';
-import { echo, encoded, mix, noise, speechLike, tone } from './test-speech.ts';
+import { echo, encoded, mix, noise, speechLike, tone } from './speech-like.ts';
 
 const FRAME = 160;
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { EchoGuard } from './echo-guard.ts';
 import type { AudioFormat } from './format.ts';
-import { echo, encoded, mix, noise, speechLike, tone } from './test-speech.ts';
+import { echo, encoded, mix, noise, speechLike, tone } from './speech-like.ts';
 
 const G711: AudioFormat = { encoding: 'pcmu', sampleRate: 8000 };
 const BOT_DBFS = -18;
