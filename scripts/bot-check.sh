@@ -36,7 +36,7 @@ main() {
   if [ -n "${JSON:-}" ]; then options+=(--json); fi
   exec docker run --rm --init --network host --read-only --cap-drop ALL --security-opt no-new-privileges \
     --env AUTHORIZATION "${mounts[@]}" "$(image bridge)" \
-    node --import=/usr/local/lib/node-typescript/register.mjs bot-check/main.ts \
+    node bot-check/main.ts \
     --url "${URL:-$(setting PIPECAT_URL "ws://$(setting MOCK_ADDRESS 127.0.0.1):$(setting MOCK_PORT 8080)/ws/asterisk")}" \
     --dialect "$dialect" --to "${TO:-}" --from "${FROM:-}" --tenant "${TENANT:-}" --origin "${ORIGIN:-}" \
     --greeting-ms "${GREETING_MS:-}" --response-ms "${RESPONSE_MS:-}" "${options[@]}"

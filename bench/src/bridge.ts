@@ -1,14 +1,11 @@
 /** The real bridge, `node src/main.ts`, as one run of the bench starts it. */
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Child, startPinned } from './process.ts';
 
 /** Directory of the bridge's sources. */
 const BRIDGE = process.env.BENCH_BRIDGE_DIR ?? new URL('../../bridge', import.meta.url).pathname;
-/** Lets a Node that was built without it run TypeScript. */
-const TYPESCRIPT = '/usr/local/lib/node-typescript/register.mjs';
 
 /** Ports and limits of a run. */
 export interface BridgeOptions {
@@ -36,7 +33,6 @@ export function startBridge(options: BridgeOptions): Child {
       process.execPath,
       // As its image starts it.
       '--max-semi-space-size=2',
-      ...(existsSync(TYPESCRIPT) ? [`--import=${TYPESCRIPT}`] : []),
       ...(profileDirectory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`]),
       'src/main.ts',
     ],
