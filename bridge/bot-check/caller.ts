@@ -1,6 +1,5 @@
 import { audibleIn } from '../src/audio/audible.ts';
 import { BotAudio } from '../src/audio/bot-audio.ts';
-import { base64Bytes } from '../src/audio/byte-ring.ts';
 import { type AudioFormat, bytesPerMs, bytesPerSample, silenceByte } from '../src/audio/format.ts';
 import { Pacer, type PacerHandle } from '../src/audio/pacer.ts';
 import { PlayoutQueue, type PlayoutStats } from '../src/audio/playout-queue.ts';
@@ -15,6 +14,7 @@ import type {
   StartFields,
 } from '../src/pipecat/dialect.ts';
 import { createDialect } from '../src/pipecat/dialects.ts';
+import { Draft } from '../src/pipecat/draft.ts';
 import type { MediaNote } from './tally.ts';
 
 const FRAME_MS = 20;
@@ -61,6 +61,7 @@ export class Caller {
   readonly #frame: Buffer;
   readonly #queue: PlayoutQueue;
   readonly #botAudio: BotAudio;
+  readonly #draft = new Draft();
   readonly #refusals = new Refusals(MAX_BAD_MESSAGES);
   readonly #isAudible: (source: Buffer, start: number, end: number) => boolean;
   #pacing: PacerHandle | undefined;
@@ -129,7 +130,7 @@ export class Caller {
         onOpen: (connection) => {
           caller = new Caller(line, connection);
         },
-        onText: (text) => caller.#fromText(text),
+        onText: (bytes, start, end) => caller.#fromText(bytes, start, end),
         onBinary: (data) => caller.#fromBinary(data),
         onOversize: () => caller.#refuse('oversize', 'the message is over 4 MB'),
         onPong: () => caller.#pong(),
@@ -233,15 +234,18 @@ export class Caller {
   #sendFrame(): void {
     const frame = Buffer.alloc(this.#frame.length, silenceByte(this.#format.encoding));
     this.#spokenBytes += this.#speech.copy(frame, 0, Math.min(this.#spokenBytes, this.#speech.length));
-    if (this.#line.start.framing === 'binary') this.#connection.sendMedia(frame);
-    else this.#connection.sendMedia(this.#dialect.media(frame, 0, frame.length, this.#sentFrames * FRAME_MS));
+    if (this.#line.start.framing === 'binary') {
+      this.#draft.begin(false, frame.length);
+      this.#draft.copy(frame, 0, frame.length);
+    } else this.#dialect.media(this.#draft, frame, 0, frame.length, this.#sentFrames * FRAME_MS);
+    this.#connection.sendMedia(this.#draft);
     this.#sentFrames += 1;
   }
 
-  #fromText(text: string): void {
-    const message = this.#dialect.decode(text);
+  #fromText(bytes: Buffer, start: number, end: number): void {
+    const message = this.#dialect.decode(bytes, start, end);
     if (message.type === 'bad') return this.#refuse(message.code, message.detail);
-    if (message.type === 'media') return this.#fromMedia(message, Buffer.byteLength(text));
+    if (message.type === 'media') return this.#fromMedia(message, end - start);
     this.#refusals.understood();
     switch (message.type) {
       case 'clear': {
@@ -276,16 +280,16 @@ export class Caller {
     if (message.sampleRate !== sampleRate)
       return this.#refuse('wrong-encoding', `this call takes ${sampleRate} Hz, not ${message.sampleRate}`);
     const begins = !this.#queue.playing;
-    if (this.#botAudio.write(message.payload, message.encoding, performance.now()) < 0)
-      return this.#refuse('bad-base64', 'media.payload is not base64');
-    this.#note(message.encoding, base64Bytes(message.payload), messageBytes, begins);
+    const { audio, length, encoding } = message;
+    this.#botAudio.write(audio, length, encoding, performance.now());
+    this.#note(encoding, length, messageBytes, begins);
   }
 
   #fromBinary(data: Buffer): void {
     const { framing, encoding } = this.#line.start;
     if (framing !== 'binary') return this.#refuse('binary', 'this call takes JSON, not binary messages');
     const begins = !this.#queue.playing;
-    this.#botAudio.writeBytes(data, encoding, performance.now());
+    this.#botAudio.write(data, data.length, encoding, performance.now());
     this.#note(encoding, data.length, data.length, begins);
   }
 

@@ -16,8 +16,7 @@ function open() {
     onDrained: () => {},
   });
   const audio = new BotAudio(queue, 'pcmu');
-  const say = (bytes: Buffer, encoding: Encoding = 'pcm16') =>
-    audio.write(bytes.toString('base64'), encoding, 0);
+  const say = (bytes: Buffer, encoding: Encoding = 'pcm16') => audio.write(bytes, bytes.length, encoding, 0);
   const queued = () => {
     const bytes = queue.queuedMs * 8;
     const target = Buffer.alloc(bytes + 160);
@@ -78,11 +77,24 @@ describe("a bot's audio", () => {
     assert.deepEqual(queued().subarray(1), converted(ramp(5), 'pcm16'));
   });
 
-  test('that is no base64 is refused and changes nothing', () => {
+  test('is taken at once: the buffer it came in may be longer, and used again', () => {
+    const pcm = ramp(3_000);
+    const shared = Buffer.alloc(1_000);
+    for (const encoding of ['pcm16', 'pcma', 'pcmu'] as const) {
+      const { audio, queued } = open();
+      for (let at = 0, size = 1; at < pcm.length; at += size, size = (size * 7) % 1_001) {
+        const length = pcm.copy(shared, 0, at, at + size);
+        audio.write(shared, length, encoding, 0);
+        shared.fill(0x55);
+      }
+      assert.deepEqual(queued(), converted(pcm, encoding));
+    }
+  });
+
+  test('of a message without any is nothing, also between the halves of a sample', () => {
     const { audio, say, queued } = open();
     say(ramp(5).subarray(0, 9));
-    for (const text of ['A', 'A*==', '????', 'QUJD\n']) assert.equal(audio.write(text, 'pcm16', 0), -1);
-    assert.equal(audio.write('', 'pcm16', 0), 0);
+    assert.equal(audio.write(Buffer.alloc(0), 0, 'pcm16', 0), 0);
     say(ramp(5).subarray(9));
     assert.deepEqual(queued(), converted(ramp(5), 'pcm16'));
   });

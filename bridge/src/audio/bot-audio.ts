@@ -1,4 +1,3 @@
-import { base64Bytes } from './byte-ring.ts';
 import { type Encoding, type Transcode, transcoder } from './format.ts';
 import type { PlayoutQueue } from './playout-queue.ts';
 
@@ -6,7 +5,7 @@ import type { PlayoutQueue } from './playout-queue.ts';
 const KEEP_BYTES = 16_384;
 const NO_HALF = -1;
 
-/** A bot's audio on its way into the playout queue: base64 in whatever encoding the bot chose, turned into the queue's own. */
+/** A bot's audio on its way into the playout queue: in whatever encoding the bot chose, turned into the queue's own. */
 export class BotAudio {
   readonly #queue: PlayoutQueue;
   readonly #encoding: Encoding;
@@ -25,24 +24,13 @@ export class BotAudio {
     this.#transcode = transcoder(encoding, encoding);
   }
 
-  /** Queues the audio of one message. Returns the bytes queued; -1: not base64, nothing queued. */
-  write(base64: string, encoding: Encoding, nowMs: number): number {
-    if (encoding === this.#encoding) return this.#queue.writeBase64(base64, nowMs);
-    const bytes = base64Bytes(base64);
-    if (bytes < 0) return -1;
+  /** Queues the audio `source[0..length)` of one message. Returns the bytes queued. */
+  write(source: Buffer, length: number, encoding: Encoding, nowMs: number): number {
+    if (encoding === this.#encoding) return this.#queue.write(source, 0, length, nowMs);
     this.#turnTo(encoding);
-    this.#reserve(bytes + 1);
-    if (this.#decoded.write(base64, this.#begin, bytes, 'base64') !== bytes) return -1;
-    return this.#convert(bytes, nowMs);
-  }
-
-  /** Queues raw audio: `write` for a binary message. Returns the bytes queued. */
-  writeBytes(source: Buffer, encoding: Encoding, nowMs: number): number {
-    if (encoding === this.#encoding) return this.#queue.write(source, 0, source.length, nowMs);
-    this.#turnTo(encoding);
-    this.#reserve(source.length + 1);
-    source.copy(this.#decoded, this.#begin);
-    return this.#convert(source.length, nowMs);
+    this.#reserve(length + 1);
+    source.copy(this.#decoded, this.#begin, 0, length);
+    return this.#convert(length, nowMs);
   }
 
   /** Where a message's bytes begin in `#decoded`: behind the half sample that waits there. */

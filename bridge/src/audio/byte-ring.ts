@@ -1,5 +1,6 @@
-// Rings begin at this size and return to it; a second and a bit of G.711, more than a bot in real time ever needs.
-const INITIAL_BYTES = 8192;
+// Rings begin at this size and return to it: a quarter of a second of G.711, what a bot in real time needs. The smaller it is,
+// the more calls' rings stay in the processor's cache.
+const INITIAL_BYTES = 2048;
 // A ring that grew beyond this for a burst is given back once it is empty.
 const KEEP_BYTES = 65536;
 
@@ -20,32 +21,15 @@ export class ByteRing {
     const tail = this.#wrap(this.#length);
     const middle = Math.min(end, start + this.#memory.length - tail);
     source.copy(this.#memory, tail, start, middle);
-    source.copy(this.#memory, 0, middle, end);
+    if (middle < end) source.copy(this.#memory, 0, middle, end);
     this.#length += end - start;
-  }
-
-  /** Appends base64 that stands for `bytes` bytes, decoded in place. False: it does not, and nothing was appended. */
-  writeBase64(text: string, bytes: number): boolean {
-    this.#reserve(bytes);
-    const tail = this.#wrap(this.#length);
-    if (bytes > this.#memory.length - tail) {
-      // Across the end, once in many messages: by way of a copy.
-      const decoded = Buffer.from(text, 'base64');
-      if (decoded.length !== bytes) return false;
-      this.write(decoded, 0, bytes);
-      return true;
-    }
-    // The decoder leaves out what is no base64, so a bad text comes out short; nothing is behind the tail yet.
-    if (this.#memory.write(text, tail, bytes, 'base64') !== bytes) return false;
-    this.#length += bytes;
-    return true;
   }
 
   /** Moves the first `bytes` bytes (as many must be there) to `target`. */
   read(target: Buffer, offset: number, bytes: number): void {
     const upToEnd = Math.min(bytes, this.#memory.length - this.#head);
     this.#memory.copy(target, offset, this.#head, this.#head + upToEnd);
-    this.#memory.copy(target, offset + upToEnd, 0, bytes - upToEnd);
+    if (upToEnd < bytes) this.#memory.copy(target, offset + upToEnd, 0, bytes - upToEnd);
     this.#head = this.#wrap(bytes);
     this.#length -= bytes;
   }
@@ -100,12 +84,4 @@ export class ByteRing {
     this.#head = 0;
     this.#length = length;
   }
-}
-
-/** Bytes that a base64 text of this length stands for; -1 when no base64 has this length. Padding may be missing. */
-export function base64Bytes(text: string): number {
-  let length = text.length;
-  if (length > 0 && text.charCodeAt(length - 1) === 61) length--;
-  if (length > 0 && text.charCodeAt(length - 1) === 61) length--;
-  return length % 4 === 1 ? -1 : Math.floor((length * 3) / 4);
 }

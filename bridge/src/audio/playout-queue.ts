@@ -1,4 +1,4 @@
-import { ByteRing, base64Bytes } from './byte-ring.ts';
+import { ByteRing } from './byte-ring.ts';
 import { Cadence } from './cadence.ts';
 import { bytesPerSample, type Encoding, quietSample } from './format.ts';
 
@@ -156,20 +156,6 @@ export class PlayoutQueue {
       return this.#append(whole, 0, whole.length, nowMs);
     }
     return this.#append(source, start, end, nowMs);
-  }
-
-  /** Queues the audio of one message from base64, decoded in place. Returns the bytes accepted; -1: not base64, nothing queued. */
-  writeBase64(text: string, nowMs: number): number {
-    const bytes = base64Bytes(text);
-    if (bytes < 0) return -1;
-    if (this.#draining || bytes > this.#maxBytes - this.#ring.length || this.#splitsSample(bytes)) {
-      const decoded = Buffer.from(text, 'base64');
-      return decoded.length === bytes ? this.write(decoded, 0, bytes, nowMs) : -1;
-    }
-    if (!this.#ring.writeBase64(text, bytes)) return -1;
-    this.stats.offeredBytes += bytes;
-    if (bytes > 0) this.#grown(bytes, nowMs);
-    return bytes;
   }
 
   /** Fills `target` from `offset` on with the next frame. Call it once a frame. */

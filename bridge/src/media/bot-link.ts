@@ -7,6 +7,7 @@ import {
   type BotTarget,
   connectBot,
 } from '../pipecat/client.ts';
+import type { Draft } from '../pipecat/draft.ts';
 
 /** Where a call's bot is, and how long and how often it is sought. */
 export interface BotLinkSettings {
@@ -83,7 +84,7 @@ export class BotLink {
   }
 
   /** Sends audio; dropped and counted where the bot does not read, without effect while no socket is open. */
-  sendMedia(message: string | Buffer): void {
+  sendMedia(message: Draft): void {
     this.#connection?.sendMedia(message);
   }
 

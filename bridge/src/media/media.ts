@@ -6,6 +6,7 @@ import { PlayoutQueue } from '../audio/playout-queue.ts';
 import { comfortTone } from '../audio/tone.ts';
 import type { BadCode, BotMessage, BridgeMessage, Dialect } from '../pipecat/dialect.ts';
 import { createDialect } from '../pipecat/dialects.ts';
+import { Draft } from '../pipecat/draft.ts';
 import type { Disk } from '../recording/disk.ts';
 import type { Recorder, RecordingState } from '../recording/recorder.ts';
 import type { PortPool } from '../rtp/ports.ts';
@@ -25,6 +26,8 @@ const FRAME_MS = 20;
 const DRAIN_SLACK_MS = 1_000;
 /** A mark of our own; no bot has such a name for one of its marks. */
 const PLAYED_OUT = '\0played out';
+/** All calls of a thread make their media messages in this: one is on its way before the next one begins. */
+const draft = new Draft();
 
 /** What all calls of a thread share. */
 export interface MediaShared {
@@ -96,7 +99,7 @@ export class Media implements MediaSession {
     this.#link = new BotLink(
       settings.bot,
       {
-        onText: (text) => this.#fromText(text),
+        onText: (bytes, start, end) => this.#fromText(bytes, start, end),
         onBinary: (data) => this.#fromBinary(data),
         onOversize: () => this.#refuse('oversize', 'the message is over the limit'),
         onOpen: (reconnected) => this.#botOpened(reconnected),
@@ -244,7 +247,7 @@ export class Media implements MediaSession {
     }
     const receivedMs = this.#transport?.lastReceivedMs ?? 0;
     this.#recorder?.heard(source, start, end, timestampMs, receivedMs, this.#shared.now());
-    this.#watch.heard(source, start, end, this.#shared.now());
+    this.#watch.heard(source, start, end, receivedMs);
     if (!this.#relaying || !this.#link.isOpen) return;
     this.#listenForSpeech(source, start, end);
     if (this.#settings.start.encoding === this.#settings.line.encoding) {
@@ -269,9 +272,11 @@ export class Media implements MediaSession {
   }
 
   #sendFrame(source: Buffer, start: number, end: number, timestampMs: number): void {
-    // `ws` masks a copy of its own, so the buffer may be used again at once.
-    if (this.#settings.start.framing === 'binary') this.#link.sendMedia(source.subarray(start, end));
-    else this.#link.sendMedia(this.#dialect.media(source, start, end, timestampMs));
+    if (this.#settings.start.framing === 'binary') {
+      draft.begin(false, end - start);
+      draft.copy(source, start, end);
+    } else this.#dialect.media(draft, source, start, end, timestampMs);
+    this.#link.sendMedia(draft);
   }
 
   #tick(skippedFrames: number): void {
@@ -313,8 +318,8 @@ export class Media implements MediaSession {
     this.#comfort.start();
   }
 
-  #fromText(text: string): void {
-    const message = this.#dialect.decode(text);
+  #fromText(bytes: Buffer, start: number, end: number): void {
+    const message = this.#dialect.decode(bytes, start, end);
     if (message.type === 'bad') return this.#refuse(message.code, message.detail);
     if (message.type === 'media') return this.#fromMedia(message);
     this.#refusals.understood();
@@ -361,17 +366,11 @@ export class Media implements MediaSession {
     this.tellBot({ type: 'cleared', ms: Math.round(ms) });
   }
 
-  #fromMedia(message: Extract<BotMessage, { type: 'media' }>): void {
+  #fromMedia({ audio, length, encoding, sampleRate }: Extract<BotMessage, { type: 'media' }>): void {
     const { line } = this.#settings;
-    if (message.sampleRate !== line.sampleRate) {
-      return this.#refuse(
-        'wrong-encoding',
-        `this call takes ${line.sampleRate} Hz, not ${message.sampleRate}`,
-      );
-    }
-    const written = this.#botAudio.write(message.payload, message.encoding, this.#shared.now());
-    if (written < 0) return this.#refuse('bad-base64', 'media.payload is not base64');
-    this.#queued(written);
+    if (sampleRate !== line.sampleRate)
+      return this.#refuse('wrong-encoding', `this call takes ${line.sampleRate} Hz, not ${sampleRate}`);
+    this.#queued(this.#botAudio.write(audio, length, encoding, this.#shared.now()));
   }
 
   /** Raw audio, where that is what the call agreed on. */
@@ -379,7 +378,7 @@ export class Media implements MediaSession {
     const { start } = this.#settings;
     if (start.framing !== 'binary')
       return this.#refuse('binary', 'this call takes JSON, not binary messages');
-    this.#queued(this.#botAudio.writeBytes(data, start.encoding, this.#shared.now()));
+    this.#queued(this.#botAudio.write(data, data.length, start.encoding, this.#shared.now()));
   }
 
   #queued(bytes: number): void {

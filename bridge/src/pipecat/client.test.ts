@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { type BotConnection, connectBot } from './client.ts';
+import { Draft } from './draft.ts';
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
@@ -49,7 +50,7 @@ test('messages keep their order however the stream is cut, from the first byte b
     onOpen: (opened: BotConnection) => {
       connection = opened;
     },
-    onText: (text: string) => texts.push(text),
+    onText: (bytes: Buffer, start: number, end: number) => texts.push(bytes.toString('utf8', start, end)),
     onBinary: (data: Buffer) => texts.push(`binary ${data}`),
     onOversize: () => texts.push('oversize'),
     onClosed: () => ended(),
@@ -78,4 +79,86 @@ test('messages keep their order however the stream is cut, from the first byte b
   await closed;
   assert.deepEqual(texts, ['one', 'two', 'three', 'binary four', 'five', 'oversize', 'six']);
   await connection?.close(1000);
+});
+
+/** What a server reads from whole frames of a client: each message's first byte, its length, and its bytes. */
+function* messagesOf(stream: Buffer): Generator<{ first: number; payload: Buffer }> {
+  for (let at = 0; at < stream.length; ) {
+    const second = (stream[at + 1] as number) & 0x7f;
+    const maskAt = at + (second === 126 ? 4 : second === 127 ? 10 : 2);
+    const length =
+      second === 126 ? stream.readUInt16BE(at + 2) : second === 127 ? stream.readUInt32BE(at + 6) : second;
+    const begin = maskAt + 4;
+    const payload = Buffer.from(stream.subarray(begin, begin + length));
+    for (let i = 0; i < length; i++)
+      payload[i] = (payload[i] as number) ^ (stream[maskAt + (i % 4)] as number);
+    yield { first: stream[at] as number, payload };
+    at = begin + length;
+  }
+}
+
+test('media made in one draft arrives whole and in order, save the oldest of what a bot does not read', {
+  timeout: 20_000,
+}, async (t) => {
+  const bot = await bareBot();
+  t.after(bot.close);
+  let connection = undefined as BotConnection | undefined;
+  const handlers = {
+    onOpen: (opened: BotConnection) => {
+      connection = opened;
+    },
+    onText: () => {},
+    onBinary: () => {},
+    onOversize: () => {},
+    onClosed: () => {},
+  };
+  const limits = { maxMessageBytes: 100, sendBufferBytes: 100_000, pingMs: 60_000 };
+  const target = { url: bot.url, query: {}, authorization: undefined, origin: undefined, ca: undefined };
+  const open = connectBot(target, limits, handlers, AbortSignal.timeout(5_000));
+  const socket = await bot.accept(Buffer.alloc(0));
+  await open;
+  socket.pause();
+  // Of every way of writing a frame: 7, 16 and 64 bits of length, within the frame buffer and beyond.
+  const lengthOf = (number: number) => [100, 1_000, 4_096, 4_097, 70_001][number % 5] as number;
+  const draft = new Draft();
+  let sent = 0;
+  const send = () => {
+    const length = lengthOf(sent);
+    draft.begin(sent % 3 !== 0, length);
+    draft.copy(Buffer.alloc(length, 32 + (sent % 90)), 0, length);
+    connection?.sendMedia(draft);
+    sent += 1;
+  };
+  while (connection?.droppedMessages === 0) {
+    for (let i = 0; i < 20; i++) send();
+    await new Promise(setImmediate);
+  }
+  const dropped = connection?.droppedMessages ?? 0;
+  // Fifty are held; those dropped were before them.
+  const all = Array.from({ length: sent + 1 }, (_, number) => number);
+  const written = all.slice(0, sent - 50 - dropped);
+  const expected = [...written, ...all.slice(sent - 50)];
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk) => chunks.push(chunk));
+  const arrivalOf = async (numbers: number[]) => {
+    const bytes = numbers.map(lengthOf).reduce((sum, n) => sum + n + (n < 126 ? 6 : n < 65_536 ? 8 : 14), 0);
+    while (chunks.reduce((sum, { length }) => sum + length, 0) < bytes) await new Promise(setImmediate);
+    await new Promise(setImmediate);
+  };
+  socket.resume();
+  await arrivalOf(written);
+  send();
+  await arrivalOf(expected);
+  const arrived = [...messagesOf(Buffer.concat(chunks))];
+  assert.equal(arrived.length, expected.length);
+  for (const [i, number] of expected.entries()) {
+    const { first, payload } = arrived[i] as { first: number; payload: Buffer };
+    assert.equal(first, number % 3 === 0 ? 0x82 : 0x81);
+    assert.equal(payload.length, lengthOf(number));
+    assert.ok(payload.every((byte) => byte === 32 + (number % 90)));
+  }
+  assert.equal(connection?.droppedMessages, dropped);
+  const closed = connection?.close(1000);
+  socket.destroy();
+  await closed;
 });

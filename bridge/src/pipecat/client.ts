@@ -1,4 +1,5 @@
 import { WebSocket } from 'ws';
+import type { Draft } from './draft.ts';
 import { BotStream } from './stream.ts';
 
 /** The bot could not be reached, refused, or was too slow. */
@@ -30,7 +31,8 @@ export interface BotLimits {
 export interface BotHandlers {
   /** The socket is open: before any message of it. */
   readonly onOpen: (connection: BotConnection) => void;
-  readonly onText: (text: string) => void;
+  /** The message is `bytes[start..end)`, UTF-8, valid during the call only. */
+  readonly onText: (bytes: Buffer, start: number, end: number) => void;
   /** Valid during the call only. */
   readonly onBinary: (data: Buffer) => void;
   /** A message over the limit: passed over. */
@@ -100,7 +102,7 @@ export class BotConnection {
   readonly #stream: BotStream | undefined;
   readonly #limits: BotLimits;
   readonly #ping: NodeJS.Timeout;
-  #held: (string | Buffer)[] = [];
+  #held: { readonly bytes: Buffer; readonly isText: boolean }[] = [];
   #alive = true;
   #closeTimer: NodeJS.Timeout | undefined;
   readonly #closed: Promise<void>;
@@ -113,7 +115,7 @@ export class BotConnection {
     this.#limits = limits;
     const onMessage = (bytes: Buffer, start: number, end: number, isText: boolean) => {
       if (end - start > limits.maxMessageBytes) handlers.onOversize();
-      else if (isText) handlers.onText(bytes.toString('utf8', start, end));
+      else if (isText) handlers.onText(bytes, start, end);
       else handlers.onBinary(bytes.subarray(start, end));
     };
     socket.on('message', (data: Buffer, isBinary: boolean) => onMessage(data, 0, data.length, !isBinary));
@@ -138,17 +140,16 @@ export class BotConnection {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(text);
   }
 
-  /** Sends media, unless the bot does not read: then it is held for up to a second, and the oldest is dropped and counted. */
-  sendMedia(message: string | Buffer): void {
+  /** Sends media, unless the bot does not read: then a copy is held for up to a second, and the oldest is dropped and counted. */
+  sendMedia(message: Draft): void {
     const socket = this.#socket;
     if (socket.readyState !== WebSocket.OPEN) return;
-    if (this.#held.length === 0 && socket.bufferedAmount <= this.#limits.sendBufferBytes) {
-      this.#write(message);
-      return;
-    }
-    this.#held.push(message);
-    if (socket.bufferedAmount <= this.#limits.sendBufferBytes) {
-      for (const held of this.#held.splice(0)) this.#write(held);
+    const isFull = socket.bufferedAmount > this.#limits.sendBufferBytes;
+    if (this.#held.length === 0 && !isFull && this.#stream?.send(message)) return;
+    const { bytes, length, isText } = message;
+    this.#held.push({ bytes: Buffer.from(bytes.subarray(0, length)), isText });
+    if (!isFull) {
+      for (const held of this.#held.splice(0)) socket.send(held.bytes, { binary: !held.isText });
     } else if (this.#held.length > HELD_MESSAGES_MAX) {
       this.#held.shift();
       this.droppedMessages += 1;
@@ -167,13 +168,6 @@ export class BotConnection {
       this.#socket.close(code);
     }
     return this.#closed;
-  }
-
-  #write(message: string | Buffer): void {
-    if (this.#stream?.send(message)) return;
-    // `ws` writes a string as two pieces, header and text; a buffer it masks into one piece with its header.
-    if (typeof message === 'string') this.#socket.send(Buffer.from(message, 'latin1'), { binary: false });
-    else this.#socket.send(message);
   }
 
   #checkAlive(): void {

@@ -1,3 +1,5 @@
+import type { Draft } from './draft.ts';
+
 /** Audio format names of the wire between bridge and bot. pcm16 is little-endian. */
 export type WireEncoding = 'pcmu' | 'pcma' | 'pcm16';
 
@@ -79,8 +81,9 @@ export type BridgeMessage =
 export type BotMessage =
   | {
       readonly type: 'media';
-      /** Base64, as it came: decoded where it is needed. */
-      readonly payload: string;
+      /** The audio is `audio[0..length)`, valid until the next message is decoded. */
+      readonly audio: Buffer;
+      readonly length: number;
       readonly encoding: WireEncoding;
       readonly sampleRate: number;
     }
@@ -110,10 +113,10 @@ export type BadCode =
 export interface Dialect {
   /** The messages that open a connection, in order. `reconnected`: it takes over a call whose former connection was lost. */
   start(fields: StartFields, reconnected: boolean): readonly string[];
-  /** Of the audio `source[start..end)`; `timestampMs` is its position in the caller's time, by the RTP clock. */
-  media(source: Buffer, start: number, end: number, timestampMs: number): string;
+  /** Writes a message of the audio `source[start..end)`; `timestampMs` is its position in the caller's time, by the RTP clock. */
+  media(draft: Draft, source: Buffer, start: number, end: number, timestampMs: number): void;
   /** Undefined where the dialect has no such message: then nothing is sent. */
   encode(message: BridgeMessage): string | undefined;
-  /** Never throws. */
-  decode(text: string): BotMessage;
+  /** Reads the message `bytes[start..end)`, UTF-8. Never throws. */
+  decode(bytes: Buffer, start: number, end: number): BotMessage;
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Draft } from './draft.ts';
 import { FrameReader, FrameWriter } from './frame.ts';
 
 /** A frame without mask, as a server sends it (RFC 6455 section 5.2). */
@@ -26,22 +27,30 @@ function unmask(frame: Buffer): { first: number; payload: string } {
   return { first: frame[0] as number, payload: Buffer.from(plain).toString('latin1') };
 }
 
+function draftOf(message: Buffer, isText: boolean): Draft {
+  const draft = new Draft();
+  draft.begin(isText, message.length);
+  draft.copy(message, 0, message.length);
+  return draft;
+}
+
 test('a message is framed and masked as a server expects it, whatever its length', () => {
   const writer = new FrameWriter(400);
   for (let length = 0; length <= 400; length++) {
-    const text = 'abcdefghijklm'.repeat(40).slice(0, length);
-    assert.deepEqual(unmask(writer.write(text, 0x9d3c5a71 | 0) as Buffer), { first: 0x81, payload: text });
-    const bytes = Buffer.from(text);
-    assert.deepEqual(unmask(writer.write(bytes, -7) as Buffer), { first: 0x82, payload: text });
-    assert.equal(bytes.toString(), text, 'what was given is left as it was');
+    const payload = 'abcdefghijklm'.repeat(40).slice(0, length);
+    const text = draftOf(Buffer.from(payload), true);
+    assert.deepEqual(unmask(writer.write(text, 0x9d3c5a71 | 0) as Buffer), { first: 0x81, payload });
+    const bytes = draftOf(Buffer.from(payload), false);
+    assert.deepEqual(unmask(writer.write(bytes, -7) as Buffer), { first: 0x82, payload });
+    assert.equal(bytes.bytes.toString('latin1', 0, length), payload, 'what was given is left as it was');
   }
 });
 
 test('a message over the limit is not framed', () => {
   const writer = new FrameWriter(100);
-  assert.equal(writer.write('x'.repeat(101), 1), undefined);
-  assert.equal(writer.write(Buffer.alloc(101), 1), undefined);
-  assert.equal(new FrameWriter(1_000_000).write('x'.repeat(65_537), 1), undefined);
+  assert.equal(writer.write(draftOf(Buffer.alloc(101), true), 1), undefined);
+  assert.equal(writer.write(draftOf(Buffer.alloc(101), false), 1), undefined);
+  assert.equal(new FrameWriter(1_000_000).write(draftOf(Buffer.alloc(65_537), true), 1), undefined);
 });
 
 /** What a reader finds in chunks: whole messages as text, and what is left for others. */

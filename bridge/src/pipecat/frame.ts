@@ -1,3 +1,5 @@
+import type { Draft } from './draft.ts';
+
 // A client's frame has a header of 6 bytes, or 8 from 126 bytes of payload on (RFC 6455 section 5.2): the payload begins in one place.
 const PAYLOAD_AT = 8;
 const SHORT_PAYLOAD_MAX = 125;
@@ -22,22 +24,15 @@ export class FrameWriter {
   }
 
   /**
-   * The frame of a message: a string of ASCII as text, bytes as binary. Valid until the next one is made; `undefined`: it is
-   * too long. `mask` must not be guessable (RFC 6455 section 10.3).
+   * The frame of a message. Valid until the next one is made; `undefined`: it is too long. `mask` must not be guessable
+   * (RFC 6455 section 10.3).
    */
-  write(message: string | Buffer, mask: number): Buffer | undefined {
+  write(message: Draft, mask: number): Buffer | undefined {
     const { length } = message;
-    if (length > this.#bytes.length - PAYLOAD_AT) return undefined;
-    const isText = typeof message === 'string';
-    if (isText) this.#bytes.write(message, PAYLOAD_AT, 'latin1');
-    else message.copy(this.#bytes, PAYLOAD_AT);
-    return this.#finish(isText ? TEXT : BINARY, length, mask);
-  }
-
-  #finish(opcode: number, length: number, mask: number): Buffer {
     const bytes = this.#bytes;
+    if (length > bytes.length - PAYLOAD_AT) return undefined;
     const begin = length > SHORT_PAYLOAD_MAX ? 0 : 2;
-    bytes[begin] = opcode;
+    bytes[begin] = message.isText ? TEXT : BINARY;
     bytes[begin + 1] = MASKED | (begin === 0 ? 126 : length);
     if (begin === 0) {
       bytes[2] = length >> 8;
@@ -45,9 +40,10 @@ export class FrameWriter {
     }
     // The mask is the word before the payload; byte order is the same for both.
     const words = this.#words;
-    const end = (PAYLOAD_AT + length + 3) >> 2;
+    const { words: plain } = message;
     words[1] = mask;
-    for (let i = 2; i < end; i++) words[i] = (words[i] as number) ^ mask;
+    const end = (length + 3) >> 2;
+    for (let i = 0; i < end; i++) words[i + 2] = (plain[i] as number) ^ mask;
     const size = PAYLOAD_AT + length - begin;
     // Messages of a call differ in length by a digit at most: the view seldom changes.
     if (this.#frame.length !== size || this.#frame.byteOffset !== bytes.byteOffset + begin)

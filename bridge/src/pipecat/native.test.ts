@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { decodeText, mediaText } from '../../test/dialect-texts.ts';
 import type { StartFields } from './dialect.ts';
 import { NativeDialect, startQuery } from './native.ts';
 
@@ -46,7 +47,7 @@ test('every message to the bot has the shape of the contract', () => {
       { event: 'transfer', status: 'failed', reason: 'no' },
     ],
     [
-      dialect.media(Buffer.from([9, 0, 255, 1, 9]), 1, 4, 1240),
+      mediaText(dialect, Buffer.from([9, 0, 255, 1, 9]), 1, 4, 1240),
       { event: 'media', encoding: 'pcmu', sampleRate: 8000, payload: 'AP8B', timestamp: 1240 },
     ],
   ];
@@ -102,7 +103,7 @@ test('messages of a bot are understood', () => {
     ['{"event":"recording","state":"pause"}', { type: 'recording', state: 'pause' }],
     ['{"event":"something-new","a":1}', { type: 'unknown', event: 'something-new' }],
   ];
-  for (const [text, expected] of messages) assert.deepEqual(dialect.decode(text), expected, text);
+  for (const [text, expected] of messages) assert.deepEqual(decodeText(dialect, text), expected, text);
 });
 
 test('what cannot be understood is told apart', () => {
@@ -132,7 +133,7 @@ test('what cannot be understood is told apart', () => {
     ['{"event":"recording","state":"stop"}', 'bad-field'],
   ];
   for (const [text, code] of messages) {
-    const message = dialect.decode(text);
+    const message = decodeText(dialect, text);
     assert.equal(message.type === 'bad' && message.code, code, text);
   }
 });
@@ -147,8 +148,13 @@ test('no text makes the decoder throw', () => {
   for (let i = 0; i < 5_000; i++) {
     const at = random(good.length);
     const cut = good.slice(0, at) + String.fromCharCode(random(300)) + good.slice(at + random(4));
-    dialect.decode(cut);
-    dialect.decode(Array.from({ length: random(40) }, () => String.fromCharCode(random(0x1_0000))).join(''));
+    decodeText(dialect, cut);
+    decodeText(
+      dialect,
+      Array.from({ length: random(40) }, () => String.fromCharCode(random(0x1_0000))).join(''),
+    );
+    const bytes = Buffer.from(Array.from({ length: random(40) }, () => random(256)));
+    dialect.decode(bytes, 0, bytes.length);
   }
 });
 

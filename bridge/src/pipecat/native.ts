@@ -1,21 +1,30 @@
-import { decodeMessage, type WireMessage } from './decode.ts';
+import { MessageDecoder, type WireMedia, type WireMessage } from './decode.ts';
 import type { BotMessage, BridgeMessage, Dialect, StartFields, WireEncoding } from './dialect.ts';
+import { base64Length, type Draft } from './draft.ts';
 import { CONTROLS } from './wire.ts';
 
 const ENCODINGS: readonly unknown[] = ['pcmu', 'pcma', 'pcm16'] satisfies WireEncoding[];
+const MEDIA_MIDDLE = Buffer.from('","timestamp":');
+const MEDIA_TAIL = Buffer.from('}');
+/** Of a media message, all but the payload: not more than this. */
+const MEDIA_EXTRA_BYTES = 128;
 
 /** The native dialect of the contract: JSON text with an `event`, audio in base64. */
 export class NativeDialect implements Dialect {
   readonly #encoding: WireEncoding;
   readonly #sampleRate: number;
-  readonly #mediaHead: string;
+  readonly #mediaHead: Buffer;
+  readonly #decoder: MessageDecoder;
 
   /** `encoding` and `sampleRate` are the call's: what we send, and what a bot's media is when it does not say. */
   constructor(encoding: WireEncoding, sampleRate: number) {
     this.#encoding = encoding;
     this.#sampleRate = sampleRate;
     // All of a media message but two values is the same fifty times a second: it is put together once.
-    this.#mediaHead = `{"event":"media","encoding":"${encoding}","sampleRate":${sampleRate},"payload":"`;
+    this.#mediaHead = Buffer.from(
+      `{"event":"media","encoding":"${encoding}","sampleRate":${sampleRate},"payload":"`,
+    );
+    this.#decoder = new MessageDecoder(CONTROLS, (message) => this.#media(message));
   }
 
   start(fields: StartFields, reconnected: boolean): readonly string[] {
@@ -43,8 +52,14 @@ export class NativeDialect implements Dialect {
     return [JSON.stringify(message)];
   }
 
-  media(source: Buffer, start: number, end: number, timestampMs: number): string {
-    return `${this.#mediaHead}${source.toString('base64', start, end)}","timestamp":${timestampMs}}`;
+  media(draft: Draft, source: Buffer, start: number, end: number, timestampMs: number): void {
+    const head = this.#mediaHead;
+    draft.begin(true, MEDIA_EXTRA_BYTES + base64Length(end - start));
+    draft.copy(head, 0, head.length);
+    draft.base64(source, start, end);
+    draft.copy(MEDIA_MIDDLE, 0, MEDIA_MIDDLE.length);
+    draft.decimal(timestampMs);
+    draft.copy(MEDIA_TAIL, 0, MEDIA_TAIL.length);
   }
 
   encode(message: BridgeMessage): string {
@@ -53,11 +68,11 @@ export class NativeDialect implements Dialect {
     return JSON.stringify({ event, ...fields });
   }
 
-  decode(text: string): BotMessage {
-    return decodeMessage(text, CONTROLS, (message) => this.#media(message));
+  decode(bytes: Buffer, start: number, end: number): BotMessage {
+    return this.#decoder.decode(bytes, start, end);
   }
 
-  #media({ payload, encoding = this.#encoding, sampleRate = this.#sampleRate }: WireMessage): BotMessage {
+  #media({ payload, encoding = this.#encoding, sampleRate = this.#sampleRate }: WireMessage): WireMedia {
     if (!ENCODINGS.includes(encoding) || typeof sampleRate !== 'number') {
       return {
         type: 'bad',

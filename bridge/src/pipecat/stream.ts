@@ -1,6 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { type ClientOptions, WebSocket } from 'ws';
+import type { Draft } from './draft.ts';
 import { FrameReader, FrameWriter } from './frame.ts';
 
 /** Gets a message of the bot, `bytes[start..end)`, text or raw bytes: valid during the call only. */
@@ -43,8 +44,8 @@ export class BotStream {
     this.#onMessage = onMessage;
   }
 
-  /** Sends a message: ASCII as text, bytes as binary. False: it is too long for this way. */
-  send(message: string | Buffer): boolean {
+  /** Sends a message. False: it is too long for this way. */
+  send(message: Draft): boolean {
     const stream = this.#stream as Socket;
     const frame = writer.write(message, nextMask());
     if (frame === undefined) return false;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { BotMessage, StartFields } from './dialect.ts';
+import { type DecodedText, decodeText, mediaText } from '../../test/dialect-texts.ts';
+import type { StartFields } from './dialect.ts';
 import { callSid, TwilioDialect } from './twilio.ts';
 
 const START: StartFields = {
@@ -68,9 +69,9 @@ test('messages are numbered from start on, and media by chunks of its own', () =
   const { streamSid } = start;
   const { accountSid, callSid } = start.start;
   const texts = [
-    dialect.media(Buffer.from([9, 0, 255, 1, 9]), 1, 4, 20),
+    mediaText(dialect, Buffer.from([9, 0, 255, 1, 9]), 1, 4, 20),
     dialect.encode({ type: 'dtmf', digit: '5', durationMs: 120 }),
-    dialect.media(Buffer.from([255]), 0, 1, 40),
+    mediaText(dialect, Buffer.from([255]), 0, 1, 40),
     dialect.encode({ type: 'mark', name: 'a "b"', cleared: true }),
     dialect.encode({ type: 'hangup', reason: 'caller-hangup', cause: 16, causeText: 'Normal' }),
   ];
@@ -114,7 +115,7 @@ test('what Twilio has no message for is not said, and takes no number', () => {
 
 test('Twilio’s own messages of a bot are understood, and the native ones that Twilio has not', () => {
   const { dialect } = opened();
-  const messages: [string, BotMessage][] = [
+  const messages: [string, DecodedText][] = [
     [
       '{"event":"media","streamSid":"MZ1","media":{"payload":"AAEC"}}',
       { type: 'media', payload: 'AAEC', encoding: 'pcmu', sampleRate: 8000 },
@@ -128,13 +129,13 @@ test('Twilio’s own messages of a bot are understood, and the native ones that 
     ['{"label":"rtvi-ai","type":"user-started-speaking"}', { type: 'unknown', event: '' }],
     ['{"event":"constructor"}', { type: 'unknown', event: 'constructor' }],
   ];
-  for (const [text, expected] of messages) assert.deepEqual(dialect.decode(text), expected, text);
+  for (const [text, expected] of messages) assert.deepEqual(decodeText(dialect, text), expected, text);
 });
 
 test('a bad message is refused, one without an event is passed over, and nothing throws', () => {
   const { dialect } = opened();
   for (const text of ['null', '[]', '{}', '7', '{"event":7}'])
-    assert.equal(dialect.decode(text).type, 'unknown', text);
+    assert.equal(decodeText(dialect, text).type, 'unknown', text);
   const messages = [
     '',
     '{"event":"media"}',
@@ -146,5 +147,5 @@ test('a bad message is refused, one without an event is passed over, and nothing
     '{"event":"mark","name":"m"}',
     '{"event":"dtmf","dtmf":{"digit":"1"}}',
   ];
-  for (const text of messages) assert.equal(dialect.decode(text).type, 'bad', text);
+  for (const text of messages) assert.equal(decodeText(dialect, text).type, 'bad', text);
 });

@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto';
-import { decodeMessage, type WireMessage } from './decode.ts';
+import { MessageDecoder, type WireMedia, type WireMessage } from './decode.ts';
 import type { BotMessage, BridgeMessage, Dialect, StartFields } from './dialect.ts';
+import { base64Length, type Draft } from './draft.ts';
 import { TWILIO_CONTROLS } from './wire.ts';
+
+const MEDIA_HEAD = Buffer.from('{"event":"media","sequenceNumber":"');
+const MEDIA_CHUNK = Buffer.from('","media":{"track":"inbound","chunk":"');
+const MEDIA_TIME = Buffer.from('","timestamp":"');
+const MEDIA_PAYLOAD = Buffer.from('","payload":"');
+/** Of a media message, all but the payload: not more than this. */
+const MEDIA_EXTRA_BYTES = 256;
 
 /** Twilio's name of a call, from ours: the same for the same call id. */
 export function callSid(callId: string): string {
@@ -22,7 +30,8 @@ export class TwilioDialect implements Dialect {
   readonly #accountSid: string;
   readonly #callSid: string;
   readonly #streamSid: string;
-  readonly #mediaTail: string;
+  readonly #mediaTail: Buffer;
+  readonly #decoder = new MessageDecoder(TWILIO_CONTROLS, readMedia);
   /** Of the message sent last; on the wire, strings. */
   #sequenceNumber = 0;
   #chunk = 0;
@@ -31,7 +40,7 @@ export class TwilioDialect implements Dialect {
     this.#accountSid = sid('AC', sipProvider);
     this.#callSid = callSid(callId);
     this.#streamSid = sid('MZ', streamId);
-    this.#mediaTail = `"},"streamSid":"${this.#streamSid}"}`;
+    this.#mediaTail = Buffer.from(`"},"streamSid":"${this.#streamSid}"}`);
   }
 
   start(fields: StartFields, reconnected: boolean): readonly string[] {
@@ -49,11 +58,19 @@ export class TwilioDialect implements Dialect {
     return [JSON.stringify(connected), this.#numbered('start', { start })];
   }
 
-  media(source: Buffer, start: number, end: number, timestampMs: number): string {
+  media(draft: Draft, source: Buffer, start: number, end: number, timestampMs: number): void {
     this.#sequenceNumber += 1;
     this.#chunk += 1;
-    const payload = source.toString('base64', start, end);
-    return `{"event":"media","sequenceNumber":"${this.#sequenceNumber}","media":{"track":"inbound","chunk":"${this.#chunk}","timestamp":"${timestampMs}","payload":"${payload}${this.#mediaTail}`;
+    draft.begin(true, MEDIA_EXTRA_BYTES + base64Length(end - start));
+    draft.copy(MEDIA_HEAD, 0, MEDIA_HEAD.length);
+    draft.decimal(this.#sequenceNumber);
+    draft.copy(MEDIA_CHUNK, 0, MEDIA_CHUNK.length);
+    draft.decimal(this.#chunk);
+    draft.copy(MEDIA_TIME, 0, MEDIA_TIME.length);
+    draft.decimal(timestampMs);
+    draft.copy(MEDIA_PAYLOAD, 0, MEDIA_PAYLOAD.length);
+    draft.base64(source, start, end);
+    draft.copy(this.#mediaTail, 0, this.#mediaTail.length);
   }
 
   encode(message: BridgeMessage): string | undefined {
@@ -69,8 +86,8 @@ export class TwilioDialect implements Dialect {
     }
   }
 
-  decode(text: string): BotMessage {
-    const message = decodeMessage(text, TWILIO_CONTROLS, readMedia);
+  decode(bytes: Buffer, start: number, end: number): BotMessage {
+    const message = this.#decoder.decode(bytes, start, end);
     // Pipecat's messages to its own clients (RTVI) have a type in place of an event: they are not for us.
     if (message.type === 'bad' && message.code === 'no-event') return { type: 'unknown', event: '' };
     return message;
@@ -99,7 +116,7 @@ function customParameters(fields: StartFields, reconnected: boolean): Record<str
   };
 }
 
-function readMedia({ media }: WireMessage): BotMessage {
+function readMedia({ media }: WireMessage): WireMedia {
   const payload = (media as WireMessage | null | undefined)?.payload;
   if (typeof payload !== 'string')
     return { type: 'bad', code: 'bad-field', detail: 'media.payload is not a string' };

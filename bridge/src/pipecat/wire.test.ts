@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { z } from 'zod';
+import { decodeText, mediaText } from '../../test/dialect-texts.ts';
 import type { BridgeMessage, StartFields } from './dialect.ts';
 import { NativeDialect } from './native.ts';
 import { TwilioDialect } from './twilio.ts';
@@ -67,7 +68,7 @@ test('every example from a bot is understood by its dialect', () => {
   ] as const;
   for (const [name, dialect] of dialects)
     for (const example of examplesOf(name).flat())
-      assert.equal(dialect.decode(JSON.stringify(example)).type, example.event);
+      assert.equal(decodeText(dialect, JSON.stringify(example)).type, example.event);
 });
 
 /** What the bridge may tell, from the examples of what a bot is told. */
@@ -86,7 +87,7 @@ const audio = Buffer.from([1, 2, 3]);
 
 test('what the native encoder writes is as the schemas say, and as the examples show', () => {
   const dialect = new NativeDialect('pcmu', 8000);
-  const opening = [...dialect.start(START, true), dialect.media(audio, 0, 3, 20)];
+  const opening = [...dialect.start(START, true), mediaText(dialect, audio, 0, 3, 20)];
   for (const text of opening) assertValid(NATIVE_TO_BOT, JSON.parse(text));
   const written = bridgeMessages().map((message) => JSON.parse(dialect.encode(message)));
   for (const message of written) assertValid(NATIVE_TO_BOT, message);
@@ -99,7 +100,7 @@ test('what the native encoder writes is as the schemas say, and as the examples 
 
 test('what the Twilio encoder writes is as the schemas say, every message of them', () => {
   const dialect = new TwilioDialect(START);
-  const opening = [...dialect.start(START, true), dialect.media(audio, 0, 3, 20)];
+  const opening = [...dialect.start(START, true), mediaText(dialect, audio, 0, 3, 20)];
   const told = bridgeMessages().flatMap((message) => dialect.encode(message) ?? []);
   const written: Example[] = [...opening, ...told].map((text) => JSON.parse(text));
   for (const message of written) assertValid(TWILIO_TO_BOT, message);

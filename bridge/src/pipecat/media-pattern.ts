@@ -1,0 +1,66 @@
+/** A bot whose messages differ in more than the payload teaches nothing: it is not tried for ever. */
+const LESSONS_MAX = 8;
+/** A message in between that is different changes nothing: so many in a row do. */
+const STRANGERS_MAX = 3;
+/** All but the payload; a call keeps no more than this. */
+const MAX_CHARS = 1_024;
+/** In place of a payload, to see where one is. Two, because what is the payload anyway may be one of them. */
+const SPECIMENS = ['QUJD', 'REVG'];
+
+/**
+ * What a bot's media messages have in common. Most bots send the same text fifty times a second but for the payload: such a message is
+ * known by its beginning and its end, and needs no JSON parser.
+ */
+export class MediaPattern {
+  /** Where the payload of the message that `find` found lies, if it is base64. */
+  start = 0;
+  end = 0;
+  readonly #payloadOf: (text: string) => string | undefined;
+  #head: Buffer | undefined;
+  #tail = Buffer.alloc(0);
+  #lessons = 0;
+  /** Media messages in a row that were not like the one learnt. */
+  #strangers = 0;
+
+  /** `payloadOf` parses a message, and says what its payload is if it is one with audio. */
+  constructor(payloadOf: (text: string) => string | undefined) {
+    this.#payloadOf = payloadOf;
+  }
+
+  /**
+   * Is the message `bytes[start..end)` like the one learnt? Then it is that one with another payload, provided that the payload holds
+   * nothing but base64, which needs no escapes in JSON.
+   */
+  find(bytes: Buffer, start: number, end: number): boolean {
+    const head = this.#head;
+    const tail = this.#tail;
+    if (head === undefined || end - start < head.length + tail.length) return false;
+    for (let i = 0; i < head.length; i++) if (bytes[start + i] !== head[i]) return false;
+    const tailAt = end - tail.length;
+    for (let i = 0; i < tail.length; i++) if (bytes[tailAt + i] !== tail[i]) return false;
+    this.start = start + head.length;
+    this.end = tailAt;
+    this.#strangers = 0;
+    return true;
+  }
+
+  /** Learns from a media message that `find` did not find, and its payload. False: it is not of that kind, or not of the usual one. */
+  learn(text: string, payload: string): boolean {
+    this.#strangers += 1;
+    if (this.#head !== undefined && this.#strangers <= STRANGERS_MAX) return false;
+    if (this.#lessons === LESSONS_MAX || payload === '' || text.length - payload.length > MAX_CHARS)
+      return false;
+    const at = text.indexOf(payload);
+    // Escaped it is not found.
+    if (at < 0) return false;
+    this.#lessons += 1;
+    const head = text.slice(0, at);
+    const tail = text.slice(at + payload.length);
+    // What is found may be another value. What a parser makes of it decides.
+    if (SPECIMENS.some((text) => this.#payloadOf(`${head}${text}${tail}`) !== text)) return false;
+    this.#head = Buffer.from(head);
+    this.#tail = Buffer.from(tail);
+    this.#strangers = 0;
+    return true;
+  }
+}
