@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Concealment } from './concealment.ts';
 import { writeRtpHeader } from './packet.ts';
 import { RtpReceiver } from './receiver.ts';
 
@@ -141,3 +142,51 @@ for (const [clockRate, frameBytes] of [
     assert.deepEqual(times, [0, 20, 40, 60, 80, 100]);
   });
 }
+
+describe('concealment', () => {
+  /** Frames of four bytes, repeated as they are; what stands in for the next three lost packets. */
+  const open = () => {
+    const fade = (source: Buffer, start: number, end: number, target: Buffer) =>
+      void source.copy(target, 0, start, end);
+    const concealment = new Concealment(fade, Buffer.alloc(4, '-'));
+    const heard = (text: string) => {
+      const datagram = Buffer.from(`<<${text}>>`);
+      concealment.heard(datagram, 2, 2 + text.length);
+    };
+    return { concealment, heard, next: () => concealment.next()?.toString() };
+  };
+
+  test('repeats the end of what was heard, whatever the size of its packets', () => {
+    const { heard, next } = open();
+    const cases = [
+      ['abcd', 'abcd'],
+      ['0123456789', '6789'],
+      ['e', '789e'],
+      ['fg', '9efg'],
+      ['hij', 'ghij'],
+      ['klmn', 'klmn'],
+      ['o', 'lmno'],
+    ] as const;
+    for (const [packet, expected] of cases) {
+      heard(packet);
+      assert.deepEqual([next(), next(), next(), next()], [expected, expected, expected, undefined]);
+    }
+  });
+
+  test('repeats silence where less than a frame was heard so far', () => {
+    const { heard, next } = open();
+    heard('ab');
+    assert.equal(next(), '--ab');
+    heard('c');
+    assert.equal(next(), '-abc');
+  });
+
+  test('is over with the first silence, until something is heard', () => {
+    const { concealment, heard, next } = open();
+    heard('abcd');
+    concealment.stop();
+    assert.equal(next(), undefined);
+    heard('efgh');
+    assert.equal(next(), 'efgh');
+  });
+});

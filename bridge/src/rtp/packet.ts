@@ -56,12 +56,25 @@ export function parseRtpHeader(datagram: Buffer, out: RtpHeader): RtpParseError 
   const second = datagram[1] as number;
   out.marker = (second & 0x80) !== 0;
   out.payloadType = second & 0x7f;
-  out.sequenceNumber = datagram.readUInt16BE(2);
-  out.timestamp = datagram.readUInt32BE(4);
-  out.ssrc = datagram.readUInt32BE(8);
+  out.sequenceNumber = ((datagram[2] as number) << 8) | (datagram[3] as number);
+  out.timestamp = readWord(datagram, 4);
+  out.ssrc = readWord(datagram, 8);
   out.payloadOffset = offset;
   out.payloadLength = length - offset - padding;
   return undefined;
+}
+
+// Byte by byte: Buffer's own readers and writers check each time what is known here.
+function readWord(source: Buffer, at: number): number {
+  const high = ((source[at] as number) << 8) | (source[at + 1] as number);
+  return high * 0x1_0000 + (((source[at + 2] as number) << 8) | (source[at + 3] as number));
+}
+
+function writeWord(target: Buffer, at: number, value: number): void {
+  target[at] = value >>> 24;
+  target[at + 1] = value >>> 16;
+  target[at + 2] = value >>> 8;
+  target[at + 3] = value;
 }
 
 /** Writes a fixed header without CSRC, extension or padding to the first 12 bytes of `target`. */
@@ -75,9 +88,10 @@ export function writeRtpHeader(
 ): void {
   target[0] = 0x80;
   target[1] = (marker ? 0x80 : 0) | payloadType;
-  target.writeUInt16BE(sequenceNumber, 2);
-  target.writeUInt32BE(timestamp, 4);
-  target.writeUInt32BE(ssrc, 8);
+  target[2] = sequenceNumber >> 8;
+  target[3] = sequenceNumber;
+  writeWord(target, 4, timestamp);
+  writeWord(target, 8, ssrc);
 }
 
 /** How far sequence number `a` is ahead of `b`, -32768 to 32767: right across the wrap at 65535. */

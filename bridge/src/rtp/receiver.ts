@@ -1,3 +1,4 @@
+import { Concealment, type Fade } from './concealment.ts';
 import { createRtpHeader, parseRtpHeader, sequenceDistance, timestampDistance } from './packet.ts';
 
 // RFC 3550 appendix A.1: how far a sequence number may leap before it means that the sender began anew.
@@ -9,10 +10,6 @@ const HISTORY = 128;
 const HOLD_PACKETS = 16;
 // A timestamp that leaps further than this is a new beginning, not a pause to be filled.
 const MAX_FILL_MS = 2000;
-// A lost packet sounds like the one before it, ever softer: loudness at the edges of the frames put in its place.
-const CONCEAL_GAINS = [1, 0.7, 0.4, 0] as const;
-const CONCEAL_FRAMES = CONCEAL_GAINS.length - 1;
-
 /** Figures of one received stream, since the receiver was made. */
 export interface RtpReceiverStats {
   /** Packets of the stream, each counted once, late ones and those without audio included. */
@@ -57,18 +54,8 @@ export interface RtpReceiverOptions {
   maxReorderMs: number;
   /** Silence is filled in while it lasts when nothing has arrived for this long, ms (see `tick`). */
   idleMs: number;
-  /**
-   * Given: lost packets are concealed by repeating what was last heard with a fade, else by silence. Copies a frame
-   * `source[start..end)` to the beginning of `target`, its loudness going from `fromGain` to `toGain`.
-   */
-  fade?: (
-    source: Buffer,
-    start: number,
-    end: number,
-    target: Buffer,
-    fromGain: number,
-    toGain: number,
-  ) => void;
+  /** Given: lost packets are concealed by repeating what was last heard with a fade, else by silence. */
+  fade?: Fade;
   /**
    * Gets every frame in order, as `source[start..end)`, valid during the call only: packets in their own size, silence in
    * frames. `timestampMs` begins at 0 and is the place of the frame in the caller's time; it never goes back.
@@ -106,9 +93,7 @@ export class RtpReceiver {
   readonly #options: RtpReceiverOptions;
   readonly #header = createRtpHeader();
   readonly #silentFrame: Buffer;
-  /** The last frame heard, and the one made of it. */
-  readonly #lastFrame: Buffer;
-  readonly #concealment: Buffer;
+  readonly #concealment: Concealment | undefined;
   readonly #unitsPerMs: number;
   readonly #unitsPerByte: number;
   readonly #bytesPerSample: number;
@@ -122,9 +107,8 @@ export class RtpReceiver {
   #expectedSequence = 0;
   #highestSequence = 0;
   #expectedTimestamp = 0;
-  /** Packets given up since the last one handed on, and the frames that have concealed them. */
+  /** Packets given up since the last one handed on. */
   #missing = 0;
-  #concealed = 0;
   #lastPacketUnits = 0;
   /** True until the first frame after a new beginning has said where its timestamps are. */
   #unanchored = true;
@@ -140,14 +124,13 @@ export class RtpReceiver {
   constructor(options: RtpReceiverOptions) {
     this.#options = options;
     this.#silentFrame = Buffer.alloc(options.frameBytes, options.silence);
-    this.#lastFrame = Buffer.from(this.#silentFrame);
-    this.#concealment = Buffer.from(this.#silentFrame);
+    if (options.fade !== undefined) this.#concealment = new Concealment(options.fade, this.#silentFrame);
     this.#unitsPerMs = options.clockRate / 1000;
     this.#unitsPerByte = options.frameSamples / options.frameBytes;
     this.#bytesPerSample = options.frameBytes / options.frameSamples;
   }
 
-  /** Takes one datagram that arrived at `arrivalMs` (any monotonic clock). Never throws for what is in it. */
+  /** Takes one datagram, for good, that arrived at `arrivalMs` (any monotonic clock). Never throws for what is in it. */
   push(datagram: Buffer, arrivalMs: number): void {
     const header = this.#header;
     const { stats } = this;
@@ -353,9 +336,8 @@ export class RtpReceiver {
     const units = (end - start) * this.#unitsPerByte;
     this.#expectedTimestamp = (timestamp + units) >>> 0;
     this.#missing = 0;
-    this.#concealed = 0;
     this.#lastPacketUnits = units;
-    if (this.#options.fade !== undefined) this.#remember(source, start, end);
+    this.#concealment?.heard(source, start, end);
     this.#emit(source, start, end, units);
   }
 
@@ -365,30 +347,11 @@ export class RtpReceiver {
     this.stats.filledFrames += frames;
     for (let i = 0; i < frames; i++) {
       this.#expectedTimestamp = (this.#expectedTimestamp + frameSamples) >>> 0;
-      const frame = i < lost ? this.#conceal() : this.#silentFrame;
-      // Once it has been silent, nothing is repeated into the silence.
-      if (frame === this.#silentFrame) this.#concealed = CONCEAL_FRAMES;
+      const repeated = i < lost ? this.#concealment?.next() : this.#concealment?.stop();
+      if (repeated !== undefined) this.stats.concealedFrames++;
+      const frame = repeated ?? this.#silentFrame;
       this.#emit(frame, 0, frame.length, frameSamples);
     }
-  }
-
-  #conceal(): Buffer {
-    const { fade } = this.#options;
-    const place = this.#concealed;
-    if (fade === undefined || place === CONCEAL_FRAMES) return this.#silentFrame;
-    const [from, to] = [CONCEAL_GAINS[place] as number, CONCEAL_GAINS[place + 1] as number];
-    fade(this.#lastFrame, 0, this.#lastFrame.length, this.#concealment, from, to);
-    this.#concealed++;
-    this.stats.concealedFrames++;
-    return this.#concealment;
-  }
-
-  /** Keeps the last frame's worth of audio, whatever the packets' size. */
-  #remember(source: Buffer, start: number, end: number): void {
-    const last = this.#lastFrame;
-    const bytes = Math.min(end - start, last.length);
-    if (bytes < last.length) last.copyWithin(0, bytes);
-    source.copy(last, last.length - bytes, end - bytes, end);
   }
 
   #emit(source: Buffer, start: number, end: number, units: number): void {

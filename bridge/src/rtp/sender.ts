@@ -1,7 +1,7 @@
 import { RTP_HEADER_BYTES, writeRtpHeader } from './packet.ts';
 
 // A packet handed to the kernel may wait there while its socket's buffer is full; this many frames later it has left or is lost.
-const POOL_PACKETS = 16;
+const POOL_PACKETS = 8;
 
 /** Where a sender begins. `ssrc`, `sequenceNumber` and `timestamp` should be random (RFC 3550 section 5.1): the caller draws them. */
 export interface RtpSenderOptions {
@@ -48,7 +48,7 @@ export class RtpSender {
 
   /**
    * The next packet, header written; the caller fills the payload from `RTP_HEADER_BYTES` on and sends it. The buffer is
-   * used again 16 packets later. The first packet and the first after `skip` carry the marker.
+   * used again 8 packets later. The first packet and the first after `skip` carry the marker.
    */
   next(): Buffer {
     const packet = this.#pool[this.#poolIndex] as Buffer;
