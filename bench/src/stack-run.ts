@@ -214,6 +214,7 @@ function findFault(
   if (callsUp < calls) return `${calls - callsUp} calls had no audio`;
   // What a bot takes back is never heard.
   if (mode === 'clear') return undefined;
+  if (soundSeconds === 0) return 'no second of the sound could be judged';
   const loss = 1 - (up.arrived + down.arrived) / Math.max(1, up.sent + down.sent);
   if (loss > LOSS_MAX) return `${(100 * loss).toFixed(2)} % of the frames were lost`;
   const gaps = ((up.gaps + down.gaps) / calls / Math.max(1, soundSeconds)) * 60;
