@@ -236,7 +236,7 @@ export class Caller {
     this.#spokenBytes += this.#speech.copy(frame, 0, Math.min(this.#spokenBytes, this.#speech.length));
     if (this.#line.start.framing === 'binary') {
       this.#draft.begin(false, frame.length);
-      this.#draft.copy(frame, 0, frame.length);
+      this.#draft.copy(frame);
     } else this.#dialect.media(this.#draft, frame, 0, frame.length, this.#sentFrames * FRAME_MS);
     this.#connection.sendMedia(this.#draft);
     this.#sentFrames += 1;

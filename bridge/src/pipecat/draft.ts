@@ -24,7 +24,7 @@ export class Draft {
   }
 
   /** Appends `source[start..end)` as it is. */
-  copy(source: Uint8Array, start: number, end: number): void {
+  copy(source: Uint8Array, start = 0, end = source.length): void {
     const { bytes } = this;
     let to = this.length;
     for (let from = start; from < end; from++, to++) bytes[to] = source[from] as number;

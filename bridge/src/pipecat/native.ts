@@ -53,13 +53,12 @@ export class NativeDialect implements Dialect {
   }
 
   media(draft: Draft, source: Buffer, start: number, end: number, timestampMs: number): void {
-    const head = this.#mediaHead;
     draft.begin(true, MEDIA_EXTRA_BYTES + base64Length(end - start));
-    draft.copy(head, 0, head.length);
+    draft.copy(this.#mediaHead);
     draft.base64(source, start, end);
-    draft.copy(MEDIA_MIDDLE, 0, MEDIA_MIDDLE.length);
+    draft.copy(MEDIA_MIDDLE);
     draft.decimal(timestampMs);
-    draft.copy(MEDIA_TAIL, 0, MEDIA_TAIL.length);
+    draft.copy(MEDIA_TAIL);
   }
 
   encode(message: BridgeMessage): string {

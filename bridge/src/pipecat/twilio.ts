@@ -62,15 +62,15 @@ export class TwilioDialect implements Dialect {
     this.#sequenceNumber += 1;
     this.#chunk += 1;
     draft.begin(true, MEDIA_EXTRA_BYTES + base64Length(end - start));
-    draft.copy(MEDIA_HEAD, 0, MEDIA_HEAD.length);
+    draft.copy(MEDIA_HEAD);
     draft.decimal(this.#sequenceNumber);
-    draft.copy(MEDIA_CHUNK, 0, MEDIA_CHUNK.length);
+    draft.copy(MEDIA_CHUNK);
     draft.decimal(this.#chunk);
-    draft.copy(MEDIA_TIME, 0, MEDIA_TIME.length);
+    draft.copy(MEDIA_TIME);
     draft.decimal(timestampMs);
-    draft.copy(MEDIA_PAYLOAD, 0, MEDIA_PAYLOAD.length);
+    draft.copy(MEDIA_PAYLOAD);
     draft.base64(source, start, end);
-    draft.copy(this.#mediaTail, 0, this.#mediaTail.length);
+    draft.copy(this.#mediaTail);
   }
 
   encode(message: BridgeMessage): string | undefined {
