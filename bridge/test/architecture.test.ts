@@ -23,11 +23,13 @@ const IO_FILES = new Set([
   'records/database.ts',
   'records/store.ts',
   'records/worker.ts',
+  'rtp/datagrams.ts',
   'rtp/socket.ts',
+  'rtp/sockets.ts',
   'rtp/transport.ts',
 ]);
 const IO_SIGNS =
-  /from '(ws|undici|fastify|prom-client|pino|node:(dgram|net|http|fs|timers|sqlite|worker_threads).*)'|\b(setTimeout|setInterval|setImmediate|performance\.now|Date\.now|Math\.random|randomInt|randomUUID|console)\b|\bnew Date\(\)/;
+  /from '(ws|undici|koffi|fastify|prom-client|pino|node:(dgram|net|http|fs|timers|sqlite|worker_threads).*)'|\b(setTimeout|setInterval|setImmediate|performance\.now|Date\.now|Math\.random|randomInt|randomUUID|console)\b|\bnew Date\(\)/;
 
 const root = new URL('../src/', import.meta.url).pathname;
 const botCheckRoot = new URL('../bot-check/', import.meta.url).pathname;

@@ -139,7 +139,6 @@ export class ChanWebsocketTransport {
         concealedFrames: 0,
         ssrcChanges: 0,
         jitterMs: 0,
-        refused: 0,
       },
       malformed: this.#malformed,
       longestGapMs: this.#longestGapMs,

@@ -64,7 +64,7 @@ export class Metrics {
     collectDefaultMetrics({ register: this.registry });
     this.#gauge('calls_active', 'Calls from offer to release', sources.callsActive);
     this.#gauge('bot_connections', 'WebSockets open to bots', () => sources.media().usage.bots);
-    this.#gauge('rtp_ports_in_use', 'UDP ports lent to calls', () => sources.media().usage.rtpPorts);
+    this.#gauge('rtp_ports_in_use', 'UDP ports that carry calls', () => sources.media().usage.rtpPorts);
     this.#gauge('media_workers_replaced', 'Media workers that died', () => sources.media().deaths);
     this.#gauge('ari_up', '1 while the ARI events socket is open and what Asterisk holds is known', () =>
       Number(sources.ariUp()),
@@ -99,7 +99,6 @@ export class Metrics {
       line_packets_late: figures.line.late,
       line_packets_duplicate: figures.line.duplicates,
       line_packets_malformed: figures.line.malformed,
-      line_packets_refused: figures.line.refused,
       line_frames_filled: figures.line.filledFrames,
       line_frames_concealed: figures.line.concealedFrames,
       line_send_errors: figures.line.sendErrors,
@@ -176,6 +175,11 @@ export class Metrics {
       'recordings_failed',
       'Recordings that met an error or a limit',
       total(({ recording }) => recording.failures),
+    );
+    this.#gauge(
+      'rtp_datagrams_refused',
+      'Datagrams on RTP ports from somebody that no call expected, or too long',
+      total(({ datagramsRefused }) => datagramsRefused),
     );
     this.#gauge(
       'pacer_late_ticks',

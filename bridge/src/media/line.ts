@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { fader } from '../audio/fade.ts';
 import { type AudioFormat, bytesPerSample, silenceByte } from '../audio/format.ts';
 import { ChanWebsocketTransport } from '../chan-websocket/transport.ts';
-import type { PortPool } from '../rtp/ports.ts';
+import type { RtpSockets } from '../rtp/sockets.ts';
 import { type RtpCodec, RtpTransport } from '../rtp/transport.ts';
 import type { MediaSettings } from './session.ts';
 import type { OnFrame, TransportFigures } from './transport.ts';
@@ -10,14 +10,7 @@ import type { OnFrame, TransportFigures } from './transport.ts';
 const FRAME_MS = 20;
 /** Samples of a frame of RTP's 8 kHz. */
 const RTP_FRAME_SAMPLES = 160;
-/** A port of the range may be held by another process: the next ones are tried. */
-const OPEN_TRIES = 8;
 const SOCKET_MS = 5_000;
-
-/** No UDP port of the configured range could be had. */
-export class NoPortError extends Error {
-  override name = 'NoPortError';
-}
 
 /** What a transport is given by its owner. */
 export interface LineHooks {
@@ -38,33 +31,18 @@ export function asteriskFormat({ encoding, sampleRate }: AudioFormat): string {
   return sampleRate === 8_000 ? 'slin' : `slin${sampleRate / 1000}`;
 }
 
-/** Opens a UDP port of the pool; the owner gives it back. Rejects with {@link NoPortError}. */
-export async function openRtpLine(
-  settings: MediaSettings,
-  ports: PortPool,
-  hooks: LineHooks,
-): Promise<RtpTransport> {
+/** Takes a place at a UDP port. @throws `NoPortError` */
+export function openRtpLine(settings: MediaSettings, sockets: RtpSockets, hooks: LineHooks): RtpTransport {
   const { encoding } = settings.line;
-  for (let attempt = 0; attempt < OPEN_TRIES; attempt++) {
-    const port = ports.take();
-    if (port === undefined) throw new NoPortError('all RTP ports are in use');
-    try {
-      return await RtpTransport.open({
-        address: settings.address,
-        port,
-        codec: encoding as RtpCodec,
-        fade: settings.concealment === 'repeat' ? fader(encoding, RTP_FRAME_SAMPLES) : undefined,
-        // RFC 3550 section 5.1: all three start at random.
-        ssrc: randomInt(2 ** 32),
-        sequenceNumber: randomInt(2 ** 16),
-        timestamp: randomInt(2 ** 32),
-        ...hooks,
-      });
-    } catch {
-      ports.release(port);
-    }
-  }
-  throw new NoPortError(`${OPEN_TRIES} RTP ports in a row cannot be opened`);
+  return new RtpTransport(sockets.join(settings.address), {
+    codec: encoding as RtpCodec,
+    fade: settings.concealment === 'repeat' ? fader(encoding, RTP_FRAME_SAMPLES) : undefined,
+    // RFC 3550 section 5.1: all three start at random.
+    ssrc: randomInt(2 ** 32),
+    sequenceNumber: randomInt(2 ** 16),
+    timestamp: randomInt(2 ** 32),
+    ...hooks,
+  });
 }
 
 /** Connects to Asterisk's media WebSocket. Rejects with a `MediaSocketError`. */
@@ -103,6 +81,5 @@ export const NO_FIGURES: TransportFigures = {
   ssrcChanges: 0,
   jitterMs: 0,
   longestGapMs: 0,
-  refused: 0,
   sendErrors: 0,
 };

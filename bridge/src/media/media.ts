@@ -9,7 +9,7 @@ import { createDialect } from '../pipecat/dialects.ts';
 import { Draft } from '../pipecat/draft.ts';
 import type { Disk } from '../recording/disk.ts';
 import type { Recorder, RecordingState } from '../recording/recorder.ts';
-import type { PortPool } from '../rtp/ports.ts';
+import type { RtpSockets } from '../rtp/sockets.ts';
 import type { RtpTransport } from '../rtp/transport.ts';
 import { BotLink } from './bot-link.ts';
 import { Comfort } from './comfort.ts';
@@ -31,7 +31,7 @@ const draft = new Draft();
 
 /** What all calls of a thread share. */
 export interface MediaShared {
-  readonly ports: PortPool;
+  readonly sockets: RtpSockets;
   readonly pacer: Pacer;
   readonly disk: Disk;
   /** Monotonic clock, in ms. */
@@ -113,7 +113,7 @@ export class Media implements MediaSession {
     );
   }
 
-  /** Opens a UDP port of the pool, where the transport is RTP. Rejects with {@link NoPortError}. */
+  /** Takes a place at a UDP port, where the transport is RTP. Rejects with `NoPortError`. */
   static async open(
     settings: MediaSettings,
     shared: MediaShared,
@@ -121,7 +121,7 @@ export class Media implements MediaSession {
   ): Promise<Media> {
     const media = new Media(settings, shared, tell);
     if (settings.transport === 'rtp') {
-      media.#rtp = await openRtpLine(settings, shared.ports, media.#line);
+      media.#rtp = openRtpLine(settings, shared.sockets, media.#line);
       media.#transport = media.#rtp;
     }
     return media;
@@ -137,7 +137,7 @@ export class Media implements MediaSession {
 
   /** Sets where our packets go, and the only source that is heard. */
   async connectRtp(address: string, port: number): Promise<void> {
-    await this.#rtp?.connect(address, port);
+    this.#rtp?.connect(address, port);
   }
 
   /** Opens Asterisk's media WebSocket. Rejects with a `MediaSocketError`. */
@@ -228,7 +228,7 @@ export class Media implements MediaSession {
     };
   }
 
-  /** Stops the relay and frees the port and the sockets. */
+  /** Stops the relay and frees the sockets. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#comfort.stop();
@@ -237,7 +237,6 @@ export class Media implements MediaSession {
     this.#drained?.();
     this.#playedOut?.();
     await Promise.all([this.#link.close(1000), this.#transport?.close(), this.#recorder?.close()]);
-    if (this.#rtp !== undefined) this.#shared.ports.release(this.#rtp.localPort);
   }
 
   #relayFrame(source: Buffer, start: number, end: number, timestampMs: number): void {

@@ -52,7 +52,7 @@ export class MediaPool {
     return await worker.open(settings, tell);
   }
 
-  /** Calls' media that are open, those that hold a UDP port, and those with a bot. */
+  /** Calls' media that are open, the UDP ports that carry them, and those with a bot. */
   get usage(): { sessions: number; rtpPorts: number; bots: number } {
     const usage = { sessions: 0, rtpPorts: 0, bots: 0 };
     for (const worker of this.#workers) worker.addUsage(usage);
@@ -139,10 +139,12 @@ class MediaThread {
 
   addUsage(usage: { sessions: number; rtpPorts: number; bots: number }): void {
     usage.sessions += this.#sessions.size;
+    const ports = new Set<number>();
     for (const session of this.#sessions.values()) {
-      if (session.rtpPort !== 0) usage.rtpPorts += 1;
+      if (session.rtpPort !== 0) ports.add(session.rtpPort);
       if (session.hasBot) usage.bots += 1;
     }
+    usage.rtpPorts += ports.size;
   }
 
   async open(settings: MediaSettings, tell: (event: MediaEvent) => void): Promise<MediaSession> {

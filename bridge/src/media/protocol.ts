@@ -40,6 +40,8 @@ export type FromWorker =
 export interface WorkerStats {
   readonly pacer: PacerStats;
   readonly recording: RecordingStats;
+  /** On RTP ports, from somebody that no call expected, or too long to be RTP. */
+  readonly datagramsRefused: number;
   /** Garbage collections of its heap, ms. */
   readonly collections: { readonly count: number; readonly totalMs: number; readonly longestMs: number };
   readonly heapBytes: number;

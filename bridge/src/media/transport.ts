@@ -14,8 +14,6 @@ export interface TransportFigures {
   readonly ssrcChanges: number;
   readonly jitterMs: number;
   readonly longestGapMs: number;
-  /** From somebody else than Asterisk: dropped. */
-  readonly refused: number;
   readonly sendErrors: number;
 }
 

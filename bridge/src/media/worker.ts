@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { Pacer } from '../audio/pacer.ts';
 import { Disk } from '../recording/disk.ts';
 import { PortPool } from '../rtp/ports.ts';
+import { RtpSockets } from '../rtp/sockets.ts';
 import { Media, type MediaShared } from './media.ts';
 import type { FromWorker, ToWorker, WorkerSettings, WorkerStats } from './protocol.ts';
 
@@ -22,7 +23,7 @@ class MediaWorker {
       throw error;
     };
     this.#shared = {
-      ports: new PortPool(settings.rtpPortMin, settings.rtpPortMax),
+      sockets: new RtpSockets(new PortPool(settings.rtpPortMin, settings.rtpPortMax)),
       pacer: new Pacer({ onError }),
       disk: new Disk(),
       now: () => performance.now(),
@@ -96,6 +97,7 @@ class MediaWorker {
     return {
       pacer: this.#shared.pacer.stats,
       recording: this.#shared.disk.stats,
+      datagramsRefused: this.#shared.sockets.refused,
       collections: this.#collections,
       heapBytes: process.memoryUsage().heapUsed,
     };

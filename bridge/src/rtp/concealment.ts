@@ -15,34 +15,26 @@ const FRAMES = GAINS.length - 1;
 /** Makes the frames that stand in for lost packets. */
 export class Concealment {
   readonly #fade: Fade;
-  readonly #frameBytes: number;
-  /** What was heard last is `#last[#lastEnd - #frameBytes..#lastEnd)`. */
-  #last: Buffer;
-  #lastEnd: number;
+  /** What was heard last, a frame of it. */
+  readonly #last: Buffer;
   readonly #frame: Buffer;
   /** Frames made since something was heard. */
   #made = 0;
 
   constructor(fade: Fade, silentFrame: Buffer) {
     this.#fade = fade;
-    this.#frameBytes = silentFrame.length;
-    this.#last = silentFrame;
-    this.#lastEnd = silentFrame.length;
+    this.#last = Buffer.from(silentFrame);
     this.#frame = Buffer.from(silentFrame);
   }
 
-  /** Takes a packet's audio, which must not change any more: the usual one, of a frame at least, is not copied. */
+  /** Takes a copy of a packet's audio. */
   heard(source: Buffer, start: number, end: number): void {
     this.#made = 0;
-    const missing = this.#frameBytes - (end - start);
-    if (missing <= 0) {
-      this.#last = source;
-      this.#lastEnd = end;
-      return;
-    }
-    const before = this.#last.subarray(this.#lastEnd - missing, this.#lastEnd);
-    this.#last = Buffer.concat([before, source.subarray(start, end)]);
-    this.#lastEnd = this.#frameBytes;
+    const last = this.#last;
+    const bytes = Math.min(end - start, last.length);
+    if (bytes < last.length) last.copyWithin(0, bytes);
+    let to = last.length - bytes;
+    for (let from = end - bytes; from < end; from++, to++) last[to] = source[from] as number;
   }
 
   /** The frame in the next lost one's place, valid until the one after; undefined: from now on silence. */
@@ -50,7 +42,7 @@ export class Concealment {
     const made = this.#made;
     if (made === FRAMES) return undefined;
     const [from, to] = [GAINS[made] as number, GAINS[made + 1] as number];
-    this.#fade(this.#last, this.#lastEnd - this.#frameBytes, this.#lastEnd, this.#frame, from, to);
+    this.#fade(this.#last, 0, this.#last.length, this.#frame, from, to);
     this.#made += 1;
     return this.#frame;
   }

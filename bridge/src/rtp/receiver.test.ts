@@ -38,9 +38,12 @@ interface PacketFields {
   timestamp?: number;
 }
 
+/** Each packet overwrites the one before, as the next datagrams do. */
+const memory = Buffer.alloc(2_048);
+
 /** Packet `index` of a stream that begins just before both wraps. */
 function packet(index: number, fields: PacketFields = {}): Buffer {
-  const datagram = Buffer.alloc(12 + (fields.bytes ?? 160), index);
+  const datagram = memory.subarray(0, 12 + (fields.bytes ?? 160)).fill(index);
   const sequenceNumber = fields.sequenceNumber ?? (65534 + index) & 0xffff;
   const timestamp = fields.timestamp ?? (4294967295 - 300 + index * 160) >>> 0;
   writeRtpHeader(datagram, false, fields.payloadType ?? 0, sequenceNumber, timestamp, fields.ssrc ?? SSRC);

@@ -130,7 +130,7 @@ export class RtpReceiver {
     this.#bytesPerSample = options.frameBytes / options.frameSamples;
   }
 
-  /** Takes one datagram, for good, that arrived at `arrivalMs` (any monotonic clock). Never throws for what is in it. */
+  /** Takes one datagram, valid during the call only, that arrived at `arrivalMs` (any monotonic clock). Never throws for what is in it. */
   push(datagram: Buffer, arrivalMs: number): void {
     const header = this.#header;
     const { stats } = this;

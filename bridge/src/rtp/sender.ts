@@ -1,8 +1,5 @@
 import { RTP_HEADER_BYTES, writeRtpHeader } from './packet.ts';
 
-// A packet handed to the kernel may wait there while its socket's buffer is full; this many frames later it has left or is lost.
-const POOL_PACKETS = 8;
-
 /** Where a sender begins. `ssrc`, `sequenceNumber` and `timestamp` should be random (RFC 3550 section 5.1): the caller draws them. */
 export interface RtpSenderOptions {
   payloadType: number;
@@ -15,7 +12,7 @@ export interface RtpSenderOptions {
   frameBytes: number;
 }
 
-/** Makes the packets of one outgoing stream: headers right, buffers reused. */
+/** Makes the packets of one outgoing stream: header right, one buffer for all. */
 export class RtpSender {
   /** Packets made so far. */
   packetsSent = 0;
@@ -23,8 +20,7 @@ export class RtpSender {
   readonly #ssrc: number;
   readonly #frameSamples: number;
   readonly #frameBytes: number;
-  readonly #pool: Buffer[] = [];
-  #poolIndex = 0;
+  readonly #packet: Buffer;
   #sequenceNumber: number;
   #timestamp: number;
   #marker = true;
@@ -36,9 +32,7 @@ export class RtpSender {
     this.#timestamp = options.timestamp >>> 0;
     this.#frameSamples = options.frameSamples;
     this.#frameBytes = options.frameBytes;
-    const size = RTP_HEADER_BYTES + options.frameBytes;
-    const memory = Buffer.alloc(size * POOL_PACKETS);
-    for (let i = 0; i < POOL_PACKETS; i++) this.#pool.push(memory.subarray(i * size, (i + 1) * size));
+    this.#packet = Buffer.alloc(RTP_HEADER_BYTES + options.frameBytes);
   }
 
   /** Payload bytes made so far (RFC 3550 section 6.4.1, sender's octet count). */
@@ -47,12 +41,11 @@ export class RtpSender {
   }
 
   /**
-   * The next packet, header written; the caller fills the payload from `RTP_HEADER_BYTES` on and sends it. The buffer is
-   * used again 8 packets later. The first packet and the first after `skip` carry the marker.
+   * The next packet, header written; the caller fills the payload from `RTP_HEADER_BYTES` on and sends it. The buffer
+   * is the same each time. The first packet and the first after `skip` carry the marker.
    */
   next(): Buffer {
-    const packet = this.#pool[this.#poolIndex] as Buffer;
-    this.#poolIndex = (this.#poolIndex + 1) % POOL_PACKETS;
+    const packet = this.#packet;
     writeRtpHeader(
       packet,
       this.#marker,

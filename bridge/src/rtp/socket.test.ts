@@ -1,40 +1,84 @@
 import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { test } from 'node:test';
-import { openRtpSocket } from './socket.ts';
+import { type TestContext, test } from 'node:test';
+import { SharedSocket } from './socket.ts';
 
 const LOOPBACK = '127.0.0.1';
 
-async function openPeer(): Promise<{ peer: Socket; port: number }> {
+function openShared(): SharedSocket {
+  return new SharedSocket(LOOPBACK, 0, () => {});
+}
+
+async function openPeer(
+  t: TestContext,
+  address = LOOPBACK,
+  port = 0,
+): Promise<{ peer: Socket; port: number }> {
   const peer = createSocket('udp4');
-  peer.bind(0, LOOPBACK);
+  peer.bind(port, address);
   await once(peer, 'listening');
+  t.after(() => peer.close());
   return { peer, port: peer.address().port };
 }
 
-test('datagrams go both ways between a socket and its peer', async () => {
-  const rtp = await openRtpSocket({ address: LOOPBACK, port: 0 });
-  const { peer, port } = await openPeer();
-  await rtp.connect(LOOPBACK, port);
+/** On loopback a datagram is in the receiver's buffer when its sending is reported. */
+function sent(from: Socket, text: string, to: SharedSocket): Promise<unknown> {
+  return new Promise((resolve) => from.send(text, to.port, LOOPBACK, resolve));
+}
+
+test('datagrams go both ways between a call and its peer', async (t) => {
+  const shared = openShared();
+  const rtp = shared.join();
+  const { peer, port } = await openPeer(t);
+  rtp.connect(LOOPBACK, port);
   rtp.send(Buffer.from('to the peer'));
   const [received, source] = await once(peer, 'message');
   assert.equal(String(received), 'to the peer');
   assert.equal(source.port, rtp.localPort);
-  const answer = new Promise<Buffer>((resolve) => {
-    rtp.onDatagram = resolve;
+  const answer = new Promise<string>((resolve) => {
+    rtp.onDatagram = (datagram) => resolve(String(datagram));
   });
-  peer.send('from the peer', rtp.localPort, LOOPBACK);
-  assert.equal(String(await answer), 'from the peer');
-  assert.deepEqual(rtp.stats, { datagramsReceived: 1, datagramsSent: 1, datagramsRefused: 0, errors: 0 });
+  await sent(peer, 'from the peer', shared);
+  assert.equal(await answer, 'from the peer');
+  assert.deepEqual(rtp.stats, { datagramsReceived: 1, datagramsSent: 1, errors: 0 });
   await rtp.close();
-  peer.close();
 });
 
-test('what others send is dropped, before the peer is known and after', async () => {
-  const rtp = await openRtpSocket({ address: LOOPBACK, port: 0 });
-  const { peer, port } = await openPeer();
-  const { peer: stranger } = await openPeer();
+test('each call hears its own peer, in order, also where peers differ by their address only', async (t) => {
+  const shared = openShared();
+  const { peer: first, port } = await openPeer(t);
+  const { peer: second } = await openPeer(t, '127.0.0.2', port);
+  const heard: string[] = [];
+  const calls = [LOOPBACK, '127.0.0.2'].map((address, index) => {
+    const rtp = shared.join();
+    rtp.connect(address, port);
+    rtp.onDatagram = (datagram) => heard.push(`${index} ${datagram}`);
+    return rtp;
+  });
+  // More than one system call takes, and all of it before the first is read.
+  for (let i = 0; i < 100; i++) {
+    first.send(`a${i}`, shared.port, LOOPBACK);
+    second.send(`b${i}`, shared.port, LOOPBACK);
+  }
+  while (heard.length < 200) await new Promise(setImmediate);
+  const expected = Array.from({ length: 100 }, (_, i) => i);
+  assert.deepEqual(
+    heard.filter((text) => text.startsWith('0')),
+    expected.map((i) => `0 a${i}`),
+  );
+  assert.deepEqual(
+    heard.filter((text) => text.startsWith('1')),
+    expected.map((i) => `1 b${i}`),
+  );
+  await Promise.all(calls.map((call) => call.close()));
+});
+
+test('what strangers send is dropped and counted, before a peer is known and after, and so is what is too long', async (t) => {
+  const shared = openShared();
+  const rtp = shared.join();
+  const { peer, port } = await openPeer(t);
+  const { peer: stranger } = await openPeer(t);
   const heard: string[] = [];
   const answer = new Promise<void>((resolve) => {
     rtp.onDatagram = (datagram) => {
@@ -42,47 +86,83 @@ test('what others send is dropped, before the peer is known and after', async ()
       resolve();
     };
   });
-  // On loopback a datagram is in the receiver's buffer when its sending is reported.
-  await new Promise((resolve) => stranger.send('early', rtp.localPort, LOOPBACK, resolve));
-  await rtp.connect(LOOPBACK, port);
-  await new Promise((resolve) => stranger.send('late', rtp.localPort, LOOPBACK, resolve));
-  peer.send('mine', rtp.localPort, LOOPBACK);
+  await sent(stranger, 'early', shared);
+  rtp.connect(LOOPBACK, port);
+  await sent(stranger, 'late', shared);
+  await sent(peer, 'x'.repeat(2_049), shared);
+  await sent(peer, 'mine', shared);
   await answer;
   assert.deepEqual(heard, ['mine']);
-  assert.equal(rtp.stats.datagramsRefused, 1);
+  assert.equal(shared.refused, 3);
   await rtp.close();
-  peer.close();
-  stranger.close();
 });
 
-test('a peer that has gone is counted, not thrown', async () => {
-  const { peer, port } = await openPeer();
-  const rtp = await openRtpSocket({ address: LOOPBACK, port: 0 });
-  await rtp.connect(LOOPBACK, port);
-  peer.close();
-  await once(peer, 'close');
-  for (let i = 0; i < 1000 && rtp.stats.errors === 0; i++) {
-    rtp.send(Buffer.alloc(172));
-    await new Promise(setImmediate);
+test('many packets of one turn arrive, and one that the kernel refuses holds up none behind it', async (t) => {
+  const shared = openShared();
+  const { peer, port } = await openPeer(t);
+  const good = shared.join();
+  good.connect(LOOPBACK, port);
+  const bad = shared.join();
+  // Broadcast, which nobody has asked the kernel for.
+  bad.connect('255.255.255.255', port);
+  const arrived: string[] = [];
+  peer.on('message', (datagram) => arrived.push(String(datagram)));
+  for (let i = 0; i < 150; i++) {
+    good.send(Buffer.from(String(i)));
+    if (i % 50 === 0) bad.send(Buffer.alloc(172));
   }
-  assert.ok(rtp.stats.errors > 0);
+  good.send(Buffer.alloc(513));
+  while (arrived.length < 150) await new Promise(setImmediate);
+  assert.deepEqual(
+    arrived,
+    Array.from({ length: 150 }, (_, i) => String(i)),
+  );
+  assert.deepEqual(bad.stats, { datagramsReceived: 0, datagramsSent: 3, errors: 3 });
+  assert.equal(good.stats.errors, 1);
+  await Promise.all([good.close(), bad.close()]);
+});
+
+test('a port in use is refused with the code of the kernel, and leaves nothing open', async () => {
+  const shared = openShared();
+  const rtp = shared.join();
+  assert.throws(() => new SharedSocket(LOOPBACK, shared.port, () => {}), { code: 'EADDRINUSE' });
   await rtp.close();
 });
 
-test('a port in use is refused with the code of the kernel', async () => {
-  const rtp = await openRtpSocket({ address: LOOPBACK, port: 0 });
-  await assert.rejects(openRtpSocket({ address: LOOPBACK, port: rtp.localPort }), { code: 'EADDRINUSE' });
-  await rtp.close();
+test('the last call that leaves sends what it has, frees the port, and is silent from then on', async (t) => {
+  let closing: Promise<void> | undefined;
+  const shared = new SharedSocket(LOOPBACK, 0, (closed) => {
+    closing = closed;
+  });
+  const { peer, port } = await openPeer(t);
+  const [first, last] = [shared.join(), shared.join()];
+  first.connect(LOOPBACK, port);
+  last.connect(LOOPBACK, port);
+  await first.close();
+  assert.equal(closing, undefined);
+  last.send(Buffer.from('bye'));
+  await Promise.all([last.close(), last.close()]);
+  assert.notEqual(closing, undefined);
+  last.send(Buffer.from('late'));
+  last.connect(LOOPBACK, port);
+  const [received] = await once(peer, 'message');
+  assert.equal(String(received), 'bye');
+  assert.equal(last.stats.datagramsSent, 1);
+  const again = new SharedSocket(LOOPBACK, shared.port, () => {});
+  await again.join().close();
 });
 
-test('closing frees the port, may be repeated, and silences send', async () => {
-  const rtp = await openRtpSocket({ address: LOOPBACK, port: 0 });
-  const connecting = rtp.connect(LOOPBACK, 9);
-  await Promise.all([rtp.close(), rtp.close()]);
-  await connecting;
-  rtp.send(Buffer.alloc(172));
-  assert.equal(rtp.stats.datagramsSent, 0);
-  const again = await openRtpSocket({ address: LOOPBACK, port: rtp.localPort });
-  await again.close();
-  await assert.rejects(again.connect(LOOPBACK, 9));
+test("a call that takes an ended call's peer over keeps it when the other leaves", async (t) => {
+  const shared = openShared();
+  const { peer, port } = await openPeer(t);
+  const [old, next] = [shared.join(), shared.join()];
+  old.connect(LOOPBACK, port);
+  next.connect(LOOPBACK, port);
+  await old.close();
+  const answer = new Promise<string>((resolve) => {
+    next.onDatagram = (datagram) => resolve(String(datagram));
+  });
+  await sent(peer, 'for the next', shared);
+  assert.equal(await answer, 'for the next');
+  await next.close();
 });

@@ -1,96 +1,190 @@
-import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { createSocket, type Socket } from 'node:dgram';
+import { DATAGRAMS_MAX, Datagrams, ipv4Number, openDatagramSocket } from './datagrams.ts';
 
-// Takes some 200 packets (4 s of one call) while the process is busy; the kernel cuts it to its own limit.
-const RECEIVE_BUFFER_BYTES = 256 * 1024;
+// What newer kernels allow by default (net.core.rmem_max). A kernel cuts it to its own limit.
+const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
+/** Of that buffer, for a datagram of 20 ms of G.711 (832 on Linux 6.18, x64). */
+const KERNEL_BYTES_PER_DATAGRAM = 1_024;
+const DATAGRAMS_PER_SECOND = 50;
+/** The process may stand still for so long, and no datagram is lost. */
+const STANDSTILL_MS = 400;
+/** A packet of G.711 has 172 bytes, and RTP on Ethernet never more than 1500. */
+const RECEIVED_BYTES_MAX = 2_048;
+const SENT_BYTES_MAX = 512;
 
-/** Counters of one socket, since it was opened. */
+// All sockets of a thread share it: each is done with it when its turn ends.
+const received = new Datagrams(RECEIVED_BYTES_MAX);
+
+/** Counters of one call's place at a socket. */
 export interface RtpSocketStats {
   datagramsReceived: number;
   datagramsSent: number;
-  /** From somebody else than the peer, or before the peer was known: dropped. */
-  datagramsRefused: number;
-  /** Errors of the network (such as ECONNREFUSED when the peer has closed its port), by the kernel's report. */
+  /** Not taken by the kernel, as for example without a route to the peer. */
   errors: number;
 }
 
 /**
- * Opens a UDP socket for one call.
- * @throws what the kernel says, as for example EADDRINUSE: then take another port.
+ * One UDP socket that several calls share, each known by the address and port that it hears from: so one system call serves many
+ * calls. It carries as many as its receive buffer is good for.
  */
-export function openRtpSocket(local: { address: string; port: number }): Promise<RtpSocket> {
-  return new Promise((resolve, reject) => {
-    const socket = createSocket({
-      type: 'udp4',
-      recvBufferSize: RECEIVE_BUFFER_BYTES,
-      // Addresses only, no names: without this even they take a turn of the event loop, in which a socket may be closed.
-      lookup: (address, _options, callback) => callback(null, address, 4),
-    });
-    const fail = (error: Error) => {
-      socket.close();
-      reject(error);
-    };
-    socket.once('error', fail);
-    socket.bind({ address: local.address, port: local.port, exclusive: true }, () => {
-      socket.off('error', fail);
-      resolve(new RtpSocket(socket));
-    });
-  });
-}
-
-/** One call's UDP socket. It speaks with one peer only and never throws for what the network does. */
-export class RtpSocket {
-  /** Called with every datagram of the peer. The buffer belongs to the callee. */
-  onDatagram: ((datagram: Buffer) => void) | undefined;
-  readonly localPort: number;
-  readonly stats: RtpSocketStats = { datagramsReceived: 0, datagramsSent: 0, datagramsRefused: 0, errors: 0 };
+export class SharedSocket {
+  readonly address: string;
+  readonly port: number;
+  /** Calls that it can carry. */
+  readonly capacity: number;
+  /** Datagrams from somebody that no call expects, or too long to be RTP: dropped. */
+  refused = 0;
   readonly #socket: Socket;
-  #peerAddress = '';
-  #peerPort = 0;
-  #connected = false;
-  #closed: Promise<void> | undefined;
+  readonly #fd: number;
+  readonly #members = new Set<RtpSocket>();
+  /** By address, then by port. */
+  readonly #peers = new Map<number, Map<number, RtpSocket>>();
+  readonly #outgoing = new Datagrams(SENT_BYTES_MAX);
+  readonly #senders: RtpSocket[] = [];
+  readonly #onIdle: (closed: Promise<void>) => void;
+  /** The last source that Node told of, and its number. */
+  #source = '';
+  #sourceNumber = 0;
 
-  /** For `openRtpSocket`, which passes a bound socket. */
-  constructor(socket: Socket) {
-    this.#socket = socket;
-    this.localPort = socket.address().port;
-    socket.on('message', (datagram, source) => this.#receive(datagram, source));
-    socket.on('error', () => {
-      this.stats.errors++;
-    });
+  /**
+   * Opens it; `port` 0 takes any. `onIdle` hears when the last call has left: it is closing then.
+   * @throws what the kernel says, as for example EADDRINUSE in `code`: then take another port.
+   */
+  constructor(address: string, port: number, onIdle: (closed: Promise<void>) => void) {
+    this.address = address;
+    this.#onIdle = onIdle;
+    this.#fd = openDatagramSocket(address, port);
+    this.#socket = createSocket('udp4');
+    // From here on the descriptor is Node's.
+    this.#socket.bind({ fd: this.#fd });
+    this.#socket.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
+    this.port = this.#socket.address().port;
+    const waiting = this.#socket.getRecvBufferSize() / KERNEL_BYTES_PER_DATAGRAM;
+    this.capacity = Math.max(1, Math.floor(waiting / DATAGRAMS_PER_SECOND / (STANDSTILL_MS / 1_000)));
+    this.#socket.on('message', (datagram, source) => this.#receive(datagram, source.address, source.port));
+    // The kernel tells an unconnected socket of no peer's errors; an error without a listener would end the thread.
+    this.#socket.on('error', () => {});
   }
 
-  /** Sets the peer, an IPv4 address: from now on the kernel drops what others send. Call once. Rejects when there is no route. */
-  async connect(address: string, port: number): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#socket.connect(port, address, (error?: Error) => (error ? reject(error) : resolve()));
-    });
-    this.#peerAddress = address;
-    this.#peerPort = port;
-    this.#connected = this.#closed === undefined;
+  get hasRoom(): boolean {
+    return this.#members.size < this.capacity;
   }
 
-  /** Hands a packet to the kernel and forgets it. Without effect before `connect` and after `close`. */
-  send(packet: Buffer): void {
-    if (!this.#connected) return;
-    this.stats.datagramsSent++;
-    this.#socket.send(packet);
+  /** A place for one more call. */
+  join(): RtpSocket {
+    const member = new RtpSocket(this);
+    this.#members.add(member);
+    return member;
   }
 
-  /** Closes the socket; resolves when its port is free. May be called again. */
-  close(): Promise<void> {
-    this.#connected = false;
-    this.onDatagram = undefined;
-    this.#closed ??= new Promise((resolve) => this.#socket.close(resolve));
-    return this.#closed;
+  /** For `RtpSocket`: the member's peer. Who had the same one is heard no more: Asterisk has given its port to another call. */
+  expect(member: RtpSocket, address: number, port: number): void {
+    const ports = this.#peers.get(address) ?? new Map<number, RtpSocket>();
+    this.#peers.set(address, ports);
+    ports.set(port, member);
   }
 
-  #receive(datagram: Buffer, source: RemoteInfo): void {
-    // The kernel filters from `connect` on, but what arrived before may still be in its buffer.
-    if (source.port !== this.#peerPort || source.address !== this.#peerAddress) {
-      this.stats.datagramsRefused++;
+  /** For `RtpSocket`: hands a packet to the kernel before this turn of the event loop ends. */
+  send(packet: Buffer, member: RtpSocket, address: number, port: number): void {
+    const outgoing = this.#outgoing;
+    if (!outgoing.add(packet, address, port)) {
+      member.stats.errors++;
       return;
     }
-    this.stats.datagramsReceived++;
-    this.onDatagram?.(datagram);
+    this.#senders[outgoing.count - 1] = member;
+    if (outgoing.count === DATAGRAMS_MAX) this.#flush();
+    else if (outgoing.count === 1) process.nextTick(this.#flush);
+  }
+
+  /** For `RtpSocket`: resolves when the member's packets have left, and the port is free if it was the last. */
+  leave(member: RtpSocket, address: number, port: number): Promise<void> {
+    this.#members.delete(member);
+    const ports = this.#peers.get(address);
+    if (ports?.get(port) === member) ports.delete(port);
+    if (ports?.size === 0) this.#peers.delete(address);
+    if (this.#members.size > 0) return Promise.resolve();
+    // Once it is closed, its number may be another socket's.
+    this.#flush();
+    const closed = new Promise<void>((resolve) => this.#socket.close(() => resolve()));
+    this.#onIdle(closed);
+    return closed;
+  }
+
+  /** Node has read one datagram: that and all that wait behind it. */
+  #receive(datagram: Buffer, address: string, port: number): void {
+    if (address !== this.#source) {
+      this.#source = address;
+      this.#sourceNumber = ipv4Number(address);
+    }
+    this.#deliver(datagram, this.#sourceNumber, port);
+    // Its last call may just have left.
+    if (this.#members.size === 0) return;
+    received.receive(this.#fd);
+    for (let i = 0; i < received.count; i++)
+      this.#deliver(received.datagram(i), received.sourceAddress(i), received.sourcePort(i));
+  }
+
+  #deliver(datagram: Buffer | undefined, address: number, port: number): void {
+    const member = this.#peers.get(address)?.get(port);
+    if (member === undefined || datagram === undefined) {
+      this.refused++;
+      return;
+    }
+    member.stats.datagramsReceived++;
+    member.onDatagram?.(datagram);
+  }
+
+  readonly #flush = (): void => {
+    const outgoing = this.#outgoing;
+    for (let sent = 0; sent < outgoing.count; ) {
+      const taken = outgoing.send(this.#fd, sent);
+      // What the kernel refuses must not hold up what is behind it.
+      if (taken === 0) (this.#senders[sent] as RtpSocket).stats.errors++;
+      sent += Math.max(1, taken);
+    }
+    outgoing.count = 0;
+  };
+}
+
+/** One call's place at a socket. It speaks with one peer only and never throws for what the network does. */
+export class RtpSocket {
+  /** Called with every datagram of the peer, which is valid during the call only. */
+  onDatagram: ((datagram: Buffer) => void) | undefined;
+  readonly stats: RtpSocketStats = { datagramsReceived: 0, datagramsSent: 0, errors: 0 };
+  readonly #shared: SharedSocket;
+  #peerAddress = 0;
+  #peerPort = 0;
+  #closed: Promise<void> | undefined;
+
+  /** For {@link SharedSocket.join}. */
+  constructor(shared: SharedSocket) {
+    this.#shared = shared;
+  }
+
+  get localPort(): number {
+    return this.#shared.port;
+  }
+
+  /** Sets the peer, an IPv4 address: the only one that is heard. Call once; without effect after `close`. */
+  connect(address: string, port: number): void {
+    if (this.#closed !== undefined) return;
+    this.#peerAddress = ipv4Number(address);
+    this.#peerPort = port;
+    this.#shared.expect(this, this.#peerAddress, port);
+  }
+
+  /** Copies a packet for the kernel and forgets it. Without effect before `connect` and after `close`. */
+  send(packet: Buffer): void {
+    if (this.#peerPort === 0) return;
+    this.stats.datagramsSent++;
+    this.#shared.send(packet, this, this.#peerAddress, this.#peerPort);
+  }
+
+  /** Leaves the socket; resolves when its port is free, if no other call needs it. May be called again. */
+  close(): Promise<void> {
+    this.onDatagram = undefined;
+    this.#closed ??= this.#shared.leave(this, this.#peerAddress, this.#peerPort);
+    this.#peerPort = 0;
+    return this.#closed;
   }
 }

@@ -1,7 +1,7 @@
 import { RTP_HEADER_BYTES } from './packet.ts';
 import { RtpReceiver, type RtpReceiverOptions } from './receiver.ts';
 import { RtpSender } from './sender.ts';
-import { openRtpSocket, type RtpSocket } from './socket.ts';
+import type { RtpSocket } from './socket.ts';
 
 const FRAME_SAMPLES = 160;
 const CLOCK_RATE = 8_000;
@@ -19,8 +19,6 @@ export type RtpCodec = keyof typeof CODECS;
 
 /** Settings of one call's RTP. `ssrc`, `sequenceNumber` and `timestamp` should be random (RFC 3550 section 5.1). */
 export interface RtpTransportOptions {
-  readonly address: string;
-  readonly port: number;
   readonly codec: RtpCodec;
   readonly ssrc: number;
   readonly sequenceNumber: number;
@@ -42,7 +40,8 @@ export class RtpTransport {
   readonly #receiver: RtpReceiver;
   readonly #sender: RtpSender;
 
-  private constructor(socket: RtpSocket, options: RtpTransportOptions) {
+  /** Owns the socket from now on. */
+  constructor(socket: RtpSocket, options: RtpTransportOptions) {
     const { payloadType, silence } = CODECS[options.codec];
     const { ssrc, sequenceNumber, timestamp, now, onFrame, fade } = options;
     this.#socket = socket;
@@ -73,19 +72,14 @@ export class RtpTransport {
     };
   }
 
-  /** Opens the UDP port. Rejects with the kernel's error, as for example EADDRINUSE. */
-  static async open(options: RtpTransportOptions): Promise<RtpTransport> {
-    return new RtpTransport(await openRtpSocket({ address: options.address, port: options.port }), options);
-  }
-
-  /** Our UDP port. */
+  /** Our UDP port, which other calls may share. */
   get localPort(): number {
     return this.#socket.localPort;
   }
 
   /** Sets where packets go, and the only source that is heard. */
-  async connect(address: string, port: number): Promise<void> {
-    await this.#socket.connect(address, port);
+  connect(address: string, port: number): void {
+    this.#socket.connect(address, port);
   }
 
   frame(): Buffer {
@@ -122,7 +116,6 @@ export class RtpTransport {
       ssrcChanges: stats.ssrcChanges,
       jitterMs: stats.jitterMs,
       longestGapMs: stats.longestGapMs,
-      refused: this.#socket.stats.datagramsRefused,
       sendErrors: this.#socket.stats.errors,
     };
   }

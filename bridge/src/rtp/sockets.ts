@@ -1,0 +1,51 @@
+import type { PortPool } from './ports.ts';
+import { type RtpSocket, SharedSocket } from './socket.ts';
+
+/** A port of the range may be held by another process: the next ones are tried. */
+const OPEN_TRIES = 8;
+
+/** No UDP port of the configured range could be had. */
+export class NoPortError extends Error {
+  override name = 'NoPortError';
+}
+
+/** The UDP sockets of a thread: as few as its calls need. */
+export class RtpSockets {
+  readonly #ports: PortPool;
+  readonly #open = new Set<SharedSocket>();
+  #refused = 0;
+
+  constructor(ports: PortPool) {
+    this.#ports = ports;
+  }
+
+  /** Datagrams dropped so far: from somebody that no call expected, or too long to be RTP. */
+  get refused(): number {
+    return [...this.#open].reduce((sum, { refused }) => sum + refused, this.#refused);
+  }
+
+  /** A call's place at a socket of `address`. @throws {@link NoPortError} */
+  join(address: string): RtpSocket {
+    for (const socket of this.#open) if (socket.address === address && socket.hasRoom) return socket.join();
+    for (let attempt = 0; attempt < OPEN_TRIES; attempt++) {
+      const port = this.#ports.take();
+      if (port === undefined) throw new NoPortError('all RTP ports are in use');
+      try {
+        return this.#openSocket(address, port).join();
+      } catch {
+        this.#ports.release(port);
+      }
+    }
+    throw new NoPortError(`${OPEN_TRIES} RTP ports in a row cannot be opened`);
+  }
+
+  #openSocket(address: string, port: number): SharedSocket {
+    const socket = new SharedSocket(address, port, (closed) => {
+      this.#open.delete(socket);
+      this.#refused += socket.refused;
+      void closed.then(() => this.#ports.release(port));
+    });
+    this.#open.add(socket);
+    return socket;
+  }
+}
