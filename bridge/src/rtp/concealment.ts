@@ -33,8 +33,7 @@ export class Concealment {
     const last = this.#last;
     const bytes = Math.min(end - start, last.length);
     if (bytes < last.length) last.copyWithin(0, bytes);
-    let to = last.length - bytes;
-    for (let from = end - bytes; from < end; from++, to++) last[to] = source[from] as number;
+    source.copy(last, last.length - bytes, end - bytes, end);
   }
 
   /** The frame in the next lost one's place, valid until the one after; undefined: from now on silence. */

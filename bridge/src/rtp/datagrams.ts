@@ -120,9 +120,7 @@ export class Datagrams {
     const { length } = datagram;
     if (length > this.#bytesEach) return false;
     const index = this.count++;
-    const memory = this.#memory;
-    let to = index * this.#bytesEach;
-    for (let from = 0; from < length; from++, to++) memory[to] = datagram[from] as number;
+    datagram.copy(this.#memory, index * this.#bytesEach);
     this.#vectors.writeUInt32LE(length, index * VECTOR.bytes + VECTOR.length);
     this.#names.writeUInt16BE(port, index * NAME.bytes + NAME.port);
     this.#names.writeInt32BE(address, index * NAME.bytes + NAME.address);
