@@ -242,9 +242,9 @@ static bool bot_frame(struct connection *connection, const struct ws_frame *fram
 
 /* Reads what there is; false where the connection is over. */
 static bool bot_read(struct connection *connection) {
-  uint8_t stamps[STAMP_BYTES];
+  uint8_t control[CONTROL_BYTES];
   struct iovec part = {.iov_base = connection->input + connection->used, .iov_len = INPUT_BYTES - connection->used};
-  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = stamps, .msg_controllen = sizeof stamps};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
   ssize_t size = recvmsg(connection->socket, &message, MSG_DONTWAIT);
   if (size <= 0) return size < 0 && errno == EAGAIN;
   int64_t arrived = arrival_ns(&message, now_ns());

@@ -1,5 +1,6 @@
 /*
  * generator [--calls N] [--mode MODE] [--phone-address A] [--phone-port P] [--calls-per-socket N] [--bot-port P]
+ * Calls that share a phone port have an address each: the first is at A, the others at those that follow.
  * Commands on standard input, a line each:
  *   peer CALL PORT   where the bridge takes the call's RTP      start CALL, stop CALL   its RTP begins, ends
  *   measure SETTLE SECONDS   the window of SECONDS begins in SETTLE seconds, longer than a spurt of the bots
@@ -31,7 +32,7 @@ enum { EVENTS = 64, SECONDS_MAX = 600 };
 struct load load = {
     .calls = 1,
     .calls_per_socket = 16,
-    .phone_address = "127.0.0.1",
+    .phone_address = "127.0.1.1",
     .phone_port = 21100,
     .bot_port = 21080,
 };

@@ -20,6 +20,7 @@ struct speech {
 struct call {
   struct stream streams[WAYS];
   /* The phone. */
+  union source source; /* its address */
   struct sockaddr_in peer; /* port 0: not known yet */
   uint16_t rtp_sequence;
   uint32_t rtp_timestamp, ssrc, sequence;
@@ -41,7 +42,7 @@ struct call {
 
 struct load {
   int calls, calls_per_socket;
-  const char *phone_address;
+  const char *phone_address; /* of a socket's first call */
   int phone_port, bot_port;
   const struct speech *speech;
   int epoll;

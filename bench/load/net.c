@@ -10,8 +10,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
 
 int64_t now_ns(void) {
   struct timespec time;
@@ -43,16 +41,29 @@ struct sockaddr_in loopback(const char *address, int port) {
   return result;
 }
 
+struct sockaddr_in phone_at(struct sockaddr_in first, int calls_per_socket, int call) {
+  first.sin_port = htons((uint16_t)(ntohs(first.sin_port) + 2 * (call / calls_per_socket)));
+  first.sin_addr.s_addr = htonl(ntohl(first.sin_addr.s_addr) + (uint32_t)(call % calls_per_socket));
+  return first;
+}
+
 static void set(int socket, int level, int option, int value) {
   if (setsockopt(socket, level, option, &value, sizeof value) != 0) die("setsockopt");
 }
 
-int udp_open(const char *address, int port, bool stamps) {
+static int udp_bind(struct sockaddr_in local) {
   int result = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  struct sockaddr_in local = loopback(address, port);
   if (result < 0 || bind(result, (struct sockaddr *)&local, sizeof local) != 0) die("UDP port");
   set(result, SOL_SOCKET, SO_RCVBUF, 1 << 20);
-  if (stamps) set(result, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+  return result;
+}
+
+int udp_open(const char *address, int port) { return udp_bind(loopback(address, port)); }
+
+int udp_open_any(in_port_t port) {
+  int result = udp_bind((struct sockaddr_in){.sin_family = AF_INET, .sin_port = port});
+  set(result, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+  set(result, IPPROTO_IP, IP_PKTINFO, 1);
   return result;
 }
 
@@ -83,12 +94,32 @@ void epoll_change(int epoll, int socket, uint32_t events, uint64_t tag) {
   epoll_do(epoll, EPOLL_CTL_MOD, socket, events, tag);
 }
 
-int64_t arrival_ns(struct msghdr *message, int64_t fallback) {
+/* Copies what a received message says of itself; false where it does not say that. */
+static bool control_read(struct msghdr *message, int level, int type, void *data, size_t size) {
   for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at != NULL; at = CMSG_NXTHDR(message, at)) {
-    if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_TIMESTAMPNS) continue;
-    struct timespec time;
-    memcpy(&time, CMSG_DATA(at), sizeof time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+    if (at->cmsg_level != level || at->cmsg_type != type) continue;
+    memcpy(data, CMSG_DATA(at), size);
+    return true;
   }
-  return fallback;
+  return false;
+}
+
+int64_t arrival_ns(struct msghdr *message, int64_t fallback) {
+  struct timespec time;
+  if (!control_read(message, SOL_SOCKET, SCM_TIMESTAMPNS, &time, sizeof time)) return fallback;
+  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+struct in_addr destination(struct msghdr *message) {
+  struct in_pktinfo info = {0};
+  control_read(message, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+  return info.ipi_addr;
+}
+
+void source_set(union source *source, struct in_addr address) {
+  const struct in_pktinfo info = {.ipi_spec_dst = address};
+  source->head.cmsg_level = IPPROTO_IP;
+  source->head.cmsg_type = IP_PKTINFO;
+  source->head.cmsg_len = CMSG_LEN(sizeof info);
+  memcpy(CMSG_DATA(&source->head), &info, sizeof info);
 }

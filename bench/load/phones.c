@@ -11,20 +11,26 @@
 
 enum { RTP_HEADER_BYTES = 12, PACKET_BYTES = RTP_HEADER_BYTES + FRAME_BYTES, DATAGRAM_MAX = 512, BATCH = 32 };
 
+/*
+ * The bridge may tell calls apart by the address and port that Asterisk sends from, and no two of ours are the same. With
+ * a socket for each call that would cost a system call a packet: calls that share a socket differ in the address.
+ */
+static struct sockaddr_in first_phone;
 static int sockets[CALLS_MAX];
-/* Which call a port of the bridge belongs to, plus one. */
-static uint16_t call_of_port[65536];
 
 /* Calls that share a socket are neighbours in the 20 ms too, so that what is due at once leaves in one system call. */
 static int socket_of(int call) { return sockets[call / load.calls_per_socket]; }
 
 void phones_open(void) {
-  for (int first = 0; first < load.calls; first += load.calls_per_socket) {
-    int index = first / load.calls_per_socket;
-    sockets[index] = udp_open(load.phone_address, load.phone_port + 2 * index, true);
-    epoll_watch(load.epoll, sockets[index], EPOLLIN, tag(PHONES, (uint32_t)index));
-  }
+  first_phone = loopback(load.phone_address, load.phone_port);
   for (int i = 0; i < load.calls; i++) {
+    struct sockaddr_in phone = phone_at(first_phone, load.calls_per_socket, i);
+    if (i % load.calls_per_socket == 0) {
+      int index = i / load.calls_per_socket;
+      sockets[index] = udp_open_any(phone.sin_port);
+      epoll_watch(load.epoll, sockets[index], EPOLLIN, tag(PHONES, (uint32_t)index));
+    }
+    source_set(&load.call[i].source, phone.sin_addr);
     load.rtp_due[i] = NEVER;
     load.call[i].ssrc = (uint32_t)random();
     load.call[i].rtp_sequence = (uint16_t)random();
@@ -32,10 +38,7 @@ void phones_open(void) {
   }
 }
 
-void phone_peer(int call, int port) {
-  load.call[call].peer = loopback("127.0.0.1", port);
-  call_of_port[port] = (uint16_t)(call + 1);
-}
+void phone_peer(int call, int port) { load.call[call].peer = loopback("127.0.0.1", port); }
 
 void phone_start(int call) {
   int64_t phase = FRAME_NS * (int64_t)call / load.calls;
@@ -92,6 +95,8 @@ void phones_send(int64_t now) {
         .msg_namelen = sizeof call->peer,
         .msg_iov = &batch.parts[batch.count],
         .msg_iovlen = 1,
+        .msg_control = &call->source,
+        .msg_controllen = sizeof call->source,
     };
     batch.count++;
   }
@@ -119,22 +124,25 @@ static void phone_hear(struct call *call, const uint8_t *audio, size_t size, int
   memcpy(call->carry, audio + size - call->carried, call->carried);
 }
 
-/* Whose datagram it is. Where a socket has one call only, the peer is whoever speaks first, as with SIP phones. */
-static struct call *sender_of(uint32_t socket, const struct sockaddr_in *from) {
-  uint16_t port = ntohs(from->sin_port);
-  if (call_of_port[port] > 0) return &load.call[call_of_port[port] - 1];
-  if (load.calls_per_socket != 1 || load.call[socket].peer.sin_port != 0) return NULL;
-  load.call[socket].peer = *from;
-  call_of_port[port] = (uint16_t)(socket + 1);
-  phone_start((int)socket);
-  return &load.call[socket];
+/* Whose datagram it is: its peer must have sent it. With one call a socket, that is who speaks first (SIP phones). */
+static struct call *call_of(uint32_t socket, struct in_addr to, const struct sockaddr_in *from) {
+  uint32_t calls = (uint32_t)load.calls_per_socket, at = ntohl(to.s_addr) - ntohl(first_phone.sin_addr.s_addr);
+  uint32_t index = socket * calls + at;
+  if (at >= calls || index >= (uint32_t)load.calls) return NULL;
+  struct call *call = &load.call[index];
+  if (calls == 1 && call->peer.sin_port == 0) {
+    call->peer = *from;
+    phone_start((int)index);
+  }
+  bool is_peer = from->sin_port == call->peer.sin_port && from->sin_addr.s_addr == call->peer.sin_addr.s_addr;
+  return is_peer ? call : NULL;
 }
 
 void phones_receive(uint32_t socket) {
   static struct mmsghdr messages[BATCH];
   static struct iovec parts[BATCH];
   static struct sockaddr_in from[BATCH];
-  static uint8_t datagrams[BATCH][DATAGRAM_MAX], stamps[BATCH][STAMP_BYTES];
+  static uint8_t datagrams[BATCH][DATAGRAM_MAX], controls[BATCH][CONTROL_BYTES];
   for (int i = 0; i < BATCH; i++) {
     parts[i] = (struct iovec){.iov_base = datagrams[i], .iov_len = DATAGRAM_MAX};
     messages[i].msg_hdr = (struct msghdr){
@@ -142,15 +150,15 @@ void phones_receive(uint32_t socket) {
         .msg_namelen = sizeof from[i],
         .msg_iov = &parts[i],
         .msg_iovlen = 1,
-        .msg_control = stamps[i],
-        .msg_controllen = STAMP_BYTES,
+        .msg_control = controls[i],
+        .msg_controllen = CONTROL_BYTES,
     };
   }
   int count = recvmmsg(sockets[socket], messages, BATCH, MSG_DONTWAIT, NULL);
   int64_t now = now_ns();
   for (int i = 0; i < count; i++) {
     if (messages[i].msg_len <= RTP_HEADER_BYTES || (datagrams[i][1] & 0x7f) != 0) continue;
-    struct call *call = sender_of(socket, &from[i]);
+    struct call *call = call_of(socket, destination(&messages[i].msg_hdr), &from[i]);
     if (call == NULL) continue;
     int64_t arrived = arrival_ns(&messages[i].msg_hdr, now);
     judge_packet(&call->streams[DOWN], &load.window, datagrams[i], arrived);

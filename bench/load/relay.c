@@ -1,5 +1,6 @@
 /*
- * relay --calls N --bot-port P --phone-port P --calls-per-socket N --rtp-port P [--drop N] [--stall MS]
+ * relay --calls N --bot-port P --phone-address A --phone-port P --calls-per-socket N --rtp-port P
+ *       [--drop N] [--stall MS]
  * The limit that the bridge is compared with: the same sockets and messages, and nothing else. UDP to a WebSocket in JSON
  * with base64, and back through a queue that lets a packet out every 20 ms. No call control, no reordering, no errors
  * handled, one format. Says `ready` when all calls are connected; runs until it is ended by a signal. To try the meter it can be
@@ -37,13 +38,14 @@ struct call {
 
 static struct call *calls;
 static int count = 1, calls_per_socket = 16, bot_port = 21080, phone_port = 21100, rtp_port = 40000;
+static const char *phone_address = "127.0.1.1";
 static int drop, stall_ms;
 
 static void call_connect(struct call *call, int index) {
-  struct sockaddr_in phone = loopback("127.0.0.1", phone_port + 2 * (index / calls_per_socket));
+  struct sockaddr_in phone = phone_at(loopback(phone_address, phone_port), calls_per_socket, index);
   struct sockaddr_in bot = loopback("127.0.0.1", bot_port);
   char request[256], reply[512];
-  call->udp = udp_open("127.0.0.1", rtp_port + 2 * index, false);
+  call->udp = udp_open("127.0.0.1", rtp_port + 2 * index);
   if (connect(call->udp, (struct sockaddr *)&phone, sizeof phone) != 0) die("connect");
   call->tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (call->tcp < 0 || connect(call->tcp, (struct sockaddr *)&bot, sizeof bot) != 0) die("bot");
@@ -137,15 +139,17 @@ static void tick(struct call *call) {
 static void read_options(int words_count, char **words) {
   static const struct option OPTIONS[] = {
       {"calls", required_argument, NULL, 'c'},      {"bot-port", required_argument, NULL, 'b'},
-      {"phone-port", required_argument, NULL, 'p'}, {"calls-per-socket", required_argument, NULL, 's'},
-      {"rtp-port", required_argument, NULL, 'r'},   {"drop", required_argument, NULL, 'd'},
-      {"stall", required_argument, NULL, 'w'},      {0},
+      {"phone-port", required_argument, NULL, 'p'}, {"phone-address", required_argument, NULL, 'a'},
+      {"rtp-port", required_argument, NULL, 'r'},   {"calls-per-socket", required_argument, NULL, 's'},
+      {"drop", required_argument, NULL, 'd'},       {"stall", required_argument, NULL, 'w'},
+      {0},
   };
   for (int option; (option = getopt_long(words_count, words, "", OPTIONS, NULL)) != -1;) {
     switch (option) {
       case 'c': count = atoi(optarg); break;
       case 'b': bot_port = atoi(optarg); break;
       case 'p': phone_port = atoi(optarg); break;
+      case 'a': phone_address = optarg; break;
       case 's': calls_per_socket = atoi(optarg); break;
       case 'r': rtp_port = atoi(optarg); break;
       case 'd': drop = atoi(optarg); break;

@@ -1,7 +1,9 @@
 /* Tests of what is pure in the load generator: run while its image is built. */
 #define _GNU_SOURCE
 #include "figures.h"
+#include "net.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,9 +75,20 @@ static void test_judge(void) {
   check(sum.figures[UP].arrived == 99 && sum.figures[UP].latency.max == 50 * MS && sum.lateness.count == 200);
 }
 
+static void test_phones(void) {
+  const struct sockaddr_in first = loopback("127.0.1.1", 21100);
+  struct sockaddr_in phone = phone_at(first, 16, 15);
+  check(phone.sin_addr.s_addr == inet_addr("127.0.1.16") && ntohs(phone.sin_port) == 21100);
+  phone = phone_at(first, 16, 16);
+  check(phone.sin_addr.s_addr == inet_addr("127.0.1.1") && ntohs(phone.sin_port) == 21102);
+  phone = phone_at(first, 1, 3);
+  check(phone.sin_addr.s_addr == inet_addr("127.0.1.1") && ntohs(phone.sin_port) == 21106);
+}
+
 int main(void) {
   test_base64();
   test_websocket();
   test_marks();
   test_judge();
+  test_phones();
 }

@@ -11,6 +11,12 @@ export interface CallTimes {
   releasedMs?: number;
 }
 
+/** Where a call's RTP is to be sent: an address and port that no other call has. */
+export interface Phone {
+  readonly address: string;
+  readonly port: number;
+}
+
 /** What the owner is told. */
 export interface AriHandlers {
   /** The UDP port that the bridge has opened for the call. */
@@ -45,7 +51,7 @@ const callOf = (id: string) => Number.parseInt(id.slice(id.lastIndexOf('-') + 1)
 export class StandInAri {
   readonly times: CallTimes[] = [];
   readonly #handlers: AriHandlers;
-  readonly #phonePortOf: (call: number) => number;
+  readonly #phoneOf: (call: number) => Phone;
   readonly #channels = new Map<string, Channel>();
   readonly #bridges = new Map<string, Set<string>>();
   readonly #server: Server;
@@ -53,8 +59,8 @@ export class StandInAri {
   readonly #connected = Promise.withResolvers<void>();
   #events: WebSocket | undefined;
 
-  private constructor(phonePortOf: (call: number) => number, handlers: AriHandlers) {
-    this.#phonePortOf = phonePortOf;
+  private constructor(phoneOf: (call: number) => Phone, handlers: AriHandlers) {
+    this.#phoneOf = phoneOf;
     this.#handlers = handlers;
     this.#server = createServer((request, response) => void this.#serve(request, response));
     this.#server.on('upgrade', (request, socket, head) => {
@@ -65,13 +71,13 @@ export class StandInAri {
     });
   }
 
-  /** Listens. `phonePortOf` says where each call's RTP is to be sent. */
+  /** Listens. */
   static async start(
     port: number,
-    phonePortOf: (call: number) => number,
+    phoneOf: (call: number) => Phone,
     handlers: AriHandlers,
   ): Promise<StandInAri> {
-    const ari = new StandInAri(phonePortOf, handlers);
+    const ari = new StandInAri(phoneOf, handlers);
     ari.#server.listen(port, '127.0.0.1');
     await once(ari.#server, 'listening');
     return ari;
@@ -125,6 +131,7 @@ export class StandInAri {
   }
 
   #show({ id, call, isMedia, state }: Channel): object {
+    const phone = this.#phoneOf(call);
     return {
       id,
       name: isMedia ? `UnicastRTP/127.0.0.1-${call}` : `PJSIP/bench-${call}`,
@@ -144,8 +151,8 @@ export class StandInAri {
       language: 'en',
       channelvars: isMedia
         ? {
-            UNICASTRTP_LOCAL_ADDRESS: '127.0.0.1',
-            UNICASTRTP_LOCAL_PORT: String(this.#phonePortOf(call)),
+            UNICASTRTP_LOCAL_ADDRESS: phone.address,
+            UNICASTRTP_LOCAL_PORT: String(phone.port),
           }
         : { X_CALL_ID: id, INBOUND_PROVIDER: 'bench', INBOUND_DID: '101', INBOUND_FROM: '200' },
     };

@@ -60,8 +60,9 @@ export interface GeneratorOptions {
   readonly mode: Mode;
   readonly botPort: number;
   readonly phonePort: number;
-  readonly phoneAddress?: string;
-  readonly callsPerSocket?: number;
+  /** Calls that share a port have an address each: the first has this one, the others those that follow. */
+  readonly phoneAddress: string;
+  readonly callsPerSocket: number;
 }
 
 const PROGRAM = process.env.BENCH_GENERATOR ?? 'generator';
@@ -83,15 +84,7 @@ export class Generator {
 
   /** Starts it; resolves when its ports are open. */
   static async start(options: GeneratorOptions): Promise<Generator> {
-    const {
-      cpus,
-      calls,
-      mode,
-      botPort,
-      phonePort,
-      phoneAddress = '127.0.0.1',
-      callsPerSocket = 16,
-    } = options;
+    const { cpus, calls, mode, botPort, phonePort, phoneAddress, callsPerSocket } = options;
     const child = startPinned(cpus, [
       PROGRAM,
       ...['--calls', `${calls}`, '--mode', mode, '--bot-port', `${botPort}`],

@@ -1,6 +1,6 @@
 /** One run: so many calls through the bridge, or through the bare relay, for one window. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type CallTimes, StandInAri, wallMs } from './ari.ts';
+import { type CallTimes, type Phone, StandInAri, wallMs } from './ari.ts';
 import { type BridgeMetrics, readMetrics, startBridge } from './bridge.ts';
 import {
   type Distribution,
@@ -68,6 +68,7 @@ export interface SetupFigures {
 /** Ports, all on loopback. */
 export const PORTS = { ari: 21_088, bot: 21_080, http: 21_090, phones: 21_100, rtp: 40_000 } as const;
 
+/** They differ in the address: as with Asterisk, no two calls have the same address and port. */
 const CALLS_PER_SOCKET = 16;
 /** New calls a second, where it is not about set-up. */
 const RATE = 100;
@@ -85,7 +86,10 @@ const POLL_MS = 100;
 const OVERHEAD_S = 5.5;
 const RELEASE_S_PER_CALL = 0.0025;
 
-const phonePort = (call: number) => PORTS.phones + 2 * Math.floor(call / CALLS_PER_SOCKET);
+const phoneOf = (call: number): Phone => ({
+  address: `127.0.1.${1 + (call % CALLS_PER_SOCKET)}`,
+  port: PORTS.phones + 2 * Math.floor(call / CALLS_PER_SOCKET),
+});
 /** Longer than a spurt of the bots. */
 const settleSeconds = (mode: Mode) => SETTLE_S + (mode === 'echo' ? 0 : 1);
 const drainMs = (mode: Mode) => DRAIN_MS + (mode === 'echo' ? 0 : SPURT_S * 1000);
@@ -113,7 +117,7 @@ async function withRig<T>(
 ): Promise<T> {
   const { calls, workers } = load;
   const generator = await startGenerator(calls, mode);
-  const ari = await StandInAri.start(PORTS.ari, phonePort, {
+  const ari = await StandInAri.start(PORTS.ari, phoneOf, {
     onMediaPort: (call, port) => generator.peer(call, port),
     onJoined: (call) => generator.startCall(call),
   });
@@ -195,7 +199,8 @@ export async function runRelay(
   const relay = startPinned(subjectCpus({ calls, workers: 1 }, options.cores), [
     process.env.BENCH_RELAY ?? 'relay',
     ...['--calls', `${calls}`, '--calls-per-socket', `${CALLS_PER_SOCKET}`, '--bot-port', `${PORTS.bot}`],
-    ...['--phone-port', `${PORTS.phones}`, '--rtp-port', `${PORTS.rtp}`],
+    ...['--phone-address', phoneOf(0).address, '--phone-port', `${PORTS.phones}`],
+    ...['--rtp-port', `${PORTS.rtp}`],
     ...faults,
   ]);
   try {
@@ -220,7 +225,7 @@ export async function runRelay(
 function startGenerator(calls: number, mode: Mode): Promise<Generator> {
   return Generator.start({
     ...{ cpus: LOAD_CPUS, calls, mode, callsPerSocket: CALLS_PER_SOCKET },
-    ...{ botPort: PORTS.bot, phonePort: PORTS.phones },
+    ...{ botPort: PORTS.bot, phoneAddress: phoneOf(0).address, phonePort: PORTS.phones },
   });
 }
 
