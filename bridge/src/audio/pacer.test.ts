@@ -38,6 +38,27 @@ function open(options: { lateMs?: () => number } = {}) {
 }
 
 describe('a pacer', () => {
+  test('serves what is due within long work when it is asked to, and nothing twice', () => {
+    const { pacer, clock, runUntil, join } = open();
+    const { calls } = join();
+    runUntil(1100);
+    const served = calls.length;
+    const last = calls.at(-1)?.at ?? 0;
+    clock.now = last + 19;
+    pacer.keepTime();
+    assert.equal(calls.length, served);
+    // The timer is late, for the work goes on.
+    clock.now = last + 20;
+    pacer.keepTime();
+    pacer.keepTime();
+    assert.deepEqual(calls.slice(served), [{ at: last + 20, skipped: 0 }]);
+    runUntil(last + 59);
+    assert.deepEqual(
+      calls.slice(served + 1).map(({ at }) => at),
+      [last + 40],
+    );
+  });
+
   test('calls a member every 20 ms on an absolute grid', () => {
     const { runUntil, join } = open();
     const { calls } = join();

@@ -91,6 +91,13 @@ export class Pacer {
     };
   }
 
+  /** For work that takes long within one turn of the event loop, to be called now and then: what is due need not wait for its end. */
+  keepTime(): void {
+    if (this.#timer === undefined || this.#now() < this.#originMs + this.#next * this.#slotMs) return;
+    this.#clearTimer(this.#timer);
+    this.#fire();
+  }
+
   #arm(): void {
     const delayMs = this.#originMs + this.#next * this.#slotMs - this.#now();
     // Timers count whole milliseconds, and cut: rounded up here, else they fire early and are set twice.

@@ -22,9 +22,10 @@ class MediaWorker {
     const onError = (error: unknown) => {
       throw error;
     };
+    const pacer = new Pacer({ onError });
     this.#shared = {
-      sockets: new RtpSockets(new PortPool(settings.rtpPortMin, settings.rtpPortMax)),
-      pacer: new Pacer({ onError }),
+      sockets: new RtpSockets(new PortPool(settings.rtpPortMin, settings.rtpPortMax), () => pacer.keepTime()),
+      pacer,
       disk: new Disk(),
       now: () => performance.now(),
     };

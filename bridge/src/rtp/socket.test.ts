@@ -5,9 +5,10 @@ import { type TestContext, test } from 'node:test';
 import { SharedSocket } from './socket.ts';
 
 const LOOPBACK = '127.0.0.1';
+const owner = { onIdle: () => {}, onBusy: () => {} };
 
 function openShared(): SharedSocket {
-  return new SharedSocket(LOOPBACK, 0, () => {});
+  return new SharedSocket(LOOPBACK, 0, owner);
 }
 
 async function openPeer(
@@ -46,7 +47,11 @@ test('datagrams go both ways between a call and its peer', async (t) => {
 });
 
 test('each call hears its own peer, in order, also where peers differ by their address only', async (t) => {
-  const shared = openShared();
+  let busy = 0;
+  const onBusy = () => {
+    busy++;
+  };
+  const shared = new SharedSocket(LOOPBACK, 0, { ...owner, onBusy });
   const { peer: first, port } = await openPeer(t);
   const { peer: second } = await openPeer(t, '127.0.0.2', port);
   const heard: string[] = [];
@@ -71,6 +76,7 @@ test('each call hears its own peer, in order, also where peers differ by their a
     heard.filter((text) => text.startsWith('1')),
     expected.map((i) => `1 b${i}`),
   );
+  assert.ok(busy > 10, `${busy} times told of long work`);
   await Promise.all(calls.map((call) => call.close()));
 });
 
@@ -125,15 +131,16 @@ test('many packets of one turn arrive, and one that the kernel refuses holds up 
 test('a port in use is refused with the code of the kernel, and leaves nothing open', async () => {
   const shared = openShared();
   const rtp = shared.join();
-  assert.throws(() => new SharedSocket(LOOPBACK, shared.port, () => {}), { code: 'EADDRINUSE' });
+  assert.throws(() => new SharedSocket(LOOPBACK, shared.port, owner), { code: 'EADDRINUSE' });
   await rtp.close();
 });
 
 test('the last call that leaves sends what it has, frees the port, and is silent from then on', async (t) => {
   let closing: Promise<void> | undefined;
-  const shared = new SharedSocket(LOOPBACK, 0, (closed) => {
+  const onIdle = (closed: Promise<void>) => {
     closing = closed;
-  });
+  };
+  const shared = new SharedSocket(LOOPBACK, 0, { ...owner, onIdle });
   const { peer, port } = await openPeer(t);
   const [first, last] = [shared.join(), shared.join()];
   first.connect(LOOPBACK, port);
@@ -148,7 +155,7 @@ test('the last call that leaves sends what it has, frees the port, and is silent
   const [received] = await once(peer, 'message');
   assert.equal(String(received), 'bye');
   assert.equal(last.stats.datagramsSent, 1);
-  const again = new SharedSocket(LOOPBACK, shared.port, () => {});
+  const again = new SharedSocket(LOOPBACK, shared.port, owner);
   await again.join().close();
 });
 

@@ -8,6 +8,8 @@ const KERNEL_BYTES_PER_DATAGRAM = 1_024;
 const DATAGRAMS_PER_SECOND = 50;
 /** The process may stand still for so long, and no datagram is lost. */
 const STANDSTILL_MS = 400;
+/** So many take up to half a millisecond, with the messages to the bots that they become. */
+const BUSY_DATAGRAMS = 8;
 /** A packet of G.711 has 172 bytes, and RTP on Ethernet never more than 1500. */
 const RECEIVED_BYTES_MAX = 2_048;
 const SENT_BYTES_MAX = 512;
@@ -21,6 +23,14 @@ export interface RtpSocketStats {
   datagramsSent: number;
   /** Not taken by the kernel, as for example without a route to the peer. */
   errors: number;
+}
+
+/** What a socket tells its owner. */
+export interface SocketOwner {
+  /** The last call has left: the socket is closing. */
+  readonly onIdle: (closed: Promise<void>) => void;
+  /** Now and then while many datagrams are delivered in one turn of the event loop. */
+  readonly onBusy: () => void;
 }
 
 /**
@@ -41,18 +51,18 @@ export class SharedSocket {
   readonly #peers = new Map<number, Map<number, RtpSocket>>();
   readonly #outgoing = new Datagrams(SENT_BYTES_MAX);
   readonly #senders: RtpSocket[] = [];
-  readonly #onIdle: (closed: Promise<void>) => void;
+  readonly #owner: SocketOwner;
   /** The last source that Node told of, and its number. */
   #source = '';
   #sourceNumber = 0;
 
   /**
-   * Opens it; `port` 0 takes any. `onIdle` hears when the last call has left: it is closing then.
+   * Opens it; `port` 0 takes any.
    * @throws what the kernel says, as for example EADDRINUSE in `code`: then take another port.
    */
-  constructor(address: string, port: number, onIdle: (closed: Promise<void>) => void) {
+  constructor(address: string, port: number, owner: SocketOwner) {
     this.address = address;
-    this.#onIdle = onIdle;
+    this.#owner = owner;
     this.#fd = openDatagramSocket(address, port);
     this.#socket = createSocket('udp4');
     // From here on the descriptor is Node's.
@@ -106,7 +116,7 @@ export class SharedSocket {
     // Once it is closed, its number may be another socket's.
     this.#flush();
     const closed = new Promise<void>((resolve) => this.#socket.close(() => resolve()));
-    this.#onIdle(closed);
+    this.#owner.onIdle(closed);
     return closed;
   }
 
@@ -120,8 +130,10 @@ export class SharedSocket {
     // Its last call may just have left.
     if (this.#members.size === 0) return;
     received.receive(this.#fd);
-    for (let i = 0; i < received.count; i++)
+    for (let i = 0; i < received.count; i++) {
       this.#deliver(received.datagram(i), received.sourceAddress(i), received.sourcePort(i));
+      if (i % BUSY_DATAGRAMS === BUSY_DATAGRAMS - 1) this.#owner.onBusy();
+    }
   }
 
   #deliver(datagram: Buffer | undefined, address: number, port: number): void {

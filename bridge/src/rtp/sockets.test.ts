@@ -10,7 +10,7 @@ const FIRST_PORT = 60_600;
 
 test('calls share a port up to what its buffer is good for, and the next one takes another', async () => {
   const ports = new PortPool(FIRST_PORT, FIRST_PORT + 3);
-  const sockets = new RtpSockets(ports);
+  const sockets = new RtpSockets(ports, () => {});
   const calls = [sockets.join(LOOPBACK)];
   const first = calls[0]?.localPort;
   while (calls.at(-1)?.localPort === first) calls.push(sockets.join(LOOPBACK));
@@ -25,7 +25,7 @@ test('calls share a port up to what its buffer is good for, and the next one tak
 });
 
 test('each address has its own sockets', async () => {
-  const sockets = new RtpSockets(new PortPool(FIRST_PORT, FIRST_PORT + 3));
+  const sockets = new RtpSockets(new PortPool(FIRST_PORT, FIRST_PORT + 3), () => {});
   const [one, other] = [sockets.join(LOOPBACK), sockets.join('127.0.0.2')];
   assert.notEqual(one.localPort, other.localPort);
   await Promise.all([one.close(), other.close()]);
@@ -36,18 +36,18 @@ test('a port that another process holds is passed over; without a free one there
   other.bind(FIRST_PORT, LOOPBACK);
   await once(other, 'listening');
   const ports = new PortPool(FIRST_PORT, FIRST_PORT + 3);
-  const sockets = new RtpSockets(ports);
+  const sockets = new RtpSockets(ports, () => {});
   const call = sockets.join(LOOPBACK);
   assert.equal(call.localPort, FIRST_PORT + 2);
   await call.close();
   const few = new PortPool(FIRST_PORT, FIRST_PORT + 1);
-  assert.throws(() => new RtpSockets(few).join(LOOPBACK), NoPortError);
+  assert.throws(() => new RtpSockets(few, () => {}).join(LOOPBACK), NoPortError);
   assert.equal(few.inUse, 0);
   other.close();
 });
 
 test('what is refused is counted beyond the life of a socket', async () => {
-  const sockets = new RtpSockets(new PortPool(FIRST_PORT, FIRST_PORT + 3));
+  const sockets = new RtpSockets(new PortPool(FIRST_PORT, FIRST_PORT + 3), () => {});
   const call = sockets.join(LOOPBACK);
   const stranger = createSocket('udp4');
   stranger.send('hello', call.localPort, LOOPBACK);

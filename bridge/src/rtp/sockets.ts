@@ -13,10 +13,13 @@ export class NoPortError extends Error {
 export class RtpSockets {
   readonly #ports: PortPool;
   readonly #open = new Set<SharedSocket>();
+  readonly #onBusy: () => void;
   #refused = 0;
 
-  constructor(ports: PortPool) {
+  /** `onBusy`: see `SocketOwner`. */
+  constructor(ports: PortPool, onBusy: () => void) {
     this.#ports = ports;
+    this.#onBusy = onBusy;
   }
 
   /** Datagrams dropped so far: from somebody that no call expected, or too long to be RTP. */
@@ -40,10 +43,13 @@ export class RtpSockets {
   }
 
   #openSocket(address: string, port: number): SharedSocket {
-    const socket = new SharedSocket(address, port, (closed) => {
-      this.#open.delete(socket);
-      this.#refused += socket.refused;
-      void closed.then(() => this.#ports.release(port));
+    const socket = new SharedSocket(address, port, {
+      onIdle: (closed) => {
+        this.#open.delete(socket);
+        this.#refused += socket.refused;
+        void closed.then(() => this.#ports.release(port));
+      },
+      onBusy: this.#onBusy,
     });
     this.#open.add(socket);
     return socket;
