@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 . scripts/ports.sh
 
 MINIMUM_FREE_GB=4
+# What the bridge asks for, and newer kernels allow by default.
+RECEIVE_BUFFER_BYTES=4194304
 problems=0
 
 ok() { printf '  ok  %s\n' "$1"; }
@@ -35,6 +37,16 @@ check_host() {
   free="$(df --output=avail --block-size=1G "$root" 2>/dev/null | tail -n 1 | tr -d ' ')"
   if [ "${free:-$MINIMUM_FREE_GB}" -ge "$MINIMUM_FREE_GB" ]; then ok "${free:-?} GB free in $root"; else
     bad "only $free GB free in $root" "docker system prune, or a larger disk"
+  fi
+  check_receive_buffers
+}
+
+# Small ones mean more sockets, and some more CPU a call.
+check_receive_buffers() {
+  local bytes
+  bytes="$(cat /proc/sys/net/core/rmem_max 2>/dev/null || true)"
+  if [ "${bytes:-$RECEIVE_BUFFER_BYTES}" -ge "$RECEIVE_BUFFER_BYTES" ]; then ok "UDP receive buffers of ${bytes:-?} bytes"; else
+    note "UDP receive buffers are limited to $bytes bytes, a call costs some more CPU: sysctl -w net.core.rmem_max=$RECEIVE_BUFFER_BYTES (and in /etc/sysctl.d)"
   fi
 }
 
