@@ -1,7 +1,7 @@
 /*
  * relay --calls N --bot-port P --phone-address A --phone-port P --calls-per-socket N --rtp-port P
  *       [--drop N] [--stall MS]
- * The limit that the bridge is compared with: the same sockets and messages, and nothing else. UDP to a WebSocket in JSON
+ * The limit that the bridge is compared with: the same messages, a UDP socket for each call, and nothing else. UDP to a WebSocket in JSON
  * with base64, and back through a queue that lets a packet out every 20 ms. No call control, no reordering, no errors
  * handled, one format. Says `ready` when all calls are connected; runs until it is ended by a signal. To try the meter it can be
  * made faulty: each way loses every Nth frame; once a second it does nothing for MS milliseconds.

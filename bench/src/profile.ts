@@ -21,11 +21,11 @@ export function parseProfile(text: string): Profile {
   return JSON.parse(text) as Profile;
 }
 
-const UDP_SEND = 'kernel: UDP send';
-/** Native functions of Node by what they do; they carry no file. What is not named is the kernel's receiving and waiting, and the runtime. */
+/** Methods of `Datagrams` that are a system call and little else. */
+const DATAGRAMS = { send: 'kernel: UDP send', receive: 'kernel: UDP receive' } as const;
+/** Native functions of Node by what they do; they carry no file. What is not named is the kernel's TCP receiving and waiting, and the runtime. */
 const NATIVE: readonly (readonly [RegExp, string])[] = [
   [/^(writev|writeBuffer|write(Utf8|Latin1|Ascii)String|shutdown)$/, 'kernel: TCP send'],
-  [/^send6?$/, UDP_SEND],
   [
     /^(base64|utf8|latin1|ascii|hex|ucs2)(Slice|Write)|^(copy|fill|indexOf|byteLength|compare|decode|encode)/,
     'base64 and bytes',
@@ -38,10 +38,11 @@ const NATIVE: readonly (readonly [RegExp, string])[] = [
 export function placeOf({ functionName, url }: ProfileNode['callFrame']): string {
   if (functionName === '(idle)') return 'idle';
   if (functionName === '(garbage collector)') return 'garbage collection';
-  // V8 counts this system call as its caller's own time.
-  if (functionName === 'doSend' && url === 'node:dgram') return UDP_SEND;
+  // V8 counts these system calls as their caller's own time.
+  if (url.endsWith('/src/rtp/datagrams.ts') && functionName in DATAGRAMS)
+    return DATAGRAMS[functionName as keyof typeof DATAGRAMS];
   const native = NATIVE.find(([pattern]) => pattern.test(functionName));
-  if (url === '') return native?.[1] ?? 'runtime, and kernel: receive, wait';
+  if (url === '') return native?.[1] ?? 'runtime, and kernel: TCP receive, wait';
   const ours = /\/src\/(.*)\.ts$/.exec(url)?.[1];
   if (ours !== undefined) return `src/${ours}`;
   const module = /\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1];

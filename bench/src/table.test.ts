@@ -95,14 +95,17 @@ test('a profile is summed up within the window, idle time left out', () => {
   };
   const text = describeProfiles([profile, profile], [1100, 1500], 2);
   assert.match(text, /src\/media +75\.0 % +1\.500/);
-  assert.match(text, /runtime, and kernel: receive, wait +25\.0 % +0\.500/);
+  assert.match(text, /runtime, and kernel: TCP receive, wait +25\.0 % +0\.500/);
   assert.doesNotMatch(text, /idle/);
 });
 
 test('functions are placed by where their source lies', () => {
   const place = (url: string) => placeOf({ functionName: 'f', url });
   assert.equal(place('file:///app/bridge/node_modules/ws/lib/sender.js'), 'module ws');
-  assert.equal(placeOf({ functionName: 'send', url: '' }), 'kernel: UDP send');
+  assert.equal(placeOf({ functionName: 'writeBuffer', url: '' }), 'kernel: TCP send');
+  const datagrams = 'file:///app/bridge/src/rtp/datagrams.ts';
+  assert.equal(placeOf({ functionName: 'send', url: datagrams }), 'kernel: UDP send');
+  assert.equal(placeOf({ functionName: 'add', url: datagrams }), 'src/rtp/datagrams');
   assert.equal(place('node:internal/streams/readable'), 'Node: streams/readable');
   assert.equal(place('file:///app/bridge/src/audio/pacer.ts'), 'src/audio/pacer');
 });

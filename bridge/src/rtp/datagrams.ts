@@ -28,7 +28,9 @@ const sendmmsg = libc.func('int sendmmsg(int fd, void *headers, unsigned int cou
 
 /** An IPv4 address as a number, as datagrams have it. */
 export function ipv4Number(address: string): number {
-  return Buffer.from(address.split('.').map(Number)).readInt32BE();
+  let number = 0;
+  for (const octet of address.split('.')) number = (number << 8) | Number(octet);
+  return number;
 }
 
 /**

@@ -52,9 +52,6 @@ export class SharedSocket {
   readonly #outgoing = new Datagrams(SENT_BYTES_MAX);
   readonly #senders: RtpSocket[] = [];
   readonly #owner: SocketOwner;
-  /** The last source that Node told of, and its number. */
-  #source = '';
-  #sourceNumber = 0;
 
   /**
    * Opens it; `port` 0 takes any.
@@ -122,11 +119,7 @@ export class SharedSocket {
 
   /** Node has read one datagram: that and all that wait behind it. */
   #receive(datagram: Buffer, address: string, port: number): void {
-    if (address !== this.#source) {
-      this.#source = address;
-      this.#sourceNumber = ipv4Number(address);
-    }
-    this.#deliver(datagram, this.#sourceNumber, port);
+    this.#deliver(datagram, ipv4Number(address), port);
     // Its last call may just have left.
     if (this.#members.size === 0) return;
     received.receive(this.#fd);
