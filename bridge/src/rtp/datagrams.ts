@@ -1,13 +1,18 @@
+import { closeSync, openSync } from 'node:fs';
+import { devNull } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
 
 /** Datagrams that one system call moves at most. */
 export const DATAGRAMS_MAX = 64;
 
-// Node moves one datagram a system call, and makes an object and a buffer for each that arrives: at 400 calls that is a sixth of a core.
+// Node's own sockets move one datagram a system call, and wake up and make an object and a buffer for each: at 400 calls a sixth of a core.
 // What follows is as Linux has it on 64-bit, little-endian processors.
 const AF_INET = 2;
-const SOCK_DGRAM_NONBLOCK_CLOEXEC = 0x80802;
+const SOCK_DGRAM = 2;
+const O_CLOEXEC = 0x80000;
+const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
 const MSG_DONTWAIT = 0x40;
 const MSG_TRUNC = 0x20;
 /** `struct mmsghdr`: name, its length, vector, its length, control, its length, flags, bytes moved. */
@@ -20,6 +25,12 @@ const NAME = { bytes: 16, port: 2, address: 4 } as const;
 const libc = koffi.load(null);
 const socket = libc.func('int socket(int domain, int type, int protocol)');
 const bind = libc.func('int bind(int fd, void *name, unsigned int bytes)');
+const getsockname = libc.func('int getsockname(int fd, void *name, void *bytes)');
+const getsockopt = libc.func('int getsockopt(int fd, int level, int option, void *value, void *bytes)');
+const setsockopt = libc.func(
+  'int setsockopt(int fd, int level, int option, void *value, unsigned int bytes)',
+);
+const dup3 = libc.func('int dup3(int from, int to, int flags)');
 const close = libc.func('int close(int fd)');
 const recvmmsg = libc.func(
   'int recvmmsg(int fd, void *headers, unsigned int count, int flags, void *timeout)',
@@ -33,23 +44,69 @@ export function ipv4Number(address: string): number {
   return number;
 }
 
-/**
- * Opens a bound UDP socket that does not block, and returns its file descriptor, which is the caller's to close.
- * @throws what the kernel says, as for example EADDRINUSE in `code`.
- */
-export function openDatagramSocket(address: string, port: number): number {
-  const name = Buffer.alloc(NAME.bytes);
-  name.writeUInt16LE(AF_INET);
-  name.writeUInt16BE(port, NAME.port);
-  name.writeInt32BE(ipv4Number(address), NAME.address);
-  const fd = checked(socket(AF_INET, SOCK_DGRAM_NONBLOCK_CLOEXEC, 0));
+/** A bound UDP socket that no event loop watches. It is closed at the latest when its thread ends, however that does. */
+export class DatagramSocket {
+  readonly port: number;
+  /** What the kernel gives it, in its own accounting. */
+  readonly receiveBufferBytes: number;
+  readonly #fd: number;
+  #isOpen = true;
+
+  /**
+   * Opens it. `port` 0 takes any; the kernel cuts `receiveBufferBytes` to its limit (net.core.rmem_max).
+   * @throws what the kernel says, as for example EADDRINUSE in `code`.
+   */
+  constructor(address: string, port: number, receiveBufferBytes: number) {
+    this.#fd = openTracked(() => checked(socket(AF_INET, SOCK_DGRAM, 0)));
+    try {
+      const name = Buffer.alloc(NAME.bytes);
+      name.writeUInt16LE(AF_INET);
+      name.writeUInt16BE(port, NAME.port);
+      name.writeInt32BE(ipv4Number(address), NAME.address);
+      checked(bind(this.#fd, name, NAME.bytes));
+      checked(getsockname(this.#fd, name, int(NAME.bytes)));
+      this.port = name.readUInt16BE(NAME.port);
+      const size = int(receiveBufferBytes);
+      checked(setsockopt(this.#fd, SOL_SOCKET, SO_RCVBUF, size, size.length));
+      checked(getsockopt(this.#fd, SOL_SOCKET, SO_RCVBUF, size, int(size.length)));
+      this.receiveBufferBytes = size.readInt32LE();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** For `Datagrams`; -1: it is closed. The number of a closed one may be another socket's. */
+  get fd(): number {
+    return this.#isOpen ? this.#fd : -1;
+  }
+
+  /** Frees the port, at once. Idempotent. */
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    closeSync(this.#fd);
+  }
+}
+
+/** Makes a file descriptor one of Node's, which closes those of a thread that ends: but only what was opened through `fs`. */
+function openTracked(open: () => number): number {
+  const fd = openSync(devNull, 'r');
   try {
-    checked(bind(fd, name, NAME.bytes));
+    const opened = open();
+    dup3(opened, fd, O_CLOEXEC);
+    close(opened);
+    return fd;
   } catch (error) {
-    close(fd);
+    closeSync(fd);
     throw error;
   }
-  return fd;
+}
+
+function int(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value);
+  return bytes;
 }
 
 function checked(result: number): number {
@@ -90,8 +147,8 @@ export class Datagrams {
     }
   }
 
-  /** Takes what waits at a socket. */
-  receive(fd: number): void {
+  /** Takes what has arrived at a socket. */
+  receive({ fd }: DatagramSocket): void {
     this.count = Math.max(0, recvmmsg(fd, this.#headers, DATAGRAMS_MAX, MSG_DONTWAIT, null));
   }
 
@@ -130,7 +187,7 @@ export class Datagrams {
   }
 
   /** Sends what was added, from a place on. Returns how many the kernel took; 0: it refuses the first of them. */
-  send(fd: number, from: number): number {
+  send({ fd }: DatagramSocket, from: number): number {
     const headers = from === 0 ? this.#headers : this.#headers.subarray(from * HEADER.bytes);
     return Math.max(0, sendmmsg(fd, headers, this.count - from, MSG_DONTWAIT));
   }

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { PortPool } from './ports.ts';
 import { NoPortError, RtpSockets } from './sockets.ts';
 
 const LOOPBACK = '127.0.0.1';
 const FIRST_PORT = 60_600;
 
-test('calls share a port up to what its buffer is good for, and the next one takes another', async () => {
+test('calls share a port up to what its buffer is good for, and the next one takes another', () => {
   const ports = new PortPool(FIRST_PORT, FIRST_PORT + 3);
   const sockets = new RtpSockets(ports, () => {});
   const calls = [sockets.join(LOOPBACK)];
@@ -17,18 +18,19 @@ test('calls share a port up to what its buffer is good for, and the next one tak
   assert.ok(calls.length > 2, `${calls.length - 1} calls on one port`);
   assert.equal(ports.inUse, 2);
   // Places are filled up where there are some already.
-  await calls[0]?.close();
+  calls[0]?.close();
   const next = sockets.join(LOOPBACK);
   assert.equal(next.localPort, first);
-  await Promise.all([...calls, next].map((call) => call.close()));
+  for (const call of [...calls, next]) call.close();
   assert.equal(ports.inUse, 0);
 });
 
-test('each address has its own sockets', async () => {
+test('each address has its own sockets', () => {
   const sockets = new RtpSockets(new PortPool(FIRST_PORT, FIRST_PORT + 3), () => {});
   const [one, other] = [sockets.join(LOOPBACK), sockets.join('127.0.0.2')];
   assert.notEqual(one.localPort, other.localPort);
-  await Promise.all([one.close(), other.close()]);
+  one.close();
+  other.close();
 });
 
 test('a port that another process holds is passed over; without a free one there is an error, and no port is lost', async () => {
@@ -39,7 +41,7 @@ test('a port that another process holds is passed over; without a free one there
   const sockets = new RtpSockets(ports, () => {});
   const call = sockets.join(LOOPBACK);
   assert.equal(call.localPort, FIRST_PORT + 2);
-  await call.close();
+  call.close();
   const few = new PortPool(FIRST_PORT, FIRST_PORT + 1);
   assert.throws(() => new RtpSockets(few, () => {}).join(LOOPBACK), NoPortError);
   assert.equal(few.inUse, 0);
@@ -52,7 +54,21 @@ test('what is refused is counted beyond the life of a socket', async () => {
   const stranger = createSocket('udp4');
   stranger.send('hello', call.localPort, LOOPBACK);
   while (sockets.refused === 0) await new Promise(setImmediate);
-  await call.close();
+  call.close();
   assert.equal(sockets.refused, 1);
   stranger.close();
+});
+
+test('a thread that is ended frees its ports', async () => {
+  const code = `
+    const { PortPool } = await import('${new URL('./ports.ts', import.meta.url)}');
+    const { RtpSockets } = await import('${new URL('./sockets.ts', import.meta.url)}');
+    new RtpSockets(new PortPool(${FIRST_PORT}, ${FIRST_PORT + 1}), () => {}).join('${LOOPBACK}');
+    (await import('node:worker_threads')).parentPort.postMessage('open');`;
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`));
+  await once(worker, 'message');
+  const sockets = new RtpSockets(new PortPool(FIRST_PORT, FIRST_PORT + 1), () => {});
+  assert.throws(() => sockets.join(LOOPBACK), NoPortError);
+  await worker.terminate();
+  sockets.join(LOOPBACK).close();
 });

@@ -4,6 +4,12 @@ import { type RtpSocket, SharedSocket } from './socket.ts';
 /** A port of the range may be held by another process: the next ones are tried. */
 const OPEN_TRIES = 8;
 
+/**
+ * How often datagrams are taken: all that came meanwhile at once, since to wake up for one costs more than to handle it. A caller's frame is late by so
+ * much at most, where the thread has the time; Node's timers are whole ms.
+ */
+const RECEIVE_MS = 2;
+
 /** No UDP port of the configured range could be had. */
 export class NoPortError extends Error {
   override name = 'NoPortError';
@@ -15,6 +21,7 @@ export class RtpSockets {
   readonly #open = new Set<SharedSocket>();
   readonly #onBusy: () => void;
   #refused = 0;
+  #timer: NodeJS.Timeout | undefined;
 
   /** `onBusy`: see `SocketOwner`. */
   constructor(ports: PortPool, onBusy: () => void) {
@@ -44,14 +51,22 @@ export class RtpSockets {
 
   #openSocket(address: string, port: number): SharedSocket {
     const socket = new SharedSocket(address, port, {
-      onIdle: (closed) => {
+      onIdle: () => {
         this.#open.delete(socket);
         this.#refused += socket.refused;
-        void closed.then(() => this.#ports.release(port));
+        this.#ports.release(port);
+        if (this.#open.size > 0) return;
+        clearInterval(this.#timer);
+        this.#timer = undefined;
       },
       onBusy: this.#onBusy,
     });
     this.#open.add(socket);
+    this.#timer ??= setInterval(this.#receive, RECEIVE_MS);
     return socket;
   }
+
+  readonly #receive = (): void => {
+    for (const socket of this.#open) socket.receive();
+  };
 }

@@ -122,6 +122,6 @@ export class RtpTransport {
 
   async close(): Promise<void> {
     this.#receiver.flush();
-    await this.#socket.close();
+    this.#socket.close();
   }
 }
