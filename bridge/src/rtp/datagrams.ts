@@ -94,8 +94,11 @@ function openTracked(open: () => number): number {
   const fd = openSync(devNull, 'r');
   try {
     const opened = open();
-    dup3(opened, fd, O_CLOEXEC);
-    close(opened);
+    try {
+      checked(dup3(opened, fd, O_CLOEXEC));
+    } finally {
+      close(opened);
+    }
     return fd;
   } catch (error) {
     closeSync(fd);

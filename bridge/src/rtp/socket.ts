@@ -94,8 +94,8 @@ export class SharedSocket {
       return;
     }
     this.#senders[outgoing.count - 1] = member;
-    if (outgoing.count === DATAGRAMS_MAX) this.#flush();
-    else if (outgoing.count === 1) process.nextTick(this.#flush);
+    if (outgoing.count === DATAGRAMS_MAX) this.flush();
+    else if (outgoing.count === 1) process.nextTick(this.flush);
   }
 
   /** For `RtpSocket`: the member's packets have left when this returns, and the port is free if it was the last member. */
@@ -104,7 +104,7 @@ export class SharedSocket {
     const ports = this.#peers.get(address);
     if (ports?.get(port) === member) ports.delete(port);
     if (ports?.size === 0) this.#peers.delete(address);
-    this.#flush();
+    this.flush();
     if (this.#members.size > 0) return;
     this.#socket.close();
     this.#owner.onIdle();
@@ -132,7 +132,8 @@ export class SharedSocket {
     member.onDatagram?.(datagram);
   }
 
-  readonly #flush = (): void => {
+  /** Sends what waits: without being asked, at the end of the turn of the event loop. */
+  readonly flush = (): void => {
     const outgoing = this.#outgoing;
     for (let sent = 0; sent < outgoing.count; ) {
       const taken = outgoing.send(this.#socket, sent);

@@ -3,11 +3,13 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { DatagramSocket, Datagrams } from './datagrams.ts';
 import { PortPool } from './ports.ts';
 import { NoPortError, RtpSockets } from './sockets.ts';
 
 const LOOPBACK = '127.0.0.1';
-const FIRST_PORT = 60_600;
+/** Below those that the kernel picks by itself. */
+const FIRST_PORT = 29_600;
 
 test('calls share a port up to what its buffer is good for, and the next one takes another', () => {
   const ports = new PortPool(FIRST_PORT, FIRST_PORT + 3);
@@ -48,7 +50,7 @@ test('a port that another process holds is passed over; without a free one there
   other.close();
 });
 
-test('what is refused is counted beyond the life of a socket', async () => {
+test('what is refused is counted beyond the life of a socket', { timeout: 10_000 }, async () => {
   const sockets = new RtpSockets(new PortPool(FIRST_PORT, FIRST_PORT + 3), () => {});
   const call = sockets.join(LOOPBACK);
   const stranger = createSocket('udp4');
@@ -59,7 +61,35 @@ test('what is refused is counted beyond the life of a socket', async () => {
   stranger.close();
 });
 
-test('a thread that is ended frees its ports', async () => {
+test('what is sent while a burst is delivered leaves before its end', { timeout: 10_000 }, async (t) => {
+  const far = new DatagramSocket(LOOPBACK, 0, 65_536);
+  const arrived = new Datagrams(512);
+  const sockets = new RtpSockets(new PortPool(FIRST_PORT, FIRST_PORT + 3), () =>
+    sender.send(Buffer.from('due')),
+  );
+  const sender = sockets.join(LOOPBACK);
+  sender.connect(LOOPBACK, far.port);
+  const peer = createSocket('udp4');
+  peer.bind(0, LOOPBACK);
+  await once(peer, 'listening');
+  const call = sockets.join(LOOPBACK);
+  call.connect(LOOPBACK, peer.address().port);
+  // Also where the test fails: an open socket's timer keeps the process alive.
+  t.after(() => {
+    for (const open of [peer, far, call, sender]) open.close();
+  });
+  for (let i = 0; i < 20; i++) peer.send(String(i), call.localPort, LOOPBACK);
+  const end = Promise.withResolvers<void>();
+  call.onDatagram = (datagram) => {
+    if (String(datagram) !== '19') return;
+    arrived.receive(far);
+    end.resolve();
+  };
+  await end.promise;
+  assert.ok(arrived.count > 0);
+});
+
+test('a thread that is ended frees its ports', { timeout: 10_000 }, async () => {
   const code = `
     const { PortPool } = await import('${new URL('./ports.ts', import.meta.url)}');
     const { RtpSockets } = await import('${new URL('./sockets.ts', import.meta.url)}');

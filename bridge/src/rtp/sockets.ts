@@ -59,12 +59,18 @@ export class RtpSockets {
         clearInterval(this.#timer);
         this.#timer = undefined;
       },
-      onBusy: this.#onBusy,
+      onBusy: this.#keepUp,
     });
     this.#open.add(socket);
     this.#timer ??= setInterval(this.#receive, RECEIVE_MS);
     return socket;
   }
+
+  readonly #keepUp = (): void => {
+    this.#onBusy();
+    // What that has sent must not wait for the end of the burst.
+    for (const socket of this.#open) socket.flush();
+  };
 
   readonly #receive = (): void => {
     for (const socket of this.#open) socket.receive();
