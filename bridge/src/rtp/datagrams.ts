@@ -13,14 +13,25 @@ const SOCK_DGRAM = 2;
 const O_CLOEXEC = 0x80000;
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
+const SO_TIMESTAMPNS = 35;
+const CLOCK_REALTIME = 0;
 const MSG_DONTWAIT = 0x40;
 const MSG_TRUNC = 0x20;
 /** `struct mmsghdr`: name, its length, vector, its length, control, its length, flags, bytes moved. */
-const HEADER = { bytes: 64, nameLength: 8, vector: 16, vectorLength: 24, flags: 48, length: 56 } as const;
+const HEADER = {
+  ...{ bytes: 64, nameLength: 8, vector: 16, vectorLength: 24, control: 32, controlLength: 40 },
+  ...{ flags: 48, length: 56 },
+} as const;
 /** `struct iovec`: base, length. */
 const VECTOR = { bytes: 16, length: 8 } as const;
 /** `struct sockaddr_in`: family, then port and address in network byte order. */
 const NAME = { bytes: 16, port: 2, address: 4 } as const;
+/** `struct timespec`: seconds, of which the lower half is enough here, and nanoseconds. */
+const TIME = { bytes: 16, nanoseconds: 8 } as const;
+/** A control message with the time of arrival: its head, then a `struct timespec`. */
+const CONTROL = { bytes: 32, time: 16 } as const;
+/** Nothing waits so long in a receive buffer: somebody has set the clock. */
+const WAIT_MAX_MS = 2_000;
 
 const libc = koffi.load(null);
 const socket = libc.func('int socket(int domain, int type, int protocol)');
@@ -35,6 +46,7 @@ const close = libc.func('int close(int fd)');
 const recvmmsg = libc.func(
   'int recvmmsg(int fd, void *headers, unsigned int count, int flags, void *timeout)',
 );
+const clock_gettime = libc.func('int clock_gettime(int clock, void *time)');
 const sendmmsg = libc.func('int sendmmsg(int fd, void *headers, unsigned int count, int flags)');
 
 /** An IPv4 address as a number, as datagrams have it. */
@@ -70,6 +82,7 @@ export class DatagramSocket {
       checked(setsockopt(this.#fd, SOL_SOCKET, SO_RCVBUF, size, size.length));
       checked(getsockopt(this.#fd, SOL_SOCKET, SO_RCVBUF, size, int(size.length)));
       this.receiveBufferBytes = size.readInt32LE();
+      checked(setsockopt(this.#fd, SOL_SOCKET, SO_TIMESTAMPNS, int(1), 4));
     } catch (error) {
       this.close();
       throw error;
@@ -126,6 +139,10 @@ export class Datagrams {
   readonly #headers = Buffer.alloc(DATAGRAMS_MAX * HEADER.bytes);
   readonly #vectors = Buffer.alloc(DATAGRAMS_MAX * VECTOR.bytes);
   readonly #names = Buffer.alloc(DATAGRAMS_MAX * NAME.bytes);
+  readonly #controls = Buffer.alloc(DATAGRAMS_MAX * CONTROL.bytes);
+  /** The time of the last `receive`, by both clocks. */
+  readonly #time = Buffer.alloc(TIME.bytes);
+  #timeMs = 0;
   readonly #memory: Buffer;
   /** The last datagram of each place: as a rule the next one is as long. */
   readonly #datagrams: Buffer[] = [];
@@ -134,11 +151,12 @@ export class Datagrams {
   constructor(bytesEach: number) {
     this.#bytesEach = bytesEach;
     this.#memory = Buffer.alloc(DATAGRAMS_MAX * bytesEach);
-    const [memory, vectors, names] = [this.#memory, this.#vectors, this.#names].map((buffer) =>
-      BigInt(koffi.address(buffer)),
-    ) as [bigint, bigint, bigint];
+    const [memory, vectors, names, controls] = [
+      ...[this.#memory, this.#vectors, this.#names, this.#controls],
+    ].map((buffer) => BigInt(koffi.address(buffer))) as [bigint, bigint, bigint, bigint];
     for (let i = 0; i < DATAGRAMS_MAX; i++) {
       const [header, vector, name] = [i * HEADER.bytes, i * VECTOR.bytes, i * NAME.bytes];
+      this.#headers.writeBigUInt64LE(controls + BigInt(i * CONTROL.bytes), header + HEADER.control);
       this.#headers.writeBigUInt64LE(names + BigInt(name), header);
       this.#headers.writeUInt32LE(NAME.bytes, header + HEADER.nameLength);
       this.#headers.writeBigUInt64LE(vectors + BigInt(vector), header + HEADER.vector);
@@ -152,7 +170,13 @@ export class Datagrams {
 
   /** Takes what has arrived at a socket. */
   receive({ fd }: DatagramSocket): void {
-    this.count = Math.max(0, recvmmsg(fd, this.#headers, DATAGRAMS_MAX, MSG_DONTWAIT, null));
+    const headers = this.#headers;
+    // The kernel has written into it how much it used.
+    for (let i = 0; i < DATAGRAMS_MAX; i++)
+      headers.writeUInt32LE(CONTROL.bytes, i * HEADER.bytes + HEADER.controlLength);
+    this.count = Math.max(0, recvmmsg(fd, headers, DATAGRAMS_MAX, MSG_DONTWAIT, null));
+    clock_gettime(CLOCK_REALTIME, this.#time);
+    this.#timeMs = performance.now();
   }
 
   /** A datagram received; undefined: it was too long. Valid until the next `receive`. */
@@ -166,6 +190,17 @@ export class Datagrams {
     const other = this.#memory.subarray(start, start + length);
     this.#datagrams[index] = other;
     return other;
+  }
+
+  /** When the kernel got a datagram received, by the clock of `performance.now`: however late it was taken. */
+  arrivedMs(index: number): number {
+    if (this.#headers.readUInt32LE(index * HEADER.bytes + HEADER.controlLength) === 0) return this.#timeMs;
+    const at = index * CONTROL.bytes + CONTROL.time;
+    const seconds = this.#time.readUInt32LE() - this.#controls.readUInt32LE(at);
+    const nanoseconds =
+      this.#time.readUInt32LE(TIME.nanoseconds) - this.#controls.readUInt32LE(at + TIME.nanoseconds);
+    const waitedMs = seconds * 1e3 + nanoseconds / 1e6;
+    return waitedMs > 0 && waitedMs < WAIT_MAX_MS ? this.#timeMs - waitedMs : this.#timeMs;
   }
 
   /** Where a datagram came from, as `ipv4Number`. */

@@ -55,6 +55,32 @@ test('datagrams go both ways between a call and its peer', async (t) => {
   rtp.close();
 });
 
+test('a datagram says when it arrived, however late it is taken', async (t) => {
+  const shared = openShared();
+  const rtp = shared.join();
+  const { peer, port } = await openPeer(t);
+  rtp.connect(LOOPBACK, port);
+  const arrivals: number[] = [];
+  rtp.onDatagram = (_datagram, arrivedMs) => arrivals.push(arrivedMs);
+  const clock: number[] = [];
+  for (const text of ['one', 'two']) {
+    clock.push(performance.now());
+    await sent(peer, text, shared);
+    clock.push(performance.now());
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  await receiveUntil(shared, () => arrivals.length === 2);
+  // Two clocks are read one after the other: a trifle lies between.
+  for (const [i, arrivedMs] of arrivals.entries()) {
+    const [before = 0, after = 0] = clock.slice(2 * i);
+    assert.ok(
+      arrivedMs > before - 1 && arrivedMs < after + 1,
+      `${arrivedMs}, sent from ${before} to ${after}`,
+    );
+  }
+  rtp.close();
+});
+
 test('each call hears its own peer, in order, also where peers differ by their address only', async (t) => {
   let busy = 0;
   const onBusy = () => {

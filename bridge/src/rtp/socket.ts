@@ -116,20 +116,21 @@ export class SharedSocket {
     do {
       received.receive(this.#socket);
       for (let i = 0; i < received.count; i++) {
-        this.#deliver(received.datagram(i), received.sourceAddress(i), received.sourcePort(i));
+        this.#deliver(i);
         if (i % BUSY_DATAGRAMS === BUSY_DATAGRAMS - 1) this.#owner.onBusy();
       }
     } while (received.count === DATAGRAMS_MAX && ++rounds < RECEIVES_MAX);
   }
 
-  #deliver(datagram: Buffer | undefined, address: number, port: number): void {
-    const member = this.#peers.get(address)?.get(port);
+  #deliver(index: number): void {
+    const member = this.#peers.get(received.sourceAddress(index))?.get(received.sourcePort(index));
+    const datagram = received.datagram(index);
     if (member === undefined || datagram === undefined) {
       this.refused++;
       return;
     }
     member.stats.datagramsReceived++;
-    member.onDatagram?.(datagram);
+    member.onDatagram?.(datagram, received.arrivedMs(index));
   }
 
   /** Sends what waits: without being asked, at the end of the turn of the event loop. */
@@ -147,8 +148,8 @@ export class SharedSocket {
 
 /** One call's place at a socket. It speaks with one peer only and never throws for what the network does. */
 export class RtpSocket {
-  /** Called with every datagram of the peer, which is valid during the call only. */
-  onDatagram: ((datagram: Buffer) => void) | undefined;
+  /** Called with every datagram of the peer, which is valid during the call only, and when it arrived (`performance.now`, ms). */
+  onDatagram: ((datagram: Buffer, arrivedMs: number) => void) | undefined;
   readonly stats: RtpSocketStats = { datagramsReceived: 0, datagramsSent: 0, errors: 0 };
   readonly #shared: SharedSocket;
   #peerAddress = 0;

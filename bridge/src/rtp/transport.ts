@@ -26,8 +26,6 @@ export interface RtpTransportOptions {
   /** Makes the frames that stand in for lost ones; without it they are silent. */
   readonly fade: RtpReceiverOptions['fade'] | undefined;
   readonly onFrame: (source: Buffer, start: number, end: number, timestampMs: number) => void;
-  /** Monotonic clock, ms. */
-  readonly now: () => number;
 }
 
 /** RTP to and from one external media channel (chan_rtp): G.711, 20 ms. */
@@ -43,7 +41,7 @@ export class RtpTransport {
   /** Owns the socket from now on. */
   constructor(socket: RtpSocket, options: RtpTransportOptions) {
     const { payloadType, silence } = CODECS[options.codec];
-    const { ssrc, sequenceNumber, timestamp, now, onFrame, fade } = options;
+    const { ssrc, sequenceNumber, timestamp, onFrame, fade } = options;
     this.#socket = socket;
     this.#receiver = new RtpReceiver({
       payloadType,
@@ -65,10 +63,10 @@ export class RtpTransport {
       sequenceNumber,
       timestamp,
     });
-    this.lastReceivedMs = now();
-    socket.onDatagram = (datagram) => {
-      this.lastReceivedMs = now();
-      this.#receiver.push(datagram, this.lastReceivedMs);
+    this.lastReceivedMs = performance.now();
+    socket.onDatagram = (datagram, arrivedMs) => {
+      this.lastReceivedMs = arrivedMs;
+      this.#receiver.push(datagram, arrivedMs);
     };
   }
 
