@@ -3,6 +3,7 @@ import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { type ClientOptions, WebSocket } from 'ws';
 import type { Draft } from './draft.ts';
 import { FrameReader, FrameWriter } from './frame.ts';
+import { writeNow } from './write-now.ts';
 
 /** Gets a message of the bot, `bytes[start..end)`, text or raw bytes: valid during the call only. */
 export type OnMessage = (bytes: Buffer, start: number, end: number, isText: boolean) => void;
@@ -49,9 +50,11 @@ export class BotStream {
     const stream = this.#stream as Socket;
     const frame = writer.write(message, nextMask());
     if (frame === undefined) return false;
-    stream.write(frame);
-    // The kernel did not take it at once: the buffer stays with the stream.
-    if (stream.writableLength > 0) writer = new FrameWriter(PAYLOAD_MAX_BYTES);
+    const taken = writeNow(stream, frame);
+    if (taken === frame.length) return true;
+    stream.write(frame.subarray(taken));
+    // The buffer stays with the stream.
+    writer = new FrameWriter(PAYLOAD_MAX_BYTES);
     return true;
   }
 
