@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +7,7 @@ import { mediaChannelId } from '../src/media-path.ts';
 import { RecordDatabase } from '../src/records/database.ts';
 import { type CallRecord, callRecordSchema } from '../src/records/record.ts';
 import { API_TOKEN, api } from './api-client.ts';
+import { startProcess } from './bridge-process.ts';
 import { FakeAri } from './fake-ari.ts';
 import { FakeReceiver } from './fake-receiver.ts';
 import { Lab, speech, until } from './harness.ts';
@@ -127,22 +127,7 @@ test('a call that was live when the process was killed has its end at the next s
   const directory = folder(t);
   const lab = await Lab.start(t);
   // The process that dies is another: this one has to live on.
-  const child = spawn(process.execPath, [new URL('../src/main.ts', import.meta.url).pathname], {
-    env: {
-      ...process.env,
-      ...{ ARI_URL: `http://127.0.0.1:${lab.ari.port}`, ARI_USERNAME: 'pipecat', ARI_PASSWORD: 'right' },
-      ...{ PIPECAT_URL: lab.bot.url, HTTP_PORT: '0', MEDIA_WORKERS: '1', RECORDS_DIR: directory },
-      ...{ RTP_PORT_MIN: '60900', RTP_PORT_MAX: '60919' },
-    },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  t.after(() => child.kill('SIGKILL'));
-  let output = '';
-  child.stdout.on('data', (text) => {
-    output += text;
-  });
-  await lab.stop();
-  await until(() => output.includes('ARI connected'), 'the other process is there');
+  const child = await startProcess(t, lab, { RECORDS_DIR: directory });
   const channel = lab.ari.inbound({ from: '+491701234567' });
   const session = await lab.session();
   await until(() => session.of('answered').length > 0, 'answered');

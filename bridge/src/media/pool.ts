@@ -114,6 +114,7 @@ class MediaThread {
 
   constructor(settings: WorkerSettings, onDeath: (error: Error, hasReported: boolean) => void) {
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
+      name: 'media',
       workerData: settings,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });

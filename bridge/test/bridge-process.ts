@@ -1,0 +1,30 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { TestContext } from 'node:test';
+import { type Lab, until } from './harness.ts';
+
+/** Starts a bridge as a process of its own beside a lab's ARI and bot; resolves when it has reached ARI. Killed at the end of the test. */
+export async function startProcess(
+  t: TestContext,
+  lab: Lab,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [new URL('../src/main.ts', import.meta.url).pathname], {
+    env: {
+      ...process.env,
+      ...{ ARI_URL: `http://127.0.0.1:${lab.ari.port}`, ARI_USERNAME: 'pipecat', ARI_PASSWORD: 'right' },
+      ...{ PIPECAT_URL: lab.bot.url, HTTP_PORT: '0', MEDIA_WORKERS: '1' },
+      ...{ RTP_PORT_MIN: '60900', RTP_PORT_MAX: '60919' },
+      ...environment,
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  let output = '';
+  child.stdout.on('data', (text) => {
+    output += text;
+  });
+  // One ARI app has one bridge.
+  await lab.stop();
+  await until(() => output.includes('ARI connected'), 'the process is there');
+  return child;
+}
