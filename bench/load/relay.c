@@ -1,10 +1,11 @@
 /*
- * relay --calls N --bot-port P --phone-address A --phone-port P --calls-per-socket N --rtp-port P
+ * relay --calls N [--first CALL] --bot-port P --phone-address A --phone-port P --calls-per-socket N --rtp-port P
  *       [--drop N] [--stall MS]
  * The limit that the bridge is compared with: the same messages, a UDP socket for each call, and nothing else. UDP to a WebSocket in JSON
  * with base64, and back through a queue that lets a packet out every 20 ms. No call control, no reordering, no errors
- * handled, one format. Says `ready` when all calls are connected; runs until it is ended by a signal. To try the meter it can be
- * made faulty: each way loses every Nth frame; once a second it does nothing for MS milliseconds.
+ * handled, one format. Where several share the calls, each has N from CALL on. Says `ready` when all its calls are connected; runs
+ * until it is ended by a signal. To try the meter it can be made faulty: each way loses every Nth frame; once a second it does
+ * nothing for MS milliseconds.
  */
 #define _GNU_SOURCE
 #include "net.h"
@@ -37,7 +38,7 @@ struct call {
 };
 
 static struct call *calls;
-static int count = 1, calls_per_socket = 16, bot_port = 21080, phone_port = 21100, rtp_port = 40000;
+static int first, count = 1, calls_per_socket = 16, bot_port = 21080, phone_port = 21100, rtp_port = 40000;
 static const char *phone_address = "127.0.1.1";
 static int drop, stall_ms;
 
@@ -141,12 +142,13 @@ static void read_options(int words_count, char **words) {
       {"calls", required_argument, NULL, 'c'},      {"bot-port", required_argument, NULL, 'b'},
       {"phone-port", required_argument, NULL, 'p'}, {"phone-address", required_argument, NULL, 'a'},
       {"rtp-port", required_argument, NULL, 'r'},   {"calls-per-socket", required_argument, NULL, 's'},
-      {"drop", required_argument, NULL, 'd'},       {"stall", required_argument, NULL, 'w'},
-      {0},
+      {"first", required_argument, NULL, 'f'},      {"drop", required_argument, NULL, 'd'},
+      {"stall", required_argument, NULL, 'w'},      {0},
   };
   for (int option; (option = getopt_long(words_count, words, "", OPTIONS, NULL)) != -1;) {
     switch (option) {
       case 'c': count = atoi(optarg); break;
+      case 'f': first = atoi(optarg); break;
       case 'b': bot_port = atoi(optarg); break;
       case 'p': phone_port = atoi(optarg); break;
       case 'a': phone_address = optarg; break;
@@ -157,7 +159,7 @@ static void read_options(int words_count, char **words) {
       default: die("unknown option");
     }
   }
-  if (count < 1 || count > CALLS_MAX || calls_per_socket < 1) die("--calls is 1 to 2000");
+  if (count < 1 || first < 0 || first + count > CALLS_MAX || calls_per_socket < 1) die("--calls is 1 to 2000");
 }
 
 int main(int words_count, char **words) {
@@ -170,7 +172,7 @@ int main(int words_count, char **words) {
   int epoll = epoll_create1(EPOLL_CLOEXEC);
   if (calls == NULL || epoll < 0) die("memory");
   for (int i = 0; i < count; i++) {
-    call_connect(&calls[i], i);
+    call_connect(&calls[i], first + i);
     epoll_watch(epoll, calls[i].udp, EPOLLIN, (uint64_t)i << 1);
     epoll_watch(epoll, calls[i].tcp, EPOLLIN, (uint64_t)i << 1 | 1);
   }

@@ -1,4 +1,5 @@
 /** One run: so many calls through the bridge, or through the bare relay, for one window. */
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type CallTimes, type Phone, StandInAri, wallMs } from './ari.ts';
 import { type BridgeMetrics, readMetrics, startBridge } from './bridge.ts';
@@ -188,38 +189,53 @@ export function runArrivals(options: Options): Promise<ArrivalResult> {
   });
 }
 
-/** The bare relay under load: the limit. `faults` are options that make it faulty, to try the meter. */
+/** The bare relay under load, one for each worker: the limit. `faults` are options that make it faulty, to try the meter. */
 export async function runRelay(
   options: Options,
-  { calls }: Pick<Load, 'calls'>,
+  load: Load,
   mode: Mode,
   faults: readonly string[] = [],
 ): Promise<RunResult> {
+  const { calls, workers } = load;
   const generator = await startGenerator(calls, mode);
-  const relay = startPinned(subjectCpus({ calls, workers: 1 }, options.cores), [
-    process.env.BENCH_RELAY ?? 'relay',
-    ...['--calls', `${calls}`, '--calls-per-socket', `${CALLS_PER_SOCKET}`, '--bot-port', `${PORTS.bot}`],
-    ...['--phone-address', phoneOf(0).address, '--phone-port', `${PORTS.phones}`],
-    ...['--rtp-port', `${PORTS.rtp}`],
-    ...faults,
-  ]);
+  const relays = startRelays(load, options.cores, faults);
+  const pids = relays.map(({ pid }) => pid);
+  const died = Promise.race(relays.map((relay) => relay.died));
+  died.catch(() => {});
   try {
-    const ready = new Promise((resolve) => relay.process.stdout?.once('data', resolve));
-    await within(READY_LIMIT_MS, 'the bare relay does not start', [ready, relay.died]);
-    const idleBytes = readUsage([relay.pid]).residentBytes;
+    const ready = Promise.all(relays.map(({ process }) => process.stdout && once(process.stdout, 'data')));
+    await within(READY_LIMIT_MS, 'the bare relay does not start', [ready, died]);
+    const idleBytes = readUsage(pids).residentBytes;
     for (let call = 0; call < calls; call++) {
       generator.peer(call, PORTS.rtp + 2 * call);
       generator.startCall(call);
     }
     const callsUp = await untilUp(generator, calls);
-    const window = await Promise.race([observe(generator, [relay.pid], options.seconds, mode), relay.died]);
+    const window = await Promise.race([observe(generator, pids, options.seconds, mode), died]);
     const report = await generator.report();
-    const what = { subject: 'bare relay', mode, calls, workers: 1, callsUp, idleBytes } as const;
+    const what = { subject: 'bare relay', mode, calls, workers, callsUp, idleBytes } as const;
     return { ...what, ...judge(report, window, calls) };
   } finally {
-    await relay.stop();
+    await Promise.all(relays.map((relay) => relay.stop()));
     await generator.child.stop();
   }
+}
+
+/** Each has a core and a share of the calls. */
+function startRelays(load: Load, cores: number, faults: readonly string[]): Child[] {
+  const cpus = subjectCpus(load, cores).split(',');
+  const each = Math.ceil(load.calls / load.workers);
+  return Array.from({ length: load.workers }, (_, index) => {
+    const first = index * each;
+    return startPinned(cpus[index % cpus.length] as string, [
+      process.env.BENCH_RELAY ?? 'relay',
+      ...['--first', `${first}`, '--calls', `${Math.min(each, load.calls - first)}`],
+      ...['--calls-per-socket', `${CALLS_PER_SOCKET}`, '--bot-port', `${PORTS.bot}`],
+      ...['--phone-address', phoneOf(0).address, '--phone-port', `${PORTS.phones}`],
+      ...['--rtp-port', `${PORTS.rtp}`],
+      ...faults,
+    ]);
+  });
 }
 
 function startGenerator(calls: number, mode: Mode): Promise<Generator> {
