@@ -142,7 +142,8 @@ describe('a call that is placed', () => {
       const events = await listen(lab);
       t.after(events.stop);
       const channel = await place(lab);
-      await until(() => lab.bot.sessions.length === 1, 'the bot is connected');
+      // The bot knows before we do.
+      await until(async () => (await lab.metric('bot_connections')) === 1, 'the bot is connected');
       lab.ari.rings(channel);
       lab.ari.dialFails(channel, 'NOANSWER', cause, sipStatus);
       const line = await lab.ended();

@@ -18,6 +18,7 @@ const IO_FILES = new Set([
   'http/twilio-rest.ts',
   'pipecat/client.ts',
   'pipecat/stream.ts',
+  'pipecat/write-now.ts',
   'recording/recorder.ts',
   'recording/retention.ts',
   'records/database.ts',
