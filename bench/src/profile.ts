@@ -21,8 +21,12 @@ export function parseProfile(text: string): Profile {
   return JSON.parse(text) as Profile;
 }
 
-/** Methods of `Datagrams` that are a system call and little else. */
-const DATAGRAMS = { send: 'kernel: UDP send', receive: 'kernel: UDP receive' } as const;
+/** Functions of the bridge that are a system call and little else, which V8 counts as their own time: by file and name. */
+const SYSTEM_CALLS: Readonly<Record<string, string>> = {
+  'rtp/datagrams send': 'kernel: UDP send',
+  'rtp/datagrams receive': 'kernel: UDP receive',
+  'pipecat/write-now writeNow': 'kernel: TCP send',
+};
 /** Native functions of Node by what they do; they carry no file. What is not named is the kernel's TCP receiving and waiting, and the runtime. */
 const NATIVE: readonly (readonly [RegExp, string])[] = [
   [/^(writev|writeBuffer|write(Utf8|Latin1|Ascii)String|shutdown)$/, 'kernel: TCP send'],
@@ -38,13 +42,10 @@ const NATIVE: readonly (readonly [RegExp, string])[] = [
 export function placeOf({ functionName, url }: ProfileNode['callFrame']): string {
   if (functionName === '(idle)') return 'idle';
   if (functionName === '(garbage collector)') return 'garbage collection';
-  // V8 counts these system calls as their caller's own time.
-  if (url.endsWith('/src/rtp/datagrams.ts') && functionName in DATAGRAMS)
-    return DATAGRAMS[functionName as keyof typeof DATAGRAMS];
   const native = NATIVE.find(([pattern]) => pattern.test(functionName));
   if (url === '') return native?.[1] ?? 'runtime, and kernel: TCP receive, wait';
   const ours = /\/src\/(.*)\.ts$/.exec(url)?.[1];
-  if (ours !== undefined) return `src/${ours}`;
+  if (ours !== undefined) return SYSTEM_CALLS[`${ours} ${functionName}`] ?? `src/${ours}`;
   const module = /\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1];
   if (module !== undefined) return `module ${module}`;
   return url.startsWith('node:') ? `Node: ${url.slice(5).replace('internal/', '')}` : 'other';
