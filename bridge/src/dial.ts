@@ -2,9 +2,12 @@ import { createHash } from 'node:crypto';
 import { type AriClient, AriError } from './ari/client.ts';
 import { withinLimit } from './time-limit.ts';
 
+/** Channels that we make for callees. */
+export const DIAL_ID_PREFIX = 'pc-';
+
 /** The id of a channel that we make for a call id: the same for the same one, so that Asterisk itself knows a retry. */
 export function dialChannelId(callId: string): string {
-  return `pc-${createHash('sha256').update(callId).digest('hex').slice(0, 32)}`;
+  return `${DIAL_ID_PREFIX}${createHash('sha256').update(callId).digest('hex').slice(0, 32)}`;
 }
 
 /** How a callee is called. */

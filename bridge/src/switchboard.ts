@@ -5,7 +5,7 @@ import { Call, type CallContext, type CallSettings } from './call.ts';
 import { CALL_VARIABLES, type CallInfo } from './call-info.ts';
 import { callInfo, callSettings } from './call-settings.ts';
 import type { Config } from './config.ts';
-import type { Dial } from './dial.ts';
+import { DIAL_ID_PREFIX, type Dial } from './dial.ts';
 import { giveBack } from './give-up.ts';
 import { asInherited, InheritedCalls } from './inherited.ts';
 import { findLeftovers, type Leftovers } from './leftovers.ts';
@@ -278,6 +278,7 @@ export class Switchboard {
     const { id } = event.channel;
     if (this.#mediaChannels.get(id)?.path.hasEntered) this.#mediaChannels.get(id)?.mediaGone();
     this.#calls.get(id)?.callerHungUp(event.cause, event.tech_cause);
+    if (this.#wasWithdrawn(event.channel)) this.#originatedCall(event.channel);
     const dial = this.#originated.take(id);
     if (dial === undefined) return;
     dial.channel = event.channel;
@@ -287,6 +288,12 @@ export class Switchboard {
       event.cause,
       event.tech_cause,
     );
+  }
+
+  /** Whether somebody has originated a channel and hung it up before Asterisk had begun to dial: its end is all that is heard of it. */
+  #wasWithdrawn({ id, state }: AriChannel): boolean {
+    const isOurs = [MEDIA_ID_PREFIX, DIAL_ID_PREFIX].some((prefix) => id.startsWith(prefix));
+    return state === 'Down' && !isOurs && !this.#calls.has(id);
   }
 
   /** A dial of ours, or somebody else's who originates into our app: only such channels have Dial events for us. */

@@ -94,6 +94,18 @@ for (const [what, dialStatus, cause, sipStatus, status, outcome] of [
   });
 }
 
+test('a call that is hung up before Asterisk has begun to dial is reported like any other', async (t) => {
+  const lab = await Lab.start(t);
+  const receiver = await startReceiver(t);
+  const variables = { X_CALL_ID: 'c-withdrawn', X_CALLBACK_URL: receiver.url };
+  const channel = lab.ari.withdraw({ variables });
+  await until(() => receiver.callbacks.length > 0, 'the callback');
+  assert.partialDeepStrictEqual(receiver.callbacks[0]?.fields, {
+    ...{ call_id: 'c-withdrawn', call_sid: channel.id, outcome: 'cancelled' },
+  });
+  assert.equal(await lab.metric('dials_failed_total{outcome="cancelled"}'), 1);
+});
+
 test('a callback is tried again until the receiver takes it', async (t) => {
   const lab = await Lab.start(t, { config: { SHUTDOWN_MS: '3000' } });
   const receiver = await startReceiver(t);

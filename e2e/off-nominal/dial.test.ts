@@ -3,7 +3,7 @@ import { after, afterEach, before, test } from 'node:test';
 import { CallbackReceiver } from '../callbacks.ts';
 import { only } from '../phones.ts';
 import { FINTECH, PROVIDER_PORT } from '../ports.ts';
-import { newCallId, Stack } from '../stack.ts';
+import { newCallId, Stack, until } from '../stack.ts';
 
 let stack: Stack;
 before(async () => {
@@ -116,7 +116,12 @@ test('the channel is hung up through ARI while it rings: nobody is called, nothi
     callId,
     variables: { X_CALL_ID: callId, X_CALLBACK_URL: callbacks.url },
   });
-  await stack.ari.request('DELETE', `/channels/${channel.id}`);
+  const path = `/channels/${channel.id}`;
+  await until('it rings', 5000, async () => {
+    const { state } = (await stack.ari.request('GET', path)) as { state: string };
+    return state === 'Ringing';
+  });
+  await stack.ari.request('DELETE', path);
   assert.notEqual((await callbacks.next()).fields.status, 'completed');
   assert.partialDeepStrictEqual(await stack.record(callId), { outcome: 'cancelled', cause: 16 });
   await output;
