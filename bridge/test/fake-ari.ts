@@ -106,15 +106,6 @@ export class FakeAri {
     return channel;
   }
 
-  /** Somebody originates a call and hangs it up before Asterisk has begun to dial. */
-  withdraw(options: ChannelOptions = {}): FakeChannel {
-    const channel = this.add({ ...options, state: 'Down', isOriginated: true });
-    this.channels.delete(channel.id);
-    this.emit('ChannelHangupRequest', { channel: this.show(channel) });
-    this.emit('ChannelDestroyed', { channel: this.show(channel), cause: 16, cause_txt: 'Normal Clearing' });
-    return channel;
-  }
-
   /** The phone of a callee rings that was dialled on a created channel. */
   rings(channel: FakeChannel): void {
     channel.state = 'Ringing';

@@ -98,7 +98,9 @@ test('a call that is hung up before Asterisk has begun to dial is reported like 
   const lab = await Lab.start(t);
   const receiver = await startReceiver(t);
   const variables = { X_CALL_ID: 'c-withdrawn', X_CALLBACK_URL: receiver.url };
-  const channel = lab.ari.withdraw({ variables });
+  const channel = lab.ari.add({ variables, state: 'Down', isOriginated: true });
+  channel.subscribed = true;
+  lab.ari.hangUp(channel.id);
   await until(() => receiver.callbacks.length > 0, 'the callback');
   assert.partialDeepStrictEqual(receiver.callbacks[0]?.fields, {
     ...{ call_id: 'c-withdrawn', call_sid: channel.id, outcome: 'cancelled' },
