@@ -1,10 +1,9 @@
 import { BargeIn } from '../audio/barge-in.ts';
-import { BotAudio } from '../audio/bot-audio.ts';
 import { silenceByte, type Transcode, transcoder } from '../audio/format.ts';
 import type { Pacer, PacerHandle } from '../audio/pacer.ts';
 import { PlayoutQueue } from '../audio/playout-queue.ts';
 import { comfortTone } from '../audio/tone.ts';
-import type { BadCode, BotMessage, BridgeMessage, Dialect } from '../pipecat/dialect.ts';
+import type { BridgeMessage, Dialect } from '../pipecat/dialect.ts';
 import { createDialect } from '../pipecat/dialects.ts';
 import { Draft } from '../pipecat/draft.ts';
 import type { Disk } from '../recording/disk.ts';
@@ -12,12 +11,12 @@ import type { Recorder, RecordingState } from '../recording/recorder.ts';
 import type { RtpSockets } from '../rtp/sockets.ts';
 import type { RtpTransport } from '../rtp/transport.ts';
 import { BotLink } from './bot-link.ts';
+import { BotMessages } from './bot-messages.ts';
 import { Comfort } from './comfort.ts';
 import { limited } from './limited.ts';
 import { frameBytes, type LineHooks, NO_FIGURES, openRtpLine, openSocketLine } from './line.ts';
 import { LineWatch } from './line-watch.ts';
 import { startRecorder } from './recording.ts';
-import { Refusals } from './refusals.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
 import type { MediaTransport, OnFrame } from './transport.ts';
 
@@ -47,7 +46,7 @@ export class Media implements MediaSession {
   readonly #dialect: Dialect;
   readonly #link: BotLink;
   readonly #queue: PlayoutQueue;
-  readonly #botAudio: BotAudio;
+  readonly #messages: BotMessages;
   readonly #bargeIn: BargeIn | undefined;
   #heldSinceMs = 0;
   readonly #toBot: Transcode;
@@ -61,9 +60,7 @@ export class Media implements MediaSession {
   #drained: (() => void) | undefined;
   #playedOut: (() => void) | undefined;
   #callerHeard = false;
-  #botHeard = false;
   #closed = false;
-  readonly #refusals: Refusals;
   readonly #watch: LineWatch;
 
   private constructor(settings: MediaSettings, shared: MediaShared, tell: (event: MediaEvent) => void) {
@@ -79,7 +76,6 @@ export class Media implements MediaSession {
       if (!this.#relaying || this.#queue.queuedMs > 0) return;
       this.#queue.write(tone, 0, tone.length, shared.now());
     });
-    this.#refusals = new Refusals(settings.maxBadMessages);
     this.#watch = new LineWatch(settings, line.encoding);
     this.#queue = new PlayoutQueue({
       bytesPerFrame: frameBytes(line),
@@ -94,14 +90,22 @@ export class Media implements MediaSession {
     });
     this.#toBot = transcoder(line.encoding, start.encoding);
     this.#toBotBuffer = Buffer.alloc(frameBytes(line) * 2);
-    this.#botAudio = new BotAudio(this.#queue, line.encoding);
+    this.#messages = new BotMessages(settings, this.#dialect, this.#queue, {
+      now: shared.now,
+      tell,
+      tellBot: (message) => this.tellBot(message),
+      clear: () => this.#clear(),
+      hangUp: (immediate) => this.hangUp(immediate),
+      record: (wanted) => this.#recordAsTold(wanted),
+      closeBot: (code) => void this.#link.close(code),
+    });
     this.#bargeIn = settings.bargeInHoldMs > 0 ? new BargeIn(line) : undefined;
     this.#link = new BotLink(
       settings.bot,
       {
-        onText: (bytes, start, end) => this.#fromText(bytes, start, end),
-        onBinary: (data) => this.#fromBinary(data),
-        onOversize: () => this.#refuse('oversize', 'the message is over the limit'),
+        onText: (bytes, start, end) => this.#messages.fromText(bytes, start, end),
+        onBinary: (data) => this.#messages.fromBinary(data),
+        onOversize: () => this.#messages.oversize(),
         onOpen: (reconnected) => this.#botOpened(reconnected),
         onSeeking: (detail) => this.#botSought(detail),
         onGone: (code, detail) => {
@@ -224,7 +228,7 @@ export class Media implements MediaSession {
       playout: { ...this.#queue.stats },
       recording: this.#recorder?.figures,
       droppedMessages: this.#link.droppedMessages,
-      refusedMessages: this.#refusals.counts,
+      refusedMessages: this.#messages.refused,
     };
   }
 
@@ -300,8 +304,7 @@ export class Media implements MediaSession {
 
   #botOpened(reconnected: boolean): void {
     this.#comfort.stop();
-    this.#refusals.understood();
-    this.#botAudio.restart();
+    this.#messages.connected();
     if (this.#relaying || !this.#settings.startOnAnswer) this.#sayStart(reconnected);
     if (this.#relaying) this.tellBot({ type: 'answered' });
     this.#tell({ type: 'bot-open', reconnected });
@@ -317,34 +320,6 @@ export class Media implements MediaSession {
     this.#comfort.start();
   }
 
-  #fromText(bytes: Buffer, start: number, end: number): void {
-    const message = this.#dialect.decode(bytes, start, end);
-    if (message.type === 'bad') return this.#refuse(message.code, message.detail);
-    if (message.type === 'media') return this.#fromMedia(message);
-    this.#refusals.understood();
-    switch (message.type) {
-      case 'clear':
-        return this.#clear();
-      case 'resume':
-        return this.#queue.resume();
-      case 'mark':
-        if (!this.#queue.mark(message.name)) this.#refuse('bad-field', 'too many marks wait');
-        return;
-      case 'hangup':
-        return this.hangUp(message.immediate);
-      case 'dtmf':
-        return this.#tell({ type: 'bot-dtmf', digits: message.digits });
-      case 'recording':
-        return this.#recordAsTold(message.state);
-      case 'transfer': {
-        const { type: _type, ...request } = message;
-        return this.#tell({ type: 'bot-transfer', request });
-      }
-      case 'unknown':
-        return;
-    }
-  }
-
   /** The bot gets an answer in any case: a change is told by the recorder itself. */
   #recordAsTold(wanted: 'pause' | 'resume'): void {
     const before = this.#recorder?.state ?? 'off';
@@ -358,40 +333,10 @@ export class Media implements MediaSession {
   }
 
   #clear(): void {
-    this.#botAudio.restart();
+    this.#messages.cleared();
     const ms = this.#queue.clear();
     this.#transport?.flush();
     this.#recorder?.flushed();
     this.tellBot({ type: 'cleared', ms: Math.round(ms) });
-  }
-
-  #fromMedia({ audio, length, encoding, sampleRate }: Extract<BotMessage, { type: 'media' }>): void {
-    const { line } = this.#settings;
-    if (sampleRate !== line.sampleRate)
-      return this.#refuse('wrong-encoding', `this call takes ${line.sampleRate} Hz, not ${sampleRate}`);
-    this.#queued(this.#botAudio.write(audio, length, encoding, this.#shared.now()));
-  }
-
-  /** Raw audio, where that is what the call agreed on. */
-  #fromBinary(data: Buffer): void {
-    const { start } = this.#settings;
-    if (start.framing !== 'binary')
-      return this.#refuse('binary', 'this call takes JSON, not binary messages');
-    this.#queued(this.#botAudio.write(data, data.length, start.encoding, this.#shared.now()));
-  }
-
-  #queued(bytes: number): void {
-    this.#refusals.understood();
-    if (bytes === 0 || this.#botHeard) return;
-    this.#botHeard = true;
-    this.#tell({ type: 'first-bot-audio' });
-  }
-
-  #refuse(code: BadCode, detail: string): void {
-    const what = this.#refusals.refused(code, this.#shared.now());
-    if (what === 'tell') this.tellBot({ type: 'error', code, message: detail });
-    if (what !== 'too-many') return;
-    void this.#link.close(1008);
-    this.#tell({ type: 'bot-misbehaved' });
   }
 }
