@@ -70,6 +70,7 @@ test('an originated call is outbound, to the number that was dialled', () => {
 
 test('a codec that cannot be had is remarked upon, and the default taken', () => {
   assert.equal(describe({ variables: { X_CODEC: 'pcm16' } }).encoding, 'pcm16');
+  assert.equal(describe({ variables: { X_CODEC: 'PCMA' } }).encoding, 'pcma');
   assert.deepEqual(describe({ variables: { X_CODEC: 'pcm16', X_SR: '8000' } }).remarks, []);
   const odd = describe({
     variables: { X_CODEC: 'opus', X_SR: '16000' },

@@ -167,7 +167,7 @@ const TWILIO_FORMAT: BotFormat = { encoding: 'pcmu', sampleRate: 8_000, framing:
 
 /** Encoding, rate and framing as asked for, where there are such. */
 function askedFormat({ variables, provider, defaults }: CallSource, remarks: string[]): BotFormat {
-  const asked = variables.X_CODEC;
+  const asked = variables.X_CODEC?.toLowerCase();
   const isKnown = asked === 'pcmu' || asked === 'pcma' || asked === 'pcm16';
   if (asked && !isKnown) remarks.push('X_CODEC: not one of pcmu, pcma, pcm16; the default is taken');
   const encoding = isKnown ? asked : (provider?.encoding ?? defaults.encoding);

@@ -155,9 +155,6 @@ describe('a bot', { concurrency: 6 }, () => {
     const { channel, session } = await lab.call();
     const bad = [
       'no json',
-      '{"no":"event"}',
-      '5',
-      'null',
       '{"event":"media"}',
       '{"event":"media","payload":"§§§§"}',
       '{"event":"media","payload":"AAAA","encoding":"opus"}',
@@ -177,13 +174,44 @@ describe('a bot', { concurrency: 6 }, () => {
     const ended = (await lab.ended()) as unknown as { figures: { refusedMessages: object } };
     assert.deepEqual(ended.figures.refusedMessages, {
       'not-json': 1,
-      'no-event': 3,
       'bad-field': 3,
       'bad-base64': 1,
       'wrong-encoding': 2,
       binary: 1,
     });
   });
+
+  for (const [framing, dialect] of [
+    ['json', 'native'],
+    ['binary', 'native'],
+    ['json', 'twilio'],
+  ] as const)
+    test(`what a ${dialect} bot says to others by JSON (${framing}) is neither answered nor counted, however much of it`, async (t) => {
+      const lab = await Lab.start(t, {
+        config: { BOT_MAX_BAD_MESSAGES: '3', PIPECAT_DIALECT: dialect, PIPECAT_FRAMING: framing },
+      });
+      const channel = lab.ari.inbound();
+      const session = await lab.session();
+      await until(() => channel.state === 'Up', 'the answer');
+      for (let i = 0; i < 30; i++) {
+        session.send({ label: 'rtvi-ai', type: 'bot-llm-text', data: { text: 'hello', event: 'hangup' } });
+        session.send([{ event: 'hangup' }]);
+        session.send({ event: 'from-the-future' });
+        session.send({ event: null });
+      }
+      session.send(
+        dialect === 'twilio' ? { event: 'mark', mark: { name: 'alive' } } : { event: 'mark', name: 'alive' },
+      );
+      await until(() => session.of('mark').length > 0, 'the bot is still in the call');
+      assert.deepEqual(session.of('error'), []);
+      lab.ari.hangUp(channel.id);
+      const ended = (await lab.ended()) as unknown as {
+        reason: object;
+        figures: { refusedMessages: object };
+      };
+      assert.deepEqual(ended.reason, { kind: 'caller-hangup' });
+      assert.deepEqual(ended.figures.refusedMessages, {});
+    });
 
   for (const [what, message] of [
     ['unreadable', 'garbage'],

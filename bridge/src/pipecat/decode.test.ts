@@ -32,7 +32,19 @@ describe('audio of a bot', () => {
   });
 
   test('that is no base64 is refused, in the first message and in later ones', () => {
-    const bad = ['A', 'AAAAA', 'A*==', '????', 'QUJD\n', 'QU JD', 'Aé==', 'AA=A', '====', 'é'.repeat(9_000)];
+    const bad = [
+      'A',
+      'AAAAA',
+      'A*==',
+      '????',
+      'QU JD',
+      'QUJD\t',
+      '\nA',
+      'Aé==',
+      'AA=A',
+      '====',
+      'é'.repeat(9_000),
+    ];
     const refused = { type: 'bad', code: 'bad-base64', detail: 'media.payload is not base64' };
     for (const payload of bad) {
       for (const dialect of [native(), taught()]) {
@@ -40,6 +52,24 @@ describe('audio of a bot', () => {
         assert.deepEqual(decodeText(dialect, message('QUJD')), { ...media, payload: 'QUJD' });
       }
     }
+  });
+
+  test('is read across line breaks, as RFC 2045 section 6.8 writes it', () => {
+    for (const payload of ['QUJD\n', 'QU\r\nJD', '\nQUJD', 'Q\nU\nJ\nD\n', 'QUI=\r\n', 'QQ=\n=']) {
+      const expected = Buffer.from(payload.replaceAll(/\s/g, ''), 'base64').toString('base64');
+      for (const dialect of [native(), taught()]) {
+        assert.deepEqual(decodeText(dialect, message(payload)), { ...media, payload: expected }, payload);
+        assert.deepEqual(decodeText(dialect, message('QUJD')), { ...media, payload: 'QUJD' });
+      }
+    }
+  });
+
+  test('is of the encoding that its message says in capitals', () => {
+    const say = (encoding: string) =>
+      decodeText(native(), JSON.stringify({ event: 'media', encoding, payload: 'AAAA' }));
+    assert.deepEqual(say('PCMU'), { ...media, payload: 'AAAA' });
+    assert.deepEqual(say('Pcma'), { ...media, encoding: 'pcma', payload: 'AAAA' });
+    assert.deepEqual(say('PCM16'), { ...media, encoding: 'pcm16', payload: 'AAAA' });
   });
 
   test('is read whatever its length, also beyond what was read before', () => {
@@ -188,3 +218,41 @@ for (const [name, create, shapes] of [
     assert.ok(understood > 20_000, `${understood}`);
   });
 }
+
+describe('JSON that is not for us', () => {
+  const texts = [
+    '{"label":"rtvi-ai","type":"bot-started-speaking"}',
+    '{"label":"rtvi-ai","type":"user-transcription","data":{"event":"media"}}',
+    '{}',
+    '{"event":null}',
+    '{"event":5}',
+    '{"event":["media"]}',
+    '{"event":{"event":"hangup"}}',
+    '{"Event":"hangup"}',
+    '{"__proto__":{"event":"hangup"}}',
+    '{"event":"from-the-future"}',
+    '{"event":"constructor"}',
+    '[{"event":"hangup"}]',
+    '[]',
+    '"hangup"',
+    '5',
+    'true',
+    'null',
+    ' \n{"type":"server-message"} ',
+  ];
+
+  for (const [name, make] of [
+    ['native', native],
+    ['twilio', twilio],
+  ] as const)
+    test(`is passed over in the ${name} dialect`, () => {
+      for (const text of texts) assert.equal(decodeText(make(), text).type, 'unknown', text);
+    });
+
+  test('is something else than no JSON', () => {
+    const refused = { type: 'bad', code: 'not-json', detail: 'the message is not JSON' };
+    for (const dialect of [native(), twilio()])
+      for (const text of ['', 'hello', '{"event":', "{'event':'clear'}", '\u0000'])
+        assert.deepEqual(decodeText(dialect, text), refused, text);
+  });
+});

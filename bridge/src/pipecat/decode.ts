@@ -16,6 +16,8 @@ export type WireMedia =
     }
   | Extract<BotMessage, { type: 'bad' }>;
 
+/** MIME writes base64 in lines (RFC 2045 section 6.8); a blank, on the other hand, may have been a plus. */
+const LINE_BREAKS = /[\r\n]+/g;
 const INITIAL_BYTES = 4_096;
 // Audio of all calls of a thread is decoded into this: each is done with it before the next message is read.
 let decoded: Buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
@@ -58,7 +60,8 @@ export class MessageDecoder {
     const text = bytes.toString('utf8', start, end);
     const message = this.#read(text);
     if (message.type !== 'media') return message;
-    const { payload, encoding, sampleRate } = message;
+    const { encoding, sampleRate } = message;
+    const payload = message.payload.replaceAll(LINE_BREAKS, '');
     const length = base64Bytes(payload);
     const audio = reserve(length);
     // Node's decoder leaves out what is no base64, so a bad text comes out short.
@@ -70,14 +73,14 @@ export class MessageDecoder {
 
   #read(text: string): WireMedia | Exclude<BotMessage, { type: 'media' }> {
     let message: WireMessage | null;
+    // What is JSON but not for us, such as Pipecat's messages to its own clients (RTVI), is passed over.
     try {
       message = JSON.parse(text);
     } catch {
       return { type: 'bad', code: 'not-json', detail: 'the message is not JSON' };
     }
     const event = message?.event;
-    if (message === null || typeof event !== 'string')
-      return { type: 'bad', code: 'no-event', detail: 'the message has no event' };
+    if (message === null || typeof event !== 'string') return { type: 'unknown', event: '' };
     if (event === 'media') return this.#media(message);
     const schema = Object.hasOwn(this.#controls, event) ? this.#controls[event] : undefined;
     if (schema === undefined) return { type: 'unknown', event };

@@ -94,20 +94,13 @@ export type BotMessage =
   | { readonly type: 'hangup'; readonly immediate: boolean }
   | { readonly type: 'recording'; readonly state: 'pause' | 'resume' }
   | ({ readonly type: 'transfer' } & TransferRequest)
-  /** An event that this dialect does not know: passed over, so that bots may be newer than we are. */
+  /** An event that this dialect does not know, or JSON without one: passed over, for bots may be newer than we are and talk to others. */
   | { readonly type: 'unknown'; readonly event: string }
   /** Not to be understood; the bot is told so. */
   | { readonly type: 'bad'; readonly code: BadCode; readonly detail: string };
 
 /** What can be wrong with a bot's message: the `code` of the `error` event. */
-export type BadCode =
-  | 'not-json'
-  | 'no-event'
-  | 'bad-field'
-  | 'bad-base64'
-  | 'wrong-encoding'
-  | 'binary'
-  | 'oversize';
+export type BadCode = 'not-json' | 'bad-field' | 'bad-base64' | 'wrong-encoding' | 'binary' | 'oversize';
 
 /** A bot's wire format: pure, one object a call. */
 export interface Dialect {

@@ -71,7 +71,12 @@ export class NativeDialect implements Dialect {
     return this.#decoder.decode(bytes, start, end);
   }
 
-  #media({ payload, encoding = this.#encoding, sampleRate = this.#sampleRate }: WireMessage): WireMedia {
+  #media({
+    payload,
+    encoding: said = this.#encoding,
+    sampleRate = this.#sampleRate,
+  }: WireMessage): WireMedia {
+    const encoding = typeof said === 'string' ? said.toLowerCase() : said;
     if (!ENCODINGS.includes(encoding) || typeof sampleRate !== 'number') {
       return {
         type: 'bad',

@@ -87,10 +87,7 @@ export class TwilioDialect implements Dialect {
   }
 
   decode(bytes: Buffer, start: number, end: number): BotMessage {
-    const message = this.#decoder.decode(bytes, start, end);
-    // Pipecat's messages to its own clients (RTVI) have a type in place of an event: they are not for us.
-    if (message.type === 'bad' && message.code === 'no-event') return { type: 'unknown', event: '' };
-    return message;
+    return this.#decoder.decode(bytes, start, end);
   }
 
   #numbered(event: string, body: object): string {

@@ -224,7 +224,6 @@ export const NATIVE_TO_BOT = {
       event: z.literal('error'),
       code: z.enum([
         'not-json',
-        'no-event',
         'bad-field',
         'bad-base64',
         'wrong-encoding',
