@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { forProvider, homePrefixes, isAllowed, type NumberPlan, parsePrefixes, toE164 } from './numbers.ts';
+import {
+  dialable,
+  forProvider,
+  homePrefixes,
+  isAllowed,
+  type NumberPlan,
+  parsePrefixes,
+  toE164,
+} from './numbers.ts';
 
 const plan: NumberPlan = {
   format: 'e164plus',
@@ -69,6 +77,38 @@ describe('numbers', () => {
     const rules = { ...plan, allowed: parsePrefixes('*,!+882') };
     assert.equal(isAllowed('+12025550199', rules), true);
     assert.equal(isAllowed('+8821234567', rules), false);
+  });
+
+  for (const [countryCode, trunkPrefix, internationalPrefix, number, wouldBe] of [
+    ['91', '0', '00', '+91019005550000', '+19005550000'],
+    ['49', '0', '00', '+49088212345678', '+88212345678'],
+    ['7', '8', '810', '+7104412345678', '+4412345678'],
+    ['1', '', '011', '+10114412345678', '+4412345678'],
+    ['44', '', '', '+33123456789', '+4433123456789'],
+  ] as const) {
+    test(`national: ${number} is not dialled, the provider would read ${wouldBe}`, () => {
+      const allowed = parsePrefixes(`+${countryCode},+33`);
+      const strict: NumberPlan = {
+        ...{ format: 'national', countryCode, trunkPrefix, internationalPrefix, allowed },
+      };
+      assert.equal(dialable(number, strict), 'invalid-number');
+      const asIs = { ...strict, format: 'e164plus' } as const;
+      assert.deepEqual(dialable(number, asIs), { e164: number, dialled: number });
+    });
+  }
+
+  test('what is forbidden is forbidden with a trunk zero behind the country code too', () => {
+    const rules = { ...plan, allowed: parsePrefixes('*,!+49900,!+43900,!+1900') };
+    for (const number of ['+490900123456', '+430900123456', '+10900123456', '+4900900123456']) {
+      assert.equal(dialable(number, rules), 'number-not-allowed', number);
+    }
+    // A zero that belongs to the number, as in Rome.
+    assert.equal(isAllowed('+390612345678', rules), true);
+  });
+
+  test('the international prefix of the provider is understood too', () => {
+    const us = { ...plan, countryCode: '1', trunkPrefix: '', internationalPrefix: '011' };
+    assert.equal(toE164('011 49 30 12345', us), '+493012345');
   });
 
   test('a list that cannot be read says what is wrong', () => {

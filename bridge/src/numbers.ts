@@ -34,23 +34,52 @@ export function toE164(text: string, plan: NumberPlan): string | undefined {
   return number !== undefined && E164.test(number) ? number : undefined;
 }
 
-/** An E.164 number as the provider wants it. */
-export function forProvider(e164: string, plan: NumberPlan): string {
-  if (plan.format === 'e164plus') return e164;
-  const digits = e164.slice(1);
-  if (plan.format === 'e164') return digits;
-  const { countryCode } = plan;
-  const isAtHome = countryCode !== undefined && digits.startsWith(countryCode);
-  return isAtHome
-    ? `${plan.trunkPrefix}${digits.slice(countryCode.length)}`
-    : `${plan.internationalPrefix}${digits}`;
+/**
+ * An E.164 number as the provider wants it. `undefined` where the provider would read another number there: at home in the
+ * country 91, +91019005550000 would be 0019005550000, which is +19005550000.
+ */
+export function forProvider(e164: string, plan: NumberPlan): string | undefined {
+  const dialled = written(e164, plan);
+  return readByProvider(dialled, plan) === e164 ? dialled : undefined;
 }
 
-/** Whether the provider may be asked for an E.164 number. */
+/** A number that may be dialled: what was checked, and what the provider is sent for it. */
+export interface DialableNumber {
+  readonly e164: string;
+  readonly dialled: string;
+}
+
+/** Checks a number as people write it, for a call that somebody pays. Returns why it may not be dialled. */
+export function dialable(
+  text: string,
+  plan: NumberPlan,
+): DialableNumber | 'invalid-number' | 'number-not-allowed' {
+  const e164 = toE164(text, plan);
+  if (e164 === undefined) return 'invalid-number';
+  if (!isAllowed(e164, plan)) return 'number-not-allowed';
+  const dialled = forProvider(e164, plan);
+  return dialled === undefined ? 'invalid-number' : { e164, dialled };
+}
+
+/** Country codes have one to three digits (ITU-T E.164 section 6.2.1); a trunk zero may stand behind them. */
+const COUNTRY_CODE_DIGITS = [1, 2, 3];
+
+/**
+ * Whether the provider may be asked for an E.164 number. A rule that forbids also forbids the number with a trunk zero behind its
+ * country code, since many networks drop that zero: `!+43900` forbids +430900….
+ */
 export function isAllowed(e164: string, plan: NumberPlan): boolean {
-  const fitting = plan.allowed.filter(({ prefix }) => e164.slice(1).startsWith(prefix));
-  const [longest] = fitting.sort((a, b) => b.prefix.length - a.prefix.length);
-  return longest?.allows ?? false;
+  const digits = e164.slice(1);
+  if (!(ruleFor(digits, plan)?.allows ?? false)) return false;
+  return COUNTRY_CODE_DIGITS.filter((at) => digits[at] === '0').every((at) => {
+    const rule = ruleFor(digits.slice(0, at) + digits.slice(at).replace(/^0+/, ''), plan);
+    return rule === undefined || rule.allows;
+  });
+}
+
+function ruleFor(digits: string, { allowed }: NumberPlan): PrefixRule | undefined {
+  const fitting = allowed.filter(({ prefix }) => digits.startsWith(prefix));
+  return fitting.sort((a, b) => b.prefix.length - a.prefix.length)[0];
 }
 
 /** Reads `+49,!+49900,+43` (`!` forbids) or `*`. Throws an Error that quotes what it cannot read. */
@@ -69,9 +98,38 @@ export function homePrefixes(countryCode: string | undefined): readonly PrefixRu
   return countryCode === undefined ? [] : [{ prefix: countryCode, allows: true }];
 }
 
-function withCountry(digits: string, { countryCode, trunkPrefix }: NumberPlan): string | undefined {
+/** International numbers begin with `00` in what people write, whatever they begin with at the provider. */
+const USUAL_INTERNATIONAL_PREFIX = '00';
+
+function withCountry(digits: string, plan: NumberPlan): string | undefined {
+  const { countryCode, trunkPrefix, internationalPrefix } = plan;
   if (digits.startsWith('+')) return digits;
-  if (digits.startsWith('00')) return `+${digits.slice(2)}`;
+  for (const prefix of [internationalPrefix, USUAL_INTERNATIONAL_PREFIX]) {
+    if (prefix !== '' && digits.startsWith(prefix)) return `+${digits.slice(prefix.length)}`;
+  }
   if (countryCode === undefined || !digits.startsWith(trunkPrefix)) return undefined;
   return `+${countryCode}${digits.slice(trunkPrefix.length)}`;
+}
+
+function written(
+  e164: string,
+  { format, countryCode, trunkPrefix, internationalPrefix }: NumberPlan,
+): string {
+  if (format === 'e164plus') return e164;
+  const digits = e164.slice(1);
+  if (format === 'e164') return digits;
+  const isAtHome = countryCode !== undefined && digits.startsWith(countryCode);
+  return isAtHome ? `${trunkPrefix}${digits.slice(countryCode.length)}` : `${internationalPrefix}${digits}`;
+}
+
+/** The number that a provider reads in what it is sent: the longest of its prefixes decides. */
+function readByProvider(dialled: string, plan: NumberPlan): string | undefined {
+  const { format, countryCode, trunkPrefix, internationalPrefix } = plan;
+  if (format === 'e164plus') return dialled;
+  if (format === 'e164') return `+${dialled}`;
+  const abroad = { prefix: internationalPrefix, country: '' };
+  const home = countryCode === undefined ? [] : [{ prefix: trunkPrefix, country: countryCode }];
+  const fitting = [...home, abroad].filter(({ prefix }) => dialled.startsWith(prefix));
+  const longest = fitting.sort((a, b) => b.prefix.length - a.prefix.length)[0];
+  return longest === undefined ? undefined : `+${longest.country}${dialled.slice(longest.prefix.length)}`;
 }

@@ -8,7 +8,7 @@ import { callDefaults, callSettings } from './call-settings.ts';
 import type { Config } from './config.ts';
 import { Dial, dialChannelId } from './dial.ts';
 import type { CallOrder, ListQuery } from './http/schemas.ts';
-import { forProvider, isAllowed, toE164 } from './numbers.ts';
+import { type DialableNumber, dialable, forProvider, toE164 } from './numbers.ts';
 import { orderVariables } from './order-variables.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';
 import type { Provider } from './providers.ts';
@@ -49,8 +49,7 @@ interface CheckedOrder {
   readonly order: CallOrder;
   readonly provider: Provider;
   readonly callId: string;
-  /** E.164. */
-  readonly to: string;
+  readonly to: DialableNumber;
   readonly from: string;
 }
 
@@ -190,12 +189,12 @@ export class Operator {
     const provider = this.#context.config.providers.get(order.provider);
     if (provider === undefined) throw new Refusal(422, 'no provider has this name', { field: 'provider' });
     const { numbers } = provider;
-    const to = toE164(order.to, numbers);
-    if (to === undefined) {
+    const to = dialable(order.to, numbers);
+    if (to === 'invalid-number') {
       const national = numbers.countryCode === undefined ? '' : ', or a national number';
       throw new Refusal(422, `must be a number in E.164, such as +4930123456${national}`, { field: 'to' });
     }
-    if (!isAllowed(to, numbers)) {
+    if (to === 'number-not-allowed') {
       const reason = `ALLOWED_PREFIXES of ${provider.name} does not allow this number`;
       throw new Refusal(422, reason, { field: 'to' });
     }
@@ -238,16 +237,22 @@ export class Operator {
   async #create({ order, provider, callId, to, from }: CheckedOrder, channelId: string): Promise<PlacedCall> {
     const { ari, config } = this.#context;
     const { numbers } = provider;
-    const own = toE164(from, numbers) === from ? forProvider(from, numbers) : from;
+    const own = (toE164(from, numbers) === from ? forProvider(from, numbers) : undefined) ?? from;
     const { channelVariables, shown } = orderVariables(order, callId);
-    const endpoint = `PJSIP/${forProvider(to, numbers)}@${provider.name}`;
+    const endpoint = `PJSIP/${to.dialled}@${provider.name}`;
     const channel = await ari.createChannel(channelId, endpoint, callId, {
       ...channelVariables,
       // What an originate would set: the callee as the channel's number, ours as the one it is connected to.
-      'CALLERID(num)': to,
+      'CALLERID(num)': to.e164,
       ...(own === '' ? {} : { 'CONNECTEDLINE(num)': own }),
     });
-    const info = describePlaced(channel, channelVariables, provider, { callId, to }, callDefaults(config));
+    const info = describePlaced(
+      channel,
+      channelVariables,
+      provider,
+      { callId, to: to.e164 },
+      callDefaults(config),
+    );
     const placed = { ...info, from, variables: { ...info.variables, ...shown } };
     const settings = callSettings(config, placed);
     const { maxDurationSeconds } = order;

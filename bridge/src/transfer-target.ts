@@ -1,5 +1,5 @@
 import type { CallInfo } from './call-info.ts';
-import { forProvider, isAllowed, type NumberPlan, toE164 } from './numbers.ts';
+import { dialable, forProvider, type NumberPlan, toE164 } from './numbers.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';
 import type { Provider } from './providers.ts';
 
@@ -49,13 +49,12 @@ export function transferTarget(
   }
   const provider = providers.get(wished ?? sipProvider);
   if (provider === undefined) return 'unknown-provider';
-  const e164 = toE164(to, provider.numbers);
-  if (e164 === undefined) return 'invalid-number';
-  if (!isAllowed(e164, provider.numbers)) return 'number-not-allowed';
+  const number = dialable(to, provider.numbers);
+  if (typeof number === 'string') return number;
   return {
     kind: 'number',
     provider: provider.name,
-    number: forProvider(e164, provider.numbers),
+    number: number.dialled,
     // Only the caller's own network can be asked to call somebody else.
     method: provider.name === sipProvider ? provider.transferMethod : 'bridge',
     callerId: shownNumber(provider.callerId ?? from, provider.numbers),
@@ -65,6 +64,6 @@ export function transferTarget(
 /** As the provider wants numbers; one that is no number of the world as it is, if it is one at all. */
 function shownNumber(number: string, plan: NumberPlan): string {
   const e164 = toE164(number, plan);
-  if (e164 !== undefined) return forProvider(e164, plan);
+  if (e164 !== undefined) return forProvider(e164, plan) ?? e164;
   return DIGITS.test(number) ? number : '';
 }

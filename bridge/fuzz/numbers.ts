@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { dialable, isAllowed, type NumberPlan, toE164 } from '../src/numbers.ts';
+import { type TransferTarget, transferTarget } from '../src/transfer-target.ts';
+import type { FuzzTarget } from './target.ts';
+
+const digits = (minLength: number, maxLength: number) =>
+  fc.string({ unit: fc.constantFrom(...'0123456789'), minLength, maxLength });
+const prefix = fc.constantFrom('', '0', '8', '00', '810', '011', '1', '06');
+const plan: fc.Arbitrary<NumberPlan> = fc.record({
+  format: fc.constantFrom('e164plus', 'e164', 'national'),
+  countryCode: fc.constantFrom(undefined, '1', '7', '39', '44', '49', '91', '353'),
+  trunkPrefix: prefix,
+  internationalPrefix: prefix,
+  allowed: fc.array(fc.record({ prefix: digits(0, 5), allows: fc.boolean() }), { maxLength: 5 }),
+});
+const written = fc.oneof(
+  digits(0, 17),
+  digits(0, 17).map((text) => `+${text}`),
+  fc
+    .tuple(fc.constantFrom('+91', '+49', '+1', '+7', '00', '0', '011', '810'), prefix, digits(4, 10))
+    .map((parts) => parts.join('')),
+  fc.string({ unit: fc.constantFrom(...'+0123456789 ()-./*#;@x\u0000\uD800٣'), maxLength: 20 }),
+);
+
+/** How a switch reads what it is sent, written apart from the product's own reading. */
+function readings(dialled: string, { format, ...p }: NumberPlan): string[] {
+  if (format !== 'national') return [`+${dialled.replace(/^\+/, '')}`];
+  const international = dialled.startsWith(p.internationalPrefix);
+  const national = p.countryCode !== undefined && dialled.startsWith(p.trunkPrefix);
+  const abroad = `+${dialled.slice(p.internationalPrefix.length)}`;
+  const home = `+${p.countryCode}${dialled.slice(p.trunkPrefix.length)}`;
+  if (international && national) {
+    if (p.internationalPrefix.length > p.trunkPrefix.length) return [abroad];
+    return p.trunkPrefix.length > p.internationalPrefix.length ? [home] : [home, abroad];
+  }
+  return [...(international ? [abroad] : []), ...(national ? [home] : [])];
+}
+
+export const targets: readonly FuzzTarget[] = [
+  {
+    name: 'numbers: what is dialled, read back, is the number that was allowed',
+    property: fc.property(plan, written, (numbers, text) => {
+      const number = dialable(text, numbers);
+      if (typeof number === 'string') return;
+      assert.match(number.e164, /^\+[1-9]\d{5,14}$/);
+      assert.match(number.dialled, /^\+?\d+$/);
+      assert.ok(isAllowed(number.e164, numbers));
+      assert.ok(readings(number.dialled, numbers).includes(number.e164), `${number.dialled}`);
+    }),
+  },
+  {
+    name: 'numbers: E.164 means itself',
+    property: fc.property(plan, digits(6, 14), (numbers, text) => {
+      const number = `+1${text}`;
+      assert.equal(toE164(number, numbers), number.length > 16 ? undefined : number);
+    }),
+  },
+  {
+    name: 'transfer targets: only an allowed number, or a place in a context of the list',
+    property: fc.property(
+      plan,
+      fc.oneof(written, fc.string()),
+      fc.oneof(fc.constantFrom('sales', 'evil'), fc.string()),
+      fc.option(fc.oneof(fc.constantFrom('100', 's'), fc.string()), { nil: undefined }),
+      fc.constantFrom('blind', 'dialplan', undefined),
+      (numbers, to, context, extension, mode) => {
+        const provider = { name: 'trunk', numbers, callerId: undefined, transferMethod: 'auto' };
+        const rules = { providers: new Map([['trunk', provider]]), contexts: ['sales'] };
+        const request = { to, context, ...(extension === undefined ? {} : { extension }) };
+        const target = transferTarget(
+          { ...request, ...(mode === undefined ? {} : { mode }) } as never,
+          { sipProvider: 'trunk', from: to } as never,
+          rules as never,
+        );
+        if (typeof target === 'string') return;
+        const found: TransferTarget = target;
+        if (found.kind === 'dialplan') {
+          assert.equal(found.context, 'sales');
+          assert.match(found.extension, /^[\w+*#-]{1,80}$/);
+        } else {
+          assert.match(found.number, /^\+?\d{1,21}$/);
+          assert.match(found.callerId, /^(\+?[\d*#]{1,32})?$/);
+        }
+      },
+    ),
+  },
+];
