@@ -1,35 +1,72 @@
 # Provider files (NAME.env) to PJSIP sections. Sourced by entrypoint; the keys are documented in providers/README.md.
 # shellcheck shell=bash disable=SC2004,SC2034,SC2153,SC2154,SC2178 # arrays by name; value, expected, providers: entrypoint's
 
-# key -> what its value has to be. Keys of the bridge are allowed and left alone.
-declare -rA provider_keys=(
-  [AUTH]=auth [MATCH]=networks [HOST]=host [TRANSPORT]=transport [CODECS]=codecs [DTMF]=dtmf
-  [USERNAME]=user [PASSWORD_FILE]='' [PASSWORD_VARIABLE]='' [FROM_USER]=user [FROM_DOMAIN]=hostname
-  [OUTBOUND_PROXY]=proxy [CONTACT_PORT]=port [CONTACT_USER]=user [MAX_CALLS]=count [TRUST_HEADERS]=yesno
-  [QUALIFY_SECONDS]=count [FALLBACK]=fallback
-)
+# key -> what its value has to be; empty where the key is the bridge's. From the one list of keys (provider-keys).
+declare -A provider_keys=()
+load_provider_keys() {
+  local key reader expectation
+  while read -r key reader expectation; do
+    [[ $key =~ ^(#|$) ]] || provider_keys[$key]=$([[ $reader == asterisk ]] && echo "$expectation" || true)
+  done <"${BASH_SOURCE[0]%/*}/provider-keys"
+}
+load_provider_keys
 # Each file goes through read, check and complete; its sections are kept until all files are known to be right.
-declare -A sections=() # provider -> its sections of pjsip.conf
-declare -A matched=()  # address or network of a MATCH -> the file that it is in
-readonly bridge_keys='^(PIPECAT_[A-Z_]+|MEDIA_TRANSPORT|BARGE_IN_HOLD_MS|RECORDING|TRANSFER_METHOD|TENANT|CALLER_ID|NUMBER_FORMAT|COUNTRY_CODE|TRUNK_PREFIX|INTERNATIONAL_PREFIX|ALLOWED_PREFIXES|OUTBOUND_[A-Z_]+)$'
+declare -A matched=()     # network of calls that a provider sends -> the file that it is in
+declare -A line_only=()   # registered provider -> 1: its calls are known by their line alone
+notes=()                  # what an operator should know although nothing is wrong
 
 # read_provider FILE ARRAY: the file's keys and values into the array, every line checked.
 read_provider() {
   declare -n keys=$2
   local line key content expectation number=0 file=${1##*/}
+  local -A seen=()
   while IFS= read -r line || [[ $line ]]; do
     number=$((number + 1))
     line=${line%$'\r'}
     [[ $line =~ ^[[:space:]]*(#|$) ]] && continue
     if [[ ! $line =~ ^([A-Z_]+)=(.*)$ ]]; then problem "$file:$number" 'is not KEY=value'; continue; fi
     key=${BASH_REMATCH[1]} content=${BASH_REMATCH[2]}
-    [[ $key =~ $bridge_keys || -z $content ]] && continue
-    if [[ ! -v provider_keys[$key] ]]; then problem "$file:$key" 'is not a key that is known'; continue; fi
-    [[ ! -v keys[$key] ]] || problem "$file:$key" 'is there twice'
-    keys[$key]=$content
+    if [[ ! -v provider_keys[$key] ]]; then
+      problem "$file:$key" "is not a key that is known; the nearest is $(nearest_key "$key")"
+      continue
+    fi
+    [[ ! -v seen[$key] ]] || problem "$file:$key" 'is there twice'
+    seen[$key]=1
     expectation=${provider_keys[$key]}
-    [[ -z $expectation ]] || "is_$expectation" "$content" || problem "$file:$key" "'$content' is not ${expected[$expectation]}"
+    [[ -z $expectation || -z $content ]] && continue
+    keys[$key]=$content
+    [[ $expectation == any ]] || "is_$expectation" "$content" || problem "$file:$key" "'$content' is not ${expected[$expectation]}"
   done <"$1"
+}
+
+# nearest_key WORD: the key of the list that is spelt most like it.
+nearest_key() {
+  local key steps nearest='' fewest=999
+  for key in "${!provider_keys[@]}"; do
+    steps=$(spelling_steps "$1" "$key" "$fewest")
+    if ((steps < fewest)) || { ((steps == fewest)) && [[ $key < $nearest ]]; }; then fewest=$steps nearest=$key; fi
+  done
+  echo "$nearest"
+}
+
+# spelling_steps A B MAX: letters to insert, delete or change (Levenshtein); MAX + 1 where the lengths alone need more than MAX.
+spelling_steps() {
+  local a=$1 b=$2 i j left above steps
+  local -a row=()
+  steps=$((${#a} > ${#b} ? ${#a} - ${#b} : ${#b} - ${#a}))
+  if ((steps > $3)); then echo $(($3 + 1)); return; fi
+  for ((j = 0; j <= ${#b}; j++)); do row[j]=$j; done
+  for ((i = 1; i <= ${#a}; i++)); do
+    left=$((i - 1)) row[0]=$i
+    for ((j = 1; j <= ${#b}; j++)); do
+      above=${row[j]}
+      [[ ${a:i-1:1} == "${b:j-1:1}" ]] && steps=$left || steps=$((left + 1))
+      ((row[j] + 1 < steps)) && steps=$((row[j] + 1))
+      ((row[j - 1] + 1 < steps)) && steps=$((row[j - 1] + 1))
+      row[j]=$steps left=$above
+    done
+  done
+  echo "${row[${#b}]}"
 }
 
 # provider_password FILE ARRAY: PASSWORD from PASSWORD_FILE or from the variable that PASSWORD_VARIABLE names.
@@ -51,18 +88,57 @@ provider_password() {
 # check_provider NAME FILE ARRAY: says which keys are missing.
 check_provider() {
   declare -n p=$3
-  local key item matches=${p[MATCH]:-} needed=(MATCH)
+  local key needed=(MATCH)
   is_name "$1" || problem "$2" "the name before .env is the provider's: ${expected[name]}"
   [[ ${p[AUTH]:-} == registration ]] && needed=(HOST USERNAME)
   for key in AUTH "${needed[@]}"; do
     [[ ${p[$key]:-} ]] || problem "$2:$key" "is missing, expected ${expected[${provider_keys[$key]}]}"
   done
-  for item in ${matches//,/ }; do
-    [[ ! -v matched[$item] ]] || problem "$2:MATCH" "'$item' is in ${matched[$item]} too: its calls could be of either"
-    matched[$item]=$2
-  done
   check_free "$2:CONTACT_PORT" "${value[SIP_ADDRESS]}" "${p[CONTACT_PORT]:-}"
   provider_password "$2" "$3"
+}
+
+# claim_sources NAME FILE ARRAY: no two providers may send calls from one address: these could be of either. Two lines at one
+# registrar may: their calls are then known by their line alone.
+claim_sources() {
+  declare -n p=$3
+  local item other host=${p[HOST]:-} kind=MATCH
+  local -a sources
+  IFS=, read -ra sources <<<"${p[MATCH]:-}"
+  if ((${#sources[@]} == 0)); then kind=HOST; mapfile -t sources < <(addresses_of "${host%%:*}"); fi
+  for item in "${sources[@]}"; do
+    is_networks "$item" || continue
+    for other in "${!matched[@]}"; do
+      [[ ${matched[$other]%%:*} != "$2" ]] && networks_overlap "$item" "$other" || continue
+      if [[ $kind == HOST && ${matched[$other]} == *:HOST ]]; then
+        line_only[$1]=1 line_only[${matched[$other]%.env:HOST}]=1
+      else
+        problem "$2:$kind" "'$item' overlaps '$other' of ${matched[$other]/:/, }: its calls could be of either"
+      fi
+    done
+    matched[$item]=$2:$kind
+  done
+}
+
+# addresses_of HOST: its IPv4 addresses, a line each; none where its name cannot be resolved now.
+addresses_of() {
+  [[ $1 ]] || return 0
+  if is_address "$1"; then echo "$1"; else getent ahostsv4 "$1" | cut -d' ' -f1 | sort -u; fi
+}
+
+# networks_overlap A B: whether two addresses or networks (a.b.c.d/n) have an address in common.
+networks_overlap() {
+  local a=${1%%/*} b=${2%%/*} bits=32 other=32
+  [[ $1 == */* ]] && bits=$((10#${1#*/}))
+  [[ $2 == */* ]] && other=$((10#${2#*/}))
+  ((other < bits)) && bits=$other
+  (($(address_number "$a") >> (32 - bits) == $(address_number "$b") >> (32 - bits)))
+}
+
+address_number() {
+  local octets
+  IFS=. read -ra octets <<<"$1"
+  echo $(((10#${octets[0]} << 24) + (10#${octets[1]} << 16) + (10#${octets[2]} << 8) + 10#${octets[3]}))
 }
 
 # complete_provider NAME ARRAY: defaults, and the values that the templates derive from the keys.
@@ -87,6 +163,7 @@ complete_provider() {
   # A host name's addresses may change, so such a provider has no ACL unless it has MATCH.
   host=${p[HOST]%%:*}
   p[SOURCES]=${p[MATCH]:-$host}
+  [[ -v line_only[$1] ]] && p[SOURCES]=''
   p[PERMIT]=${p[MATCH]}
   [[ -z ${p[PERMIT]} ]] && is_address "$host" && p[PERMIT]=$host
   p[DENY]=${p[PERMIT]:+0.0.0.0/0.0.0.0}
@@ -109,30 +186,47 @@ provider_sections() {
   declare -n p=$1
   [[ ${p[CONTACT_PORT]} ]] && render "$1" provider-transport.conf
   render "$1" provider.conf
+  [[ ${p[SOURCES]} ]] && render "$1" provider-identify.conf
   [[ ${p[AOR]} ]] && render "$1" provider-target.conf
   [[ ${p[ACCOUNT]} ]] && render "$1" provider-auth.conf
   ((p[REGISTERS])) && render "$1" provider-registration.conf
   return 0
 }
 
+# provider_files: every provider's file, in the order of their names.
+provider_files() {
+  local file
+  for file in "$providers"/*.env; do if [[ -e $file ]]; then echo "$file"; fi; done
+}
+
 # check_providers: all provider files.
 check_providers() {
   local file name found=0
-  for file in "$providers"/*.env; do
-    [[ -e $file ]] || continue
+  while read -r file; do
     found=1 name=${file##*/} name=${name%.env}
     declare -A provider=()
     if [[ ! -r $file ]]; then problem "$name.env" 'can not be read'; continue; fi
     read_provider "$file" provider
     check_provider "$name" "$name.env" provider
-    complete_provider "$name" provider
-    sections[$name]=$(provider_sections provider)
+    claim_sources "$name" "$name.env" provider
     unset provider
-  done
+  done < <(provider_files)
   ((found)) || problem "$providers" 'holds no provider file (NAME.env)'
+  for name in "${!line_only[@]}"; do
+    notes+=("$name.env: another provider registers at the same address; its calls are known by the line parameter of our Contact alone")
+  done
 }
 
+# render_providers: pjsip.conf's sections of every provider; all files have been found right.
 render_providers() {
-  local name
-  for name in "${!sections[@]}"; do printf '%s\n' "${sections[$name]}" >"$config/providers/$name.conf"; done
+  local file name
+  while read -r file; do
+    name=${file##*/} name=${name%.env}
+    declare -A provider=()
+    read_provider "$file" provider
+    provider_password "$name.env" provider
+    complete_provider "$name" provider
+    provider_sections provider >"$config/providers/$name.conf"
+    unset provider
+  done < <(provider_files)
 }

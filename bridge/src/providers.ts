@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { botUrl } from './bot-url.ts';
 import type { CallLimits } from './call-limits.ts';
 import { certificates } from './certificates.ts';
+import { keyProblems, parseProviderKeys } from './config/provider-keys.ts';
 import { homePrefixes, type NumberPlan, parsePrefixes } from './numbers.ts';
 import { DIALECTS, type DialectName } from './pipecat/dialect.ts';
 import type { TransferMethod } from './transfer-target.ts';
@@ -105,6 +106,12 @@ const schema = z.object({
   OUTBOUND_CALLS_PER_SECOND: z.coerce.number().min(0.01).max(1_000).default(5),
 });
 
+/** Every key that a provider's file may have: the list that Asterisk's own check reads. */
+const KEYS_FILE = new URL('../../asterisk/provider-keys', import.meta.url);
+
+/** The keys that this file's schema reads. */
+export const BRIDGE_KEYS: readonly string[] = Object.keys(schema.shape);
+
 /**
  * Reads every `*.env` file of a folder; without a folder there are no providers, and every call takes the defaults.
  * Problems are appended to `problems` as `file: key: what`, so that the start can name them all at once.
@@ -119,10 +126,13 @@ export function loadProviders(directory: string | undefined, problems: string[])
     problems.push('PROVIDERS_DIR: cannot be read');
     return providers;
   }
+  const keys = parseProviderKeys(readFileSync(KEYS_FILE, 'utf8'));
   for (const file of files.sort()) {
     const name = file.slice(0, -'.env'.length);
     try {
-      providers.set(name, parseProvider(name, readFileSync(join(directory, file), 'utf8')));
+      const text = readFileSync(join(directory, file), 'utf8');
+      problems.push(...keyProblems(text, keys).map((problem) => `${file}: ${problem}`));
+      providers.set(name, parseProvider(name, text));
     } catch (error) {
       const issues =
         error instanceof z.ZodError ? error.issues : [{ path: [], message: (error as Error).message }];

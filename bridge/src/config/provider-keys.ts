@@ -1,0 +1,36 @@
+import { closest } from 'fastest-levenshtein';
+
+/** Who reads a key of a provider's file: Asterisk's entrypoint, or the bridge. */
+export type KeyReader = 'asterisk' | 'bridge';
+
+/** Reads the list of keys (asterisk/provider-keys): lines of a key and who reads it; `#` begins a comment. */
+export function parseProviderKeys(list: string): ReadonlyMap<string, KeyReader> {
+  const lines = list.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(
+    lines.map((line) => {
+      const [key = '', reader] = line.split(' ');
+      return [key, reader === 'bridge' ? 'bridge' : 'asterisk'];
+    }),
+  );
+}
+
+const LINE = /^([A-Z_]+)=/;
+
+/**
+ * What is wrong with the lines of a provider's file, one text each: what is no `KEY=value`, keys that nobody knows (a mistyped
+ * limit would be no limit), and keys that stand there twice.
+ */
+export function keyProblems(text: string, keys: ReadonlyMap<string, KeyReader>): string[] {
+  const problems: string[] = [];
+  const seen = new Set<string>();
+  for (const [index, line] of text.split('\n').entries()) {
+    if (/^\s*(#|$)/.test(line)) continue;
+    const key = LINE.exec(line)?.[1];
+    if (key === undefined) problems.push(`line ${index + 1}: is not KEY=value`);
+    else if (!keys.has(key))
+      problems.push(`${key}: is not a key that is known; the nearest is ${closest(key, [...keys.keys()])}`);
+    else if (seen.has(key)) problems.push(`${key}: is there twice`);
+    if (key !== undefined) seen.add(key);
+  }
+  return problems;
+}
