@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from './ari/client.ts';
+import { CallEnded, Ending } from './call/ending.ts';
 import type { CallInfo } from './call-info.ts';
 import type { CallChange, CallResult, CallState } from './call-result.ts';
 import type { Dial } from './dial.ts';
@@ -10,7 +11,7 @@ import { Keys } from './keys.ts';
 import type { Logger } from './log.ts';
 import type { MediaPool } from './media/pool.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './media/session.ts';
-import { MediaPath } from './media-path.ts';
+import { type CallIds, MediaPath } from './media-path.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';
 import type { RecordingState } from './recording/recorder.ts';
 import type { Transfer } from './transfer.ts';
@@ -34,17 +35,14 @@ export interface CallContext {
   readonly log: Logger;
   /** Calls to a provider that are under way. */
   readonly outboundCalls: (provider: string) => number;
+  /** What the ids of its things in Asterisk begin with: the process, and which of its calls it is. */
+  readonly ids: Pick<CallIds, 'instance' | 'number'>;
   /** Hears of every change that others are told of. */
   readonly onChange: (call: Call, change: CallChange) => void;
 }
 
-/** The cause of a caller's hang-up comes right behind the hang-up itself, if at all. */
-const CAUSE_WAIT_MS = 200;
 /** From our last packet to the hang-up. */
 const TAIL_MS = 100;
-
-/** Thrown inside a call's steps when the call has ended meanwhile. */
-class CallEnded extends Error {}
 
 /** WebSocket close code of a bot that is done (RFC 6455 section 7.4.1). */
 const NORMAL_CLOSE = 1000;
@@ -65,19 +63,13 @@ export class Call {
   readonly #context: CallContext;
   /** A call that we place: until the callee answers. */
   readonly #dial: Dial | undefined;
-  readonly #abort = new AbortController();
-  readonly #causeKnown = Promise.withResolvers<void>();
+  readonly #ending = new Ending();
   readonly #steps = new Map<string, number>();
   readonly #firstBotAudio = Promise.withResolvers<void>();
-  readonly #ended = Promise.withResolvers<never>();
   readonly #handover: Handover;
   readonly #keys: Keys;
   #media: MediaSession | undefined;
   #state: CallState = 'setup';
-  #reason: EndReason | undefined;
-  #cause: number | undefined;
-  #sipStatus: number | undefined;
-  #callerGone = false;
   #answered: boolean;
   /** The bot was let go while the call goes on. */
   #botGone = false;
@@ -85,21 +77,19 @@ export class Call {
 
   constructor(info: CallInfo, isUp: boolean, settings: CallSettings, context: CallContext, dial?: Dial) {
     this.info = info;
-    this.path = new MediaPath(info.channelId, settings.media, context.ari);
+    this.path = new MediaPath({ ...context.ids, callerId: info.channelId }, settings.media, context.ari);
     this.#answered = isUp;
     this.#settings = settings;
     this.#context = context;
     this.#dial = dial;
     this.#keys = new Keys(context.ari, info.channelId);
     this.#handover = new Handover({
-      ...{ ...context, info, path: this.path, settings: settings.transfer, signal: this.#abort.signal },
+      ...{ ...context, info, path: this.path, settings: settings.transfer, signal: this.#ending.signal },
       end: (reason) => this.end(reason),
       changed: (change) => this.#changed(change),
       letBotGo: (reason) => this.#letBotGo(reason),
     });
     this.offeredMs = performance.now();
-    // Nobody may be waiting when the call ends: that is no unhandled rejection.
-    this.#ended.promise.catch(() => {});
   }
 
   get state(): CallState {
@@ -126,23 +116,16 @@ export class Call {
    * one can still cut short the playing of last words.
    */
   end(reason: EndReason, queuedMs = 0): void {
-    this.#reason ??= reason;
     const { drain, by } = treatmentOf(reason);
     // A bot that speaks and hangs up before the answer is still heard: the set-up goes on, and then the words are played.
     const saysGoodbye = drain && by === 'bot' && queuedMs > 0;
-    if (this.#state === 'setup' && saysGoodbye) return;
-    this.#ended.reject(new CallEnded(reason.kind));
-    if (!drain) this.#abort.abort();
+    if (this.#state === 'setup' && saysGoodbye) this.#ending.because(reason);
+    else this.#ending.end(reason);
   }
 
   /** ARI: the caller's channel ended, or is being hung up, with a Q.850 cause, and the SIP status of a callee who refused. */
   callerHungUp(cause: number | undefined, sipStatus?: number): void {
-    this.#callerGone = true;
-    this.#sipStatus ??= sipStatus;
-    if (cause !== undefined && cause > 0) {
-      this.#cause ??= cause;
-      this.#causeKnown.resolve();
-    }
+    this.#ending.callerWent(cause, sipStatus);
     this.end({ kind: this.dial === undefined ? 'caller-hangup' : 'not-answered' });
   }
 
@@ -175,7 +158,7 @@ export class Call {
   /** Hands the caller over. Returns why not, or undefined where it is under way: how it goes is told by `onChange` and to the bot. */
   transfer(request: TransferRequest, by: 'bot' | 'operator'): string | undefined {
     const media = this.#media;
-    const isActive = this.#state === 'active' && this.#reason === undefined;
+    const isActive = this.#state === 'active' && this.#ending.reason === undefined;
     const refusal = isActive && media ? this.#handover.begin(request, by, media) : 'not-active';
     if (refusal && by === 'bot') media?.tellBot({ type: 'transfer', status: 'failed', reason: refusal });
     return refusal;
@@ -203,7 +186,8 @@ export class Call {
       await this.#setUp(release);
       this.#state = 'active';
       this.#changed('active');
-      if (this.#reason !== undefined) throw new CallEnded(this.#reason.kind);
+      const { reason } = this.#ending;
+      if (reason !== undefined) throw new CallEnded(reason.kind);
       await this.#untilEnd();
     } catch (error) {
       if (!(error instanceof CallEnded)) await this.#failed(error);
@@ -220,13 +204,13 @@ export class Call {
       setTimeout(() => this.end({ kind: 'max-duration' }), maxDurationMs),
       ...(warning ? [setTimeout(warn, maxDurationMs - warningMs)] : []),
     ];
-    return await this.#ended.promise.finally(() => timers.forEach(clearTimeout));
+    return await this.#ending.ended.finally(() => timers.forEach(clearTimeout));
   }
 
   /** The caller talks to somebody else from here on. */
   async #letBotGo(reason: EndReason): Promise<void> {
     this.#mark('transferred');
-    this.#reason ??= reason;
+    this.#ending.because(reason);
     this.#botGone = true;
     this.#dismissBot(reason, treatmentOf(reason).cause);
     this.#figures = await this.#media?.figures().catch(() => undefined);
@@ -246,7 +230,7 @@ export class Call {
   /** A step failed. A caller who has just left makes steps fail too, before the event that tells of it: that reason is the true one. */
   async #failed(error: unknown): Promise<void> {
     if (error instanceof AriError && error.status >= 400) {
-      await Promise.race([this.#ended.promise.catch(() => {}), delay(CAUSE_WAIT_MS)]);
+      await this.#ending.soon();
     }
     this.end(reasonOfFailure(error as Error));
   }
@@ -259,7 +243,7 @@ export class Call {
     this.#media = media;
     release.push(() => media.close());
     this.#mark('media');
-    const callee = this.#dial?.run(channelId, this.#abort.signal).then(() => this.#isAnswered());
+    const callee = this.#dial?.run(channelId, this.#ending.signal).then(() => this.#isAnswered());
     const ringing = this.#answered || callee !== undefined ? undefined : ari.ring(channelId);
     if (ringing !== undefined) this.#inBackground(ringing, 'ring');
     this.#inBackground(ari.subscribe(channelId), 'subscribe');
@@ -267,22 +251,22 @@ export class Call {
     const mark = (step: string) => this.#mark(step);
     const path = this.path.build(media, this.#settings.ariTimeoutMs, mark, release);
     // A ringing tone that overtakes the answer would stay.
-    await this.#orEnd(Promise.all([bot, path, callee, ringing?.catch(() => {})]));
-    await this.#orEnd(media.botSettled());
+    await this.#ending.orEnd(Promise.all([bot, path, callee, ringing?.catch(() => {})]));
+    await this.#ending.orEnd(media.botSettled());
     if (!this.#answered) await this.#answer();
-    await this.#orEnd(ari.addToBridge(this.path.bridgeId, channelId));
+    await this.#ending.orEnd(ari.addToBridge(this.path.bridgeId, channelId));
     this.#mark('joined');
     media.startRelay();
   }
 
   async #answer(): Promise<void> {
     if (this.#settings.answerOn === 'first-audio') {
-      const limit = delay(this.#settings.firstAudioMs, undefined, { signal: this.#abort.signal }).catch(
+      const limit = delay(this.#settings.firstAudioMs, undefined, { signal: this.#ending.signal }).catch(
         () => {},
       );
-      await this.#orEnd(Promise.race([this.#firstBotAudio.promise, limit]));
+      await this.#ending.orEnd(Promise.race([this.#firstBotAudio.promise, limit]));
     }
-    await this.#orEnd(this.#context.ari.answer(this.info.channelId));
+    await this.#ending.orEnd(this.#context.ari.answer(this.info.channelId));
     this.#isAnswered();
   }
 
@@ -335,19 +319,17 @@ export class Call {
   async #close(release: (() => Promise<unknown>)[]): Promise<CallResult> {
     this.#state = 'closing';
     this.#changed('closing');
-    const reason = this.#reason ?? { kind: 'setup-failed', detail: 'ended without a reason' };
+    const reason = this.#ending.reason ?? { kind: 'setup-failed', detail: 'ended without a reason' };
     const treatment = treatmentOf(reason);
     const media = this.#media;
     if (treatment.drain && media !== undefined) await this.#drain(media);
-    this.#abort.abort();
+    this.#ending.abort();
     await this.#handover.release().catch((error) => this.#releaseFailed(error));
-    if (this.#callerGone && this.#cause === undefined)
-      await Promise.race([this.#causeKnown.promise, delay(CAUSE_WAIT_MS)]);
-    const cause = this.#cause ?? treatment.cause;
+    const cause = await this.#ending.cause(treatment.cause);
     if (!this.#botGone) this.#dismissBot(reason, cause);
     // In the dialplan, where we sent them, they are no longer ours.
     const isElsewhere = reason.kind === 'transferred' && this.#handover.callerAway;
-    if (!this.#callerGone && !isElsewhere)
+    if (!this.#ending.callerGone && !isElsewhere)
       await giveUpCaller(this.#context.ari, this.info, treatment).catch((error) =>
         this.#releaseFailed(error),
       );
@@ -355,19 +337,20 @@ export class Call {
     for (const undo of release.reverse()) await undo().catch((error: Error) => this.#releaseFailed(error));
     this.#state = 'closed';
     const { stepsMs } = this;
-    const sipStatus = this.#answered ? undefined : this.#sipStatus;
+    const sipStatus = this.#answered ? undefined : this.#ending.sipStatus;
     return { reason, treatment, cause, sipStatus, answered: this.#answered, stepsMs, figures };
   }
 
   /** The last words: until they are played, or the caller is gone. */
   async #drain(media: MediaSession): Promise<void> {
+    const { signal } = this.#ending;
     const aborted = new Promise<void>((resolve) =>
-      this.#abort.signal.addEventListener('abort', () => resolve(), { once: true }),
+      signal.addEventListener('abort', () => resolve(), { once: true }),
     );
-    if (this.#abort.signal.aborted) return;
+    if (signal.aborted) return;
     await Promise.race([media.drain().catch(() => {}), aborted]);
     // The last packet has left us, but Asterisk has yet to pass it on.
-    await delay(TAIL_MS, undefined, { signal: this.#abort.signal }).catch(() => {});
+    await delay(TAIL_MS, undefined, { signal }).catch(() => {});
   }
 
   #releaseFailed(error: Error): void {
@@ -383,11 +366,6 @@ export class Call {
     step.catch((error: Error) =>
       this.#context.log.debug({ callId: this.info.callId, step: name, error: error.message }, 'step failed'),
     );
-  }
-
-  /** The step's result, or a throw as soon as the call ends. */
-  #orEnd<T>(step: Promise<T>): Promise<T> {
-    return Promise.race([this.#ended.promise, step]);
   }
 
   #changed(change: CallChange): void {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import { type AriAccess, AriClient } from './ari/client.ts';
@@ -104,6 +105,7 @@ export class Daemon {
       recordingsStoredBytes: () => this.#recordings.storedBytes,
     });
     this.#switchboard = new Switchboard({
+      instance: randomBytes(4).toString('hex'),
       config,
       ari: this.#ari,
       media: this.#media,

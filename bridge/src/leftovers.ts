@@ -1,6 +1,5 @@
 import type { AriChannel } from './ari/model.ts';
-import { BRIDGE_ID_PREFIX, MEDIA_ID_PREFIX } from './media-path.ts';
-import { LEG_ID_PREFIX } from './transfer.ts';
+import { isOwn } from './call/asterisk-ids.ts';
 
 /** What Asterisk holds, as it was read. */
 export interface Holdings {
@@ -27,9 +26,9 @@ export interface Leftovers {
 
 /** What Asterisk holds in our name without a call: from a former process, an outage of the events, or a removal that failed. */
 export function findLeftovers({ channels, bridgeIds, appChannelIds }: Holdings, owned: Owned): Leftovers {
-  const isMedia = ({ id }: AriChannel) => id.startsWith(MEDIA_ID_PREFIX) || id.startsWith(LEG_ID_PREFIX);
+  const isMedia = ({ id }: AriChannel) => isOwn(id, 'pcm') || isOwn(id, 'pct');
   return {
-    bridgeIds: bridgeIds.filter((id) => id.startsWith(BRIDGE_ID_PREFIX) && !owned.bridges.has(id)),
+    bridgeIds: bridgeIds.filter((id) => isOwn(id, 'pcb') && !owned.bridges.has(id)),
     mediaChannelIds: channels
       .filter((channel) => isMedia(channel) && !owned.media.has(channel.id))
       .map(({ id }) => id),

@@ -1,36 +1,37 @@
 import type { AriClient } from './ari/client.ts';
+import { type OwnKind, ownId } from './call/asterisk-ids.ts';
 import { asteriskFormat } from './media/line.ts';
 import type { MediaSession, MediaSettings } from './media/session.ts';
 import { withinLimit } from './time-limit.ts';
 
-/** The ids of what we make in Asterisk for a channel: chosen by us, so that events and leftovers are recognised. */
-export const BRIDGE_ID_PREFIX = 'pcb-';
-export const MEDIA_ID_PREFIX = 'pcm-';
-/**
- * Ends the id of a channel of ours. Asterisk 22.10 refuses a new channel whose id is the beginning of another's
- * ("Channel Unique ID … already in use"): without it the media of call 7.1 could not be made while those of call 7.10 are there.
- */
-export const CHANNEL_ID_END = '~';
-
-/** The media channel's id, by that of the caller's channel. */
-export function mediaChannelId(callerId: string): string {
-  return `${MEDIA_ID_PREFIX}${callerId}${CHANNEL_ID_END}`;
+/** What the ids of a call's things in Asterisk are made of: the process, its nth call, and the caller's channel. */
+export interface CallIds {
+  readonly instance: string;
+  readonly number: number;
+  readonly callerId: string;
 }
 
 /** What a call has in Asterisk besides the caller: a mixing bridge, and in it the media channel that leads to us. */
 export class MediaPath {
   readonly bridgeId: string;
   readonly mediaChannelId: string;
+  readonly #ids: CallIds;
   readonly #ari: AriClient;
   readonly #settings: MediaSettings;
   readonly #entered = Promise.withResolvers<void>();
   #hasEntered = false;
 
-  constructor(callerId: string, settings: MediaSettings, ari: AriClient) {
-    this.bridgeId = `${BRIDGE_ID_PREFIX}${callerId}`;
-    this.mediaChannelId = mediaChannelId(callerId);
+  constructor(ids: CallIds, settings: MediaSettings, ari: AriClient) {
+    this.#ids = ids;
+    this.bridgeId = this.#id('pcb', `${ids.number}`);
+    this.mediaChannelId = this.#id('pcm', `${ids.number}`);
     this.#settings = settings;
     this.#ari = ari;
+  }
+
+  /** The id of the second leg of the call's nth transfer. */
+  legId(transfer: number): string {
+    return this.#id('pct', `${this.#ids.number}.${transfer}`);
   }
 
   /** ARI: the media channel is in Stasis, and can be put into the bridge. */
@@ -74,6 +75,11 @@ export class MediaPath {
   /** Hangs the media channel up. */
   async removeMedia(): Promise<void> {
     await this.#ari.hangUp(this.mediaChannelId, 16);
+  }
+
+  #id(kind: OwnKind, number: string): string {
+    const { instance, callerId } = this.#ids;
+    return ownId({ kind, instance, number, callerId });
   }
 
   async #createMediaChannel(media: MediaSession): Promise<void> {

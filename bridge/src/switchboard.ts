@@ -1,6 +1,7 @@
 import type { AriClient } from './ari/client.ts';
 import type { AriChannel, AriEvent } from './ari/model.ts';
 import type { Background } from './background.ts';
+import { isOwn, parseOwnId } from './call/asterisk-ids.ts';
 import { Call, type CallContext, type CallSettings } from './call.ts';
 import { CALL_VARIABLES, type CallInfo } from './call-info.ts';
 import { callInfo, callSettings } from './call-settings.ts';
@@ -11,16 +12,17 @@ import { asInherited, InheritedCalls } from './inherited.ts';
 import { findLeftovers, type Leftovers } from './leftovers.ts';
 import type { Logger } from './log.ts';
 import type { MediaPool } from './media/pool.ts';
-import { MEDIA_ID_PREFIX } from './media-path.ts';
 import { isForgotten, type Originated, OriginatedCalls, originatedRecord } from './originated.ts';
 import { dialOutcome } from './outcome.ts';
 import { callSid } from './pipecat/twilio.ts';
 import type { CallRecord } from './records/record.ts';
 import { type CallReports, recordOf } from './reports.ts';
-import { callerOfLeg, REFER_RESULT } from './transfer.ts';
+import { REFER_RESULT } from './transfer.ts';
 
 /** What the switchboard works with. */
 export interface SwitchboardContext {
+  /** Of this process, eight hexadecimal digits: in the ids of what it makes in Asterisk. */
+  readonly instance: string;
   readonly config: Config;
   readonly ari: AriClient;
   readonly media: MediaPool;
@@ -53,6 +55,8 @@ export class Switchboard {
   readonly #placing = new Map<string, Dial>();
   /** Callers who came back while their call was still being released. */
   readonly #again = new Map<string, { channel: AriChannel; args: readonly string[] }>();
+  /** Calls so far. */
+  #begun = 0;
   #closing = false;
 
   constructor(context: SwitchboardContext) {
@@ -137,8 +141,7 @@ export class Switchboard {
   /** Finds whom an event concerns. Nothing is awaited here. */
   dispatch(event: ChannelEvent): void {
     const { id } = event.type === 'Dial' ? event.peer : event.channel;
-    const caller = callerOfLeg(id);
-    if (caller !== undefined) return this.#legHappened(id, caller, event);
+    if (isOwn(id, 'pct')) return this.#legHappened(id, event);
     switch (event.type) {
       case 'StasisStart':
         return this.#stasisStart(event.channel, event.args);
@@ -168,7 +171,7 @@ export class Switchboard {
     const own = this.#mediaChannels.get(channel.id);
     if (own?.state === 'setup') return own.path.mediaEntered();
     // Also one that came to be only after its call, tired of waiting, had removed it.
-    if (channel.id.startsWith(MEDIA_ID_PREFIX)) {
+    if (isOwn(channel.id, 'pcm')) {
       return this.#context.background.run(
         this.#context.ari.hangUp(channel.id, 16),
         'remove a media channel without a call',
@@ -197,8 +200,8 @@ export class Switchboard {
     else if (isAway || call.state === 'closing') this.#again.set(channel.id, { channel, args });
   }
 
-  #legHappened(legId: string, callerId: string, event: ChannelEvent): void {
-    const transfer = this.#calls.get(callerId)?.lastTransfer;
+  #legHappened(legId: string, event: ChannelEvent): void {
+    const transfer = this.#calls.get(parseOwnId(legId)?.callerId ?? '')?.lastTransfer;
     if (transfer?.legId === legId) return transfer.legHappened(event);
     if (event.type !== 'StasisStart') return;
     this.#context.background.run(this.#context.ari.hangUp(legId, 16), 'remove a leg without a call');
@@ -249,8 +252,10 @@ export class Switchboard {
   }
 
   #begin(info: CallInfo, isUp: boolean, settings: CallSettings, dial?: Dial): Call {
-    const { ari, media, log, reports } = this.#context;
+    const { ari, media, log, reports, instance } = this.#context;
+    this.#begun += 1;
     const context: CallContext = {
+      ids: { instance, number: this.#begun },
       ...{ ari, media, log, outboundCalls: (provider) => this.outboundCalls(provider) },
       onChange: (changed, change) => {
         if (change !== 'closing') reports.changed(changed, change);
@@ -292,7 +297,7 @@ export class Switchboard {
 
   /** Whether somebody has originated a channel and hung it up before Asterisk had begun to dial: its end is all that is heard of it. */
   #wasWithdrawn({ id, state }: AriChannel): boolean {
-    const isOurs = [MEDIA_ID_PREFIX, DIAL_ID_PREFIX].some((prefix) => id.startsWith(prefix));
+    const isOurs = isOwn(id, 'pcm') || id.startsWith(DIAL_ID_PREFIX);
     return state === 'Down' && !isOurs && !this.#calls.has(id);
   }
 
@@ -300,7 +305,7 @@ export class Switchboard {
   #dial({ peer, caller, dialstring, dialstatus }: Extract<AriEvent, { type: 'Dial' }>): void {
     // With a caller it is the dialplan that dials, for a call that we gave back.
     if (caller !== undefined || this.#placing.has(peer.id)) return;
-    if (peer.id.startsWith(MEDIA_ID_PREFIX)) return;
+    if (isOwn(peer.id, 'pcm')) return;
     if (dialstatus === 'RINGING') this.#rings(peer);
     if (this.#calls.has(peer.id)) return;
     const dial = this.#originatedCall(peer);

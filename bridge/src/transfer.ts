@@ -3,19 +3,12 @@ import type { AriClient } from './ari/client.ts';
 import type { AriEvent } from './ari/model.ts';
 import { Dial, type DialSettings } from './dial.ts';
 import type { MediaSession } from './media/session.ts';
-import { CHANNEL_ID_END, type MediaPath } from './media-path.ts';
+import type { MediaPath } from './media-path.ts';
 import { dialOutcome } from './outcome.ts';
 import type { TransferTarget } from './transfer-target.ts';
 
-/** Ids of second legs: this, a number, and the caller's channel. */
-export const LEG_ID_PREFIX = 'pct-';
 /** App argument of a caller who comes back from the dialplan's `transfer` context. */
 export const REFER_RESULT = 'refer-result';
-
-/** Whose second leg a channel is: the caller's channel. */
-export function callerOfLeg(legId: string): string | undefined {
-  return /^pct-\d+-(.+)~$/.exec(legId)?.[1];
-}
 
 /** What a transfer works with: the call's own. */
 export interface TransferContext {
@@ -247,8 +240,8 @@ export class Transfer {
   }
 
   #makeLeg({ provider, number, callerId }: Extract<TransferTarget, { kind: 'number' }>): Leg {
-    const { ari, channelId, settings } = this.#context;
-    const id = `${LEG_ID_PREFIX}${this.#number}-${channelId}${CHANNEL_ID_END}`;
+    const { ari, path, settings } = this.#context;
+    const id = path.legId(this.#number);
     // The number that the other end is shown: to Asterisk, of whom the leg is connected to.
     const variables = { 'CONNECTEDLINE(num,i)': callerId };
     const gone = Promise.withResolvers<never>();

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { mediaChannelId } from '../src/media-path.ts';
 import type { CallRecord } from '../src/records/record.ts';
 import { FakeAri } from './fake-ari.ts';
 import { Lab, speech, until } from './harness.ts';
@@ -97,13 +96,10 @@ test('what a former process left in Asterisk is removed, and what is not ours st
   const ari = await FakeAri.start();
   ari.bridges.set('pcb-old', new Set());
   ari.bridges.set('somebody-else', new Set());
-  ari.add({ id: mediaChannelId('old'), state: 'Up', inStasis: true });
+  ari.add({ id: 'pcm-old~', state: 'Up', inStasis: true });
   ari.add({ id: 'other-app', state: 'Up' });
   await Lab.start(t, { ari });
-  await until(
-    () => !ari.bridges.has('pcb-old') && !ari.channels.has(mediaChannelId('old')),
-    'the old things are gone',
-  );
+  await until(() => !ari.bridges.has('pcb-old') && !ari.channels.has('pcm-old~'), 'the old things are gone');
   assert.equal(ari.bridges.has('somebody-else'), true);
   assert.equal(ari.channels.has('other-app'), true);
 });
@@ -111,20 +107,44 @@ test('what a former process left in Asterisk is removed, and what is not ours st
 test('a caller of a former process is adopted, with ids that were in use', async (t) => {
   const ari = await FakeAri.start();
   const caller = ari.add({ id: 'old', state: 'Up', inStasis: true });
-  ari.add({ id: mediaChannelId('old'), state: 'Up', inStasis: true });
-  ari.bridges.set('pcb-old', new Set(['old', mediaChannelId('old')]));
+  ari.add({ id: 'pcm-old~', state: 'Up', inStasis: true });
+  ari.bridges.set('pcb-old', new Set(['old', 'pcm-old~']));
   // The end of the old media channel is told when the new one, of the same name, is being made.
   const gone = ari.show(ari.add({ id: 'pcm-gone' }));
   ari.channels.delete('pcm-gone');
   ari.before(/POST \/channels\/externalMedia/, () => {
-    ari.emit('ChannelDestroyed', { channel: { ...gone, id: mediaChannelId('old') }, cause: 16 });
+    ari.emit('ChannelDestroyed', { channel: { ...gone, id: 'pcm-old~' }, cause: 16 });
     return undefined;
   });
   const lab = await Lab.start(t, { ari });
   const session = await lab.session();
   await until(() => session.of('answered').length > 0, 'answered');
-  assert.deepEqual([...(ari.bridges.get('pcb-old') ?? [])].sort(), ['old', mediaChannelId('old')]);
+  await until(() => ari.membersOf('old')?.size === 2, 'caller and media are together');
+  assert.deepEqual([...(ari.membersOf('old') ?? [])].sort(), ['old', ari.mediaIdOf('old')].sort());
+  assert.notEqual(ari.mediaIdOf('old'), 'pcm-old~');
   assert.deepEqual(caller.done, []);
+  ari.hangUp('old');
+  await lab.ended();
+});
+
+test('a caller is adopted though the removal of what a former call left takes its time', async (t) => {
+  const ari = await FakeAri.start();
+  ari.add({ id: 'old', state: 'Up', inStasis: true });
+  ari.add({ id: 'pcm-0000abcd-1-old~', state: 'Up', inStasis: true });
+  ari.bridges.set('pcb-0000abcd-1-old', new Set(['old', 'pcm-0000abcd-1-old~']));
+  // Asterisk replies at once, and removes later: until then it refuses the same ids.
+  const removed = Promise.withResolvers<void>();
+  ari.before(/^DELETE .*0000abcd/, () => {
+    removed.resolve();
+    return 204;
+  });
+  const lab = await Lab.start(t, { ari });
+  await removed.promise;
+  const session = await lab.session();
+  await until(() => session.of('answered').length > 0, 'answered');
+  ari.bridges.delete('pcb-0000abcd-1-old');
+  ari.channels.delete('pcm-0000abcd-1-old~');
+  assert.deepEqual(lab.logged('call ended'), []);
   ari.hangUp('old');
   await lab.ended();
 });

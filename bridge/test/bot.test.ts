@@ -41,7 +41,7 @@ describe('a bot', { concurrency: 6 }, () => {
     const admit = Promise.withResolvers<'accept'>();
     lab.bot.decide = () => admit.promise;
     const channel = lab.ari.inbound();
-    await until(() => lab.ari.bridges.get(`pcb-${channel.id}`)?.size === 1, 'the media path');
+    await until(() => lab.ari.membersOf(channel.id)?.size === 1, 'the media path');
     assert.deepEqual(channel.done, ['ring']);
     admit.resolve('accept');
     await until(() => channel.state === 'Up', 'the answer');

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { mediaChannelId } from '../src/media-path.ts';
 import type { BotSession } from './fake-bot.ts';
 import type { FakeChannel } from './fake-channel.ts';
 import { Lab, speech, until } from './harness.ts';
@@ -70,12 +69,12 @@ async function live(lab: Lab, dice: Dice): Promise<void> {
   const isOutbound = dice.isOneIn(4);
   const channel: FakeChannel = isOutbound ? lab.ari.originate() : lab.ari.inbound();
   if (isOutbound && !dice.isOneIn(4)) lab.ari.answered(channel);
-  const rtp = () => lab.ari.channels.get(mediaChannelId(channel.id))?.rtp;
+  const rtp = () => lab.ari.channels.get(lab.ari.mediaIdOf(channel.id))?.rtp;
   for (let i = dice.below(8); i > 0; i--) {
     await delay(dice.below(12));
     rtp()?.send(speech(1));
   }
-  lab.ari.hangUp(dice.isOneIn(6) ? mediaChannelId(channel.id) : channel.id);
+  lab.ari.hangUp(dice.isOneIn(6) ? lab.ari.mediaIdOf(channel.id) : channel.id);
   await delay(dice.below(10));
   lab.ari.hangUp(channel.id);
 }

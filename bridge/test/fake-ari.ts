@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { mediaChannelId } from '../src/media-path.ts';
+import { type OwnKind, parseOwnId } from '../src/call/asterisk-ids.ts';
 import {
   type AriRequest,
   type Hook,
@@ -67,9 +67,26 @@ export class FakeAri {
     return this.#events?.readyState === 1;
   }
 
-  /** The only media channel there is, or the one of a caller. */
+  /** What the bridge made for a caller, latest first: media channels, second legs or mixing bridges. */
+  ownOf(channelId: string, kind: OwnKind): string[] {
+    const ids = kind === 'pcb' ? this.bridges.keys() : this.channels.keys();
+    const isIts = (id: string) => parseOwnId(id)?.kind === kind && parseOwnId(id)?.callerId === channelId;
+    return [...ids].filter(isIts).reverse();
+  }
+
+  /** The id of a caller's media channel; empty while there is none. */
+  mediaIdOf(channelId: string): string {
+    return this.ownOf(channelId, 'pcm')[0] ?? '';
+  }
+
+  /** Who is in a caller's mixing bridge; undefined while there is none. */
+  membersOf(channelId: string): ReadonlySet<string> | undefined {
+    return this.bridges.get(this.ownOf(channelId, 'pcb')[0] ?? '');
+  }
+
+  /** A caller's media. */
   mediaOf(channelId: string): FakeRtp {
-    const rtp = this.channels.get(mediaChannelId(channelId))?.rtp;
+    const rtp = this.channels.get(this.mediaIdOf(channelId))?.rtp;
     if (rtp === undefined) throw new Error(`no media channel of ${channelId}`);
     return rtp;
   }

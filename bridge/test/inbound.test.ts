@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeMulaw } from '../src/audio/format.ts';
-import { mediaChannelId } from '../src/media-path.ts';
 import type { FakeRtp } from './fake-rtp.ts';
 import { Lab, speech, until } from './harness.ts';
 
@@ -214,7 +213,7 @@ test('with ANSWER_ON=first-audio the caller is answered when the bot speaks', as
   const lab = await Lab.start(t, { config: { ANSWER_ON: 'first-audio', FIRST_AUDIO_MS: '4000' } });
   const channel = lab.ari.inbound();
   const session = await lab.session();
-  await until(() => lab.ari.bridges.get(`pcb-${channel.id}`)?.size === 1, 'the media channel in the bridge');
+  await until(() => lab.ari.membersOf(channel.id)?.size === 1, 'the media channel in the bridge');
   assert.equal(channel.state, 'Ring');
   session.speak(speech(2));
   await until(() => session.of('answered').length > 0, 'answered');
@@ -253,7 +252,10 @@ test('a bot that speaks and hangs up before the answer is still heard to its las
     session.send({ event: 'hangup' });
   };
   const channel = lab.ari.inbound();
-  const rtp = await until(() => lab.ari.channels.get(mediaChannelId(channel.id))?.rtp, 'the media channel');
+  const rtp = await until(
+    () => lab.ari.channels.get(lab.ari.mediaIdOf(channel.id))?.rtp,
+    'the media channel',
+  );
   const ended = await lab.ended();
   assert.deepEqual(rtp.speech(), speech(5));
   assert.equal(ended.reason.kind, 'bot-hangup');

@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { mediaChannelId } from '../src/media-path.ts';
 import { RecordDatabase } from '../src/records/database.ts';
 import { type CallRecord, callRecordSchema } from '../src/records/record.ts';
 import { API_TOKEN, api } from './api-client.ts';
@@ -136,7 +135,7 @@ test('a call that was live when the process was killed has its end at the next s
   await until(() => session.closed !== undefined, 'the process is gone');
   lab.ari.hangUp(channel.id);
   lab.ari.bridges.clear();
-  lab.ari.hangUp(mediaChannelId(channel.id));
+  lab.ari.hangUp(lab.ari.mediaIdOf(channel.id));
   const next = await Lab.start(t, { config: { RECORDS_DIR: directory } });
   const line = await until(() => next.logged('the process before died in mid-call')[0], 'it is said');
   assert.equal(line.calls, 1);

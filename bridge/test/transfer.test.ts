@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { mediaChannelId } from '../src/media-path.ts';
 import { API_TOKEN, api, listen } from './api-client.ts';
 import type { BotSession } from './fake-bot.ts';
 import type { FakeChannel } from './fake-channel.ts';
@@ -23,7 +22,9 @@ async function start(t: TestContext, method: string, config: Record<string, stri
 /** The second leg, as soon as it was dialled. */
 async function leg(lab: Lab, of: FakeChannel, number = 1): Promise<FakeChannel> {
   return await until(() => {
-    const channel = lab.ari.channels.get(`pct-${number}-${of.id}~`);
+    const channel = lab.ari.channels.get(
+      lab.ari.ownOf(of.id, 'pct').find((id) => id.includes(`.${number}-`)) ?? '',
+    );
     return channel?.done.includes('dial') && channel;
   }, 'the second leg is dialled');
 }
@@ -32,7 +33,7 @@ async function leg(lab: Lab, of: FakeChannel, number = 1): Promise<FakeChannel> 
 const told = (session: BotSession) =>
   session.of('transfer').map(({ status, reason }) => (reason === undefined ? status : `${status} ${reason}`));
 
-const members = (lab: Lab, channel: FakeChannel) => [...(lab.ari.bridges.get(`pcb-${channel.id}`) ?? [])];
+const members = (lab: Lab, channel: FakeChannel) => [...(lab.ari.membersOf(channel.id) ?? [])];
 
 async function failed(session: BotSession, reason: string): Promise<void> {
   await until(() => told(session).includes(`failed ${reason}`), `transfer failed: ${reason}`);
@@ -41,7 +42,7 @@ async function failed(session: BotSession, reason: string): Promise<void> {
 /** Caller and bot hear each other. */
 async function assertTalking(lab: Lab, channel: FakeChannel, session: BotSession): Promise<void> {
   await until(() => members(lab, channel).length === 2, 'caller and media channel in the bridge');
-  assert.deepEqual(members(lab, channel).sort(), [channel.id, mediaChannelId(channel.id)].sort());
+  assert.deepEqual(members(lab, channel).sort(), [channel.id, lab.ari.mediaIdOf(channel.id)].sort());
   const rtp = lab.ari.mediaOf(channel.id);
   const before = rtp.speech().length;
   session.speak(speech(3, 5));
@@ -75,7 +76,7 @@ test('a second leg that answers takes the place of the bot, which is let go; its
   });
   assert.deepEqual(members(lab, channel).sort(), [channel.id, second.id].sort());
   assert.equal(channel.done.at(-1), 'no ring');
-  await until(() => !lab.ari.channels.has(mediaChannelId(channel.id)), 'the media channel goes');
+  await until(() => !lab.ari.channels.has(lab.ari.mediaIdOf(channel.id)), 'the media channel goes');
   assert.equal(await lab.metric('calls_active'), 1);
   assert.equal(await lab.metric('rtp_ports_in_use'), 0);
   assert.equal(lab.logged('call ended').length, 0);

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { mediaChannelId } from '../src/media-path.ts';
 import type { BotSession } from './fake-bot.ts';
 import { Lab, speech, until } from './harness.ts';
 
@@ -13,7 +12,7 @@ async function call(t: TestContext) {
   const channel = lab.ari.inbound();
   const session = await lab.session();
   const rtp = await until(
-    () => lab.ari.channels.has(mediaChannelId(channel.id)) && lab.ari.mediaOf(channel.id),
+    () => lab.ari.channels.has(lab.ari.mediaIdOf(channel.id)) && lab.ari.mediaOf(channel.id),
     'the media channel',
   );
   await until(() => rtp.heard.length > 0, 'the first packet');
