@@ -41,7 +41,6 @@ require_secrets() {
 }
 
 main() {
-  mkdir -p secrets
   if [ -f .env ]; then
     report_new_settings
     report_unknown_settings
@@ -50,6 +49,7 @@ main() {
     write_settings
   fi
   require_secrets
+  scripts/secrets.sh
 }
 
 main

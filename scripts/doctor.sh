@@ -95,7 +95,7 @@ check_providers() {
     count=$((count + 1))
     case "$(stat -c %a "$file")" in
       *[4567]) ;;
-      *) bad "$file cannot be read by the containers' users" "chmod 644 $file (secrets belong in secrets/)" ;;
+      *) bad "$file cannot be read by the containers' users" "chmod 644 $file (secrets belong in secrets/asterisk/ and secrets/bridge/)" ;;
     esac
   done
   if [ "$count" -gt 0 ]; then ok "$count provider(s) in asterisk/providers/"; else bad "no provider" "asterisk/providers/README.md says how to write one"; fi

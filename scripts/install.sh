@@ -107,7 +107,7 @@ check_answers() {
 copy_files() {
   as_root mkdir -p "$directory"
   as_root chown "$(id -u):$(id -g)" "$directory"
-  mkdir -p "$directory/asterisk/providers" "$directory/secrets" "$directory/scripts"
+  mkdir -p "$directory/asterisk/providers" "$directory/secrets/asterisk" "$directory/scripts"
   cp compose.yaml .env.example Makefile VERSION ./*.md "$directory/"
   cp scripts/* "$directory/scripts/"
   cp asterisk/providers/README.md "$directory/asterisk/providers/"
@@ -142,7 +142,7 @@ write_provider() {
     if [ -n "$username" ]; then
       printf 'AUTH=registration\nUSERNAME=%s\nPASSWORD_FILE=/run/secrets/%s-password\n' "$username" "$provider"
       # Asterisk's user in its container reads it, and nobody else.
-      as_root install -m 0400 -o 5060 -g 5060 "$password_file" "secrets/$provider-password"
+      as_root install -m 0400 -o 5060 -g 5060 "$password_file" "secrets/asterisk/$provider-password"
     else
       echo "AUTH=ip"
     fi

@@ -31,6 +31,19 @@ start() {
   docker compose up --detach --no-build --remove-orphans --wait --wait-timeout "$HEALTHY_WITHIN_S"
 }
 
+# A mistake in settings, providers or secrets is found before anything that runs is stopped.
+check_configuration() {
+  local service command
+  mkdir -p .logs
+  for service in asterisk bridge; do
+    command=(--check)
+    if [ "$service" = bridge ]; then command=(node src/main.ts --check); fi
+    docker compose run --rm --no-deps --no-TTY "$service" "${command[@]}" >.logs/check.log 2>&1 && continue
+    grep -vE '^ ?(Container|Volume|Network) ' .logs/check.log >&2
+    fail "$service would not start; nothing was stopped or started" "put right what stands above, then: make up"
+  done
+}
+
 # Says which service is not well, with the end of its log.
 explain_unhealthy() {
   local service
@@ -105,6 +118,7 @@ main() {
   require_own_stack
   require_free_ports
   provide_images
+  check_configuration
   start_stack
   require_listening
   summary

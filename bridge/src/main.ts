@@ -49,6 +49,8 @@ function stopOnSignals(daemon: Daemon, shutdownMs: number, log: Logger): void {
 
 try {
   const config = loadConfig(process.env);
+  // The configuration alone: `make up` asks before it stops what runs.
+  if (process.argv[2] === '--check') process.exit(0);
   const log = createLogger(config.LOG_LEVEL);
   dieLoudly(log);
   stopOnSignals(await startDaemon(config, log), config.SHUTDOWN_MS, log);
