@@ -87,3 +87,45 @@ check_free() {
     fi
   done < <(cat /proc/net/udp /proc/net/tcp)
 }
+
+# networks_overlap A B: whether two addresses or networks (a.b.c.d/n) have an address in common.
+networks_overlap() {
+  local a=${1%%/*} b=${2%%/*} bits=32 other=32
+  [[ $1 == */* ]] && bits=$((10#${1#*/}))
+  [[ $2 == */* ]] && other=$((10#${2#*/}))
+  ((other < bits)) && bits=$other
+  (($(address_number "$a") >> (32 - bits) == $(address_number "$b") >> (32 - bits)))
+}
+
+address_number() {
+  local octets
+  IFS=. read -ra octets <<<"$1"
+  echo $(((10#${octets[0]} << 24) + (10#${octets[1]} << 16) + (10#${octets[2]} << 8) + 10#${octets[3]}))
+}
+
+# is_within ADDRESS NETWORKS: whether one of the comma-separated networks has the address.
+is_within() {
+  local item
+  for item in ${2//,/ }; do networks_overlap "$1/32" "$item" && return; done
+  return 1
+}
+
+readonly private_networks=10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,169.254.0.0/16
+
+# own_addresses: the IPv4 addresses of this host, loopback aside (the kernel's table of local addresses).
+own_addresses() {
+  awk '/\|--/ { address = $2 } /\/32 host LOCAL/ && address !~ /^127\./ { print address }' "${1:-/proc/net/fib_trie}" | sort -u
+}
+
+# check_local_networks EXTERNAL_ADDRESS LOCAL_NETS SIP_ADDRESS: Asterisk tells the external address only where its own one is
+# in LOCAL_NETS; else the SDP keeps the private address, and the caller has no sound.
+check_local_networks() {
+  [[ $1 ]] && is_networks "$2" && is_address "$3" || return 0
+  local address addresses=("$3")
+  [[ $3 != 0.0.0.0 ]] || mapfile -t addresses < <(own_addresses)
+  for address in "${addresses[@]}"; do
+    if [[ $address != "$1" ]] && is_within "$address" "$private_networks" && ! is_within "$address" "$2"; then
+      problem LOCAL_NETS "does not hold $address, an address of this host: callers beyond the NAT would be told it instead of EXTERNAL_ADDRESS"
+    fi
+  done
+}

@@ -126,21 +126,6 @@ addresses_of() {
   if is_address "$1"; then echo "$1"; else getent ahostsv4 "$1" | cut -d' ' -f1 | sort -u; fi
 }
 
-# networks_overlap A B: whether two addresses or networks (a.b.c.d/n) have an address in common.
-networks_overlap() {
-  local a=${1%%/*} b=${2%%/*} bits=32 other=32
-  [[ $1 == */* ]] && bits=$((10#${1#*/}))
-  [[ $2 == */* ]] && other=$((10#${2#*/}))
-  ((other < bits)) && bits=$other
-  (($(address_number "$a") >> (32 - bits) == $(address_number "$b") >> (32 - bits)))
-}
-
-address_number() {
-  local octets
-  IFS=. read -ra octets <<<"$1"
-  echo $(((10#${octets[0]} << 24) + (10#${octets[1]} << 16) + (10#${octets[2]} << 8) + 10#${octets[3]}))
-}
-
 # complete_provider NAME ARRAY: defaults, and the values that the templates derive from the keys.
 complete_provider() {
   declare -n p=$2
