@@ -24,7 +24,7 @@ export function expandBotUrl(template: string, call: StartFields): string {
   return template.replaceAll(PLACEHOLDER, (_, name: string) => {
     const value = PLACEHOLDERS[name]?.(call) ?? '';
     // A dialled number of dots would name another folder, encoded or not.
-    return /^\.+$/.test(value) ? '' : encodeURIComponent(value);
+    return /^\.+$/.test(value) ? '' : encodeURIComponent(value.toWellFormed());
   });
 }
 

@@ -290,5 +290,5 @@ export class AriClient {
 }
 
 function segment(id: string): string {
-  return encodeURIComponent(id);
+  return encodeURIComponent(id.toWellFormed());
 }
