@@ -1,4 +1,5 @@
 import type { AriChannel } from './ari/model.ts';
+import { isUsableId } from './call/call-ids.ts';
 import type { DialectName, Framing, StartFields, WireEncoding } from './pipecat/dialect.ts';
 import type { Provider } from './providers.ts';
 
@@ -24,9 +25,7 @@ export const CALL_VARIABLES = [
   'X_RECORD',
 ] as const;
 
-const ID_MAX_CHARS = 128;
 const PAIRS_MAX = 64;
-const NOT_PRINTABLE = /\p{Cc}/u;
 
 /** What is known of a call when it reaches the bridge: the start fields of its bot, and what only the bridge uses. */
 export interface CallInfo extends StartFields {
@@ -36,6 +35,8 @@ export interface CallInfo extends StartFields {
   /** How its audio crosses to Asterisk. */
   readonly transport: Transport;
   readonly recording: RecordingMode;
+  /** The id that was asked for, where it is another call's: this one has an id of its own. */
+  readonly requestedCallId?: string | undefined;
   readonly callbackUrl: string | undefined;
   /** When it began, where that was before it reached this process: dialled, or offered to the process before; Unix time, ms. */
   readonly dialledAtMs?: number | undefined;
@@ -72,8 +73,10 @@ export interface CallSource {
   readonly dialledAtMs?: number | undefined;
   readonly provider: Provider | undefined;
   readonly defaults: CallDefaults;
-  /** Makes an id for a call that brings none. */
+  /** Makes an id for a call that brings none, or another call's. */
   readonly newId: () => string;
+  /** Whether the call may have the id that it brings; unset: it may. */
+  readonly mayHave?: (id: string) => boolean;
 }
 
 /** Puts the facts of a call together. Never throws: a value that is no use is left out, with a remark. */
@@ -85,13 +88,18 @@ export function describeCall(source: CallSource): CallInfo {
   const headers = parsePairs(variables.SIP_HEADERS ?? '');
   const customVars = parsePairs(variables.CUSTOM_VARS ?? header(headers, 'X-Custom-Vars') ?? '');
   const ids = [header(headers, 'X-Call-ID'), variables.X_CALL_ID, source.appArgs[0]];
+  const wished = ids.find(isUsableId);
+  const isGiven = wished !== undefined && (source.mayHave?.(wished) ?? true);
+  if (wished !== undefined && !isGiven)
+    remarks.push(`the call id ${wished} is another call's: a new one is given`);
   const dialect = provider?.dialect[direction] ?? source.defaults.dialect;
   const format = callFormat(source, dialect, remarks);
   const shown = Object.entries(variables).filter(
     ([name]) => name !== 'SIP_HEADERS' && name !== 'X_CALLBACK_URL',
   );
   return {
-    callId: ids.find(isUsableId) ?? source.newId(),
+    callId: isGiven ? wished : source.newId(),
+    requestedCallId: isGiven ? undefined : wished,
     streamId: channel.id,
     tenant: variables.X_TENANT || provider?.tenant,
     dialect,
@@ -136,10 +144,6 @@ function directionOf({ channel, variables, wasDialled }: CallSource): 'inbound' 
 function header(headers: Readonly<Record<string, string>>, name: string): string | undefined {
   // SIP header names are case-insensitive (RFC 3261 section 7.3.1).
   return Object.entries(headers).find(([key]) => key.toLowerCase() === name.toLowerCase())?.[1];
-}
-
-function isUsableId(id: string | undefined): id is string {
-  return id !== undefined && id !== '' && id.length <= ID_MAX_CHARS && !NOT_PRINTABLE.test(id);
 }
 
 /** How the call's audio crosses to its bot, and the transport that can carry it. */

@@ -95,6 +95,7 @@ function lineFormat({ transport, encoding, sampleRate }: CallInfo): AudioFormat 
 /** What the bot is told, without what is the bridge's own business. */
 function startFields({
   callbackUrl: _url,
+  requestedCallId: _requested,
   dialledAtMs: _dialledAtMs,
   answeredAtMs: _answeredAtMs,
   remarks: _remarks,
@@ -106,13 +107,14 @@ function startFields({
   return fields;
 }
 
-/** What a channel's call is; `dial` where it was one of somebody else's. */
+/** What a channel's call is; `dial` where it was one of somebody else's, `mayHave` as in {@link CallSource}. */
 export function callInfo(
   config: Config,
   channel: AriChannel,
   appArgs: readonly string[],
   variables: Readonly<Record<string, string>>,
   dial: Originated | undefined,
+  mayHave?: (id: string) => boolean,
 ): CallInfo {
   return describeCall({
     channel,
@@ -124,5 +126,6 @@ export function callInfo(
     provider: config.providers.get(providerName(channel) ?? ''),
     defaults: callDefaults(config),
     newId: randomUUID,
+    ...(mayHave === undefined ? {} : { mayHave }),
   });
 }

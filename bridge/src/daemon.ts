@@ -115,6 +115,7 @@ export class Daemon {
         log,
         onChange: (event, record) => {
           ledger.note(record);
+          this.#operator.changed(record);
           this.#changes.publish(event, record);
         },
       }),

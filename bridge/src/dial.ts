@@ -29,6 +29,7 @@ export class Dial {
   readonly #entered = Promise.withResolvers<void>();
   readonly #answered = Promise.withResolvers<void>();
   #ringing = false;
+  #cancelled = false;
 
   constructor(ari: AriClient, settings: DialSettings) {
     this.#ari = ari;
@@ -38,6 +39,16 @@ export class Dial {
   /** Whether the callee's phone is known to ring. */
   get ringing(): boolean {
     return this.#ringing;
+  }
+
+  /** Whether nobody wants it any more; set before there is a call that could be ended. */
+  get cancelled(): boolean {
+    return this.#cancelled;
+  }
+
+  /** The callee is not to be called. */
+  cancel(): void {
+    this.#cancelled = true;
   }
 
   /** ARI: the channel is in our app, and can be dialled. */
@@ -65,6 +76,8 @@ export class Dial {
     const { ringTimeoutMs, ariTimeoutMs } = this.#settings;
     const late = () => new Error('the channel did not enter Stasis in time');
     await withinLimit(this.#entered.promise, ariTimeoutMs, late, signal);
+    // Who is not to be called any more must not ring, not even for a moment.
+    signal.throwIfAborted();
     try {
       await this.#ari.dial(channelId, Math.ceil(ringTimeoutMs / 1000));
     } catch (error) {

@@ -16,6 +16,10 @@ export class InheritedCalls {
     for (const record of records) this.#records.set(record.channelId, record);
   }
 
+  has(channelId: string): boolean {
+    return this.#records.has(channelId);
+  }
+
   /** Takes the call of a channel off the list. */
   take(channelId: string): CallRecord | undefined {
     const record = this.#records.get(channelId);
@@ -43,9 +47,9 @@ export class InheritedCalls {
 /** A call that goes on, with what Asterisk does not keep of it: whom an originated channel is for, and since when. */
 export function asInherited(info: CallInfo, before: CallRecord | undefined): CallInfo {
   if (before === undefined) return info;
-  const { callId, direction, from, to, times } = before;
+  const { callId, requestedCallId, direction, from, to, times } = before;
   return {
-    ...{ ...info, callId, direction, from, to },
+    ...{ ...info, callId, requestedCallId, direction, from, to },
     tenant: before.tenant ?? info.tenant,
     callbackUrl: before.callbackUrl ?? info.callbackUrl,
     dialledAtMs: Date.parse(times.offered),

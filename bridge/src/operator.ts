@@ -6,6 +6,7 @@ import { type CallDefaults, describeCall } from './call-info.ts';
 import { CallRate } from './call-limits.ts';
 import { callDefaults, callSettings } from './call-settings.ts';
 import type { Config } from './config.ts';
+import { otherCall, RecentOrders } from './control/recent-orders.ts';
 import { Dial, dialChannelId } from './dial.ts';
 import type { CallOrder, ListQuery } from './http/schemas.ts';
 import { type DialableNumber, dialable, forProvider, toE164 } from './numbers.ts';
@@ -13,6 +14,7 @@ import { orderVariables } from './order-variables.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';
 import type { Provider } from './providers.ts';
 import type { RecordingState } from './recording/recorder.ts';
+import { dialRecord } from './records/build.ts';
 import type { CallRecord } from './records/record.ts';
 import type { RecordStore } from './records/store.ts';
 import { recordOf } from './reports.ts';
@@ -53,6 +55,25 @@ interface CheckedOrder {
   readonly from: string;
 }
 
+/** A call as it is, and whether an order has just made it. */
+interface Placed {
+  readonly record: CallRecord;
+  readonly isNew: boolean;
+}
+
+/** An order that is being carried out. */
+interface Placing {
+  readonly order: CallOrder;
+  readonly done: Promise<Placed>;
+  /** Resolves when the order has been found good: with its call, whose channel is being made then; without, where it comes to no new call. */
+  readonly begun: Promise<Begun | undefined>;
+}
+
+interface Begun {
+  readonly record: CallRecord;
+  readonly dial: Dial;
+}
+
 /** The field that is wrong where a transfer is not tried; other reasons are the call's state. */
 const TRANSFER_FIELDS: Readonly<Record<string, string>> = {
   'unknown-provider': 'provider',
@@ -72,7 +93,8 @@ export class Operator {
   readonly #context: OperatorContext;
   readonly #rates = new Map<string, CallRate>();
   /** By call id: the same one twice at the same time is one call. */
-  readonly #placing = new Map<string, Promise<{ record: CallRecord; isNew: boolean }>>();
+  readonly #placing = new Map<string, Placing>();
+  readonly #recent = new RecentOrders();
 
   /** Channels that are being made, by provider: their calls have no records yet. */
   readonly #creating = new Map<string, number>();
@@ -81,14 +103,26 @@ export class Operator {
     this.#context = context;
   }
 
-  /** Places a call, unless there is one of this id: then that is returned, whatever else the order says. */
-  async place(order: CallOrder): Promise<{ record: CallRecord; isNew: boolean }> {
+  /** Places a call, unless its order has come before: then that call is returned. */
+  async place(order: CallOrder): Promise<Placed> {
     const callId = order.callId ?? randomUUID();
     const underWay = this.#placing.get(callId);
-    if (underWay !== undefined) return { record: (await underWay).record, isNew: false };
-    const placing = this.#place(order, callId).finally(() => this.#placing.delete(callId));
-    this.#placing.set(callId, placing);
-    return await placing;
+    if (underWay !== undefined) {
+      const { record } = await underWay.done;
+      return this.#again(order, record);
+    }
+    const begun = Promise.withResolvers<Begun | undefined>();
+    const done = this.#place(order, callId, begun.resolve).finally(() => {
+      begun.resolve(undefined);
+      this.#placing.delete(callId);
+    });
+    this.#placing.set(callId, { order, done, begun: begun.promise });
+    return await done;
+  }
+
+  /** A call has changed: what is known of the last orders is kept up. */
+  changed(record: CallRecord): void {
+    this.#recent.changed(record);
   }
 
   /** A call under way, else the record of one that has ended. */
@@ -104,7 +138,7 @@ export class Operator {
     const utc = (time: string | undefined) => (time === undefined ? undefined : new Date(time).toISOString());
     const times = { offeredFrom: utc(since), offeredBefore: utc(until) };
     const page = await this.#stored(() => this.#context.records.list({ ...filter, ...times }, limit, cursor));
-    const live = new Map(this.#context.switchboard.records.map((record) => [record.channelId, record]));
+    const live = new Map(this.#context.switchboard.live.records.map((record) => [record.channelId, record]));
     const now = (record: CallRecord) => (record.state === 'closed' ? undefined : live.get(record.channelId));
     const calls = page.records.map((record) => now(record) ?? record);
     return page.nextCursor === undefined ? { calls } : { calls, nextCursor: page.nextCursor };
@@ -112,10 +146,17 @@ export class Operator {
 
   /** Hangs up a call, or cancels its dial. One that has ended is returned as it is. */
   async hangUp(id: string): Promise<CallRecord> {
-    const call = this.#context.switchboard.find(id);
+    const call = this.#context.switchboard.live.find(id);
     if (call !== undefined) {
       call.end({ kind: 'api-hangup' });
       return recordOf(call);
+    }
+    const begun = await this.#begun(id);
+    if (begun !== undefined) {
+      begun.dial.cancel();
+      // It may have become a call meanwhile.
+      this.#context.switchboard.live.find(id)?.end({ kind: 'api-hangup' });
+      return begun.record;
     }
     const record = await this.get(id);
     if (record.state !== 'closed') await this.#asterisk(() => this.#context.ari.hangUp(record.channelId, 16));
@@ -146,7 +187,7 @@ export class Operator {
   }
 
   #active(id: string): Call {
-    const call = this.#context.switchboard.find(id);
+    const call = this.#context.switchboard.live.find(id);
     if (call === undefined) throw new Refusal(404, `no call under way has the id ${id}`);
     if (call.state !== 'active') throw new Refusal(409, 'the call is not answered, or is ending');
     return call;
@@ -154,27 +195,61 @@ export class Operator {
 
   async #find(id: string): Promise<CallRecord | undefined> {
     const { switchboard, records } = this.#context;
-    const live = switchboard.records.find(({ callId, channelId }) => callId === id || channelId === id);
-    return live ?? (await this.#stored(() => records.get(id)));
+    const live = switchboard.live.record(id) ?? (await this.#begun(id))?.record;
+    if (live !== undefined) return live;
+    return await this.#stored(() => records.get(id)).catch((error) => {
+      const recent = this.#recent.get(id);
+      if (recent === undefined) throw error;
+      return recent;
+    });
   }
 
-  async #place(order: CallOrder, callId: string): Promise<{ record: CallRecord; isNew: boolean }> {
-    // Without its records the bridge still places calls: Asterisk knows those that are under way.
-    const known = await this.#find(callId).catch(() => undefined);
-    if (known !== undefined) return { record: known, isNew: false };
+  /** The call whose channel is being made. */
+  async #begun(id: string): Promise<Begun | undefined> {
+    const placing = [...this.#placing].find(([callId]) => callId === id || dialChannelId(callId) === id);
+    return await placing?.[1].begun;
+  }
+
+  /** The call that has an order's id; undefined where there is none, and a {@link Refusal} where nobody can tell: it could ring twice. */
+  async #known(order: CallOrder, callId: string): Promise<CallRecord | undefined> {
+    const { switchboard, records } = this.#context;
+    const known = switchboard.live.record(callId) ?? this.#recent.get(callId);
+    if (known?.callId === callId) return known;
+    // One that we have just made up is nobody's.
+    if (order.callId === undefined) return undefined;
+    const stored = await this.#stored(() => records.get(callId));
+    return stored?.callId === callId ? stored : undefined;
+  }
+
+  #again(order: CallOrder, record: CallRecord): Placed {
+    const plan = this.#context.config.providers.get(order.provider)?.numbers;
+    const why = otherCall(order, record, this.#recent.get(record.callId), plan);
+    if (why !== undefined) throw new Refusal(409, why, { field: 'callId' });
+    return { record, isNew: false };
+  }
+
+  async #place(order: CallOrder, callId: string, begin: (call: Begun) => void): Promise<Placed> {
+    const known = await this.#known(order, callId);
+    if (known !== undefined) return this.#again(order, known);
     const checked = this.#checked(order, callId);
     this.#requireRoom(checked.provider);
     const { ari, config, switchboard } = this.#context;
     const channelId = dialChannelId(callId);
     const ringTimeoutMs = order.ringTimeoutSeconds * 1000;
     const dial = new Dial(ari, { ringTimeoutMs, ariTimeoutMs: config.ARI_TIMEOUT_MS });
+    if (!switchboard.ids.reserve(channelId, callId))
+      throw new Refusal(409, 'another call has this id, which was not ordered', { field: 'callId' });
     this.#count(checked.provider.name, 1);
+    begin({ record: orderedRecord(checked, channelId), dial });
     try {
       const create = () => this.#asterisk(() => this.#create(checked, channelId));
-      return { record: await switchboard.place(channelId, dial, create), isNew: true };
+      const record = await switchboard.place(channelId, dial, create);
+      this.#recent.placed(record);
+      return { record, isNew: true };
     } catch (error) {
       // It may have come to be all the same.
       await ari.hangUp(channelId, 16).catch(() => {});
+      switchboard.ids.forget(callId);
       throw error;
     } finally {
       this.#count(checked.provider.name, -1);
@@ -221,7 +296,7 @@ export class Operator {
     if (refusal !== undefined) {
       throw new Refusal(429, 'MAX_CALLS of the bridge is reached', { retryAfterS: CALLS_RETRY_S });
     }
-    const outbound = switchboard.outboundCalls(name) + (this.#creating.get(name) ?? 0);
+    const outbound = switchboard.live.outbound(name) + (this.#creating.get(name) ?? 0);
     if (limits.maxCalls > 0 && outbound >= limits.maxCalls) {
       throw new Refusal(429, `OUTBOUND_MAX_CALLS of ${name} is reached`, { retryAfterS: CALLS_RETRY_S });
     }
@@ -281,9 +356,18 @@ export class Operator {
     try {
       return await question();
     } catch (error) {
-      throw new Refusal(503, `the call records cannot be read: ${(error as Error).message}`);
+      const reason = `the call records cannot be read: ${(error as Error).message}`;
+      throw new Refusal(503, reason, { retryAfterS: CALLS_RETRY_S });
     }
   }
+}
+
+/** What is known of a call while its channel is being made. */
+function orderedRecord({ order, provider, callId, to, from }: CheckedOrder, channelId: string): CallRecord {
+  const { tenant = provider.tenant, callbackUrl } = order;
+  const ids = { callId, channelId, provider: provider.name };
+  const about = { ...ids, tenant, from, to: to.e164, callbackUrl };
+  return dialRecord({ ...about, dialledAtMs: Date.now() }, 'dialling');
 }
 
 function describePlaced(

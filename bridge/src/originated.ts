@@ -1,4 +1,5 @@
 import type { AriChannel } from './ari/model.ts';
+import { type CallIds, isUsableId } from './call/call-ids.ts';
 import { providerName } from './call-info.ts';
 import { dialRecord, type UnansweredDial } from './records/build.ts';
 import type { CallRecord } from './records/record.ts';
@@ -14,6 +15,8 @@ export interface Originated {
   args?: readonly string[];
   /** Unix time, ms. */
   readonly sinceMs: number;
+  /** Who has which call id. */
+  readonly ids: CallIds;
   /** As the process before knew it. */
   readonly before: CallRecord | undefined;
 }
@@ -27,6 +30,11 @@ const UNDIALLED_MAX_MS = 600_000;
 /** The calls that others place, by channel. */
 export class OriginatedCalls {
   readonly #dials = new Map<string, Originated>();
+  readonly #ids: CallIds;
+
+  constructor(ids: CallIds) {
+    this.#ids = ids;
+  }
 
   get all(): ReadonlyMap<string, Originated> {
     return this.#dials;
@@ -41,7 +49,8 @@ export class OriginatedCalls {
     }
     const before = inherited();
     const sinceMs = before === undefined ? Date.now() : Date.parse(before.times.offered);
-    const dial: Originated = { channel, dialled: before?.to ?? '', ringing: false, sinceMs, before };
+    const dialled = before?.to ?? '';
+    const dial: Originated = { channel, dialled, ringing: false, sinceMs, before, ids: this.#ids };
     this.#dials.set(channel.id, dial);
     const [oldest] = this.#dials.keys();
     if (this.#dials.size > DIALS_MAX && oldest !== undefined) this.#dials.delete(oldest);
@@ -57,10 +66,13 @@ export class OriginatedCalls {
 }
 
 /** What is known of a dial, for its record. */
-export function describeDial({ channel, dialled, args, sinceMs, before }: Originated): UnansweredDial {
+export function describeDial({ channel, dialled, args, sinceMs, before, ids }: Originated): UnansweredDial {
   const variables = channel.channelvars ?? {};
+  const wished = [before?.callId, variables.X_CALL_ID, args?.[0]].find(isUsableId);
+  const isGiven = wished !== undefined && (wished === before?.callId || ids.claim(channel.id, wished));
   return {
-    callId: before?.callId || variables.X_CALL_ID || args?.[0] || channel.id,
+    callId: isGiven ? wished : channel.id,
+    requestedCallId: isGiven ? undefined : wished,
     channelId: channel.id,
     sipCallId: channel.protocol_id,
     provider: providerName(channel) ?? '',

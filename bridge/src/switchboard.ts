@@ -2,6 +2,7 @@ import type { AriClient } from './ari/client.ts';
 import type { AriChannel, AriEvent } from './ari/model.ts';
 import type { Background } from './background.ts';
 import { isOwn, parseOwnId } from './call/asterisk-ids.ts';
+import { CallIds } from './call/call-ids.ts';
 import { Call, type CallContext, type CallSettings } from './call.ts';
 import { CALL_VARIABLES, type CallInfo } from './call-info.ts';
 import { callInfo, callSettings } from './call-settings.ts';
@@ -12,11 +13,11 @@ import { asInherited, InheritedCalls } from './inherited.ts';
 import { findLeftovers, type Leftovers } from './leftovers.ts';
 import type { Logger } from './log.ts';
 import type { MediaPool } from './media/pool.ts';
-import { isForgotten, type Originated, OriginatedCalls, originatedRecord } from './originated.ts';
+import { isForgotten, type Originated, OriginatedCalls } from './originated.ts';
 import { dialOutcome } from './outcome.ts';
-import { callSid } from './pipecat/twilio.ts';
 import type { CallRecord } from './records/record.ts';
 import { type CallReports, recordOf } from './reports.ts';
+import { LiveCalls } from './switchboard/live-calls.ts';
 import { REFER_RESULT } from './transfer.ts';
 
 /** What the switchboard works with. */
@@ -49,7 +50,10 @@ export class Switchboard {
   readonly #mediaChannels = new Map<string, Call>();
   /** Channels whose variables are being read. */
   readonly #asking = new Set<string>();
-  readonly #originated = new OriginatedCalls();
+  /** Which call has which id. */
+  readonly ids = new CallIds((channelId) => this.#isLive(channelId));
+  readonly #originated = new OriginatedCalls(this.ids);
+  readonly live = new LiveCalls(this.#calls, this.#originated.all);
   readonly #inherited = new InheritedCalls();
   /** Channels of ours that are being made, to be dialled. */
   readonly #placing = new Map<string, Dial>();
@@ -71,26 +75,12 @@ export class Switchboard {
   /** Takes over calls of the process before: what is to become of them the next comparison tells. */
   inherit(records: readonly CallRecord[]): void {
     this.#inherited.add(records);
+    for (const { channelId, callId } of records) this.ids.claim(channelId, callId);
   }
 
-  /** Calls under way, also those that are yet to be answered. */
-  get records(): CallRecord[] {
-    return [
-      ...[...this.#calls.values()].map((call) => recordOf(call)),
-      ...[...this.#originated.all.values()].map((dial) => originatedRecord(dial)),
-    ];
-  }
-
-  /** Calls to a provider that somebody pays for: those that were placed, and second legs. */
-  outboundCalls(name: string): number {
-    const legs = [...this.#calls.values()].filter((call) => call.lastTransfer?.legProvider === name);
-    const placed = this.records.filter((call) => call.direction === 'outbound' && call.provider === name);
-    return legs.length + placed.length;
-  }
-
-  /** The call with this id of its own, or of its channel. */
-  find(id: string): Call | undefined {
-    return this.#calls.get(id) ?? [...this.#calls.values()].find(({ info }) => info.callId === id);
+  #isLive(channelId: string): boolean {
+    const lists = [this.#calls, this.#originated.all, this.#placing, this.#asking, this.#inherited];
+    return lists.some((list) => list.has(channelId));
   }
 
   /** Why no call can be taken now. */
@@ -115,6 +105,7 @@ export class Switchboard {
       );
       const { info, settings } = await created;
       const call = this.#begin(info, false, settings, dial);
+      if (dial.cancelled) call.end({ kind: 'api-hangup' });
       return recordOf(call);
     } finally {
       this.#placing.delete(channelId);
@@ -133,7 +124,7 @@ export class Switchboard {
 
   /** Ends the call that its bot knows by this Twilio SID, after its last words; false where there is none. */
   hangUpForBot(sid: string): boolean {
-    const call = [...this.#calls.values()].find(({ info }) => callSid(info.callId) === sid);
+    const call = this.live.findBySid(sid);
     call?.botHungUp();
     return call !== undefined;
   }
@@ -214,7 +205,9 @@ export class Switchboard {
     if (refusal !== undefined) {
       // A dial stays on the list: its end is told to who placed it.
       const { config, reports } = this.#context;
-      const caller = dial ? undefined : callInfo(config, channel, args, channel.channelvars ?? {}, undefined);
+      const mayHave = (id: string) => this.ids.claim(channel.id, id);
+      const variables = channel.channelvars ?? {};
+      const caller = dial ? undefined : callInfo(config, channel, args, variables, undefined, mayHave);
       reports.refused(channel.id, refusal, caller);
       return this.#context.background.run(
         giveBack(this.#context.ari, channel.id, refusal, dial !== undefined),
@@ -245,7 +238,8 @@ export class Switchboard {
     variables: Readonly<Record<string, string>>,
     dial: Originated | undefined,
   ): void {
-    const info = callInfo(this.#context.config, channel, appArgs, variables, dial);
+    const mayHave = (id: string) => this.ids.claim(channel.id, id);
+    const info = callInfo(this.#context.config, channel, appArgs, variables, dial, mayHave);
     const before = dial?.before ?? this.#inherited.take(channel.id);
     const inherited = asInherited(info, before);
     this.#begin(inherited, channel.state === 'Up', callSettings(this.#context.config, inherited));
@@ -256,7 +250,7 @@ export class Switchboard {
     this.#begun += 1;
     const context: CallContext = {
       ids: { instance, number: this.#begun },
-      ...{ ari, media, log, outboundCalls: (provider) => this.outboundCalls(provider) },
+      ...{ ari, media, log, outboundCalls: (provider) => this.live.outbound(provider) },
       onChange: (changed, change) => {
         if (change !== 'closing') reports.changed(changed, change);
       },

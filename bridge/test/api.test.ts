@@ -356,6 +356,33 @@ describe('the API', () => {
     }
   });
 
+  test('finds a call whose id came from elsewhere, with any printable character', async (t) => {
+    const lab = await startLab(t);
+    for (const id of ['a/b#1', 'a b', '50% off?', `ü${'x'.repeat(127)}`, '😀'.repeat(64)]) {
+      const channel = lab.ari.originate({ variables: { X_CALL_ID: id } });
+      const path = `/calls/${encodeURIComponent(id)}`;
+      await until(async () => (await api(lab, 'GET', path)).status === 200, `found: ${id}`, 2_000);
+      assert.equal((await api(lab, 'GET', path)).body.callId, id);
+      assert.equal((await api(lab, 'DELETE', path)).status, 202);
+      lab.ari.dialFails(channel, 'CANCEL', 0);
+    }
+    assert.equal((await api(lab, 'GET', `/calls/${'x'.repeat(129)}`)).status, 422);
+  });
+
+  test('refuses text that no URL, log or terminal can carry, by field', async (t) => {
+    const lab = await startLab(t);
+    for (const [order, field] of [
+      [{ variables: { note: 'a\ud800' } }, 'variables.note'],
+      [{ tenant: '\udc00' }, 'tenant'],
+      [{ tenant: 'a\u0007' }, 'tenant'],
+      [{ callId: '..' }, 'callId'],
+      [{ provider: 'a\nb' }, 'provider'],
+    ] as const) {
+      const { status, body } = await api(lab, 'POST', '/calls', { ...ORDER, ...order });
+      assert.deepEqual([status, body.errors?.[0].field], [422, field], JSON.stringify(order));
+    }
+  });
+
   test('answers so many requests a second and no more, the unauthorized among them', async (t) => {
     const lab = await startLab(t, PROVIDER, { config: { API_REQUESTS_PER_SECOND: '5' } });
     const answers = await Promise.all(

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isUsableId } from '../call/call-ids.ts';
 import { callRecordSchema } from '../records/record.ts';
 
 /** The longest that a phone may ring. */
@@ -6,9 +7,18 @@ const RING_MAX_S = 300;
 const RING_DEFAULT_S = 45;
 const VARIABLES_MAX = 64;
 
-const callId = z
-  .string()
-  .regex(/^[\w.:@+~-]{1,128}$/, { error: 'must be 1 to 128 letters, digits or any of _ . : @ + ~ -' });
+const callId = z.string().regex(/^(?!\.*$)[\w.:@+~-]{1,128}$/, {
+  error: 'must be 1 to 128 letters, digits or any of _ . : @ + ~ -',
+});
+/** Printable text without half surrogate pairs, which no URL can carry. */
+const text = (maxChars: number) =>
+  z
+    .string()
+    .min(1)
+    .max(maxChars)
+    .refine((value) => !/[\p{Cc}\p{Cs}]/u.test(value), {
+      error: 'must be text without control characters and half surrogate pairs',
+    });
 const webUrl = z
   .string()
   .max(2_048)
@@ -17,9 +27,18 @@ const webUrl = z
   });
 const NAME_ERROR = 'a name must be a letter or _, then up to 63 letters, digits, _ or -';
 const variables = z
-  .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_-]{0,63}$/), z.string().max(1_024), {
-    error: ({ code }) => (code === 'invalid_key' ? NAME_ERROR : undefined),
-  })
+  .record(
+    z.string().regex(/^[A-Za-z_][A-Za-z0-9_-]{0,63}$/),
+    z
+      .string()
+      .max(1_024)
+      .refine((value) => value.isWellFormed(), {
+        error: 'must be text without half surrogate pairs',
+      }),
+    {
+      error: ({ code }) => (code === 'invalid_key' ? NAME_ERROR : undefined),
+    },
+  )
   .refine((pairs) => Object.keys(pairs).length <= VARIABLES_MAX, {
     error: `must be at most ${VARIABLES_MAX} pairs`,
   });
@@ -31,7 +50,7 @@ export const callOrderSchema = z
       .string()
       .max(64)
       .describe('Number to call: E.164, or national where the provider has a COUNTRY_CODE'),
-    provider: z.string().min(1).max(64).describe('Name of a provider: its file without .env'),
+    provider: text(64).describe('Name of a provider: its file without .env'),
     from: z.string().min(1).max(64).optional().describe("Our number [the provider's CALLER_ID]"),
     callId: callId.optional().describe('Your id of the call: the same one again is the same call [random]'),
     ringTimeoutSeconds: z
@@ -46,7 +65,7 @@ export const callOrderSchema = z
       .max(86_400)
       .optional()
       .describe('How long the call may last from the answer on; MAX_CALL_DURATION_S holds too'),
-    tenant: z.string().min(1).max(128).optional().describe("[the provider's TENANT]"),
+    tenant: text(128).optional().describe("[the provider's TENANT]"),
     variables: variables
       .optional()
       .describe(
@@ -60,7 +79,13 @@ export type CallOrder = z.infer<typeof callOrderSchema>;
 /** A call in answers: its record as far as it is known. */
 export const callSchema = callRecordSchema.meta({ id: 'Call' });
 
-export const callParams = z.object({ id: callId.describe("The call's id, or its channel's") });
+/** Ids that others gave to calls may have any printable character: they come URL-encoded. */
+export const callParams = z.object({
+  id: z
+    .string()
+    .refine(isUsableId, { error: 'must be 1 to 128 printable characters' })
+    .describe("The call's id, or its channel's; URL-encoded"),
+});
 
 const instant = z.iso.datetime({ offset: true });
 
@@ -73,7 +98,7 @@ export const listQuery = z.strictObject({
     .regex(/^\+?\d{2,15}$/, { error: 'must be digits, perhaps after a plus' })
     .optional()
     .describe('Who called or was called, by the last digits'),
-  provider: z.string().max(64).optional(),
+  provider: text(64).optional(),
   direction: callRecordSchema.shape.direction.optional(),
   outcome: callRecordSchema.shape.outcome,
   endReason: callRecordSchema.shape.endReason,
@@ -97,15 +122,11 @@ export const dtmfSchema = z.strictObject({
 });
 
 export const transferSchema = z.strictObject({
-  to: z
-    .string()
-    .min(1)
-    .max(256)
-    .describe('Number; with mode dialplan the extension, unless `extension` says another'),
-  provider: z.string().min(1).max(64).optional().describe("Whose trunk is dialled over [the call's own]"),
+  to: text(256).describe('Number; with mode dialplan the extension, unless `extension` says another'),
+  provider: text(64).optional().describe("Whose trunk is dialled over [the call's own]"),
   mode: z.enum(['blind', 'dialplan']).optional(),
-  context: z.string().max(128).optional(),
-  extension: z.string().max(128).optional(),
+  context: text(128).optional(),
+  extension: text(128).optional(),
 });
 
 export const recordingSchema = z.strictObject({ state: z.enum(['pause', 'resume']) });

@@ -8,6 +8,8 @@ export type Readiness = () => { readonly problems: readonly string[]; readonly w
 
 const BODY_MAX_BYTES = 65_536;
 const REQUEST_MS = 10_000;
+/** An id of 128 characters, each of four bytes, URL-encoded. */
+const PARAMETER_MAX_CHARS = 128 * 12;
 
 /** What the HTTP interface shows, and where. */
 export interface HttpSettings {
@@ -26,6 +28,7 @@ export async function startHttp(settings: HttpSettings): Promise<FastifyInstance
     bodyLimit: BODY_MAX_BYTES,
     requestTimeout: REQUEST_MS,
     forceCloseConnections: true,
+    routerOptions: { maxParamLength: PARAMETER_MAX_CHARS },
   });
   server.get('/livez', () => ({ status: 'live' }));
   server.get('/readyz', (_request, reply) => {

@@ -39,7 +39,7 @@ test('a connection opens with connected and start, whose parameters are all stri
   assert.match(start.start.streamSid, /^MZ[0-9a-f]{32}$/);
   assert.match(start.start.callSid, /^CA[0-9a-f]{32}$/);
   assert.match(start.start.accountSid, /^AC[0-9a-f]{32}$/);
-  assert.equal(start.start.callSid, callSid('c-1'));
+  assert.equal(start.start.callSid, callSid('ch-1'), 'of its channel: call ids are chosen by others');
   assert.deepEqual(start.start.tracks, ['inbound']);
   assert.deepEqual(start.start.mediaFormat, { encoding: 'audio/x-mulaw', sampleRate: 8000, channels: 1 });
   assert.deepEqual(start.start.customParameters, {

@@ -11,9 +11,9 @@ const MEDIA_PAYLOAD = Buffer.from('","payload":"');
 /** Of a media message, all but the payload: not more than this. */
 const MEDIA_EXTRA_BYTES = 256;
 
-/** Twilio's name of a call, from ours: the same for the same call id. */
-export function callSid(callId: string): string {
-  return sid('CA', callId);
+/** Twilio's name of a call, from its channel's id: no two calls have the same, whatever ids they were asked to have. */
+export function callSid(channelId: string): string {
+  return sid('CA', channelId);
 }
 
 /** An id of the shape that Twilio's have: two letters and 32 hexadecimal digits. */
@@ -36,9 +36,9 @@ export class TwilioDialect implements Dialect {
   #sequenceNumber = 0;
   #chunk = 0;
 
-  constructor({ callId, streamId, sipProvider }: StartFields) {
+  constructor({ channelId, streamId, sipProvider }: StartFields) {
     this.#accountSid = sid('AC', sipProvider);
-    this.#callSid = callSid(callId);
+    this.#callSid = callSid(channelId);
     this.#streamSid = sid('MZ', streamId);
     this.#mediaTail = Buffer.from(`"},"streamSid":"${this.#streamSid}"}`);
   }

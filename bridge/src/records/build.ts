@@ -19,6 +19,7 @@ export interface RecordContext {
 /** A dial that nobody has answered. */
 export interface UnansweredDial {
   readonly callId: string;
+  readonly requestedCallId?: string | undefined;
   readonly channelId: string;
   readonly sipCallId?: string | undefined;
   readonly provider: string;
@@ -48,6 +49,7 @@ export function liveRecord(
   const at = (step: string) => atMs(context.offeredAtMs, stepsMs[step]);
   return withoutAbsent({
     callId: info.callId,
+    requestedCallId: info.requestedCallId,
     channelId: info.channelId,
     sipCallId: info.sipCallId || undefined,
     provider: info.sipProvider,
@@ -104,6 +106,7 @@ export function endedRecord(
 export function dialRecord(dial: UnansweredDial, state: 'dialling' | 'ringing' | 'closed'): CallRecord {
   return withoutAbsent({
     callId: dial.callId,
+    requestedCallId: dial.requestedCallId,
     channelId: dial.channelId,
     sipCallId: dial.sipCallId || undefined,
     provider: dial.provider,

@@ -45,6 +45,8 @@ const transferSchema = z.object({
 /** One call, from its offer or dial on (contract, section 4). What is not known, or not yet, is left out. */
 export const callRecordSchema = z.object({
   callId: z.string(),
+  /** The id that was asked for, where it was another call's. */
+  requestedCallId: z.string().optional(),
   /** Asterisk's id of the call's channel. */
   channelId: z.string(),
   sipCallId: z.string().optional(),
