@@ -28,8 +28,8 @@ test('an inbound call is offered to the bot, answered, relayed both ways, and re
   const rtp = lab.ari.mediaOf(channel.id);
   const heard = speech(5);
   talk(rtp, heard);
-  await until(() => session.of('media').length >= 5, 'media at the bot');
-  assert.deepEqual(session.audio().subarray(0, 800), heard);
+  // Before and behind it there is silence.
+  await until(() => session.audio().includes(heard), 'media at the bot');
   session.speak(speech(3, 1));
   await until(() => rtp.speech().length >= 480, 'audio at the caller');
   assert.deepEqual(rtp.speech(), speech(3, 1));

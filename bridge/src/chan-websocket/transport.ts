@@ -1,7 +1,12 @@
 import { WebSocket } from 'ws';
+import { CallerAudio } from './caller-audio.ts';
 import { FLUSH_MEDIA, parseMediaEvent } from './messages.ts';
 
 const FRAME_MS = 20;
+/** Without audio for so long the caller's side is silent, and silence is put in. */
+const IDLE_MS = 200;
+/** How far the caller's time may run ahead of the clock. */
+const MAX_LEAD_MS = 200;
 /**
  * Frames sent ahead of the grid. Asterisk plays by a timer of its own: with nothing in hand, every tick of ours that is a
  * moment later than its own would be a hole in the sound.
@@ -44,11 +49,9 @@ export class ChanWebsocketTransport {
   readonly #socket: WebSocket;
   readonly #pool: Buffer[];
   #poolIndex = 0;
-  #receivedBytes = 0;
-  #framesReceived = 0;
+  readonly #caller: CallerAudio;
   #framesSent = 0;
   #malformed = 0;
-  #longestGapMs = 0;
   /** Frames of the lead that are not with Asterisk. */
   #leadDue = LEAD_FRAMES;
   #blocked = false;
@@ -59,6 +62,11 @@ export class ChanWebsocketTransport {
     this.#socket = socket;
     this.#options = options;
     this.lastReceivedMs = options.now();
+    const { frameBytes, silence, onFrame } = options;
+    this.#caller = new CallerAudio({
+      ...{ frameBytes, silence, onFrame, frameMs: FRAME_MS },
+      ...{ idleMs: IDLE_MS, maxLeadMs: MAX_LEAD_MS },
+    });
     this.#pool = Array.from({ length: POOL_FRAMES }, () => Buffer.alloc(options.frameBytes));
   }
 
@@ -118,7 +126,20 @@ export class ChanWebsocketTransport {
     this.#leadDue = Math.min(LEAD_FRAMES, this.#leadDue + frames);
   }
 
-  tick(_nowMs: number): void {}
+  tick(nowMs: number): void {
+    this.#caller.tick(nowMs);
+  }
+
+  begin(nowMs: number): void {
+    this.#caller.begin(nowMs);
+  }
+
+  get hasReceived(): boolean {
+    return this.#caller.received > 0;
+  }
+
+  /** Messages have no sequence in which a key could leave a gap. */
+  keyHeard(): void {}
 
   flush(): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
@@ -128,20 +149,21 @@ export class ChanWebsocketTransport {
 
   figures() {
     return {
-      packetsReceived: this.#framesReceived,
+      packetsReceived: this.#caller.received,
       packetsSent: this.#framesSent,
       ...{
         lost: 0,
         late: 0,
         duplicates: 0,
         reordered: 0,
-        filledFrames: 0,
         concealedFrames: 0,
         ssrcChanges: 0,
         jitterMs: 0,
       },
+      early: this.#caller.early,
+      filledFrames: this.#caller.filledFrames,
       malformed: this.#malformed,
-      longestGapMs: this.#longestGapMs,
+      longestGapMs: this.#caller.longestGapMs,
       sendErrors: this.#sendErrors,
     };
   }
@@ -169,13 +191,8 @@ export class ChanWebsocketTransport {
 
   #receive(data: Buffer): void {
     const now = this.#options.now();
-    if (this.#framesReceived > 0)
-      this.#longestGapMs = Math.max(this.#longestGapMs, now - this.lastReceivedMs);
     this.lastReceivedMs = now;
-    this.#framesReceived += 1;
-    const timestampMs = Math.round((this.#receivedBytes * FRAME_MS) / this.#options.frameBytes);
-    this.#receivedBytes += data.length;
-    this.#options.onFrame(data, 0, data.length, timestampMs);
+    this.#caller.push(data, now);
   }
 
   /** Returns '' for a MEDIA_START as expected, a problem for another one, and undefined for everything else. */

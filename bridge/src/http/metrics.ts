@@ -97,6 +97,7 @@ export class Metrics {
       line_packets_sent: figures.line.packetsSent,
       line_packets_lost: figures.line.lost,
       line_packets_late: figures.line.late,
+      line_packets_early: figures.line.early,
       line_packets_duplicate: figures.line.duplicates,
       line_packets_malformed: figures.line.malformed,
       line_frames_filled: figures.line.filledFrames,

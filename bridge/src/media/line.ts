@@ -73,6 +73,7 @@ export const NO_FIGURES: TransportFigures = {
   packetsSent: 0,
   lost: 0,
   late: 0,
+  early: 0,
   duplicates: 0,
   reordered: 0,
   malformed: 0,

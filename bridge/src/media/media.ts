@@ -60,6 +60,7 @@ export class Media implements MediaSession {
   #drained: (() => void) | undefined;
   #playedOut: (() => void) | undefined;
   #callerHeard = false;
+  #skippedFrames = 0;
   #closed = false;
   readonly #watch: LineWatch;
 
@@ -164,6 +165,7 @@ export class Media implements MediaSession {
 
   /** Tells the bot, if its dialect has a word for it; without effect while none is connected. */
   tellBot(message: BridgeMessage): void {
+    if (message.type === 'dtmf') this.#transport?.keyHeard(message.durationMs, this.#shared.now());
     const text = this.#link.isOpen ? this.#dialect.encode(message) : undefined;
     if (text !== undefined) this.#link.send(text);
   }
@@ -182,6 +184,7 @@ export class Media implements MediaSession {
     this.#pacing = this.#shared.pacer.add((skippedFrames) => this.#tick(skippedFrames));
     if (this.#settings.startOnAnswer) this.#sayStart(false);
     this.tellBot({ type: 'answered' });
+    this.#transport?.begin(this.#shared.now());
     if (this.#transport === undefined) return;
     this.#recorder = startRecorder(this.#settings, this.#transport, this.#shared.disk, (event) => {
       if (this.#relaying) this.tellBot({ type: 'recording', state: event.state });
@@ -227,6 +230,7 @@ export class Media implements MediaSession {
       line: this.#transport?.figures() ?? NO_FIGURES,
       playout: { ...this.#queue.stats },
       recording: this.#recorder?.figures,
+      skippedFrames: this.#skippedFrames,
       droppedMessages: this.#link.droppedMessages,
       refusedMessages: this.#messages.refused,
     };
@@ -244,13 +248,13 @@ export class Media implements MediaSession {
   }
 
   #relayFrame(source: Buffer, start: number, end: number, timestampMs: number): void {
-    if (!this.#callerHeard) {
+    if (this.#callerHeard || this.#transport?.hasReceived) {
+      if (!this.#callerHeard) this.#tell({ type: 'first-caller-audio' });
       this.#callerHeard = true;
-      this.#tell({ type: 'first-caller-audio' });
+      const receivedMs = this.#transport?.lastReceivedMs ?? 0;
+      this.#recorder?.heard(source, start, end, timestampMs, receivedMs, this.#shared.now());
+      this.#watch.heard(source, start, end, receivedMs);
     }
-    const receivedMs = this.#transport?.lastReceivedMs ?? 0;
-    this.#recorder?.heard(source, start, end, timestampMs, receivedMs, this.#shared.now());
-    this.#watch.heard(source, start, end, receivedMs);
     if (!this.#relaying || !this.#link.isOpen) return;
     this.#listenForSpeech(source, start, end);
     if (this.#settings.start.encoding === this.#settings.line.encoding) {
@@ -286,6 +290,7 @@ export class Media implements MediaSession {
     const transport = this.#transport;
     if (transport === undefined) return;
     if (skippedFrames > 0) {
+      this.#skippedFrames += skippedFrames;
       transport.skip(skippedFrames);
       this.#queue.skip(skippedFrames);
     }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '../log.ts';
 import type { BridgeMessage } from '../pipecat/dialect.ts';
@@ -27,6 +28,9 @@ export interface MediaPoolOptions {
 const SILENT_SECONDS_MAX = 5;
 /** A worker that died before it reported would do so again at once. */
 const RESTART_MS = 1_000;
+/** A worker has loaded when it has reported; for so long that is waited for before it is ended. */
+const LOADING_MS = 3_000;
+const LOADING_POLL_MS = 10;
 /**
  * Young generation of a worker, MB (three times a semi-space). What it makes is dead within a tick, so a small one is swept as well,
  * sooner, and stays in the cache; Node's own limit lets it grow with the calls.
@@ -180,7 +184,11 @@ class MediaThread {
     this.#sessions.delete(session);
   }
 
+  /** Ends it; not while it loads, since a library that is then being loaded would end the process. */
   async terminate(): Promise<void> {
+    const endMs = performance.now() + LOADING_MS;
+    while (this.stats === undefined && this.#death === undefined && performance.now() < endMs)
+      await delay(LOADING_POLL_MS);
     await this.#worker.terminate();
   }
 

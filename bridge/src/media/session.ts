@@ -68,6 +68,8 @@ export interface MediaFigures {
   readonly line: TransportFigures;
   readonly playout: PlayoutStats;
   readonly recording: RecordingFigures | undefined;
+  /** Frames of 20 ms that the caller was not sent, since the bridge had no time to. */
+  readonly skippedFrames: number;
   readonly droppedMessages: number;
   /** Messages of the bot that were refused, by what was wrong. */
   readonly refusedMessages: Readonly<Record<string, number>>;

@@ -4,6 +4,8 @@ export interface TransportFigures {
   readonly packetsSent: number;
   readonly lost: number;
   readonly late: number;
+  /** Packets dropped since the caller's time would have run ahead of the clock by more than the jitter buffer. */
+  readonly early: number;
   readonly duplicates: number;
   readonly reordered: number;
   readonly malformed: number;
@@ -28,6 +30,12 @@ export interface MediaTransport {
   readonly playoutDelayMs: number;
   /** When something last came from Asterisk, on the relay's clock, ms. */
   readonly lastReceivedMs: number;
+  /** Whether any audio has come from Asterisk. */
+  readonly hasReceived: boolean;
+  /** The caller's time begins, with silence until audio comes. */
+  begin(nowMs: number): void;
+  /** Asterisk heard a key end that was pressed for so long: its packets are not missing. */
+  keyHeard(durationMs: number, nowMs: number): void;
   /** The buffer for the next frame: its audio is to be filled in from `payloadOffset` on, then it is sent. */
   frame(): Buffer;
   /** Hands a frame to the network; never waits, never throws. */

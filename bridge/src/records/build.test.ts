@@ -47,6 +47,7 @@ const result: CallResult = {
     line: { ...NO_FIGURES, packetsReceived: 50, lost: -1, late: 3, jitterMs: 1.5 },
     playout,
     recording: undefined,
+    skippedFrames: 6,
     droppedMessages: 1,
     refusedMessages: { binary: 2, 'not-json': 1 },
   },
@@ -69,6 +70,7 @@ test('the record of an ended call says when, how and why', () => {
   assert.equal(record.media?.clearedMs, 1_000);
   assert.equal(record.media?.botMessagesRefused, 3);
   assert.equal(record.media?.packetsLost, 0);
+  assert.deepEqual([record.media?.packetsEarly, record.media?.skippedFrames], [0, 6]);
   assert.equal(record.outcome, undefined);
   assert.equal('tenant' in record, false);
 });

@@ -169,14 +169,16 @@ export function diedRecord(live: CallRecord, foundAtMs: number): CallRecord {
 }
 
 function mediaOf(figures: MediaFigures, bytesPerMs: number): NonNullable<CallRecord['media']> {
-  const { line, playout, droppedMessages, refusedMessages } = figures;
+  const { line, playout, skippedFrames, droppedMessages, refusedMessages } = figures;
   return {
     packetsReceived: line.packetsReceived,
     packetsSent: line.packetsSent,
     // Duplicates can make it negative (RFC 3550 section 6.4.1).
     packetsLost: Math.max(0, line.lost),
     packetsLate: line.late,
+    packetsEarly: line.early,
     jitterMs: Math.round(line.jitterMs * 10) / 10,
+    skippedFrames,
     underruns: playout.underruns,
     longestGapMs: playout.longestGapMs,
     clearedMs: Math.round(playout.clearedBytes / bytesPerMs),

@@ -23,8 +23,12 @@ const mediaSchema = z.object({
   packetsSent: count,
   packetsLost: count,
   packetsLate: count,
+  /** Dropped: the caller sent more audio than time had passed. */
+  packetsEarly: count.optional(),
   /** Interarrival jitter (RFC 3550 section 6.4.1). */
   jitterMs: milliseconds,
+  /** Frames of 20 ms that the caller was not sent, since the bridge had no time to: not the bot's fault. */
+  skippedFrames: count.optional(),
   /** Times that the bot's audio ran dry within an utterance, and the longest silence that was heard by it. */
   underruns: count,
   longestGapMs: milliseconds,

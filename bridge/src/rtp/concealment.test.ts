@@ -23,6 +23,7 @@ function listen({ frameBytes = 160, clockRate = 8000, conceal = true }: Setup = 
     silence: 0,
     maxReorderMs: 60,
     idleMs: 200,
+    maxLeadMs: 200,
     ...(conceal
       ? {
           fade: (source: Buffer, start: number, end: number, target: Buffer, from: number, to: number) => {

@@ -24,6 +24,7 @@ function listen() {
     silence: 0xff,
     maxReorderMs: 60,
     idleMs: 200,
+    maxLeadMs: 200,
     onFrame: (source, start, end, timestampMs) =>
       heard.push({ byte: source[start] as number, bytes: end - start, timestampMs }),
   });
@@ -163,8 +164,13 @@ describe('a receiver', () => {
     receiver.push(packet(2, { timestamp: 1_000_160 }), 520);
     receiver.push(packet(3, { timestamp: 7 }), 540);
     assert.deepEqual(
-      heard.map((frame) => frame.timestampMs),
+      heard.filter(({ byte }) => byte !== 0xff).map((frame) => frame.timestampMs),
       [0, 500, 520, 540],
+    );
+    // The pause is silence, not a hole.
+    assert.deepEqual(
+      heard.map((frame) => frame.timestampMs),
+      Array.from({ length: 28 }, (_, i) => i * 20),
     );
     assert.equal(receiver.stats.restarts, 2);
     assert.ok(receiver.stats.jitterMs < 1);
@@ -202,8 +208,8 @@ describe('a receiver', () => {
     receiver.push(packet(2, { sequenceNumber: 30_000, timestamp: 1 }), 40);
     receiver.push(packet(3, { sequenceNumber: 30_001, timestamp: 161 }), 60);
     receiver.push(packet(4, { sequenceNumber: 30_002, timestamp: 321 }), 80);
-    assert.deepEqual(bytes(), [0, 1, 3, 4]);
-    assert.equal(receiver.stats.restarts, 1);
+    assert.deepEqual(bytes(), [0, 1, 0xff, 3, 4]);
+    assert.deepEqual([receiver.stats.restarts, receiver.stats.strays], [1, 2]);
     assert.equal(receiver.stats.lost, 0);
   });
 

@@ -1,5 +1,8 @@
-import { Concealment, type Fade } from './concealment.ts';
+import { Concealment } from './concealment.ts';
+import { KeyGaps } from './key-gaps.ts';
 import { createRtpHeader, parseRtpHeader, sequenceDistance, timestampDistance } from './packet.ts';
+import type { RtpReceiverOptions } from './receiver-options.ts';
+import { noReceiverStats, type RtpReceiverStats } from './receiver-stats.ts';
 
 // RFC 3550 appendix A.1: how far a sequence number may leap before it means that the sender began anew.
 const MAX_DROPOUT = 3000;
@@ -10,59 +13,8 @@ const HISTORY = 128;
 const HOLD_PACKETS = 16;
 // A timestamp that leaps further than this is a new beginning, not a pause to be filled.
 const MAX_FILL_MS = 2000;
-/** Figures of one received stream, since the receiver was made. */
-export interface RtpReceiverStats {
-  /** Packets of the stream, each counted once, late ones and those without audio included. */
-  packetsReceived: number;
-  /** Expected minus received (RFC 3550 appendix A.3; duplicates do not make up for losses here). */
-  lost: number;
-  duplicates: number;
-  /** Arrived after their place had been given up: not heard. */
-  late: number;
-  /** Arrived after a later packet, and put back in order. */
-  reordered: number;
-  malformed: number;
-  wrongPayloadType: number;
-  /** Telephone events (RFC 4733): no audio, not handed on. */
-  dtmfPackets: number;
-  ssrcChanges: number;
-  /** The sender began anew under the same SSRC: sequence number or timestamp leapt. */
-  restarts: number;
-  /** Frames put in for losses and pauses: silence, but for the concealed ones. */
-  filledFrames: number;
-  /** Of these, frames that repeat what was last heard. */
-  concealedFrames: number;
-  /** Interarrival jitter (RFC 3550 appendix A.8), ms. */
-  jitterMs: number;
-  /** Longest time between two arrivals, ms. */
-  longestGapMs: number;
-}
-
-/** What a receiver expects and where its frames go. */
-export interface RtpReceiverOptions {
-  payloadType: number;
-  dtmfPayloadType?: number;
-  /** Timestamp units a second, Hz. */
-  clockRate: number;
-  /** Timestamp units of one frame of filled-in silence. */
-  frameSamples: number;
-  /** Payload bytes of such a frame. */
-  frameBytes: number;
-  /** The byte that silence is made of. */
-  silence: number;
-  /** How long a packet may wait for one before it, ms. */
-  maxReorderMs: number;
-  /** Silence is filled in while it lasts when nothing has arrived for this long, ms (see `tick`). */
-  idleMs: number;
-  /** Given: lost packets are concealed by repeating what was last heard with a fade, else by silence. */
-  fade?: Fade;
-  /**
-   * Gets every frame in order, as `source[start..end)`, valid during the call only: packets in their own size, silence in
-   * frames. `timestampMs` begins at 0 and is the place of the frame in the caller's time; it never goes back.
-   */
-  onFrame: (source: Buffer, start: number, end: number, timestampMs: number) => void;
-}
-
+// The least that a packet counts for: 400 a second are taken of a sender, however little audio each of them has.
+const MIN_PACKET_MS = 2.5;
 interface HeldPacket {
   sequenceNumber: number;
   timestamp: number;
@@ -74,39 +26,31 @@ const NO_PAYLOAD = Buffer.alloc(0);
 
 /** Turns the datagrams of one source into frames of audio in order, without gaps in time, and keeps its figures. */
 export class RtpReceiver {
-  readonly stats: RtpReceiverStats = {
-    packetsReceived: 0,
-    lost: 0,
-    duplicates: 0,
-    late: 0,
-    reordered: 0,
-    malformed: 0,
-    wrongPayloadType: 0,
-    dtmfPackets: 0,
-    ssrcChanges: 0,
-    restarts: 0,
-    filledFrames: 0,
-    concealedFrames: 0,
-    jitterMs: 0,
-    longestGapMs: 0,
-  };
+  readonly stats: RtpReceiverStats = noReceiverStats();
   readonly #options: RtpReceiverOptions;
   readonly #header = createRtpHeader();
   readonly #silentFrame: Buffer;
   readonly #concealment: Concealment | undefined;
   readonly #unitsPerMs: number;
   readonly #unitsPerByte: number;
+  readonly #leadUnits: number;
+  readonly #minUnits: number;
   readonly #bytesPerSample: number;
   /** Sequence numbers received, by their low bits; -1: none. */
   readonly #seen = new Int32Array(HISTORY).fill(-1);
   /** Packets that wait for one before them, by the low bits of their sequence number. */
   readonly #held: (HeldPacket | undefined)[] = new Array(HOLD_PACKETS).fill(undefined);
   #heldCount = 0;
+  /** Whether the caller's time runs, and whether a packet has come. */
+  #clockRuns = false;
   #started = false;
   #ssrc = 0;
   #expectedSequence = 0;
   #highestSequence = 0;
   #expectedTimestamp = 0;
+  /** Where the last packet with audio ended; silence that was put in does not move it. */
+  #audioEnd = 0;
+  readonly #keys: KeyGaps;
   /** Packets given up since the last one handed on. */
   #missing = 0;
   #lastPacketUnits = 0;
@@ -116,7 +60,10 @@ export class RtpReceiver {
   #restartSequence = -1;
   /** Where the next frame lies in the caller's time, timestamp units. */
   #position = 0;
-  #firstArrivalMs = 0;
+  /** What small packets count for, timestamp units. */
+  #pace = 0;
+  #originMs = 0;
+  #nowMs = Number.NEGATIVE_INFINITY;
   #lastArrivalMs = 0;
   #jitterArrivalMs = Number.NaN;
   #jitterTimestamp = 0;
@@ -126,8 +73,25 @@ export class RtpReceiver {
     this.#silentFrame = Buffer.alloc(options.frameBytes, options.silence);
     if (options.fade !== undefined) this.#concealment = new Concealment(options.fade, this.#silentFrame);
     this.#unitsPerMs = options.clockRate / 1000;
+    this.#leadUnits = options.maxLeadMs * this.#unitsPerMs;
+    this.#minUnits = MIN_PACKET_MS * this.#unitsPerMs;
     this.#unitsPerByte = options.frameSamples / options.frameBytes;
     this.#bytesPerSample = options.frameBytes / options.frameSamples;
+    this.#keys = new KeyGaps(this.stats);
+  }
+
+  /** The caller's time begins, with silence until a packet comes; without it the first packet begins it. */
+  begin(nowMs: number): void {
+    if (this.#clockRuns) return;
+    this.#clockRuns = true;
+    this.#originMs = nowMs;
+    this.#lastArrivalMs = nowMs;
+    this.#setClock(nowMs);
+  }
+
+  /** Asterisk has heard a telephone event of so many ms end, whose packets it keeps to itself. */
+  keyHeard(durationMs: number, nowMs: number): void {
+    this.#keys.keyHeard(durationMs, nowMs);
   }
 
   /** Takes one datagram, valid during the call only, that arrived at `arrivalMs` (any monotonic clock). Never throws for what is in it. */
@@ -145,10 +109,11 @@ export class RtpReceiver {
       // It has a place in the sequence but no word in where a stream begins.
       if (!this.#started || header.ssrc !== this.#ssrc) return;
     }
-    if (!this.#started) this.#begin(arrivalMs);
+    this.#setClock(arrivalMs);
+    if (!this.#started) this.#start(arrivalMs);
     else if (header.ssrc !== this.#ssrc) {
       stats.ssrcChanges++;
-      this.#resync(arrivalMs);
+      this.#resync();
     }
 
     let ahead = sequenceDistance(header.sequenceNumber, this.#expectedSequence);
@@ -156,10 +121,11 @@ export class RtpReceiver {
       // One stray packet must not upset the stream; two in a row are a restart (RFC 3550 appendix A.1).
       if (header.sequenceNumber !== this.#restartSequence) {
         this.#restartSequence = (header.sequenceNumber + 1) & 0xffff;
+        stats.strays++;
         return;
       }
       stats.restarts++;
-      this.#resync(arrivalMs);
+      this.#resync();
       ahead = 0;
     }
     this.#restartSequence = -1;
@@ -191,11 +157,16 @@ export class RtpReceiver {
    * come in time, and fills in silence while a sender that suppresses it, or the network, is quiet.
    */
   tick(nowMs: number): void {
-    if (!this.#started) return;
-    if (this.#heldCount > 0) this.#giveUpMissing(nowMs);
-    if (nowMs - this.#lastArrivalMs < this.#options.idleMs) return;
-    // Stay behind real time by the idle limit, so that packets delayed by less lose nothing.
-    const dueUnits = (nowMs - this.#options.idleMs - this.#firstArrivalMs) * this.#unitsPerMs;
+    if (!this.#clockRuns) return;
+    if (this.#heldCount > 0) {
+      this.#setClock(nowMs);
+      this.#giveUpMissing(nowMs);
+    }
+    // Before the first packet none can be delayed; later, stay behind the clock so that packets delayed by less than the idle limit lose nothing.
+    const behindMs = this.#started ? this.#options.idleMs : 0;
+    if (nowMs - this.#lastArrivalMs < behindMs) return;
+    this.#setClock(nowMs);
+    const dueUnits = (nowMs - behindMs - this.#originMs) * this.#unitsPerMs;
     const frames = Math.floor((dueUnits - this.#position) / this.#options.frameSamples);
     if (frames > 0)
       this.#fill(Math.min(frames, (MAX_FILL_MS * this.#unitsPerMs) / this.#options.frameSamples), 0);
@@ -206,15 +177,28 @@ export class RtpReceiver {
     while (this.#heldCount > 0) this.#skipMissing();
   }
 
-  #begin(arrivalMs: number): void {
+  #setClock(nowMs: number): void {
+    if (nowMs > this.#nowMs) this.#nowMs = nowMs;
+  }
+
+  /** The time since the beginning by the clock, timestamp units. */
+  get #elapsed(): number {
+    return (this.#nowMs - this.#originMs) * this.#unitsPerMs;
+  }
+
+  /** The first packet. */
+  #start(arrivalMs: number): void {
+    if (!this.#clockRuns) {
+      this.#nowMs = Number.NEGATIVE_INFINITY;
+      this.begin(arrivalMs);
+    }
     this.#started = true;
-    this.#firstArrivalMs = arrivalMs;
     this.#lastArrivalMs = arrivalMs;
-    this.#resync(arrivalMs);
+    this.#resync();
   }
 
   /** Begins anew with the packet in `#header`: its numbers have nothing to do with those before. */
-  #resync(arrivalMs: number): void {
+  #resync(): void {
     this.flush();
     this.#ssrc = this.#header.ssrc;
     this.#expectedSequence = this.#header.sequenceNumber;
@@ -224,15 +208,16 @@ export class RtpReceiver {
     this.#jitterArrivalMs = Number.NaN;
     this.#unanchored = true;
     this.#missing = 0;
-    this.#followClock(arrivalMs);
+    this.#followClock();
   }
 
-  /** Where timestamps do not tell, the caller's time goes on by the clock. */
-  #followClock(arrivalMs: number): void {
-    this.#position = Math.max(
-      this.#position,
-      Math.round((arrivalMs - this.#firstArrivalMs) * this.#unitsPerMs),
-    );
+  /** Where timestamps do not tell, the caller's time goes on by the clock, and what is behind it is silence. */
+  #followClock(): void {
+    const now = Math.round(this.#elapsed);
+    const frames = Math.floor((now - this.#position) / this.#options.frameSamples);
+    if (frames > 0)
+      this.#fill(Math.min(frames, (MAX_FILL_MS * this.#unitsPerMs) / this.#options.frameSamples), 0);
+    this.#position = Math.max(this.#position, now);
   }
 
   #isDuplicate(sequenceNumber: number): boolean {
@@ -322,23 +307,49 @@ export class RtpReceiver {
     const end = packetEnd - ((packetEnd - start) % this.#bytesPerSample);
     // Telephone events stand still in time, and an empty packet takes none.
     if (end === start) return;
-    const gap = this.#unanchored ? 0 : timestampDistance(timestamp, this.#expectedTimestamp);
-    this.#unanchored = false;
-    if (Math.abs(gap) > MAX_FILL_MS * this.#unitsPerMs) {
+    const units = (end - start) * this.#unitsPerByte;
+    let gap = 0;
+    if (this.#unanchored) this.#unanchored = false;
+    else {
+      gap = timestampDistance(timestamp, this.#expectedTimestamp);
+      if (this.#missing > 0) this.#judgeMissing(timestamp, units);
+    }
+    const limit = this.#elapsed + this.#leadUnits;
+    const isBeyond = gap > 0 && this.#position + gap + units > limit;
+    if (isBeyond || Math.abs(gap) > MAX_FILL_MS * this.#unitsPerMs) {
       this.stats.restarts++;
-      this.#followClock(this.#lastArrivalMs);
+      this.#followClock();
     } else if (gap > 0) {
       // Part of a frame is time only: whoever listens gets no odd scraps.
       const frames = Math.floor(gap / this.#options.frameSamples);
       this.#fill(frames, (this.#missing * this.#lastPacketUnits) / this.#options.frameSamples);
       this.#position += gap - frames * this.#options.frameSamples;
     }
-    const units = (end - start) * this.#unitsPerByte;
     this.#expectedTimestamp = (timestamp + units) >>> 0;
+    this.#audioEnd = this.#expectedTimestamp;
     this.#missing = 0;
     this.#lastPacketUnits = units;
+    if (this.#position + units > limit || (units < this.#minUnits && !this.#hasPace(limit))) {
+      this.stats.early++;
+      return;
+    }
     this.#concealment?.heard(source, start, end);
     this.#emit(source, start, end, units);
+  }
+
+  /** Whether a packet with less audio than the least that one counts for can be taken. */
+  #hasPace(limit: number): boolean {
+    const pace = Math.max(this.#pace, this.#elapsed) + this.#minUnits;
+    if (pace > limit) return false;
+    this.#pace = pace;
+    return true;
+  }
+
+  /** Before a packet of so many units others are missing: were they audio? */
+  #judgeMissing(timestamp: number, units: number): void {
+    const passed = timestampDistance(timestamp, this.#audioEnd);
+    const needed = this.#missing * Math.min(units, this.#lastPacketUnits);
+    if (this.#keys.isKey(this.#missing, passed, needed, this.#nowMs)) this.#missing = 0;
   }
 
   /** Fills time; of its frames the first `lost` are a loss, the others a pause of the sender's own. */

@@ -1,5 +1,6 @@
 import { RTP_HEADER_BYTES } from './packet.ts';
-import { RtpReceiver, type RtpReceiverOptions } from './receiver.ts';
+import { RtpReceiver } from './receiver.ts';
+import type { RtpReceiverOptions } from './receiver-options.ts';
 import { RtpSender } from './sender.ts';
 import type { RtpSocket } from './socket.ts';
 
@@ -13,6 +14,8 @@ const DTMF_PAYLOAD_TYPE = 101;
 const MAX_REORDER_MS = 60;
 /** Without a packet for so long the caller's side is silent on the wire, and silence is put in. */
 const IDLE_MS = 200;
+/** How far the caller's time may run ahead of the clock. */
+const MAX_LEAD_MS = 200;
 
 /** G.711, the only codec that RTP external media carries both ways in a call of 8 kHz. */
 export type RtpCodec = keyof typeof CODECS;
@@ -52,6 +55,7 @@ export class RtpTransport {
       silence,
       maxReorderMs: MAX_REORDER_MS,
       idleMs: IDLE_MS,
+      maxLeadMs: MAX_LEAD_MS,
       ...(fade === undefined ? {} : { fade }),
       onFrame,
     });
@@ -92,6 +96,18 @@ export class RtpTransport {
     this.#sender.skip(frames);
   }
 
+  begin(nowMs: number): void {
+    this.#receiver.begin(nowMs);
+  }
+
+  get hasReceived(): boolean {
+    return this.#receiver.stats.packetsReceived > 0;
+  }
+
+  keyHeard(durationMs: number, nowMs: number): void {
+    this.#receiver.keyHeard(durationMs, nowMs);
+  }
+
   tick(nowMs: number): void {
     this.#receiver.tick(nowMs);
   }
@@ -108,7 +124,8 @@ export class RtpTransport {
       late: stats.late,
       duplicates: stats.duplicates,
       reordered: stats.reordered,
-      malformed: stats.malformed + stats.wrongPayloadType,
+      early: stats.early,
+      malformed: stats.malformed + stats.wrongPayloadType + stats.strays,
       filledFrames: stats.filledFrames,
       concealedFrames: stats.concealedFrames,
       ssrcChanges: stats.ssrcChanges,
