@@ -42,6 +42,10 @@ export const TWILIO = '127.0.0.8';
 export const BINARY = '127.0.0.10';
 /** wideband: a second Asterisk. */
 export const WIDEBAND = '127.0.0.7';
+/** picky: few lines, and rules of its own. */
+export const PICKY = '127.0.0.12';
+/** stream: SIP over TCP. */
+export const STREAM = '127.0.0.13';
 /** Nobody's: no provider has it. */
 export const STRANGER = '127.0.0.9';
 /** Where the providers take calls. */

@@ -121,6 +121,11 @@ export function describeCall(source: CallSource): CallInfo {
   };
 }
 
+/** Whether a channel is a telephone line. Other kinds (`Local/…`, media channels) are Asterisk's own: nobody is there to talk to. */
+export function isTelephone(channel: AriChannel): boolean {
+  return channel.name.startsWith('PJSIP/');
+}
+
 /** The PJSIP endpoint in a channel's name (`PJSIP/NAME-00000042`): the provider. */
 export function providerName(channel: AriChannel): string | undefined {
   return /^PJSIP\/(.+)-[0-9a-f]{8}$/i.exec(channel.name)?.[1];

@@ -4,7 +4,7 @@ import type { Background } from './background.ts';
 import { isOwn, parseOwnId } from './call/asterisk-ids.ts';
 import { CallIds } from './call/call-ids.ts';
 import { Call, type CallContext, type CallSettings } from './call.ts';
-import { CALL_VARIABLES, type CallInfo } from './call-info.ts';
+import { CALL_VARIABLES, type CallInfo, isTelephone } from './call-info.ts';
 import { callInfo, callSettings } from './call-settings.ts';
 import type { Config } from './config.ts';
 import { DIAL_ID_PREFIX, type Dial } from './dial.ts';
@@ -173,6 +173,7 @@ export class Switchboard {
     const call = this.#calls.get(channel.id);
     if (call !== undefined) return this.#cameBack(call, channel, args);
     if (this.#asking.has(channel.id)) return;
+    if (!isTelephone(channel)) return this.#dismiss(channel, 21, 'no telephone line');
     // A caller's phone is in the state Ring; one that is called, Down and then Ringing.
     if (channel.state === 'Down' || channel.state === 'Ringing') {
       this.#originatedCall(channel).args = args;
@@ -182,6 +183,12 @@ export class Switchboard {
     if (args[0] === REFER_RESULT && args[1] === 'SUCCESS')
       return this.#context.background.run(this.#context.ari.hangUp(channel.id, 16), 'hang up a caller');
     this.#offer(channel, args[0] === REFER_RESULT ? [] : args);
+  }
+
+  /** Hangs up a channel that is to have no call. */
+  #dismiss({ id, name }: AriChannel, cause: number, why: string): void {
+    this.#context.log.warn({ channelId: id, name, why }, 'a channel is turned away');
+    this.#context.background.run(this.#context.ari.hangUp(id, cause), 'turn a channel away');
   }
 
   /** A caller who has a call enters our app again: from a transfer, or while that call is still being released. */

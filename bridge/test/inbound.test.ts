@@ -55,6 +55,19 @@ test('an inbound call is offered to the bot, answered, relayed both ways, and re
   assert.deepEqual(channel.done, ['ring', 'answer']);
 });
 
+for (const name of [
+  'Local/102@from-provider-00000001;2',
+  'UnicastRTP/127.0.0.1:4000-0x7f00',
+  'WebSocket/x/0x1',
+])
+  test(`a channel that is no telephone line gets no bot: ${name}`, async (t) => {
+    const lab = await Lab.start(t);
+    const channel = lab.ari.inbound({ name });
+    await until(() => !lab.ari.channels.has(channel.id), 'it is hung up');
+    assert.equal(lab.bot.sessions.length, 0);
+    assert.equal(await lab.metric('calls_active'), 0);
+  });
+
 test('a call is served while that of a channel whose id begins like its own goes on', async (t) => {
   const lab = await Lab.start(t);
   const first = await lab.call({ id: '1763800000.10' });

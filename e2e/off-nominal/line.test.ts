@@ -1,0 +1,208 @@
+/** What providers send that is legal, or at least usual, and not plain. */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BridgeApi } from '../bridge-api.ts';
+import { CALLER_HZ, MARKER_HZ } from '../mock-pipecat/src/tones.ts';
+import { FINTECH, PICKY, PROVIDER_PORT, STREAM } from '../ports.ts';
+import { type SipDialogue, SipPhone } from '../sip-phone.ts';
+import { heardMs } from '../sipp/stream.ts';
+import type { SipRequest } from '../sipp/text.ts';
+import { newCallId, Stack, until } from '../stack.ts';
+
+const TALK_MS = 1000;
+/** Of that, so much is heard at each end at least. */
+const HEARD_MS = 600;
+
+let stack: Stack;
+before(async () => {
+  stack = await Stack.start();
+});
+after(() => stack?.stop());
+afterEach(() => stack.leaks.expectNone());
+
+/** Calls the bot's endless tone; the caller talks from the answer on. */
+async function callBot(phone: SipPhone, about: string, parts: Partial<SipRequest> = {}) {
+  const callId = newCallId(about);
+  const headers = [`X-Call-ID: ${callId}`, ...(parts.headers ?? [])];
+  const dialogue = await phone.call('102', { ...parts, headers });
+  phone.rtp.talk();
+  return { callId, dialogue };
+}
+
+/** Both ends hear each other from now on. */
+async function expectTalk(phone: SipPhone, callId: string): Promise<void> {
+  const { media: before } = await stack.bot.wait(callId, 'answered');
+  const sinceMs = Date.now();
+  await sleep(TALK_MS);
+  const { media } = await stack.bot.wait(callId, 'answered');
+  const atBot = (media.heardMs[CALLER_HZ] ?? 0) - (before.heardMs[CALLER_HZ] ?? 0);
+  const atCaller = heardMs(phone.rtp.heard(sinceMs), MARKER_HZ);
+  assert.ok(atBot >= HEARD_MS, `the bot heard ${atBot} ms of the caller`);
+  assert.ok(atCaller >= HEARD_MS, `the caller heard ${atCaller} ms of the bot`);
+}
+
+async function hangUp(phone: SipPhone, callId: string, dialogue: SipDialogue): Promise<void> {
+  phone.rtp.hush();
+  await phone.hangUp(dialogue);
+  await stack.bot.wait(callId, 'closed');
+}
+
+const AUDIO = (port: number) => [
+  ...[`m=audio ${port} RTP/AVP 0 101`, 'a=rtpmap:0 PCMU/8000'],
+  ...['a=rtpmap:101 telephone-event/8000', 'a=ptime:20', 'a=sendrecv'],
+];
+const IMAGE = ['m=image 40002 udptl t38', 'a=T38FaxVersion:0'];
+const VIDEO = ['m=video 40004 RTP/AVP 96', 'a=rtpmap:96 H264/90000'];
+const OFFERS: Record<string, (audio: string[], port: number) => string[]> = {
+  'fax behind': (audio) => [...audio, ...IMAGE],
+  'fax first': (audio) => [...IMAGE, ...audio],
+  'fax over TCP': (audio) => [...audio, 'm=image 40002 tcp t38', 'a=setup:actpass'],
+  'fax that is not wanted any more': (audio) => [...audio, 'm=image 0 udptl t38'],
+  'fax between video and text': (audio) => [
+    ...[...audio, ...VIDEO, ...IMAGE, 'm=text 40006 RTP/AVP 98', 'a=rtpmap:98 t140/1000'],
+  ],
+  'video first': (audio) => [...VIDEO, ...audio],
+  'data and messages': (audio) => [
+    ...[...audio, 'm=application 40008 UDP/DTLS/SCTP webrtc-datachannel', 'a=sctp-port:5000'],
+    ...['m=message 40010 TCP/MSRP *', 'a=path:msrp://127.0.0.2:40010/x;tcp'],
+  ],
+  'a second audio stream': (audio) => [...audio, ...AUDIO(40_012)],
+  'a kind of media that nobody knows': (audio) => [
+    ...audio,
+    'm=hologram 40014 RTP/AVP 99',
+    'a=rtpmap:99 x/8000',
+  ],
+};
+
+describe('an offer of more than audio is answered with audio both ways', () => {
+  for (const [name, media] of Object.entries(OFFERS)) {
+    test(name, async () => {
+      await using phone = await SipPhone.open({ address: FINTECH }, stack.ports);
+      const lines = media(AUDIO(phone.rtp.port), phone.rtp.port);
+      const { callId, dialogue } = await callBot(phone, 'offer', { body: phone.sdp(lines) });
+      assert.equal(dialogue.status, 200);
+      const kinds = (text: string) => [...text.matchAll(/^m=(\w+)/gm)].map(([, kind]) => kind);
+      assert.deepEqual(
+        kinds(dialogue.final.body),
+        kinds(lines.join('\n')),
+        'a line of the answer for each (RFC 3264 6)',
+      );
+      await expectTalk(phone, callId);
+      await hangUp(phone, callId, dialogue);
+    });
+  }
+});
+
+test('an offer of fax in mid-call is refused, and the talk goes on', async () => {
+  await using phone = await SipPhone.open({ address: FINTECH }, stack.ports);
+  const { callId, dialogue } = await callBot(phone, 'fax-later');
+  const offers = [IMAGE, ['m=audio 0 RTP/AVP 0', ...IMAGE], [...IMAGE, 'm=audio 0 RTP/AVP 0']];
+  for (const [at, lines] of offers.entries()) {
+    const { status } = await phone.within(dialogue, 'INVITE', 2 + at, { body: phone.sdp(lines) });
+    assert.equal(status, 488, lines.join(' '));
+    await expectTalk(phone, callId);
+  }
+  dialogue.invite.sequence = 2 + offers.length;
+  await hangUp(phone, callId, dialogue);
+});
+
+describe('a number has no parameters', () => {
+  const to = '+15551230102';
+  const from = '+4915112345678';
+  const CALLS: Record<string, Partial<SipRequest>> = {
+    'Request-URI': { uri: `sip:${to};npdi;rn=+15550001@127.0.0.1;user=phone` },
+    From: { from: `<sip:${from};cpc=ordinary@x.example;user=phone>;tag=1` },
+    'P-Asserted-Identity': {
+      from: '<sip:anonymous@x.example>;tag=1',
+      headers: [`P-Asserted-Identity: <sip:${from};verstat=TN-Validation-Passed@x.example>`],
+    },
+    'P-Asserted-Identity, a tel URI': {
+      from: '<sip:anonymous@x.example>;tag=1',
+      headers: [`P-Asserted-Identity: <tel:${from};cpc=ordinary>`],
+    },
+  };
+  for (const [name, parts] of Object.entries(CALLS)) {
+    test(name, async () => {
+      await using phone = await SipPhone.open({ address: FINTECH }, stack.ports);
+      const callId = newCallId('number');
+      const headers = [`X-Call-ID: ${callId}`, ...(parts.headers ?? [])];
+      const plain = { from: `<sip:${from}@x.example>;tag=1` };
+      const dialogue = await phone.call(to, { ...plain, ...parts, headers });
+      const { start } = await stack.bot.wait(callId, 'answered');
+      assert.deepEqual([start?.to, start?.from], [to, from]);
+      await hangUp(phone, callId, dialogue);
+    });
+  }
+});
+
+describe('a hang-up reaches the provider', () => {
+  test('where its Contact says, when it has closed its TCP connection', async () => {
+    await using phone = await SipPhone.open(
+      { address: STREAM, transport: 'tcp', port: PROVIDER_PORT },
+      stack.ports,
+    );
+    const { callId } = await callBot(phone, 'tcp');
+    await phone.disconnect();
+    await stack.bot.send(callId, { event: 'hangup', immediate: true });
+    const { startLine } = await phone.nextRequest('BYE');
+    assert.match(startLine, new RegExp(`@${STREAM}:${PROVIDER_PORT}`));
+  });
+
+  test('where its Contact says, when it sends from another port', async () => {
+    await using phone = await SipPhone.open({ address: FINTECH }, stack.ports);
+    await using target = await SipPhone.open({ address: FINTECH }, stack.ports);
+    const contact = `<sip:gw@${FINTECH}:${target.port}>`;
+    const { callId } = await callBot(phone, 'contact', { contact });
+    await stack.bot.send(callId, { event: 'hangup', immediate: true });
+    await target.nextRequest('BYE');
+  });
+
+  test('where it sends from, when its file says that it is behind NAT', async () => {
+    await using phone = await SipPhone.open({ address: PICKY }, stack.ports);
+    const { callId } = await callBot(phone, 'nat', { contact: '<sip:gw@192.0.2.9:5060>' });
+    await stack.bot.send(callId, { event: 'hangup', immediate: true });
+    await phone.nextRequest('BYE');
+  });
+});
+
+test('a provider that wants user=phone gets it', async () => {
+  await using phone = await SipPhone.open({ address: PICKY, port: PROVIDER_PORT }, stack.ports);
+  const callId = newCallId('user-phone');
+  const order = { to: '+4930555102', provider: 'picky', callId };
+  assert.equal((await new BridgeApi(stack.ports).request('POST', '/calls', order)).status, 202);
+  const invite = await phone.nextRequest('INVITE');
+  phone.reply(invite, '486 Busy Here');
+  for (const line of [invite.startLine, invite.headers.to, invite.headers.from])
+    assert.match(line ?? '', /sip:\+\d+@[^;>]+;user=phone/);
+  assert.equal((await stack.record(callId)).outcome, 'busy');
+});
+
+/** What the Contact of a 3xx may name: a number of ours, and words of Asterisk's own dial strings. */
+const FORWARDS = ['+4930999102', '102', 's', 'Local%2F102%40from-provider', 'Local%2Frefer%40transfer'];
+
+describe('a callee that forwards an originated call has refused it', () => {
+  for (const user of FORWARDS) {
+    test(user, async () => {
+      await using phone = await SipPhone.open({ address: FINTECH, port: PROVIDER_PORT }, stack.ports);
+      const { id } = await stack.ari.originate({
+        to: '+4930555102@pb_fintech',
+        callId: newCallId('forward'),
+      });
+      const invite = await phone.nextRequest('INVITE');
+      const contact = `Contact: <sip:${user}@${FINTECH}:${PROVIDER_PORT}>`;
+      phone.reply(invite, '302 Moved Temporarily', '', [contact]);
+      await until('the dial has ended', 5000, async () => {
+        const { calls } = await stack.api('/calls?limit=100');
+        return calls.some(
+          (call) => call.channelId === id && call.outcome === 'failed' && call.sipStatus === 302,
+        );
+      });
+      await sleep(300);
+      assert.deepEqual(await stack.ari.channels(), []);
+      const live = (await stack.api('/calls?limit=100')).calls.filter(({ state }) => state !== 'closed');
+      assert.deepEqual(live, []);
+      assert.equal(phone.arrivals.filter(({ method }) => method === 'INVITE').length, 1);
+    });
+  }
+});
