@@ -354,7 +354,9 @@ export class Call {
   }
 
   #releaseFailed(error: Error): void {
-    this.#warn(error.message, 'release failed; left to reconciliation');
+    // Refused by our own client: what the call had in Asterisk is its successor's.
+    if (this.#ending.reason?.kind !== 'taken-over')
+      this.#warn(error.message, 'release failed; left to reconciliation');
   }
 
   #warn(detail: string | undefined, message: string): void {

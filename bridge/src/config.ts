@@ -42,6 +42,7 @@ const schema = z
       .regex(/^[A-Za-z0-9_-]{1,64}$/)
       .default('pipecat'),
     ARI_TIMEOUT_MS: milliseconds(100, 60_000).default(5_000),
+    ARI_HEARTBEAT_MS: milliseconds(50, 60_000).default(1_000),
     RECONCILE_MS: milliseconds(100, 3_600_000).default(30_000),
 
     PIPECAT_URL: botUrl.default('ws://127.0.0.1:8080/ws/asterisk'),

@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
-import { type AriAccess, AriClient } from './ari/client.ts';
-import { AriEvents } from './ari/events.ts';
-import { type AriEvent, EVENT_TYPES } from './ari/model.ts';
+import { type AriAccess, AriClient, AriError } from './ari/client.ts';
+import { AriConnection } from './ari/connection.ts';
 import { Background } from './background.ts';
 import { StatusCallbacks } from './callback.ts';
 import type { Config } from './config.ts';
@@ -33,6 +32,10 @@ export async function startDaemon(config: Config, log: Logger): Promise<Daemon> 
 
 const MB = 1_000_000;
 const DAY_MS = 86_400_000;
+/** Of the name of a process: no two are alike. */
+const INSTANCE_BYTES = 4;
+/** Events that cannot be read may come many at a time: the comparison comes once. */
+const CATCH_UP_MS = 1_000;
 
 /** A running bridge: makes its parts, and stops them in order. */
 export class Daemon {
@@ -40,7 +43,7 @@ export class Daemon {
   readonly #log: Logger;
   readonly #background: Background;
   readonly #ari: AriClient;
-  readonly #events: AriEvents;
+  readonly #events: AriConnection;
   readonly #media: MediaPool;
   readonly #metrics: Metrics;
   readonly #recordings: Retention;
@@ -52,6 +55,7 @@ export class Daemon {
   readonly #changes = new EventStream(Date.now().toString(36));
   #http: FastifyInstance | undefined;
   #sweep: NodeJS.Timeout | undefined;
+  #catchUp: NodeJS.Timeout | undefined;
   #ariProblem: { readonly why: string } | undefined = { why: 'ARI has not been reached yet' };
   #stopping = false;
 
@@ -67,11 +71,15 @@ export class Daemon {
       timeoutMs: config.ARI_TIMEOUT_MS,
     };
     this.#ari = new AriClient(access);
-    this.#events = new AriEvents(access, {
-      onUp: () => this.#background.run(this.#ariUp(), 'reconcile'),
+    const instance = randomBytes(INSTANCE_BYTES).toString('hex');
+    const connection = { instance, heartbeatMs: config.ARI_HEARTBEAT_MS };
+    this.#events = new AriConnection(access, connection, this.#ari, {
+      onConnected: () => this.#ariConnected(),
+      onReady: () => this.#ariReady(),
       onDown: (why) => this.#ariDown(why),
-      onEvent: (event) => this.#dispatch(event),
-      onUnreadable: (error) => log.warn({ error: error.message }, 'ARI event could not be read'),
+      onTakenOver: () => this.#takenOver(),
+      onEvent: (event) => this.#switchboard.dispatch(event),
+      onUnreadable: (error) => this.#unreadable(error),
     });
     this.#media = new MediaPool(
       { workers: config.MEDIA_WORKERS, rtpPortMin: config.RTP_PORT_MIN, rtpPortMax: config.RTP_PORT_MAX },
@@ -105,7 +113,7 @@ export class Daemon {
       recordingsStoredBytes: () => this.#recordings.storedBytes,
     });
     this.#switchboard = new Switchboard({
-      instance: randomBytes(4).toString('hex'),
+      instance,
       config,
       ari: this.#ari,
       media: this.#media,
@@ -164,9 +172,7 @@ export class Daemon {
     );
     this.#background.run(this.#callbacks.resume(), 'resume callbacks');
     this.#recordings.start();
-    this.#sweep = setInterval(() => {
-      if (this.#ariProblem === undefined) this.#background.run(this.#switchboard.reconcile(), 'reconcile');
-    }, this.#config.RECONCILE_MS);
+    this.#sweep = setInterval(() => this.#compare(), this.#config.RECONCILE_MS);
     this.#log.info({ http: `${HTTP_ADDRESS}:${this.httpPort}`, ari: this.#config.ARI_URL }, 'bridge started');
   }
 
@@ -174,12 +180,13 @@ export class Daemon {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#sweep);
+    clearTimeout(this.#catchUp);
     this.#recordings.stop();
     this.#log.info({ calls: this.#switchboard.callsActive }, 'bridge stopping');
     this.#switchboard.close();
     // A call may still be in the making, and one that is refused meanwhile still be given back.
     await this.#background.settle(() => this.#switchboard.endCalls());
-    this.#events.stop();
+    await this.#events.stop();
     await this.#callbacks.close(this.#config.SHUTDOWN_MS);
     this.#changes.close();
     await this.#http?.close();
@@ -199,35 +206,47 @@ export class Daemon {
     return { problems, warnings };
   }
 
-  #dispatch(event: AriEvent): void {
-    if (event.type !== 'ApplicationReplaced') return this.#switchboard.dispatch(event);
-    // Another process took the app over. Fighting for it would split the calls between the two.
-    this.#ariProblem = { why: `another process has taken over the Stasis app ${event.application}` };
-    this.#log.error({ app: event.application }, 'the Stasis app was taken over by another process');
-    this.#events.stop();
+  async #ariConnected(): Promise<void> {
+    // Until then a call could be placed that is under way already.
+    this.#ariProblem = { why: 'what Asterisk holds is not known yet' };
+    await this.#switchboard.reconcile();
   }
 
-  async #ariUp(): Promise<void> {
-    // Until then a call could be placed that is under way already.
-    const asking = { why: 'what Asterisk holds is not known yet' };
-    this.#ariProblem = asking;
-    // Only spares work: a call does not depend on it.
-    this.#background.run(this.#ari.allowEvents(EVENT_TYPES), 'event filter');
-    try {
-      await this.#switchboard.reconcile();
-      // Lost or taken over meanwhile, otherwise.
-      if (this.#ariProblem !== asking) return;
-      this.#ariProblem = undefined;
-      this.#log.info('ARI connected');
-    } catch (error) {
-      // Without it callers could wait in Stasis for nobody: from the beginning, then.
-      this.#events.reconnect();
-      throw error;
-    }
+  #ariReady(): void {
+    this.#ariProblem = undefined;
+    this.#log.info('ARI connected');
   }
 
   #ariDown(why: string): void {
     this.#ariProblem = { why };
     this.#log.error({ why }, 'ARI not connected, trying again');
+  }
+
+  /** Another process serves our calls from now on. */
+  #takenOver(): void {
+    this.#log.error(
+      { app: this.#config.ARI_APP, calls: this.#switchboard.callsActive },
+      'the Stasis app was taken over by another process',
+    );
+    this.#switchboard.letGo();
+  }
+
+  /** An event that is lost, like those of an outage: what it would have said the comparison finds. */
+  #unreadable(error: Error): void {
+    this.#log.warn({ error: error.message }, 'ARI event could not be read');
+    this.#catchUp ??= setTimeout(() => {
+      this.#catchUp = undefined;
+      this.#compare();
+    }, CATCH_UP_MS);
+  }
+
+  #compare(): void {
+    if (this.#ariProblem !== undefined || this.#stopping) return;
+    const compared = this.#switchboard.reconcile().catch((error: unknown) => {
+      // Whatever the socket says: without an app no event reaches us.
+      if (error instanceof AriError && error.status === 404) this.#events.reconnect(error.message);
+      throw error;
+    });
+    this.#background.run(compared, 'reconcile');
   }
 }

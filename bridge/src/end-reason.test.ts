@@ -20,6 +20,7 @@ const REASONS: Record<EndReason['kind'], EndReason> = {
   transferred: { kind: 'transferred', by: 'operator' },
   'api-hangup': { kind: 'api-hangup' },
   shutdown: { kind: 'shutdown' },
+  'taken-over': { kind: 'taken-over' },
   refused: { kind: 'refused', detail: 'at-capacity' },
   'bridge-died': { kind: 'bridge-died' },
 };

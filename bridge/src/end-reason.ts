@@ -21,6 +21,8 @@ export type EndReason =
   | { readonly kind: 'transferred'; readonly by: 'bot' | 'operator' }
   | { readonly kind: 'api-hangup' }
   | { readonly kind: 'shutdown' }
+  /** Another process has our Stasis app, and goes on with the call: nothing of it is touched in Asterisk. */
+  | { readonly kind: 'taken-over' }
   /** Of the record only: no call came of it, and the caller went on in the dialplan. */
   | { readonly kind: 'refused'; readonly detail: 'at-capacity' | 'shutdown' }
   /** Of the record only: the process died in mid-call, as its next start found. */
@@ -59,6 +61,7 @@ const TREATMENTS: Readonly<Record<EndReason['kind'], EndTreatment>> = {
   transferred: { by: 'bot', level: 'info', cause: 16, drain: false },
   'api-hangup': { by: 'operator', level: 'info', cause: 16, drain: false },
   shutdown: { by: 'operator', level: 'info', cause: 16, drain: false },
+  'taken-over': { by: 'bridge', level: 'warn', cause: 16, drain: false },
   refused: { by: 'bridge', level: 'warn', cause: 42, drain: false },
   'bridge-died': { by: 'bridge', level: 'warn', cause: 41, drain: false },
 };

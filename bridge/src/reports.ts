@@ -62,6 +62,8 @@ export class CallReports {
     log[treatment.level]({ ...idsOf(call), ...how, stepsMs, figures }, 'call ended');
     if (outcome !== undefined && outcome !== 'answered') metrics.dialFailed(outcome);
     onChange('ended', endedRecord(info, result, durationMs, contextOf(call)));
+    // The call goes on: its end is told by the process that has it.
+    if (reason.kind === 'taken-over') return;
     // To who placed the call, one that never met its bot is an error, though it was answered.
     const isError = treatment.fallback !== undefined;
     this.#callBack(info.callbackUrl, info, outcome ?? 'answered', cause, sipStatus, isError);

@@ -1,5 +1,5 @@
 import type { AriClient } from './ari/client.ts';
-import type { AriChannel, AriEvent } from './ari/model.ts';
+import type { AriChannel, ChannelEvent } from './ari/model.ts';
 import type { Background } from './background.ts';
 import { isOwn, parseOwnId } from './call/asterisk-ids.ts';
 import { CallIds } from './call/call-ids.ts';
@@ -37,9 +37,6 @@ export interface PlacedCall {
   readonly info: CallInfo;
   readonly settings: CallSettings;
 }
-
-/** An event of ARI that concerns a channel. */
-type ChannelEvent = Exclude<AriEvent, { type: 'ApplicationReplaced' }>;
 
 /** Calls and dials: finds the one that an ARI event belongs to, and takes new ones in. */
 export class Switchboard {
@@ -120,6 +117,13 @@ export class Switchboard {
   /** Ends every call that there is now. */
   endCalls(): void {
     for (const call of this.#calls.values()) call.end({ kind: 'shutdown' });
+  }
+
+  /** Another process has our app: its calls are no longer ours, and it is told of all others. */
+  letGo(): void {
+    for (const call of this.#calls.values()) call.end({ kind: 'taken-over' });
+    for (const id of this.#originated.all.keys()) this.#originated.take(id);
+    for (const waiting of [this.#asking, this.#again]) waiting.clear();
   }
 
   /** Ends the call that its bot knows by this Twilio SID, after its last words; false where there is none. */
@@ -280,7 +284,7 @@ export class Switchboard {
     if (again !== undefined) this.#stasisStart(again.channel, again.args);
   }
 
-  #channelDestroyed(event: Extract<AriEvent, { type: 'ChannelDestroyed' }>): void {
+  #channelDestroyed(event: Extract<ChannelEvent, { type: 'ChannelDestroyed' }>): void {
     const { id } = event.channel;
     if (this.#mediaChannels.get(id)?.path.hasEntered) this.#mediaChannels.get(id)?.mediaGone();
     this.#calls.get(id)?.callerHungUp(event.cause, event.tech_cause);
@@ -303,7 +307,7 @@ export class Switchboard {
   }
 
   /** A dial of ours, or somebody else's who originates into our app: only such channels have Dial events for us. */
-  #dial({ peer, caller, dialstring, dialstatus }: Extract<AriEvent, { type: 'Dial' }>): void {
+  #dial({ peer, caller, dialstring, dialstatus }: Extract<ChannelEvent, { type: 'Dial' }>): void {
     // With a caller it is the dialplan that dials, for a call that we gave back.
     if (caller !== undefined || this.#placing.has(peer.id)) return;
     if (isOwn(peer.id, 'pcm')) return;

@@ -7,7 +7,9 @@ const LINES_MAX = 400;
 /** Files of leaf folders that may hold sockets, timers or clocks. All others there are pure. */
 const IO_FILES = new Set([
   'ari/client.ts',
+  'ari/connection.ts',
   'ari/events.ts',
+  'ari/heartbeat.ts',
   'audio/pacer.ts',
   'chan-websocket/transport.ts',
   'http/api.ts',

@@ -259,7 +259,7 @@ test('stop while the variables of a caller are asked for does not leave them in 
   const answer = Promise.withResolvers<undefined>();
   lab.ari.before(/GET .*variable$/, () => answer.promise);
   const channel = lab.ari.inbound();
-  await until(() => lab.ari.log().some((line) => line.endsWith('/variable')), 'the questions');
+  await until(() => lab.ari.log().some((line) => /GET .*variable$/.test(line)), 'the questions');
   const stopped = lab.stop();
   answer.resolve(undefined);
   await stopped;

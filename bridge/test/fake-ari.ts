@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { type OwnKind, parseOwnId } from '../src/call/asterisk-ids.ts';
+import { FakeGlobals } from './fake-ari-globals.ts';
 import {
   type AriRequest,
   type Hook,
@@ -31,6 +32,10 @@ export class FakeAri {
   username = 'pipecat';
   password = 'right';
   filter: readonly string[] | undefined;
+  /** Global variables and user events. */
+  readonly globals = new FakeGlobals((type, fields) => this.emit(type, fields));
+  /** How often the app was taken, by whom ever. */
+  takeovers = 0;
   readonly #app = 'pipecat';
   readonly #before: Hooked[] = [];
   readonly #after: Hooked[] = [];
@@ -239,6 +244,17 @@ export class FakeAri {
     this.#events = undefined;
   }
 
+  /** Asterisk forgets the app, as where a late handshake took it and went: the bridge's socket stays open, and is told nothing. */
+  loseApp(): void {
+    this.#events = undefined;
+    this.#wasUp = false;
+  }
+
+  /** The app's events go nowhere, though Asterisk takes the requests. */
+  deafen(): void {
+    this.#events = undefined;
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets.clients) socket.terminate();
     for (const { rtp } of this.channels.values()) await rtp?.close();
@@ -257,7 +273,11 @@ export class FakeAri {
     this.emit('ApplicationReplaced', {});
     this.#events = socket;
     this.#wasUp = true;
+    this.takeovers += 1;
     socket.on('error', () => {});
+    socket.on('close', () => {
+      if (this.#events === socket) this.#events = undefined;
+    });
   }
 
   async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -278,6 +298,8 @@ export class FakeAri {
   async #carryOut(request: AriRequest): Promise<Reply> {
     const { method, path } = request;
     const [, collection = '', id = '', action = ''] = path.split('/');
+    const global = this.globals.carryOut(request, this.#wasUp);
+    if (global !== undefined) return global;
     if (collection === 'applications') return this.#application(request, action);
     if (collection === 'bridges') return this.#bridge(request, id, action);
     if (method === 'GET' && id === '') {

@@ -8,6 +8,7 @@ import {
   parseChannels,
   parseMediaAddress,
   parseMediaConnectionId,
+  parseVariable,
 } from './model.ts';
 
 /** A request that ARI refused, or that got no reply (status 0). */
@@ -40,6 +41,8 @@ export function basicAuthorization(access: AriAccess): string {
 const CONNECTIONS = 32;
 /** How long a connection is kept for the next call: well below the 15 s after which Asterisk closes it, unless told otherwise. */
 const KEEP_ALIVE_MS = 10_000;
+/** No reply is larger: some 50,000 channels. */
+const REPLY_MAX_BYTES = 67_108_864;
 const ERROR_TEXT_MAX_CHARS = 300;
 
 type Query = Readonly<Record<string, string | number>>;
@@ -53,6 +56,8 @@ export class AriClient {
   readonly #access: AriAccess;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #prefix: string;
+  /** Requests that change something wait for it. Undefined: they do not. */
+  #gate: PromiseWithResolvers<void> | undefined;
 
   constructor(access: AriAccess) {
     const url = new URL(access.url);
@@ -63,7 +68,48 @@ export class AriClient {
       connections: CONNECTIONS,
       connectTimeout: access.timeoutMs,
       keepAliveTimeout: KEEP_ALIVE_MS,
+      maxResponseSize: REPLY_MAX_BYTES,
     });
+  }
+
+  /** From now on requests that change something wait, as long as a request may take: perhaps the app is another process's. */
+  hold(): void {
+    if (this.#gate !== undefined) return;
+    this.#gate = Promise.withResolvers<void>();
+    // Nobody may be waiting.
+    this.#gate.promise.catch(() => {});
+  }
+
+  /** The app is ours: what waits goes on. */
+  release(): void {
+    this.#gate?.resolve();
+    this.#gate = undefined;
+  }
+
+  /** The app is another process's: what waits fails, and so does every request that would change something, until {@link release}. */
+  refuse(): void {
+    this.hold();
+    this.#gate?.reject(new Error('another process holds the Stasis app'));
+  }
+
+  /** `GET /asterisk/ping`: whether Asterisk answers. */
+  async ping(): Promise<void> {
+    await this.#request('GET', '/asterisk/ping');
+  }
+
+  /** `POST /events/user/{name}`: the event comes back to whoever holds the app; 404 where Asterisk has no such app. */
+  async sendUserEvent(name: string): Promise<void> {
+    await this.#request('POST', `/events/user/${segment(name)}`, { application: this.#access.app });
+  }
+
+  /** `GET /asterisk/variable`: a global variable, empty where it is not set. */
+  async globalVariable(variable: string): Promise<string> {
+    return parseVariable(await this.#request('GET', '/asterisk/variable', { variable }));
+  }
+
+  /** `POST /asterisk/variable`. */
+  async setGlobalVariable(variable: string, value: string): Promise<void> {
+    await this.#request('POST', '/asterisk/variable', { variable, value });
   }
 
   /** `POST /channels/{id}/ring`: the caller hears ringing (SIP 180). */
@@ -266,6 +312,7 @@ export class AriClient {
     const abort = new AbortController();
     const limit = setTimeout(() => abort.abort(new Error('timed out')), this.#access.timeoutMs);
     try {
+      if (this.#gate !== undefined && method !== 'GET') await orAborted(this.#gate.promise, abort.signal);
       const response = await this.#pool.request({
         method,
         path: `${this.#prefix}${path}${parameters.size > 0 ? `?${parameters}` : ''}`,
@@ -287,6 +334,13 @@ export class AriClient {
       throw new AriError(request, status, 'the reply is not JSON');
     }
   }
+}
+
+/** The promise's result, or a rejection with the signal's reason. */
+async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  signal.addEventListener('abort', () => aborted.reject(signal.reason), { once: true });
+  return await Promise.race([promise, aborted.promise]);
 }
 
 function segment(id: string): string {

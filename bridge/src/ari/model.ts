@@ -61,10 +61,15 @@ const eventSchema = z.discriminatedUnion('type', [
     dialstring: z.string().default(''),
   }),
   z.object({ type: z.literal('ApplicationReplaced'), application: z.string().default('') }),
+  /** Of `POST /events/user/{name}`: the heartbeat of the connection. */
+  z.object({ type: z.literal('ChannelUserevent'), eventname: z.string() }),
 ]);
 
 /** An ARI event that the bridge acts on. */
 export type AriEvent = z.infer<typeof eventSchema>;
+
+/** An ARI event that concerns a channel; the others concern the app itself. */
+export type ChannelEvent = Exclude<AriEvent, { type: 'ApplicationReplaced' | 'ChannelUserevent' }>;
 
 /** The event types of {@link AriEvent}: what an event filter should let through. */
 export const EVENT_TYPES: readonly string[] = eventSchema.options.map((option) => option.shape.type.value);
@@ -73,6 +78,7 @@ export const EVENT_TYPES: readonly string[] = eventSchema.options.map((option) =
 const typeSchema = z.object({ type: z.string() });
 const channelsSchema = z.array(channelSchema);
 const bridgesSchema = z.array(z.object({ id: z.string() }));
+const variableSchema = z.object({ value: z.string().default('') });
 const applicationSchema = z.object({ channel_ids: z.array(z.string()) });
 const mediaAddressSchema = z.object({
   channelvars: z.object({
@@ -104,6 +110,9 @@ export const parseBridgeIds = (value: unknown): string[] =>
 /** Parses the reply of `GET /applications/{app}`, to the ids of the channels it holds. Throws a `ZodError`. */
 export const parseApplicationChannels = (value: unknown): string[] =>
   applicationSchema.parse(value).channel_ids;
+
+/** Parses the value of a variable. Throws a `ZodError`. */
+export const parseVariable = (value: unknown): string => variableSchema.parse(value).value;
 
 /** Where an external media channel (chan_rtp) receives RTP. */
 export interface MediaAddress {

@@ -1,0 +1,30 @@
+import { type AriRequest, NO_CONTENT, type Reply, refused } from './fake-ari-request.ts';
+
+/** Requests of the fake Asterisk that concern no channel: its global variables, and user events. */
+export class FakeGlobals {
+  readonly variables = new Map<string, string>();
+  /** How often a user event was asked for. */
+  userEvents = 0;
+  readonly #emit: (type: string, fields: object) => void;
+
+  constructor(emit: (type: string, fields: object) => void) {
+    this.#emit = emit;
+  }
+
+  /** Carries out a request; undefined where it is for somebody else. `hasApp`: whether there is an app to send events to. */
+  carryOut({ method, path, query }: AriRequest, hasApp: boolean): Reply | undefined {
+    if (path === '/asterisk/ping') return { status: 200, body: { ping: 'pong', asterisk_id: 'fake' } };
+    if (path === '/asterisk/variable') {
+      const name = query.get('variable') ?? '';
+      if (method === 'GET') return { status: 200, body: { value: this.variables.get(name) ?? '' } };
+      this.variables.set(name, query.get('value') ?? '');
+      return NO_CONTENT;
+    }
+    const name = /^\/events\/user\/([^/]+)$/.exec(path)?.[1];
+    if (name === undefined || method !== 'POST') return undefined;
+    if (!hasApp) return refused(404, 'Application not found');
+    this.userEvents += 1;
+    this.#emit('ChannelUserevent', { eventname: name, userevent: { eventname: name } });
+    return NO_CONTENT;
+  }
+}
