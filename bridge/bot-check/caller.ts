@@ -112,7 +112,7 @@ export class Caller {
       },
       onDrained: () => {},
     });
-    this.#botAudio = new BotAudio(this.#queue, encoding);
+    this.#botAudio = new BotAudio(this.#queue, this.#format);
     for (const text of this.#dialect.start(line.start, false)) connection.send(text);
     this.tell({ type: 'answered' });
     this.answeredMs = performance.now();
@@ -276,28 +276,27 @@ export class Caller {
   }
 
   #fromMedia(message: Extract<BotMessage, { type: 'media' }>, messageBytes: number): void {
-    const { sampleRate } = this.#format;
-    if (message.sampleRate !== sampleRate)
-      return this.#refuse('wrong-encoding', `this call takes ${sampleRate} Hz, not ${message.sampleRate}`);
     const begins = !this.#queue.playing;
-    const { audio, length, encoding } = message;
-    this.#botAudio.write(audio, length, encoding, performance.now());
-    this.#note(encoding, length, messageBytes, begins);
+    const { audio, length, encoding, sampleRate } = message;
+    this.#botAudio.write(audio, length, encoding, sampleRate, performance.now());
+    this.#note({ encoding, sampleRate }, length, messageBytes, begins);
   }
 
   #fromBinary(data: Buffer): void {
-    const { framing, encoding } = this.#line.start;
+    const { framing } = this.#line.start;
+    const { encoding, sampleRate } = this.#format;
     if (framing !== 'binary') return this.#refuse('binary', 'this call takes JSON, not binary messages');
     const begins = !this.#queue.playing;
-    this.#botAudio.write(data, data.length, encoding, performance.now());
-    this.#note(encoding, data.length, data.length, begins);
+    this.#botAudio.write(data, data.length, encoding, sampleRate, performance.now());
+    this.#note(this.#format, data.length, data.length, begins);
   }
 
-  #note(encoding: AudioFormat['encoding'], bytes: number, messageBytes: number, begins: boolean): void {
+  #note(format: AudioFormat, bytes: number, messageBytes: number, begins: boolean): void {
     this.#refusals.understood();
-    this.encodings.add(encoding);
+    const { encoding, sampleRate } = format;
+    this.encodings.add(sampleRate === this.#format.sampleRate ? encoding : `${encoding} at ${sampleRate} Hz`);
     if (bytes % bytesPerSample(encoding) !== 0) this.splitSamples += 1;
-    const audioMs = bytes / bytesPerMs({ encoding, sampleRate: this.#format.sampleRate });
+    const audioMs = bytes / bytesPerMs(format);
     this.media.push({ atMs: performance.now(), audioMs, messageBytes, begins });
   }
 
@@ -322,7 +321,7 @@ export class Caller {
   #closed(code: number, reason: string): void {
     this.isClosed = true;
     if (this.#isClosing) return;
-    if (code === 1000) this.#goodbye('close 1000');
+    if (code === 1000 || code === 1005) this.#goodbye(code === 1000 ? 'close 1000' : 'close without a code');
     else this.#end('lost', `closed with ${code}${reason === '' ? '' : ` (${reason})`}`);
   }
 

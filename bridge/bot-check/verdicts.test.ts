@@ -42,14 +42,18 @@ describe('what the lab’s bot never does', { concurrency: true }, () => {
     assert.match(of('audio').advice ?? '', /^2 messages end within a 16-bit sample/);
   });
 
-  test('audio of another rate is refused, of another encoding converted', async (t) => {
+  test('audio of another encoding or rate is converted, of one that no bridge takes refused', async (t) => {
     const act = (session: BotSession) => {
       session.speak(Buffer.alloc(1600, LOUD), { encoding: 'pcma' });
       session.speak(Buffer.alloc(1600, LOUD), { encoding: 'pcm16', sampleRate: 16_000 });
+      session.speak(Buffer.alloc(1600, LOUD), { encoding: 'pcm16', sampleRate: 44_100 });
     };
     const { of } = await check(t, act);
-    assert.match(of('audio').detail, /^200 ms of pcma in 1 messages/);
-    assert.match(of('messages').detail, /^wrong-encoding ×1 \(this call takes 8000 Hz, not 16000\)/);
+    assert.match(of('audio').detail, /^250 ms of pcma, pcm16 at 16000 Hz in 2 messages/);
+    assert.match(
+      of('messages').detail,
+      /^wrong-encoding ×1 \(the bot sends pcm16 at 44100 Hz; this call is pcmu at 8000 Hz/,
+    );
   });
 
   test('a bot that serves one call at a time fails beside the first only', async (t) => {

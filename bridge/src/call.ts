@@ -4,7 +4,7 @@ import { CallEnded, Ending } from './call/ending.ts';
 import type { CallInfo } from './call-info.ts';
 import type { CallChange, CallResult, CallState } from './call-result.ts';
 import type { Dial } from './dial.ts';
-import { causeText, type EndReason, reasonOfFailure, treatmentOf } from './end-reason.ts';
+import { causeText, type EndReason, reasonOfBotGone, reasonOfFailure, treatmentOf } from './end-reason.ts';
 import { giveUpCaller } from './give-up.ts';
 import { Handover, type HandoverSettings } from './handover.ts';
 import { Keys } from './keys.ts';
@@ -43,9 +43,6 @@ export interface CallContext {
 
 /** From our last packet to the hang-up. */
 const TAIL_MS = 100;
-
-/** WebSocket close code of a bot that is done (RFC 6455 section 7.4.1). */
-const NORMAL_CLOSE = 1000;
 
 /**
  * One call: owns everything that it opens, in `run()`. Everyone else may say why it should end (`end`) or what ARI told of
@@ -288,13 +285,8 @@ export class Call {
         return this.#mark('bot');
       case 'bot-seeking':
         return this.#warn(event.detail, 'bot lost, trying again');
-      case 'bot-gone': {
-        const isDone = event.code === NORMAL_CLOSE;
-        return this.#botLeaves(
-          isDone ? { kind: 'bot-closed' } : { kind: 'bot-lost', detail: event.detail },
-          event.queuedMs,
-        );
-      }
+      case 'bot-gone':
+        return this.#botLeaves(reasonOfBotGone(event.how, event.detail), event.queuedMs);
       case 'bot-hangup':
         if (event.immediate) return this.end({ kind: 'bot-hangup-immediate' });
         return this.#botLeaves({ kind: 'bot-hangup' }, event.queuedMs);
@@ -306,6 +298,8 @@ export class Call {
         if (event.state === 'failed') return this.#warn(event.detail, 'recording failed, the call goes on');
         this.recordingFile = event.file;
         return;
+      case 'bot-refused':
+        return this.#warn(event.detail, `the bot's message is refused: ${event.code}`);
       case 'bot-misbehaved':
         return this.#botLeaves({ kind: 'bot-misbehaved', detail: 'too many bad messages in a row' });
       case 'media-timeout':

@@ -8,7 +8,8 @@ export type EndReason =
   | { readonly kind: 'not-answered' }
   | { readonly kind: 'bot-hangup' }
   | { readonly kind: 'bot-hangup-immediate' }
-  | { readonly kind: 'bot-closed' }
+  /** `detail`: by what, where it was not by closing its socket. */
+  | { readonly kind: 'bot-closed'; readonly detail?: string }
   | { readonly kind: 'bot-unavailable'; readonly detail: string }
   | { readonly kind: 'bot-lost'; readonly detail: string }
   | { readonly kind: 'bot-misbehaved'; readonly detail: string }
@@ -73,6 +74,14 @@ export const END_REASONS = Object.keys(TREATMENTS) as EndReason['kind'][];
 export function treatmentOf(reason: EndReason): EndTreatment {
   const treatment = TREATMENTS[reason.kind];
   return reason.kind === 'transferred' ? { ...treatment, by: reason.by } : treatment;
+}
+
+/** The reason that a bot gives which is gone: it closed cleanly, fell silent, did so before the caller had anything of it, or was lost. */
+export function reasonOfBotGone(how: 'closed' | 'silent' | 'absent' | 'lost', detail: string): EndReason {
+  if (how === 'closed') return { kind: 'bot-closed' };
+  if (how === 'silent') return { kind: 'bot-closed', detail };
+  if (how === 'lost') return { kind: 'bot-lost', detail };
+  return { kind: 'bot-unavailable', detail: `the bot was not heard: ${detail}` };
 }
 
 /** The reason that a step of the set-up gives when it fails, by the name of its error. */

@@ -137,7 +137,7 @@ describe('a call that is placed', () => {
     ['is unknown', 1, 404, 'invalid-number'],
     ['does not answer in time', 0, undefined, 'no-answer'],
   ] as const) {
-    test(`to a callee who ${what} ends as ${outcome}, and its bot is told`, async (t) => {
+    test(`to a callee who ${what} ends as ${outcome}, and its bot, which has had no start, is told nothing`, async (t) => {
       const lab = await startLab(t);
       const events = await listen(lab);
       t.after(events.stop);
@@ -150,14 +150,36 @@ describe('a call that is placed', () => {
       assert.partialDeepStrictEqual(line, { reason: { kind: 'not-answered' }, outcome });
       const session = lab.bot.sessions[0];
       await until(() => session?.closed !== undefined, 'the bot is let go');
-      assert.deepEqual(
-        session?.events.map(({ event, reason }) => [event, reason]),
-        [['hangup', 'not-answered']],
-      );
+      assert.equal(session?.closed, 1000);
+      assert.deepEqual(session?.events, []);
       const ended = await until(() => events.received.find(({ event }) => event === 'call.ended'), 'told');
       assert.partialDeepStrictEqual(ended.data.call, { callId: 'c-1', outcome, state: 'closed' });
       assert.equal(ended.data.call.sipStatus, sipStatus);
       assert.equal(await lab.metric(`dials_failed_total{outcome="${outcome}"}`), 1);
+    });
+  }
+
+  for (const dialect of ['native', 'twilio']) {
+    test(`says nothing to a ${dialect} bot before its start, whatever the bot says`, async (t) => {
+      const lab = await startLab(t, `${PROVIDER}PIPECAT_DIALECT_OUTBOUND=${dialect}\n`);
+      const channel = await place(lab);
+      await until(async () => (await lab.metric('bot_connections')) === 1, 'the bot is connected');
+      lab.ari.rings(channel);
+      const session = lab.bot.sessions[0];
+      const early = [
+        { event: 'mark', name: 'm', mark: { name: 'm' } },
+        { event: 'clear' },
+        { event: 'recording', state: 'pause' },
+        { event: 'transfer', to: '+4930999' },
+        'no json',
+      ];
+      for (const message of early) session?.send(message);
+      await until(() => lab.logged("the bot's message is refused: not-json").length > 0, 'all of it read');
+      lab.ari.dialFails(channel, 'NOANSWER', 0, undefined);
+      await lab.ended();
+      await until(() => session?.closed !== undefined, 'the bot is let go');
+      assert.equal(session?.closed, 1000);
+      assert.deepEqual(session?.events, []);
     });
   }
 

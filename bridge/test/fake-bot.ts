@@ -76,7 +76,8 @@ export class BotSession {
     this.send({ event: 'media', payload: audio.toString('base64'), ...fields });
   }
 
-  close(code: number): void {
+  /** Without a code the close frame has none either: the other side sees 1005. */
+  close(code?: number): void {
     this.#socket.close(code);
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { decodeMulaw } from '../src/audio/format.ts';
 import type { FakeRtp } from './fake-rtp.ts';
 import { Lab, speech, until } from './harness.ts';
@@ -227,6 +228,14 @@ test('with ANSWER_ON=first-audio the caller is answered when the bot speaks', as
   const channel = lab.ari.inbound();
   const session = await lab.session();
   await until(() => lab.ari.membersOf(channel.id)?.size === 1, 'the media channel in the bridge');
+  // Digital silence is nothing to hear, and neither is the noise of a line.
+  for (let i = 0; i < 5; i++) session.speak(Buffer.alloc(320, i % 2 === 0 ? 0xff : 0x7f));
+  session.speak(Buffer.alloc(16_000, 0), { encoding: 'pcm16' });
+  session.speak(Buffer.alloc(320, 0xd5), { encoding: 'pcma' });
+  session.send({ event: 'mark', name: 'silent' });
+  session.send({ event: 'clear' });
+  await until(() => session.of('cleared').length > 0, 'the silence is taken');
+  await delay(100);
   assert.equal(channel.state, 'Ring');
   session.speak(speech(2));
   await until(() => session.of('answered').length > 0, 'answered');

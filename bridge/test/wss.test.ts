@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { type BotCertificate, FakeBot } from './fake-bot.ts';
-import { Lab, until } from './harness.ts';
+import { Lab, speech, until } from './harness.ts';
 
 let folder: string;
 let here: BotCertificate;
@@ -58,6 +58,7 @@ test('a bot whose certificate a private authority has signed is reached by wss',
   const lab = await start(t, await FakeBot.start(here), { PIPECAT_CA_FILE: join(folder, 'ca.pem') });
   const { session } = await lab.call();
   assert.match(lab.bot.url, /^wss:/);
+  session.speak(speech(1));
   session.close(1000);
   assert.equal((await lab.ended()).reason.kind, 'bot-closed');
 });

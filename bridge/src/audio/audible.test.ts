@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { audibleIn } from './audible.ts';
+import { audibleIn, hasSound } from './audible.ts';
 import { encodeAlaw, encodeMulaw } from './format.ts';
 
 /** 20 ms of a tone whose peak is `amplitude`, as 16 bit samples. */
@@ -36,5 +36,18 @@ test('speech is audible, a quiet line is not, in every encoding', () => {
       const shifted = Buffer.concat([Buffer.alloc(12), frame]);
       assert.equal(isAudible(shifted, 12, shifted.length), expected, `${encoding} ${amplitude}`);
     }
+  }
+});
+
+test('a message has a sound where any 20 ms of it have one, and none where it is silence or half a sample', () => {
+  const silence = { pcmu: 0xff, pcma: 0xd5, pcm16: 0 };
+  for (const encoding of ['pcmu', 'pcma', 'pcm16'] as const) {
+    const silent = Buffer.alloc(16_001, silence[encoding]);
+    assert.equal(hasSound(silent, silent.length, encoding), false, encoding);
+    assert.equal(hasSound(silent, 0, encoding), false, encoding);
+    const spoken = Buffer.from(silent).fill(0x30, 12_000, 12_320);
+    assert.equal(hasSound(spoken, spoken.length, encoding), true, encoding);
+    // What lies behind the message is not of it.
+    assert.equal(hasSound(spoken, 12_000, encoding), false, encoding);
   }
 });

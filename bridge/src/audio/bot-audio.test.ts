@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { BotAudio } from './bot-audio.ts';
-import { type Encoding, transcoder } from './format.ts';
+import { bytesPerMs, type Encoding, type SampleRate, transcoder } from './format.ts';
 import { PlayoutQueue } from './playout-queue.ts';
 
 /** An inlet into a mu-law queue, and what has been queued. */
@@ -15,8 +15,9 @@ function open() {
     onMark: () => {},
     onDrained: () => {},
   });
-  const audio = new BotAudio(queue, 'pcmu');
-  const say = (bytes: Buffer, encoding: Encoding = 'pcm16') => audio.write(bytes, bytes.length, encoding, 0);
+  const audio = new BotAudio(queue, { encoding: 'pcmu', sampleRate: 8_000 });
+  const say = (bytes: Buffer, encoding: Encoding = 'pcm16', rate: SampleRate = 8_000) =>
+    audio.write(bytes, bytes.length, encoding, rate, 0);
   const queued = () => {
     const bytes = queue.queuedMs * 8;
     const target = Buffer.alloc(bytes + 160);
@@ -84,7 +85,7 @@ describe("a bot's audio", () => {
       const { audio, queued } = open();
       for (let at = 0, size = 1; at < pcm.length; at += size, size = (size * 7) % 1_001) {
         const length = pcm.copy(shared, 0, at, at + size);
-        audio.write(shared, length, encoding, 0);
+        audio.write(shared, length, encoding, 8_000, 0);
         shared.fill(0x55);
       }
       assert.deepEqual(queued(), converted(pcm, encoding));
@@ -94,8 +95,75 @@ describe("a bot's audio", () => {
   test('of a message without any is nothing, also between the halves of a sample', () => {
     const { audio, say, queued } = open();
     say(ramp(5).subarray(0, 9));
-    assert.equal(audio.write(Buffer.alloc(0), 0, 'pcm16', 0), 0);
+    assert.equal(audio.write(Buffer.alloc(0), 0, 'pcm16', 8_000, 0), 0);
     say(ramp(5).subarray(9));
     assert.deepEqual(queued(), converted(ramp(5), 'pcm16'));
   });
+
+  test('of another rate lasts as long as it did, whatever messages it is cut into', () => {
+    for (const encoding of ['pcm16', 'pcma', 'pcmu'] as const) {
+      for (const rate of [16_000, 24_000] as const) {
+        const bytes = 30 * bytesPerMs({ encoding, sampleRate: rate }) * 20;
+        const source = tone(400, rate, encoding).subarray(0, bytes);
+        const whole = open();
+        assert.equal(whole.say(source, encoding, rate), 600 * 8);
+        const expected = whole.queued();
+        for (const size of [1, 7, 960, 1_001, 20_000]) {
+          const { say, queued } = open();
+          for (let at = 0; at < bytes; at += size)
+            say(source.subarray(at, Math.min(bytes, at + size)), encoding, rate);
+          assert.deepEqual(queued(), expected, `${encoding} at ${rate} by ${size}`);
+        }
+      }
+    }
+  });
+
+  test('may change its rate from message to message, and is the sound that it was', () => {
+    const { say, queued } = open();
+    say(tone(1_000, 24_000), 'pcm16', 24_000);
+    say(tone(1_000, 8_000));
+    say(tone(1_000, 16_000, 'pcma'), 'pcma', 16_000);
+    const heard = queued();
+    assert.equal(heard.length, 3 * 8_000);
+    const samples = Buffer.alloc(heard.length * 2);
+    transcoder('pcmu', 'pcm16')(heard, 0, heard.length, samples, 0);
+    for (let second = 0; second < 3; second++) {
+      const part = samples.subarray(second * 16_000 + 400, (second + 1) * 16_000);
+      const level = 10 * Math.log10(power(part, 1_000, 8_000) / power(part, 1_700, 8_000));
+      assert.ok(level > 40, `second ${second}: ${level} dB`);
+    }
+  });
+
+  test('of another rate has nothing of what was before a restart', () => {
+    const { audio, say, queued } = open();
+    say(tone(1_000, 24_000).subarray(0, 4_801), 'pcm16', 24_000);
+    audio.restart();
+    const before = queued().length;
+    const fresh = open();
+    say(tone(400, 24_000), 'pcm16', 24_000);
+    fresh.say(tone(400, 24_000), 'pcm16', 24_000);
+    assert.ok(before > 0);
+    assert.deepEqual(queued(), fresh.queued());
+  });
 });
+
+/** A second of a tone. */
+function tone(hertz: number, rate: number, encoding: Encoding = 'pcm16'): Buffer {
+  const linear = Buffer.alloc(rate * 2);
+  for (let i = 0; i < rate; i++)
+    linear.writeInt16LE(Math.round(12_000 * Math.sin((2 * Math.PI * hertz * i) / rate)), i * 2);
+  const target = Buffer.alloc(linear.length);
+  return target.subarray(0, transcoder('pcm16', encoding)(linear, 0, linear.length, target, 0));
+}
+
+/** Power of one frequency in pcm16, by its correlation with it. */
+function power(pcm: Buffer, hertz: number, rate: number): number {
+  let re = 0;
+  let im = 0;
+  for (let i = 0; i < pcm.length / 2; i++) {
+    const sample = pcm.readInt16LE(i * 2);
+    re += sample * Math.cos((2 * Math.PI * hertz * i) / rate);
+    im += sample * Math.sin((2 * Math.PI * hertz * i) / rate);
+  }
+  return (re * re + im * im) / (pcm.length / 2) ** 2 + 1e-9;
+}

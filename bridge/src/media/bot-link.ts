@@ -17,6 +17,8 @@ export interface BotLinkSettings {
   readonly connectTries: number;
   /** How long a bot that was lost in a call is sought; 0: not at all. */
   readonly reconnectMs: number;
+  /** How often in a call a lost bot may be connected again. */
+  readonly reconnectsMax: number;
 }
 
 /** What the owner of the link is told, and asked. */
@@ -26,16 +28,18 @@ export interface BotLinkHandlers {
   readonly onOversize: BotHandlers['onOversize'];
   /** A socket is open, the first of the call or a later one: the time to say `start`. */
   readonly onOpen: (reconnected: boolean) => void;
+  /** Whether the bot has said its end: then it is done, however its socket closes. */
+  readonly isDone: () => boolean;
   /** The bot was lost and is being sought. */
   readonly onSeeking: (detail: string) => void;
-  /** No bot any more: it closed with 1000, or it was lost (any other code) and did not come back in time. */
-  readonly onGone: (code: number, detail: string) => void;
+  /** No bot any more: it closed cleanly, or it was lost and did not come back in time. */
+  readonly onGone: (isClean: boolean, detail: string) => void;
 }
 
 /** Pause between two tries to reach a bot. */
 const RETRY_MS = 250;
-/** WebSocket close code of a bot that is done (RFC 6455 section 7.4.1). */
-const NORMAL_CLOSE = 1000;
+/** Close codes of a bot that is done (RFC 6455 section 7.4.1): normal, and a close frame without a code (section 7.1.5). */
+const CLEAN_CLOSES: readonly number[] = [1000, 1005];
 
 /** The way to one call's bot: its connection, and its reconnection. */
 export class BotLink {
@@ -45,6 +49,7 @@ export class BotLink {
   readonly #abort = new AbortController();
   #connection: BotConnection | undefined;
   #closing = false;
+  #reconnects = 0;
   /** Until when a lost bot is sought. */
   #seekUntilMs = Number.NEGATIVE_INFINITY;
   /** Settled while no lost bot is being sought. */
@@ -120,27 +125,30 @@ export class BotLink {
     this.#connection = undefined;
     if (this.#closing) return;
     const detail = `closed with ${code}${reason === '' ? '' : `: ${reason}`}`;
-    if (code === NORMAL_CLOSE) return this.#handlers.onGone(code, detail);
-    const { reconnectMs } = this.#settings;
+    if (CLEAN_CLOSES.includes(code) || this.#handlers.isDone()) return this.#handlers.onGone(true, detail);
+    const { reconnectMs, reconnectsMax } = this.#settings;
+    if (reconnectMs > 0 && this.#reconnects >= reconnectsMax)
+      return this.#handlers.onGone(false, `${detail}, after ${this.#reconnects} reconnections`);
     const nowMs = this.#now();
     // A bot that comes back only to fail again gets no time beyond that of its first loss, and no try without a pause.
     const isAgain = nowMs <= this.#seekUntilMs + reconnectMs;
     if (!isAgain) this.#seekUntilMs = nowMs + reconnectMs;
     const withinMs = Math.ceil(this.#seekUntilMs - nowMs);
     const pauseMs = isAgain ? RETRY_MS : 0;
-    if (withinMs <= pauseMs) return this.#handlers.onGone(code, detail);
+    if (withinMs <= pauseMs) return this.#handlers.onGone(false, detail);
     this.#handlers.onSeeking(detail);
-    this.#settled = this.#reconnect(code, detail, withinMs - pauseMs, pauseMs);
+    this.#settled = this.#reconnect(detail, withinMs - pauseMs, pauseMs);
   }
 
   /** Never rejects. */
-  async #reconnect(code: number, detail: string, withinMs: number, pauseMs: number): Promise<void> {
+  async #reconnect(detail: string, withinMs: number, pauseMs: number): Promise<void> {
     try {
       await delay(pauseMs, undefined, { signal: this.#abort.signal });
       await this.#seek(withinMs, Number.POSITIVE_INFINITY);
+      this.#reconnects += 1;
       this.#handlers.onOpen(true);
     } catch (error) {
-      if (!this.#closing) this.#handlers.onGone(code, `${detail}, then: ${(error as Error).message}`);
+      if (!this.#closing) this.#handlers.onGone(false, `${detail}, then: ${(error as Error).message}`);
     }
   }
 }

@@ -59,6 +59,9 @@ export class Media implements MediaSession {
   readonly #comfort: Comfort;
   #drained: (() => void) | undefined;
   #playedOut: (() => void) | undefined;
+  #refusable: (() => void) | undefined;
+  /** The bot that is connected has had its `start`. */
+  #started = false;
   #callerHeard = false;
   #skippedFrames = 0;
   #closed = false;
@@ -98,6 +101,7 @@ export class Media implements MediaSession {
       clear: () => this.#clear(),
       hangUp: (immediate) => this.hangUp(immediate),
       record: (wanted) => this.#recordAsTold(wanted),
+      ended: (detail) => this.#botGone('silent', detail),
       closeBot: (code) => void this.#link.close(code),
     });
     this.#bargeIn = settings.bargeInHoldMs > 0 ? new BargeIn(line) : undefined;
@@ -109,10 +113,8 @@ export class Media implements MediaSession {
         onOversize: () => this.#messages.oversize(),
         onOpen: (reconnected) => this.#botOpened(reconnected),
         onSeeking: (detail) => this.#botSought(detail),
-        onGone: (code, detail) => {
-          this.#comfort.stop();
-          this.#tell({ type: 'bot-gone', code, detail, queuedMs: this.#queue.queuedMs });
-        },
+        isDone: () => this.#messages.hasEnded,
+        onGone: (isClean, detail) => this.#botGone(isClean ? 'closed' : 'lost', detail),
       },
       shared.now,
     );
@@ -153,9 +155,16 @@ export class Media implements MediaSession {
     if (this.#closed) await transport.close();
   }
 
-  /** Connects the bot, within the tries and the time allowed, and sends `start`. Rejects with a `BotConnectError`. */
+  /**
+   * Connects the bot, within the tries and the time allowed, and sends `start`; resolves when the bot has had the time to refuse the call.
+   * Rejects with a `BotConnectError`.
+   */
   async connectBot(): Promise<void> {
     await this.#link.connect();
+    if (this.#settings.startOnAnswer || this.#closed) return;
+    const { promise, done } = limited(this.#settings.refusalMs);
+    this.#refusable = done;
+    await promise;
   }
 
   /** Resolves when no lost bot is being sought. */
@@ -163,10 +172,10 @@ export class Media implements MediaSession {
     await this.#link.settled();
   }
 
-  /** Tells the bot, if its dialect has a word for it; without effect while none is connected. */
+  /** Tells the bot, if its dialect has a word for it; without effect while none is connected, or has had its `start`. */
   tellBot(message: BridgeMessage): void {
     if (message.type === 'dtmf') this.#transport?.keyHeard(message.durationMs, this.#shared.now());
-    const text = this.#link.isOpen ? this.#dialect.encode(message) : undefined;
+    const text = this.#link.isOpen && this.#started ? this.#dialect.encode(message) : undefined;
     if (text !== undefined) this.#link.send(text);
   }
 
@@ -199,7 +208,7 @@ export class Media implements MediaSession {
 
   /** The bot hangs up, after what is queued by now; `immediate`: without. */
   hangUp(immediate = false): void {
-    this.#tell({ type: 'bot-hangup', immediate, queuedMs: this.#queue.queuedMs });
+    this.#tell({ type: 'bot-hangup', immediate, queuedMs: this.#unheardMs });
   }
 
   /** Resolves when the caller has been sent all that is queued, or should have been long ago; at once where nothing is. */
@@ -207,6 +216,7 @@ export class Media implements MediaSession {
     if (this.#pacing === undefined || this.#queue.queuedMs === 0) return Promise.resolve();
     const { promise, done } = limited(this.#queue.queuedMs + DRAIN_SLACK_MS);
     this.#drained = done;
+    this.#queue.resume();
     this.#queue.drain();
     return promise;
   }
@@ -216,8 +226,11 @@ export class Media implements MediaSession {
     if (this.#pacing === undefined) return Promise.resolve();
     const { promise, done } = limited(this.#queue.queuedMs + DRAIN_SLACK_MS);
     this.#playedOut = done;
+    this.#queue.resume();
     if (!this.#queue.mark(PLAYED_OUT)) done();
-    return promise;
+    return promise.finally(() => {
+      this.#playedOut = undefined;
+    });
   }
 
   /** Whether Asterisk should be sending the caller's audio: not while the call is held, or the caller is elsewhere. */
@@ -242,9 +255,16 @@ export class Media implements MediaSession {
     this.#comfort.stop();
     this.#pacing?.remove();
     this.#pacing = undefined;
+    this.#messages.close();
     this.#drained?.();
     this.#playedOut?.();
+    this.#refusable?.();
     await Promise.all([this.#link.close(1000), this.#transport?.close(), this.#recorder?.close()]);
+  }
+
+  /** What is queued of the bot's words; none while it has sent silence only. */
+  get #unheardMs(): number {
+    return this.#messages.hasSounded ? this.#queue.queuedMs : 0;
   }
 
   #relayFrame(source: Buffer, start: number, end: number, timestampMs: number): void {
@@ -271,7 +291,8 @@ export class Media implements MediaSession {
   #listenForSpeech(source: Buffer, start: number, end: number): void {
     const state = this.#bargeIn?.heard(source, start, end);
     if (state === undefined) return;
-    if (state === 'start') {
+    // Nobody is left to say that last words go on.
+    if (state === 'start' && this.#drained === undefined && this.#playedOut === undefined) {
       this.#queue.hold();
       this.#heldSinceMs = this.#shared.now();
     }
@@ -308,6 +329,7 @@ export class Media implements MediaSession {
   }
 
   #botOpened(reconnected: boolean): void {
+    this.#started = false;
     this.#comfort.stop();
     this.#messages.connected();
     if (this.#relaying || !this.#settings.startOnAnswer) this.#sayStart(reconnected);
@@ -316,7 +338,16 @@ export class Media implements MediaSession {
   }
 
   #sayStart(reconnected: boolean): void {
+    this.#started = true;
     for (const text of this.#dialect.start(this.#settings.start, reconnected)) this.#link.send(text);
+  }
+
+  /** A bot that leaves before the caller had anything of it was not there. */
+  #botGone(how: 'closed' | 'silent' | 'lost', detail: string): void {
+    this.#comfort.stop();
+    this.#messages.close();
+    const isAbsent = how !== 'lost' && !this.#messages.hasActed;
+    this.#tell({ type: 'bot-gone', how: isAbsent ? 'absent' : how, detail, queuedMs: this.#unheardMs });
   }
 
   /** The bot was lost: the caller hears that the line is alive. */

@@ -19,6 +19,11 @@ export class Refusals {
     return Object.fromEntries(this.#counts);
   }
 
+  /** Whether anything was refused for this. */
+  has(code: BadCode): boolean {
+    return this.#counts.has(code);
+  }
+
   /** A message was understood. */
   understood(): void {
     this.#inARow = 0;

@@ -1,6 +1,12 @@
 import type { AudioFormat } from '../audio/format.ts';
 import type { PlayoutStats } from '../audio/playout-queue.ts';
-import type { BridgeMessage, DialectName, StartFields, TransferRequest } from '../pipecat/dialect.ts';
+import type {
+  BadCode,
+  BridgeMessage,
+  DialectName,
+  StartFields,
+  TransferRequest,
+} from '../pipecat/dialect.ts';
 import type { RecordingFigures, RecordingSettings, RecordingState } from '../recording/recorder.ts';
 import type { BotLinkSettings } from './bot-link.ts';
 import type { TransportFigures } from './transport.ts';
@@ -30,6 +36,10 @@ export interface MediaSettings {
   /** How long the playout is held when the caller speaks into it, unless the bot decides earlier; 0: barge-in help is off. */
   readonly bargeInHoldMs: number;
   readonly maxBadMessages: number;
+  /** So long after a long message of silence, and then nothing, a bot has hung up; 0: never. */
+  readonly endSilenceMs: number;
+  /** So long after `start` a bot may hang up without the call having been answered. */
+  readonly refusalMs: number;
   /** Undefined: the call is not recorded. */
   readonly recording: RecordingSettings | undefined;
   /** Without audio from Asterisk for so long the media is dead; 0: never. */
@@ -45,8 +55,13 @@ export type MediaEvent =
   /** The bot's socket is open and `start` is sent; not the first one where it was lost before. */
   | { readonly type: 'bot-open'; readonly reconnected: boolean }
   | { readonly type: 'bot-seeking'; readonly detail: string }
-  /** `queuedMs`: what the caller has not heard yet. */
-  | { readonly type: 'bot-gone'; readonly code: number; readonly detail: string; readonly queuedMs: number }
+  /** It closed cleanly or fell silent: `absent` where it had done nothing for the caller yet. Or it was lost. `queuedMs`: what is still to be heard of it. */
+  | {
+      readonly type: 'bot-gone';
+      readonly how: 'closed' | 'silent' | 'absent' | 'lost';
+      readonly detail: string;
+      readonly queuedMs: number;
+    }
   | { readonly type: 'bot-hangup'; readonly immediate: boolean; readonly queuedMs: number }
   | { readonly type: 'bot-dtmf'; readonly digits: string }
   /** Every change of the recording's state. `file`: its name; there is one once it was told anything but `failed`. */
@@ -57,6 +72,8 @@ export type MediaEvent =
       readonly detail: string | undefined;
     }
   | { readonly type: 'bot-transfer'; readonly request: TransferRequest }
+  /** A message of the bot was refused: the first of its kind in this call. */
+  | { readonly type: 'bot-refused'; readonly code: BadCode; readonly detail: string }
   /** More bad messages in a row than allowed: the socket is being closed with 1008. */
   | { readonly type: 'bot-misbehaved' }
   | { readonly type: 'media-timeout' | 'silence' }

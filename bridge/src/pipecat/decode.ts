@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { base64Bytes, decodeBase64 } from './base64.ts';
-import type { BotMessage, WireEncoding } from './dialect.ts';
+import type { BotMessage, WireEncoding, WireRate } from './dialect.ts';
 import { MediaPattern } from './media-pattern.ts';
 
 /** A message as JSON has it. */
@@ -12,7 +12,7 @@ export type WireMedia =
       readonly type: 'media';
       readonly payload: string;
       readonly encoding: WireEncoding;
-      readonly sampleRate: number;
+      readonly sampleRate: WireRate;
     }
   | Extract<BotMessage, { type: 'bad' }>;
 
@@ -36,7 +36,7 @@ export class MessageDecoder {
     audio: decoded,
     length: 0,
     encoding: 'pcmu' as WireEncoding,
-    sampleRate: 0,
+    sampleRate: 8_000 as WireRate,
   };
 
   constructor(controls: Readonly<Record<string, z.ZodType>>, media: (message: WireMessage) => WireMedia) {

@@ -2,6 +2,8 @@ import type { Draft } from './draft.ts';
 
 /** Audio format names of the wire between bridge and bot. pcm16 is little-endian. */
 export type WireEncoding = 'pcmu' | 'pcma' | 'pcm16';
+/** Sample rates of the wire, Hz: a bot may send any of them, whatever the call's own is. */
+export type WireRate = 8000 | 16000 | 24000;
 
 /** Wire formats of bots: the contract's own, and Twilio Media Streams. */
 export const DIALECTS = ['native', 'twilio'] as const;
@@ -16,7 +18,7 @@ export interface StartFields {
   readonly streamId: string;
   readonly tenant: string | undefined;
   readonly encoding: WireEncoding;
-  readonly sampleRate: number;
+  readonly sampleRate: WireRate;
   readonly direction: 'inbound' | 'outbound';
   readonly channelId: string;
   readonly sipCallId: string;
@@ -85,7 +87,7 @@ export type BotMessage =
       readonly audio: Buffer;
       readonly length: number;
       readonly encoding: WireEncoding;
-      readonly sampleRate: number;
+      readonly sampleRate: WireRate;
     }
   | { readonly type: 'clear' }
   | { readonly type: 'resume' }

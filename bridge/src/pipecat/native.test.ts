@@ -169,3 +169,31 @@ test('the query names what is known and leaves out what is not', () => {
   );
   assert.equal(startQuery({ ...START, headers: { 'x-AGENT-id': 'h' } }).agent_id, 'h');
 });
+
+test('of an encoding that cannot be taken both sides are named, and nothing of the bot’s is repeated at length', () => {
+  const detail = (fields: object, rate = '') => {
+    const said = JSON.stringify({ event: 'media', payload: 'AAAA', ...fields });
+    const message = decodeText(dialect, rate === '' ? said : `${said.slice(0, -1)},"sampleRate":${rate}}`);
+    return message.type === 'bad' && message.code === 'wrong-encoding' ? message.detail : '';
+  };
+  const taken =
+    'this call is pcmu at 8000 Hz, and pcmu, pcma and pcm16 at 8000, 16000 and 24000 Hz are taken';
+  assert.equal(detail({ encoding: 'opus' }), `the bot sends opus at 8000 Hz; ${taken}`);
+  assert.equal(detail({ encoding: 'pcm16', sampleRate: 44100 }), `the bot sends pcm16 at 44100 Hz; ${taken}`);
+  const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
+  assert.equal(detail({}, deep), `the bot sends pcmu at an object Hz; ${taken}`);
+  for (const value of [
+    'x'.repeat(9_000),
+    '\u0000\n\u001b[31m'.repeat(50),
+    deep,
+    {},
+    -1,
+    0.5,
+    1e300,
+    true,
+    '24000',
+  ]) {
+    const text = detail({ sampleRate: value });
+    assert.match(text, /^the bot sends pcmu at [ -~]{1,200} Hz; this call/);
+  }
+});

@@ -1,9 +1,12 @@
 import { MessageDecoder, type WireMedia, type WireMessage } from './decode.ts';
-import type { BotMessage, BridgeMessage, Dialect, StartFields, WireEncoding } from './dialect.ts';
+import type { BotMessage, BridgeMessage, Dialect, StartFields, WireEncoding, WireRate } from './dialect.ts';
 import { base64Length, type Draft } from './draft.ts';
 import { CONTROLS } from './wire.ts';
 
 const ENCODINGS: readonly unknown[] = ['pcmu', 'pcma', 'pcm16'] satisfies WireEncoding[];
+const RATES: readonly unknown[] = [8_000, 16_000, 24_000] satisfies WireRate[];
+/** Of what a bot names, so much is repeated to it and in the log. */
+const SHOWN_CHARS = 32;
 const MEDIA_MIDDLE = Buffer.from('","timestamp":');
 const MEDIA_TAIL = Buffer.from('}');
 /** Of a media message, all but the payload: not more than this. */
@@ -77,18 +80,21 @@ export class NativeDialect implements Dialect {
     sampleRate = this.#sampleRate,
   }: WireMessage): WireMedia {
     const encoding = typeof said === 'string' ? said.toLowerCase() : said;
-    if (!ENCODINGS.includes(encoding) || typeof sampleRate !== 'number') {
-      return {
-        type: 'bad',
-        code: 'wrong-encoding',
-        detail: 'media.encoding or media.sampleRate is not known',
-      };
+    if (!ENCODINGS.includes(encoding) || !RATES.includes(sampleRate)) {
+      const detail = `the bot sends ${shown(said)} at ${shown(sampleRate)} Hz; this call is ${this.#encoding} at ${this.#sampleRate} Hz, and pcmu, pcma and pcm16 at 8000, 16000 and 24000 Hz are taken`;
+      return { type: 'bad', code: 'wrong-encoding', detail };
     }
     if (typeof payload !== 'string') {
       return { type: 'bad', code: 'bad-field', detail: 'media.payload is not a string' };
     }
-    return { type: 'media', payload, encoding: encoding as WireEncoding, sampleRate };
+    return { type: 'media', payload, encoding: encoding as WireEncoding, sampleRate: sampleRate as WireRate };
   }
+}
+
+/** A value of a bot's message as it may be shown: short, without control characters. */
+function shown(value: unknown): string {
+  const text = typeof value === 'object' ? 'an object' : String(value);
+  return JSON.stringify(text.slice(0, SHOWN_CHARS)).slice(1, -1);
 }
 
 /** Query parameters of the bot's URL, by the contract's names; absent values are left out. */

@@ -105,9 +105,9 @@ export const NATIVE_FROM_BOT = {
     })
     .meta(
       means(
-        'Audio to be played, of any length, at any pace; encoding and rate are the call’s where they are not said.',
+        'Audio to be played, of any length, at any pace; encoding and rate are the call’s where they are not said, and may be others.',
         { event: 'media', payload: PAYLOAD },
-        { event: 'media', payload: PAYLOAD, encoding: 'pcm16', sampleRate: 8000 },
+        { event: 'media', payload: PAYLOAD, encoding: 'pcm16', sampleRate: 24_000 },
       ),
     ),
   ...CONTROLS,
