@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from './ari/client.ts';
 import { CallEnded, Ending } from './call/ending.ts';
+import { LifeSigns } from './call/life-signs.ts';
 import type { CallInfo } from './call-info.ts';
 import type { CallChange, CallResult, CallState } from './call-result.ts';
 import type { Dial } from './dial.ts';
@@ -65,6 +66,7 @@ export class Call {
   readonly #firstBotAudio = Promise.withResolvers<void>();
   readonly #handover: Handover;
   readonly #keys: Keys;
+  readonly #lifeSigns: LifeSigns;
   #media: MediaSession | undefined;
   #state: CallState = 'setup';
   #answered: boolean;
@@ -80,6 +82,7 @@ export class Call {
     this.#context = context;
     this.#dial = dial;
     this.#keys = new Keys(context.ari, info.channelId);
+    this.#lifeSigns = new LifeSigns(() => context.ari.farEndCounts(info.channelId));
     this.#handover = new Handover({
       ...{ ...context, info, path: this.path, settings: settings.transfer, signal: this.#ending.signal },
       end: (reason) => this.end(reason),
@@ -302,12 +305,21 @@ export class Call {
         return this.#warn(event.detail, `the bot's message is refused: ${event.code}`);
       case 'bot-misbehaved':
         return this.#botLeaves({ kind: 'bot-misbehaved', detail: 'too many bad messages in a row' });
+      case 'line-quiet':
+        return this.#lifeSigns.audioCeased();
       case 'media-timeout':
+        return void this.#askForLife();
       case 'silence':
         return this.end({ kind: event.type });
       case 'lost':
         return this.end({ kind: 'media-failed', detail: event.detail });
     }
+  }
+
+  /** No audio has come for long: a caller who only listens is kept. */
+  async #askForLife(): Promise<void> {
+    if ((await this.#lifeSigns.isAlive()) || this.#handover.isQuiet) this.#media?.lineLives();
+    else if (!this.#botGone) this.end({ kind: 'media-timeout' });
   }
 
   async #close(release: (() => Promise<unknown>)[]): Promise<CallResult> {

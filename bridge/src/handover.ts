@@ -49,6 +49,11 @@ export class Handover {
     return this.#transfer;
   }
 
+  /** Whether no audio of the caller is to be expected: the call is held, or the caller elsewhere. */
+  get isQuiet(): boolean {
+    return this.#held || this.callerAway;
+  }
+
   /** Whether the caller is in the dialplan, where we sent them. */
   get callerAway(): boolean {
     return this.#transfer?.callerAway ?? false;

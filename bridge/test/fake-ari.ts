@@ -412,6 +412,7 @@ export class FakeAri {
       channel.variables[name] = query.get('value') ?? '';
       return NO_CONTENT;
     }
+    if (action === 'rtp_statistics') return { status: 200, body: channel.statistics ?? {} };
     if (method === 'GET') return { status: 200, body: this.show(channel) };
     if (!channel.inStasis) return refused(409, 'Channel not in Stasis application');
     if (action === 'dial') this.#dial(channel, query);

@@ -18,6 +18,8 @@ export interface FakeChannel {
   readonly to: string;
   /** ARI requests in order that acted on this channel: `ring`, `answer`, `dtmf 12#` … */
   readonly done: string[];
+  /** What `rtp_statistics` says. */
+  statistics?: Record<string, unknown>;
   /** Ring time of its dial, s. */
   ringSeconds?: number;
   readonly rtp: FakeRtp | undefined;

@@ -6,6 +6,7 @@ import {
   parseBridgeIds,
   parseChannel,
   parseChannels,
+  parseFarEndCounts,
   parseMediaAddress,
   parseMediaConnectionId,
   parseVariable,
@@ -277,6 +278,11 @@ export class AriClient {
   /** `GET /channels`. */
   async channels(): Promise<AriChannel[]> {
     return parseChannels(await this.#request('GET', '/channels'));
+  }
+
+  /** `GET /channels/{id}/rtp_statistics`: what came from the far end. */
+  async farEndCounts(channelId: string): Promise<Record<string, number>> {
+    return parseFarEndCounts(await this.#request('GET', `/channels/${segment(channelId)}/rtp_statistics`));
   }
 
   /** `GET /bridges`, as ids. */

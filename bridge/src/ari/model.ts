@@ -80,6 +80,8 @@ const channelsSchema = z.array(channelSchema);
 const bridgesSchema = z.array(z.object({ id: z.string() }));
 const variableSchema = z.object({ value: z.string().default('') });
 const applicationSchema = z.object({ channel_ids: z.array(z.string()) });
+const statisticsSchema = z.record(z.string(), z.unknown());
+const FAR_END = /^(rxcount|rxoctetcount|txjitter|txploss|remote_(?!ssrc).*|.*rtt)$/;
 const mediaAddressSchema = z.object({
   channelvars: z.object({
     UNICASTRTP_LOCAL_ADDRESS: z.string(),
@@ -107,6 +109,19 @@ export const parseChannels = (value: unknown): AriChannel[] => channelsSchema.pa
 /** Parses the reply of `GET /bridges`, to ids. Throws a `ZodError`. */
 export const parseBridgeIds = (value: unknown): string[] =>
   bridgesSchema.parse(value).map((bridge) => bridge.id);
+/**
+ * Parses the reply of `GET /channels/{id}/rtp_statistics`, to what only the far end moves: its RTP, comfort noise and empty packets included,
+ * and what its RTCP reports say of ours (`tx…`, `remote_…`, round trip). Throws a `ZodError`.
+ */
+export function parseFarEndCounts(value: unknown): Record<string, number> {
+  const entries = Object.entries(statisticsSchema.parse(value));
+  return Object.fromEntries(
+    entries.filter(
+      (entry): entry is [string, number] => typeof entry[1] === 'number' && FAR_END.test(entry[0]),
+    ),
+  );
+}
+
 /** Parses the reply of `GET /applications/{app}`, to the ids of the channels it holds. Throws a `ZodError`. */
 export const parseApplicationChannels = (value: unknown): string[] =>
   applicationSchema.parse(value).channel_ids;

@@ -5,8 +5,9 @@ import { LineWatch } from './line-watch.ts';
 test('a line that says nothing for too long is dead, once', () => {
   const watch = new LineWatch({ mediaTimeoutMs: 1_000, silenceLimitMs: 0 }, 'pcmu');
   watch.expect(true, 5_000);
-  assert.equal(watch.check(0, 6_000), undefined);
-  assert.equal(watch.check(5_500, 6_400), undefined);
+  assert.equal(watch.check(0, 5_100), undefined);
+  assert.equal(watch.check(5_500, 6_400), 'line-quiet');
+  assert.equal(watch.check(5_500, 6_401), undefined);
   assert.equal(watch.check(5_500, 6_501), 'media-timeout');
   assert.equal(watch.check(5_500, 6_521), undefined);
 });
@@ -26,8 +27,28 @@ test('nothing is missed on a call that is held, and all time limits begin anew a
   watch.expect(false, 100);
   assert.equal(watch.check(100, 100_000), undefined);
   watch.expect(true, 100_000);
-  assert.equal(watch.check(100, 101_000), undefined);
+  assert.equal(watch.check(100, 101_000), 'line-quiet');
   assert.equal(watch.check(100, 101_001), 'media-timeout');
+});
+
+test('a caller who is there after all has all the time again, and each pause is told of', () => {
+  const watch = new LineWatch({ mediaTimeoutMs: 1_000, silenceLimitMs: 0 }, 'pcmu');
+  watch.expect(true, 0);
+  assert.equal(watch.check(0, 101), 'line-quiet');
+  assert.equal(watch.check(0, 1_001), 'media-timeout');
+  watch.lives(1_100);
+  assert.equal(watch.check(0, 2_100), undefined);
+  assert.equal(watch.check(0, 2_101), 'media-timeout');
+  watch.lives(2_200);
+  assert.equal(watch.check(2_300, 2_320), undefined);
+  assert.equal(watch.check(2_300, 2_401), 'line-quiet');
+});
+
+test('who is held when life is found stays held', () => {
+  const watch = new LineWatch({ mediaTimeoutMs: 1_000, silenceLimitMs: 0 }, 'pcmu');
+  watch.expect(false, 0);
+  watch.lives(10);
+  assert.equal(watch.check(0, 1e9), undefined);
 });
 
 test('limits of 0 are none', () => {

@@ -9,6 +9,9 @@ export interface LineLimits {
   readonly silenceLimitMs: number;
 }
 
+/** Quiet for this part of the time limit, a caller is worth a look: the packets that come in the rest of it are signs of life. */
+const QUIET_PART = 10;
+
 /** Tells when a line has been dead, or silent, for too long. Takes the clock as an argument, ms. */
 export class LineWatch {
   readonly #limits: LineLimits;
@@ -17,10 +20,18 @@ export class LineWatch {
   #sinceMs = 0;
   #soundMs = 0;
   #told = false;
+  /** The last audio before the quiet that was told of. */
+  #quietMs = Number.NaN;
 
   constructor(limits: LineLimits, encoding: Encoding) {
     this.#limits = limits;
     if (limits.silenceLimitMs > 0) this.#isAudible = audibleIn(encoding);
+  }
+
+  /** The caller is there after all: the time limits begin anew, where audio is expected. */
+  lives(nowMs: number): void {
+    this.#told = false;
+    this.#sinceMs = Math.max(this.#sinceMs, nowMs);
   }
 
   /** From now on audio is expected, or not. */
@@ -33,14 +44,21 @@ export class LineWatch {
     if (this.#isAudible?.(source, start, end)) this.#soundMs = nowMs;
   }
 
-  /** Once a frame; `receivedMs` is when something last came from Asterisk. Says a problem once. */
-  check(receivedMs: number, nowMs: number): 'media-timeout' | 'silence' | undefined {
+  /**
+   * Once a frame; `receivedMs` is when something last came from Asterisk. Says a problem once, and once of each pause that audio has ceased
+   * (`line-quiet`).
+   */
+  check(receivedMs: number, nowMs: number): 'line-quiet' | 'media-timeout' | 'silence' | undefined {
     if (this.#told) return undefined;
     const { mediaTimeoutMs, silenceLimitMs } = this.#limits;
     const isDead = mediaTimeoutMs > 0 && nowMs - Math.max(receivedMs, this.#sinceMs) > mediaTimeoutMs;
     const isSilent = silenceLimitMs > 0 && nowMs - Math.max(this.#soundMs, this.#sinceMs) > silenceLimitMs;
     this.#told = isDead || isSilent;
     if (isDead) return 'media-timeout';
-    return isSilent ? 'silence' : undefined;
+    if (isSilent) return 'silence';
+    if (mediaTimeoutMs === 0 || receivedMs === this.#quietMs) return undefined;
+    if (nowMs - Math.max(receivedMs, this.#sinceMs) <= mediaTimeoutMs / QUIET_PART) return undefined;
+    this.#quietMs = receivedMs;
+    return 'line-quiet';
   }
 }

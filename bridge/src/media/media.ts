@@ -238,6 +238,11 @@ export class Media implements MediaSession {
     this.#watch.expect(isExpected, this.#shared.now());
   }
 
+  /** The caller is there, though no audio comes. */
+  lineLives(): void {
+    this.#watch.lives(this.#shared.now());
+  }
+
   async figures(): Promise<MediaFigures> {
     return {
       line: this.#transport?.figures() ?? NO_FIGURES,

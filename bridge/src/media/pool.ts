@@ -299,6 +299,10 @@ class RemoteMedia implements MediaSession {
     this.#thread.tell(this.#id, { method: 'expectAudio', isExpected });
   }
 
+  lineLives(): void {
+    this.#thread.tell(this.#id, { method: 'lineLives' });
+  }
+
   async figures(): Promise<MediaFigures> {
     return (await this.#thread.ask(this.#id, { method: 'figures' })) as MediaFigures;
   }

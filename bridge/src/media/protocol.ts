@@ -19,7 +19,15 @@ export type MediaRequest =
   | { readonly method: 'playedOut' }
   | { readonly method: 'tellBot' | 'dismissBot'; readonly message: BridgeMessage }
   | {
-      readonly method: 'connectBot' | 'botSettled' | 'startRelay' | 'hangUp' | 'drain' | 'figures' | 'close';
+      readonly method:
+        | 'connectBot'
+        | 'botSettled'
+        | 'startRelay'
+        | 'lineLives'
+        | 'hangUp'
+        | 'drain'
+        | 'figures'
+        | 'close';
     };
 
 /** To a worker. `id` 0 wants no reply. */

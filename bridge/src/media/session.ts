@@ -76,7 +76,8 @@ export type MediaEvent =
   | { readonly type: 'bot-refused'; readonly code: BadCode; readonly detail: string }
   /** More bad messages in a row than allowed: the socket is being closed with 1008. */
   | { readonly type: 'bot-misbehaved' }
-  | { readonly type: 'media-timeout' | 'silence' }
+  /** `line-quiet`: no audio comes; where that lasts, `media-timeout` follows, for good unless `lineLives` is called. */
+  | { readonly type: 'line-quiet' | 'media-timeout' | 'silence' }
   /** The media is gone: Asterisk's socket, or the worker. */
   | { readonly type: 'lost'; readonly detail: string };
 
@@ -111,6 +112,8 @@ export interface MediaSession {
   drain(): Promise<void>;
   playedOut(): Promise<void>;
   expectAudio(isExpected: boolean): void;
+  /** The caller is there, though no audio comes: the time limit begins anew. */
+  lineLives(): void;
   figures(): Promise<MediaFigures>;
   close(): Promise<void>;
 }

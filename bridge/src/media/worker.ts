@@ -86,6 +86,8 @@ class MediaWorker {
         return media?.playedOut();
       case 'expectAudio':
         return media?.expectAudio(request.isExpected);
+      case 'lineLives':
+        return media?.lineLives();
       case 'figures':
         return media?.figures();
       case 'close':
