@@ -172,14 +172,17 @@ require_bot() {
 }
 
 main() {
+  local log
   read_flags "$@"
   ask_questions
   check_answers
+  # A name that nobody can have put a link under: this runs as root.
+  log="$(mktemp -d)/pipecat-bridge-install.log"
   step "checking the bundle …"
-  quietly "/tmp/pipecat-bridge-install.log" sha256sum --check --quiet SHA256SUMS
+  quietly "$log" sha256sum --check --quiet SHA256SUMS
   scripts/host.sh
   step "loading the images …"
-  quietly "/tmp/pipecat-bridge-install.log" docker load --input images.tar
+  quietly "$log" docker load --input images.tar
   copy_files
   cd "$directory"
   write_settings

@@ -1,5 +1,6 @@
 import type { AriChannel } from './ari/model.ts';
 import { isUsableId } from './call/call-ids.ts';
+import { printable, wellFormed } from './call/outside-text.ts';
 import type { DialectName, Framing, StartFields, WireEncoding } from './pipecat/dialect.ts';
 import type { Provider } from './providers.ts';
 
@@ -26,6 +27,8 @@ export const CALL_VARIABLES = [
 ] as const;
 
 const PAIRS_MAX = 64;
+/** Of a variable or header. */
+const VALUE_MAX_CHARS = 8_192;
 
 /** What is known of a call when it reaches the bridge: the start fields of its bot, and what only the bridge uses. */
 export interface CallInfo extends StartFields {
@@ -97,23 +100,25 @@ export function describeCall(source: CallSource): CallInfo {
   const shown = Object.entries(variables).filter(
     ([name]) => name !== 'SIP_HEADERS' && name !== 'X_CALLBACK_URL',
   );
+  const from = (direction === 'inbound' && variables.INBOUND_FROM) || fromNumber(channel, direction);
+  const did = direction === 'inbound' ? variables.INBOUND_DID : source.dialled;
   return {
     callId: isGiven ? wished : source.newId(),
     requestedCallId: isGiven ? undefined : wished,
     streamId: channel.id,
-    tenant: variables.X_TENANT || provider?.tenant,
+    tenant: printable(variables.X_TENANT ?? '') || provider?.tenant,
     dialect,
     ...format,
     direction,
     channelId: channel.id,
-    sipCallId: variables.SIP_CALL_ID || channel.protocol_id,
-    sipProvider: providerName(channel) ?? variables.INBOUND_PROVIDER ?? '',
-    from: (direction === 'inbound' ? variables.INBOUND_FROM : undefined) || fromNumber(channel, direction),
-    to: (direction === 'inbound' ? variables.INBOUND_DID : source.dialled) || toNumber(channel, direction),
-    variables: Object.fromEntries(shown),
-    appArgs: source.appArgs,
-    customVars,
-    headers,
+    sipCallId: printable(variables.SIP_CALL_ID || channel.protocol_id),
+    sipProvider: printable(providerName(channel) ?? variables.INBOUND_PROVIDER ?? ''),
+    from: printable(from),
+    to: printable(did || toNumber(channel, direction)),
+    variables: wellFormed(Object.fromEntries(shown), VALUE_MAX_CHARS),
+    appArgs: source.appArgs.map((arg) => arg.slice(0, VALUE_MAX_CHARS).toWellFormed()),
+    customVars: wellFormed(customVars, VALUE_MAX_CHARS),
+    headers: wellFormed(headers, VALUE_MAX_CHARS),
     recording: recordingMode(source, remarks),
     callbackUrl: variables.X_CALLBACK_URL || undefined,
     dialledAtMs: source.dialledAtMs,

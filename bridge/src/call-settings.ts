@@ -119,7 +119,7 @@ export function callInfo(
   dial: Originated | undefined,
   mayHave?: (id: string) => boolean,
 ): CallInfo {
-  return describeCall({
+  const info = describeCall({
     channel,
     appArgs,
     variables: Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== '')),
@@ -131,4 +131,12 @@ export function callInfo(
     newId: randomUUID,
     ...(mayHave === undefined ? {} : { mayHave }),
   });
+  return info.direction === 'inbound' ? withAllowedCallback(info, config) : info;
+}
+
+/** Who calls in has placed no call that somebody waits for: whom to tell of it is for the operator to allow. */
+function withAllowedCallback(info: CallInfo, { CALLBACK_HOSTS }: Config): CallInfo {
+  if (info.callbackUrl === undefined || CALLBACK_HOSTS.length > 0) return info;
+  const remark = 'X_CALLBACK_URL: taken of calls that come in only where CALLBACK_HOSTS names the host';
+  return { ...info, callbackUrl: undefined, remarks: [...info.remarks, remark] };
 }

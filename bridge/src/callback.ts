@@ -1,7 +1,10 @@
 import { createHmac, randomUUID } from 'node:crypto';
+import { type LookupAddress, type LookupOptions, lookup } from 'node:dns';
 import { Agent, type Dispatcher, request } from 'undici';
 import type { Logger } from './log.ts';
 import type { StoredCallback } from './records/protocol.ts';
+import { callbackTarget, isUnfit } from './reports/callback-url.ts';
+import { retryAfterMs } from './reports/retry-after.ts';
 
 /** What the one who placed a call is told of its end (contract, section 3), as a form. */
 export interface CallbackFields {
@@ -28,6 +31,15 @@ export interface CallbackSettings {
   /** Keys the signatures; without it callbacks go unsigned. */
   readonly secret: string | undefined;
   readonly tries: number;
+  /** Hosts that callbacks may go to (CALLBACK_HOSTS); empty: see {@link callbackTarget}. */
+  readonly hosts: readonly string[];
+}
+
+/** What became of a try, and how long the receiver wants to be left alone. */
+interface Answer {
+  readonly reply: Reply;
+  readonly detail: string;
+  readonly waitMs?: number;
 }
 
 const TIMEOUT_MS = 5_000;
@@ -41,6 +53,10 @@ const AGE_MAX_MS = 86_400_000;
 const CONNECTIONS = 16;
 const RESUME_RETRY_MS = 30_000;
 const RETRIED_STATUSES = [408, 425, 429];
+/** Replies whose Retry-After is heeded. */
+const BUSY_STATUSES = [429, 503];
+/** Receivers that wanted to be left alone, of which it is remembered. */
+const HELD_MAX = 1_000;
 
 /** The receiver has the callback, does not want it, or may want it later. */
 type Reply = 'taken' | 'refused' | 'later';
@@ -54,9 +70,11 @@ export class StatusCallbacks {
   /** By id; the timer of those that wait for their next try. */
   readonly #pending = new Map<string, NodeJS.Timeout | undefined>();
   readonly #sending = new Set<Promise<void>>();
+  /** Until when a receiver (an origin) wants to be left alone; Unix time, ms. */
+  readonly #held = new Map<string, number>();
   #resume: NodeJS.Timeout | undefined;
   #closed = false;
-  /** Callbacks delivered, given up, and dropped since too many were waiting; and tries that failed. */
+  /** Callbacks delivered, given up (their URL may be one that is not allowed), and dropped since too many were waiting; and tries that failed. */
   readonly stats = { delivered: 0, failed: 0, dropped: 0, failedTries: 0 };
 
   constructor(settings: CallbackSettings, store: CallbackStore, log: Logger) {
@@ -67,7 +85,11 @@ export class StatusCallbacks {
       connections: CONNECTIONS,
       headersTimeout: TIMEOUT_MS,
       bodyTimeout: TIMEOUT_MS,
-      connectTimeout: TIMEOUT_MS,
+      connect: {
+        timeout: TIMEOUT_MS,
+        // Whom the operator has named may be anywhere.
+        ...(settings.hosts.length === 0 ? { lookup: lookUp } : {}),
+      },
     });
   }
 
@@ -90,6 +112,13 @@ export class StatusCallbacks {
 
   /** Sends in the background; at least once, so a receiver may get it again (same `X-Bridge-Delivery`). */
   post(url: string, fields: CallbackFields): void {
+    const target = callbackTarget(url, this.#settings.hosts);
+    if ('problem' in target) {
+      this.stats.failed += 1;
+      const error = `the URL ${target.problem}`;
+      this.#log.warn({ callId: fields.call_id, tries: 0, error }, 'status callback given up');
+      return;
+    }
     const callback: StoredCallback = {
       id: randomUUID(),
       callId: fields.call_id,
@@ -127,12 +156,14 @@ export class StatusCallbacks {
 
   #try(callback: StoredCallback): void {
     if (this.#closed) return;
+    const heldMs = this.#heldMs(callback.url);
+    if (heldMs > 0) return this.#later(callback, heldMs);
     const sending = this.#attempt(callback).finally(() => this.#sending.delete(sending));
     this.#sending.add(sending);
   }
 
   async #attempt(callback: StoredCallback): Promise<void> {
-    const { reply, detail } = await this.#send(callback);
+    const { reply, detail, waitMs = 0 } = await this.#send(callback);
     if (reply === 'taken') {
       this.stats.delivered += 1;
       return this.#done(callback);
@@ -152,10 +183,29 @@ export class StatusCallbacks {
     }
     this.#log.debug({ callId: callback.callId, tries: next.tries, error: detail }, 'status callback failed');
     this.#store.keepCallback(next);
+    if (waitMs > 0) this.#hold(callback.url, waitMs);
+    this.#later(next, Math.max(waitMs, backoffMs(next.tries)));
+  }
+
+  #later(callback: StoredCallback, afterMs: number): void {
     this.#pending.set(
       callback.id,
-      setTimeout(() => this.#try(next), backoffMs(next.tries)),
+      setTimeout(() => this.#try(callback), afterMs),
     );
+  }
+
+  #hold(url: string, waitMs: number): void {
+    this.#held.set(new URL(url).origin, Date.now() + waitMs);
+    const [oldest] = this.#held.keys();
+    if (this.#held.size > HELD_MAX && oldest !== undefined) this.#held.delete(oldest);
+  }
+
+  /** How long a receiver still wants to be left alone, ms. */
+  #heldMs(url: string): number {
+    const origin = URL.canParse(url) ? new URL(url).origin : '';
+    const leftMs = (this.#held.get(origin) ?? 0) - Date.now();
+    if (leftMs <= 0) this.#held.delete(origin);
+    return leftMs;
   }
 
   #done(callback: StoredCallback): void {
@@ -163,19 +213,25 @@ export class StatusCallbacks {
     this.#store.forgetCallback(callback.id);
   }
 
-  async #send(callback: StoredCallback): Promise<{ reply: Reply; detail: string }> {
-    if (!/^https?:/.test(callback.url) || !URL.canParse(callback.url)) {
-      return { reply: 'refused', detail: 'no URL of http or https' };
-    }
+  async #send(callback: StoredCallback): Promise<Answer> {
+    // Again: what waits on disk may be of another configuration.
+    const target = callbackTarget(callback.url, this.#settings.hosts);
+    if ('problem' in target) return { reply: 'refused', detail: `the URL ${target.problem}` };
+    const { url, authorization } = target;
     try {
-      const headers = this.#headers(callback, Math.floor(Date.now() / 1000));
+      const headers = {
+        ...this.#headers(callback, Math.floor(Date.now() / 1000)),
+        ...(authorization === undefined ? {} : { authorization }),
+      };
       const { body, dispatcher } = { body: callback.body, dispatcher: this.#agent };
-      const response = await request(callback.url, { method: 'POST', headers, body, dispatcher });
+      const response = await request(url, { method: 'POST', headers, body, dispatcher });
       const { statusCode } = response;
       await response.body.dump().catch(() => {});
       if (statusCode < 300) return { reply: 'taken', detail: '' };
       const isPassing = statusCode >= 500 || RETRIED_STATUSES.includes(statusCode);
-      return { reply: isPassing ? 'later' : 'refused', detail: `answered ${statusCode}` };
+      const detail = `answered ${statusCode}`;
+      if (!BUSY_STATUSES.includes(statusCode)) return { reply: isPassing ? 'later' : 'refused', detail };
+      return { reply: 'later', detail, waitMs: retryAfterMs(response.headers['retry-after'], Date.now()) };
     } catch (error) {
       return { reply: 'later', detail: (error as Error).message };
     }
@@ -206,4 +262,19 @@ export class StatusCallbacks {
 function backoffMs(tries: number): number {
   const plain = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** (tries - 1));
   return Math.round(plain * (1 + Math.random() / 4));
+}
+
+/** Resolves a receiver's name, without the addresses that callbacks do not go to. */
+function lookUp(
+  name: string,
+  options: LookupOptions,
+  done: (error: NodeJS.ErrnoException | null, address: string | LookupAddress[], family?: number) => void,
+): void {
+  lookup(name, { ...options, all: true }, (error, found) => {
+    if (error !== null) return done(error, []);
+    const [first, ...others] = found.filter(({ address }) => !isUnfit(address));
+    if (first === undefined) return done(new Error(`${name} has no address that callbacks go to`), []);
+    if (options.all) done(null, [first, ...others]);
+    else done(null, first.address, first.family);
+  });
 }

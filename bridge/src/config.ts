@@ -5,6 +5,7 @@ import { botUrl } from './bot-url.ts';
 import { certificates } from './certificates.ts';
 import { DIALECTS } from './pipecat/dialect.ts';
 import { loadProviders, type Provider } from './providers.ts';
+import { parseHostRules } from './reports/callback-url.ts';
 
 /** Every problem of the environment at once; `message` lists them by variable name, a line each. */
 export class ConfigError extends Error {
@@ -27,6 +28,13 @@ const names = z
   .string()
   .regex(/^[\w-]+( *, *[\w-]+)*$/, { error: 'must be names, separated by commas' })
   .transform((list) => list.split(',').map((name) => name.trim()));
+/** Hosts that callbacks may go to. */
+const hosts = z.string().transform((list, context) => {
+  const rules = parseHostRules(list);
+  if (rules !== undefined) return rules;
+  context.addIssue({ code: 'custom', message: 'must be names or addresses, separated by commas' });
+  return z.NEVER;
+});
 const ipv4 = z.ipv4({ error: 'must be an IPv4 address (a name would be resolved on the packet path)' });
 
 /** What one core carries with room to spare (docs/PERFORMANCE.md). */
@@ -96,6 +104,7 @@ const schema = z
     RECORDS_MAX_MB: z.coerce.number().int().min(10).max(1_000_000).default(1_024),
     RECORDS_STDOUT: z.enum(['off', 'masked', 'full']).default('masked'),
     CALLBACK_SECRET: z.string().optional(),
+    CALLBACK_HOSTS: hosts.default([]),
     CALLBACK_TRIES: z.coerce.number().int().min(1).max(100).default(20),
 
     HTTP_ADDRESS: ipv4.default('127.0.0.1'),

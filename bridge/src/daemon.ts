@@ -92,7 +92,7 @@ export class Daemon {
     });
     const ledger = new Ledger(this.#records, config.RECORDS_STDOUT, log);
     this.#callbacks = new StatusCallbacks(
-      { secret: config.CALLBACK_SECRET, tries: config.CALLBACK_TRIES },
+      { secret: config.CALLBACK_SECRET, tries: config.CALLBACK_TRIES, hosts: config.CALLBACK_HOSTS },
       this.#records,
       log,
     );

@@ -17,6 +17,7 @@ import type { RecordingState } from './recording/recorder.ts';
 import { dialRecord } from './records/build.ts';
 import type { CallRecord } from './records/record.ts';
 import type { RecordStore } from './records/store.ts';
+import { callbackTarget } from './reports/callback-url.ts';
 import { recordOf } from './reports.ts';
 import type { PlacedCall, Switchboard } from './switchboard.ts';
 
@@ -277,6 +278,10 @@ export class Operator {
     const from = toE164(own, numbers) ?? own;
     if (from !== '' && !OWN_NUMBER.test(from)) {
       throw new Refusal(422, 'must be a number, or an extension', { field: 'from' });
+    }
+    if (order.callbackUrl !== undefined) {
+      const target = callbackTarget(order.callbackUrl, this.#context.config.CALLBACK_HOSTS);
+      if ('problem' in target) throw new Refusal(422, target.problem, { field: 'callbackUrl' });
     }
     const longestS = this.#context.config.MAX_CALL_DURATION_S;
     if (order.maxDurationSeconds !== undefined && order.maxDurationSeconds > longestS) {

@@ -1,5 +1,6 @@
 import type { AriChannel } from './ari/model.ts';
 import { type CallIds, isUsableId } from './call/call-ids.ts';
+import { printable } from './call/outside-text.ts';
 import { providerName } from './call-info.ts';
 import { dialRecord, type UnansweredDial } from './records/build.ts';
 import type { CallRecord } from './records/record.ts';
@@ -74,11 +75,11 @@ export function describeDial({ channel, dialled, args, sinceMs, before, ids }: O
     callId: isGiven ? wished : channel.id,
     requestedCallId: isGiven ? undefined : wished,
     channelId: channel.id,
-    sipCallId: channel.protocol_id,
-    provider: providerName(channel) ?? '',
-    tenant: variables.X_TENANT || before?.tenant,
-    from: before?.from ?? channel.connected.number,
-    to: dialled || channel.caller.number,
+    sipCallId: printable(channel.protocol_id),
+    provider: printable(providerName(channel) ?? ''),
+    tenant: printable(variables.X_TENANT ?? '') || before?.tenant,
+    from: before?.from ?? printable(channel.connected.number),
+    to: printable(dialled || channel.caller.number),
     callbackUrl: variables.X_CALLBACK_URL || before?.callbackUrl,
     dialledAtMs: sinceMs,
   };

@@ -70,6 +70,7 @@ const isInLeaf = (path: string): boolean => !JOINING.includes(folderOf(path));
 const PURE_FILES = new Set([
   'call/asterisk-ids.ts',
   'call/call-ids.ts',
+  'call/outside-text.ts',
   'control/recent-orders.ts',
   'switchboard/reconciliation.ts',
 ]);

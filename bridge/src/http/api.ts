@@ -9,6 +9,7 @@ import {
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod';
 import type { Operator } from '../operator.ts';
+import { shownRecord } from '../records/record.ts';
 import type { EventStream } from './event-stream.ts';
 import { sendError, sendProblem } from './problem.ts';
 import * as schemas from './schemas.ts';
@@ -84,7 +85,7 @@ function addCalls(routes: Routes, { operator }: ApiContext): void {
     },
     async (request, reply) => {
       const { record, isNew } = await operator.place(request.body);
-      return reply.code(isNew ? 202 : 200).send(record);
+      return reply.code(isNew ? 202 : 200).send(shownRecord(record));
     },
   );
   routes.get(
@@ -96,7 +97,10 @@ function addCalls(routes: Routes, { operator }: ApiContext): void {
         response: { 200: callPageSchema, default: failure },
       },
     },
-    async (request) => await operator.list(request.query),
+    async (request) => {
+      const page = await operator.list(request.query);
+      return { ...page, calls: page.calls.map(shownRecord) };
+    },
   );
   routes.get(
     '/calls/:id',
@@ -107,7 +111,7 @@ function addCalls(routes: Routes, { operator }: ApiContext): void {
         response: { 200: callSchema, default: failure },
       },
     },
-    async (request) => await operator.get(request.params.id),
+    async (request) => shownRecord(await operator.get(request.params.id)),
   );
   routes.delete(
     '/calls/:id',
@@ -127,7 +131,7 @@ function addCalls(routes: Routes, { operator }: ApiContext): void {
     },
     async (request, reply) => {
       const record = await operator.hangUp(request.params.id);
-      return reply.code(record.state === 'closed' ? 200 : 202).send(record);
+      return reply.code(record.state === 'closed' ? 200 : 202).send(shownRecord(record));
     },
   );
 }
@@ -145,7 +149,8 @@ function addActions(routes: Routes, { operator }: ApiContext): void {
         response: { 202: callSchema, default: failure },
       },
     },
-    async (request, reply) => reply.code(202).send(operator.dtmf(request.params.id, request.body.digits)),
+    async (request, reply) =>
+      reply.code(202).send(shownRecord(operator.dtmf(request.params.id, request.body.digits))),
   );
   routes.post(
     '/calls/:id/transfer',
@@ -157,7 +162,8 @@ function addActions(routes: Routes, { operator }: ApiContext): void {
         response: { 202: callSchema, default: failure },
       },
     },
-    async (request, reply) => reply.code(202).send(operator.transfer(request.params.id, request.body)),
+    async (request, reply) =>
+      reply.code(202).send(shownRecord(operator.transfer(request.params.id, request.body))),
   );
   routes.post(
     '/calls/:id/recording',

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import type { CallRecord } from '../records/record.ts';
+import { type CallRecord, shownRecord } from '../records/record.ts';
 
 /** Events that one who comes back can still be told of. */
 const KEPT_MAX = 2_000;
@@ -16,13 +16,19 @@ interface Kept {
   readonly text: string;
 }
 
+/** One who listens, and how much it may leave unread: what it asked for when it came back does not count. */
+interface Listener {
+  readonly response: ServerResponse;
+  unreadMaxBytes: number;
+}
+
 /**
  * Server-sent events (WHATWG HTML section 9.2): every change of a call to everybody who listens. An event's id is `PROCESS-NUMBER`:
  * whoever names the last one it had gets those since then, or `call.gap` where they are no longer known.
  */
 export class EventStream {
   readonly #process: string;
-  readonly #listeners = new Set<ServerResponse>();
+  readonly #listeners = new Set<Listener>();
   #kept: Kept[] = [];
   #number = 0;
   #ping: NodeJS.Timeout | undefined;
@@ -46,7 +52,11 @@ export class EventStream {
   /** Tells everybody that `call.NAME` happened. */
   publish(name: string, call: CallRecord): void {
     this.#number += 1;
-    const data = JSON.stringify({ type: `call.${name}`, at: new Date().toISOString(), call });
+    const data = JSON.stringify({
+      type: `call.${name}`,
+      at: new Date().toISOString(),
+      call: shownRecord(call),
+    });
     const text = `id: ${this.#process}-${this.#number}\nevent: call.${name}\ndata: ${data}\n\n`;
     this.#kept.push({ number: this.#number, text });
     if (this.#kept.length >= KEPT_MAX * 2) this.#kept = this.#kept.slice(-KEPT_MAX);
@@ -62,17 +72,22 @@ export class EventStream {
     });
     response.write(': the changes of calls follow\n\n');
     if (lastId !== undefined) response.write(this.#since(lastId));
-    this.#listeners.add(response);
+    const listener = { response, unreadMaxBytes: UNREAD_MAX_BYTES + response.writableLength };
+    // It has read all that it had missed.
+    response.once('drain', () => {
+      listener.unreadMaxBytes = UNREAD_MAX_BYTES;
+    });
+    this.#listeners.add(listener);
     this.#ping ??= setInterval(() => {
       for (const listener of this.#listeners) this.#write(listener, ': ping\n\n');
     }, PING_MS);
-    response.on('close', () => this.#left(response));
+    response.on('close', () => this.#left(listener));
     response.on('error', () => {});
   }
 
   /** Ends every stream. */
   close(): void {
-    for (const listener of this.#listeners) listener.end();
+    for (const { response } of this.#listeners) response.end();
   }
 
   #since(lastId: string): string {
@@ -87,18 +102,19 @@ export class EventStream {
       .join('');
   }
 
-  #write(listener: ServerResponse, text: string): void {
-    if (listener.writableLength > UNREAD_MAX_BYTES) {
+  #write(listener: Listener, text: string): void {
+    const { response, unreadMaxBytes } = listener;
+    if (response.writableLength > unreadMaxBytes) {
       this.dropped += 1;
       this.#left(listener);
-      listener.destroy();
+      response.destroy();
     } else {
-      listener.write(text);
+      response.write(text);
     }
   }
 
-  #left(response: ServerResponse): void {
-    this.#listeners.delete(response);
+  #left(listener: Listener): void {
+    this.#listeners.delete(listener);
     if (this.#listeners.size > 0) return;
     clearInterval(this.#ping);
     this.#ping = undefined;

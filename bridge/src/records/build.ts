@@ -1,3 +1,4 @@
+import { printable } from '../call/outside-text.ts';
 import type { CallInfo } from '../call-info.ts';
 import type { CallResult } from '../call-result.ts';
 import { causeText, treatmentOf } from '../end-reason.ts';
@@ -7,6 +8,8 @@ import type { CallRecord, RecordState } from './record.ts';
 
 /** Bytes of G.711 that are heard in a millisecond (RFC 3551 section 4.5.14). */
 const G711_BYTES_PER_MS = 8;
+/** Of a callback URL in a record. */
+const URL_MAX_CHARS = 2_048;
 
 /** What a call's record needs beside what the call is. */
 export interface RecordContext {
@@ -71,8 +74,8 @@ export function liveRecord(
     }),
     setupMs: { ...stepsMs },
     recordingFile: context.recordingFile,
-    transfer: context.transfer,
-    callbackUrl: info.callbackUrl,
+    transfer: context.transfer && { ...context.transfer, to: printable(context.transfer.to) },
+    callbackUrl: shortUrl(info.callbackUrl),
   });
 }
 
@@ -93,7 +96,7 @@ export function endedRecord(
     times: withoutAbsent({ ...live.times, answered, ended: atMs(context.offeredAtMs, durationMs) }),
     media: result.figures && mediaOf(result.figures, playoutBytesPerMs(info)),
     endReason: reason.kind,
-    endDetail: 'detail' in reason ? reason.detail : undefined,
+    endDetail: 'detail' in reason ? printable(reason.detail) : undefined,
     endedBy: result.treatment.by,
     cause: result.cause,
     causeText: causeText(result.cause),
@@ -117,7 +120,7 @@ export function dialRecord(dial: UnansweredDial, state: 'dialling' | 'ringing' |
     state,
     times: { offered: iso(dial.dialledAtMs) },
     setupMs: {},
-    callbackUrl: dial.callbackUrl,
+    callbackUrl: shortUrl(dial.callbackUrl),
   });
 }
 
@@ -191,6 +194,11 @@ function mediaOf(figures: MediaFigures, bytesPerMs: number): NonNullable<CallRec
 function playoutBytesPerMs({ transport, encoding, sampleRate }: CallInfo): number {
   const isLinear = transport === 'websocket' && encoding === 'pcm16';
   return isLinear ? (2 * sampleRate) / 1000 : G711_BYTES_PER_MS;
+}
+
+/** A URL that is too long, or no text, is told as such when the call ends: the record needs no more of it. */
+function shortUrl(url: string | undefined): string | undefined {
+  return url === undefined ? undefined : printable(url, URL_MAX_CHARS);
 }
 
 function iso(unixMs: number): string {

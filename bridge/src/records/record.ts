@@ -90,3 +90,14 @@ export const callRecordSchema = z.object({
 /** A call record: JSON as it is stored, logged and shown by the API. */
 export type CallRecord = z.infer<typeof callRecordSchema>;
 export type RecordState = CallRecord['state'];
+
+/** A record for others' eyes: a callback URL without the user and password that it may have. */
+export function shownRecord(record: CallRecord): CallRecord {
+  const { callbackUrl } = record;
+  if (callbackUrl === undefined || !callbackUrl.includes('@') || !URL.canParse(callbackUrl)) return record;
+  const url = new URL(callbackUrl);
+  if (url.username === '' && url.password === '') return record;
+  url.username = '***';
+  url.password = '';
+  return { ...record, callbackUrl: url.href };
+}

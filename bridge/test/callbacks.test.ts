@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { API_TOKEN, api, listen } from './api-client.ts';
+import { Lab, until } from './harness.ts';
+
+/** A receiver that answers as told, then with 200. */
+async function receiver(t: TestContext, answers: [number, Record<string, string>][] = []) {
+  const asked: { atMs: number; request: IncomingMessage }[] = [];
+  const server = createServer((request, response) => {
+    asked.push({ atMs: performance.now(), request });
+    request.resume();
+    response.writeHead(...(answers.shift() ?? [200, {}])).end();
+  });
+  server.listen(0, '127.0.0.1').unref();
+  await once(server, 'listening');
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { asked, port: (server.address() as AddressInfo).port };
+}
+
+function failedDial(lab: Lab, url: string): void {
+  const channel = lab.ari.originate({ variables: { X_CALLBACK_URL: url } });
+  lab.ari.dialFails(channel, 'BUSY', 17, 486);
+}
+
+test('user and password of a callback URL are sent as Authorization, and shown to nobody', async (t) => {
+  const lab = await Lab.start(t, { config: { API_TOKEN } });
+  const events = await listen(lab);
+  t.after(events.stop);
+  const { asked, port } = await receiver(t);
+  const channel = lab.ari.originate({
+    variables: { X_CALLBACK_URL: `http://me:p%40ss@127.0.0.1:${port}/done`, X_CALL_ID: 'c-1' },
+  });
+  const shown = await until(async () => (await api(lab, 'GET', '/calls/c-1')).body, 'the dial');
+  assert.match(shown.callbackUrl, /127\.0\.0\.1/);
+  assert.doesNotMatch(JSON.stringify([shown, events.received, lab.logs]), /p%40ss|p@ss/);
+  lab.ari.dialFails(channel, 'BUSY', 17, 486);
+  await until(() => asked.length > 0, 'the callback');
+  assert.equal(asked[0]?.request.headers.authorization, `Basic ${btoa('me:p@ss')}`);
+  assert.equal(asked[0]?.request.url, '/done');
+});
+
+for (const status of [429, 503]) {
+  test(`Retry-After of a ${status} is heeded, for the receiver's other callbacks as well`, async (t) => {
+    const lab = await Lab.start(t);
+    const { asked, port } = await receiver(t, [[status, { 'retry-after': '2' }]]);
+    failedDial(lab, `http://127.0.0.1:${port}/a`);
+    await until(() => asked.length === 1, 'the first try');
+    await until(async () => (await lab.metric('callbacks_failed_tries')) === 1, 'noted');
+    failedDial(lab, `http://127.0.0.1:${port}/b`);
+    await until(() => asked.length === 3, 'both');
+    for (const { atMs } of asked.slice(1)) assert.ok(atMs - (asked[0]?.atMs ?? 0) > 1_900, `${atMs}`);
+    assert.equal(await lab.metric('callbacks_failed'), 0);
+  });
+}
+
+test('a caller who comes in has nobody told, unless the operator names the host', async (t) => {
+  const { asked, port } = await receiver(t);
+  const X_CALLBACK_URL = `http://127.0.0.1:${port}/`;
+  const lab = await Lab.start(t, { config: { API_TOKEN } });
+  const { channel } = await lab.call({ variables: { X_CALLBACK_URL } });
+  lab.ari.hangUp(channel.id);
+  await lab.ended();
+  assert.match(String(lab.logged('call started')[0]?.remarks), /CALLBACK_HOSTS/);
+  const allowing = await Lab.start(t, { config: { CALLBACK_HOSTS: '127.0.0.1' } });
+  const call = await allowing.call({ variables: { X_CALLBACK_URL } });
+  allowing.ari.hangUp(call.channel.id);
+  await allowing.ended();
+  await until(() => asked.length > 0, 'the callback');
+  assert.equal(asked.length, 1);
+});
+
+test('where the operator names hosts no other is asked, whoever sets the URL', async (t) => {
+  const { asked, port } = await receiver(t);
+  const lab = await Lab.start(t, { config: { API_TOKEN, CALLBACK_HOSTS: 'backend.example' } });
+  failedDial(lab, `http://127.0.0.1:${port}/`);
+  await until(() => lab.logged('status callback given up')[0], 'refused');
+  assert.equal(await lab.metric('callbacks_failed'), 1);
+  const callbackUrl = `http://127.0.0.1:${port}/`;
+  const { status } = await api(lab, 'POST', '/calls', { to: '+49301', provider: 'x', callbackUrl });
+  assert.equal(status, 422);
+  assert.equal(asked.length, 0);
+});
+
+test('a metadata address is asked for by nobody, under a name neither', async (t) => {
+  const lab = await Lab.start(t, { config: { CALLBACK_TRIES: '1' } });
+  for (const host of ['169.254.169.254', '0xa9fea9fe', '[::ffff:a9fe:a9fe]'])
+    failedDial(lab, `http://${host}/`);
+  await until(() => lab.logged('status callback given up').length === 3, 'refused');
+});

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { API_TOKEN, api } from './api-client.ts';
+import { Lab, until } from './harness.ts';
+
+const UNPRINTABLE = /[\p{Cc}\p{Cs}\u202e]/u;
+const NASTY = 'x\x1b[2J\r\n\u202e\ud800';
+
+/** Every text in a value. */
+function texts(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(texts) : [];
+}
+
+test('what a caller writes into headers and numbers reaches no record, log, event or URL unprintable, nor at any length', async (t) => {
+  const PIPECAT_DIALECT = 'native';
+  const lab = await Lab.start(t, { config: { API_TOKEN, RECORDS_STDOUT: 'full', PIPECAT_DIALECT } });
+  const long = 'y'.repeat(5_000);
+  const variables = {
+    ...{
+      X_TENANT: `${NASTY}t`,
+      INBOUND_FROM: `${NASTY}${long}`,
+      INBOUND_DID: `${NASTY}d`,
+      SIP_CALL_ID: NASTY,
+    },
+    ...{
+      X_CALL_ID: `${NASTY}id`,
+      AGENT_ID: '\ud800',
+      CUSTOM_VARS: `prompt=${encodeURIComponent('two\nlines')}`,
+    },
+  };
+  const { channel, session } = await lab.call({ from: `${NASTY}f`, to: NASTY, variables });
+  const start = session.of('start')[0] as Record<string, unknown>;
+  assert.equal(
+    (start.custom_vars as Record<string, string>).prompt,
+    'two\nlines',
+    'a bot’s own values have lines',
+  );
+  const fields = [start.from, start.to, start.tenant, start.sip_call_id, start.call_id];
+  for (const text of texts(fields)) assert.doesNotMatch(text, UNPRINTABLE);
+  const live = (await api(lab, 'GET', `/calls/${channel.id}`)).body;
+  assert.ok(live.from.length <= 256);
+  const dial = lab.ari.originate({ from: NASTY, to: NASTY, variables: { X_TENANT: NASTY, X_CALL_ID: long } });
+  lab.ari.dialFails(dial, 'BUSY', 17, 486);
+  lab.ari.hangUp(channel.id);
+  await until(() => lab.logged('call record').length === 2, 'both records');
+  const seen = [live, ...lab.logs.filter(({ level }) => level > 20)];
+  for (const text of texts(seen)) {
+    assert.doesNotMatch(text, UNPRINTABLE);
+    assert.ok(text.length < 3_000, text.slice(0, 80));
+  }
+});
