@@ -15,7 +15,7 @@ import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './me
 import { type CallIds, MediaPath } from './media-path.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';
 import type { RecordingState } from './recording/recorder.ts';
-import type { Transfer } from './transfer.ts';
+import type { Transfer, TransferSummary } from './transfer.ts';
 
 /** Time limits and choices of a call, from the configuration. */
 export interface CallSettings {
@@ -160,8 +160,16 @@ export class Call {
     const media = this.#media;
     const isActive = this.#state === 'active' && this.#ending.reason === undefined;
     const refusal = isActive && media ? this.#handover.begin(request, by, media) : 'not-active';
-    if (refusal && by === 'bot') media?.tellBot({ type: 'transfer', status: 'failed', reason: refusal });
+    if (refusal && by === 'bot') {
+      media?.tellBot({ type: 'transfer', status: 'failed', reason: refusal });
+      this.#handover.refused(request, refusal);
+    }
     return refusal;
+  }
+
+  /** The transfer that was asked for last, refused or not, as a record shows it. */
+  get transferSummary(): TransferSummary | undefined {
+    return this.#handover.summary;
   }
 
   /** The call's transfer, or its last one. */

@@ -5,7 +5,7 @@ import type { EndReason } from './end-reason.ts';
 import type { MediaSession } from './media/session.ts';
 import type { MediaPath } from './media-path.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';
-import { Transfer } from './transfer.ts';
+import { Transfer, type TransferSummary } from './transfer.ts';
 import { type TransferRules, transferTarget } from './transfer-target.ts';
 
 /** Time limits and rules of transfers. */
@@ -35,6 +35,8 @@ export class Handover {
   readonly #context: HandoverContext;
   #count = 0;
   #transfer: Transfer | undefined;
+  /** What was asked for last, where it was refused. */
+  #refused: TransferSummary | undefined;
   #running = Promise.resolve();
   #held = false;
   /** Why the bot left while a transfer was under way. */
@@ -54,6 +56,17 @@ export class Handover {
     return this.#held || this.callerAway;
   }
 
+  /** What was asked for last and what became of it; what is under way goes before what was refused meanwhile. */
+  get summary(): TransferSummary | undefined {
+    return this.#isPending ? this.#transfer?.summary : (this.#refused ?? this.#transfer?.summary);
+  }
+
+  /** A bot's transfer was not even tried: it may have no word for that, so others are told as of one that fails later. */
+  refused({ to, mode = 'blind', extension = to }: TransferRequest, reason: string): void {
+    this.#refused = { to: mode === 'dialplan' ? extension : to, mode, status: 'failed', reason };
+    this.#context.changed('transfer-failed');
+  }
+
   /** Whether the caller is in the dialplan, where we sent them. */
   get callerAway(): boolean {
     return this.#transfer?.callerAway ?? false;
@@ -67,6 +80,7 @@ export class Handover {
     if (typeof target === 'string') return target;
     if (target.kind === 'number' && this.#isFull(target.provider)) return 'provider-full';
     this.#count += 1;
+    this.#refused = undefined;
     const { channelId } = info;
     this.#transfer = new Transfer(target, this.#count, { channelId, path, media, ari, settings });
     this.#running = this.#run(this.#transfer, media, by);

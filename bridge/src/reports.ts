@@ -47,7 +47,18 @@ export class CallReports {
   }
 
   changed(call: Call, event: CallEventName): void {
+    if (event === 'transfer-failed' || event === 'transfer-completed') this.#transferEnded(call);
     this.#context.onChange(event, recordOf(call));
+  }
+
+  /** A dialect may have no word for what became of a transfer: the log, the record and the metrics have. */
+  #transferEnded(call: Call): void {
+    const { transferSummary: transfer } = call;
+    if (transfer === undefined) return;
+    const { status, mode, reason } = transfer;
+    const { log, metrics } = this.#context;
+    metrics.transferEnded(status, reason);
+    log[status === 'failed' ? 'warn' : 'info']({ ...idsOf(call), mode, reason }, `transfer ${status}`);
   }
 
   /** A call was released. */
@@ -127,8 +138,8 @@ export function recordOf(call: Call): CallRecord {
   return liveRecord(call.info, state, call.stepsMs, contextOf(call));
 }
 
-function contextOf({ offeredAtMs, recordingFile, lastTransfer }: Call): RecordContext {
-  return { offeredAtMs, recordingFile, transfer: lastTransfer?.summary };
+function contextOf({ offeredAtMs, recordingFile, transferSummary }: Call): RecordContext {
+  return { offeredAtMs, recordingFile, transfer: transferSummary };
 }
 
 function idsOf({ info }: Call) {

@@ -116,9 +116,13 @@ for (const { about, status, cause, sipStatus, reason } of [
     assert.equal(channel.done.at(-1), 'no ring');
     await assertTalking(lab, channel, session);
     // And once more: it may be tried again.
+    assert.partialDeepStrictEqual(lab.logged('transfer failed'), [{ level: 40, mode: 'blind', reason }]);
     session.send({ event: 'transfer', to: TO });
     lab.ari.dialFails(await leg(lab, channel, 2), 'BUSY', 17, 486);
     await failed(session, 'busy');
+    const counted = (why: string) => lab.metric(`transfers_total{status="failed",reason="${why}"}`);
+    const both = async () => (await counted(reason)) + (reason === 'busy' ? 0 : await counted('busy')) === 2;
+    await until(both, 'both counted');
     await hangUpAndEnd(lab, channel);
   });
 }

@@ -8,7 +8,7 @@ const TWILIO = { PIPECAT_DIALECT: 'twilio', API_TOKEN };
 
 /** A lab whose bots speak Twilio's format, with a call that is up and relayed. */
 async function call(t: TestContext) {
-  const lab = await Lab.start(t, { config: TWILIO });
+  const lab = await Lab.start(t, { config: { RECORDS_STDOUT: 'full', ...TWILIO } });
   const channel = lab.ari.inbound();
   const session = await lab.session();
   const rtp = await until(
@@ -110,4 +110,28 @@ test('a bot that was lost is given a stream that begins anew, and says that it d
   );
   again.send({ event: 'hangup', immediate: true });
   await lab.ended();
+});
+
+test('a transfer that is refused is in the log, the record and the metrics, though the bot is told nothing', async (t) => {
+  const { lab, session, channel } = await call(t);
+  session.send({ event: 'transfer', to: '+4930999' });
+  await until(() => lab.logged('transfer failed')[0], 'a line of the log');
+  assert.partialDeepStrictEqual(lab.logged('transfer failed'), [
+    { level: 40, reason: 'unknown-provider', mode: 'blind', channelId: channel.id },
+  ]);
+  const name = 'transfers_total{status="failed",reason="unknown-provider"}';
+  assert.equal(await lab.metric(name), 1);
+  session.send({ event: 'transfer', to: 'desk', mode: 'dialplan', context: 'secret' });
+  await until(() => lab.logged('transfer failed')[1], 'the next');
+  lab.ari.hangUp(channel.id);
+  await lab.ended();
+  const { record } = (await until(() => lab.logged('call record')[0], 'the record')) as unknown as {
+    record: { transfer?: object };
+  };
+  assert.deepEqual(record.transfer, {
+    to: 'desk',
+    mode: 'dialplan',
+    status: 'failed',
+    reason: 'context-not-allowed',
+  });
 });

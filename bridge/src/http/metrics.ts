@@ -41,6 +41,12 @@ export class Metrics {
     labelNames: ['outcome'],
     registers: [this.registry],
   });
+  readonly #transfers = new Counter({
+    name: `${PREFIX}transfers_total`,
+    help: 'Transfers completed, failed or refused, by why',
+    labelNames: ['status', 'reason'],
+    registers: [this.registry],
+  });
   readonly #setup = new Histogram({
     name: `${PREFIX}setup_seconds`,
     help: 'From the offer of a call to the relay in both directions',
@@ -121,6 +127,11 @@ export class Metrics {
   /** Counts an outbound dial that was not answered. */
   dialFailed(outcome: string): void {
     this.#dials.inc({ outcome });
+  }
+
+  /** Counts a transfer that was completed or came to nothing; one that was refused has failed. */
+  transferEnded(status: string, reason = ''): void {
+    this.#transfers.inc({ status, reason });
   }
 
   #callbackGauges(callbacks: () => StatusCallbacks): void {
