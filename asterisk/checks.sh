@@ -20,6 +20,7 @@ declare -rA expected=(
   [codecs]='a comma-separated list of ulaw, alaw, g722, opus'
   [dtmf]='rfc4733, info, inband or auto'
   [yesno]='yes or no'
+  [modules]='a comma-separated list of app_… and func_… modules, without those that run programs or read their argument twice'
 )
 
 is_name() { [[ $1 =~ ^[A-Za-z][A-Za-z0-9_-]{0,39}$ ]]; }
@@ -33,6 +34,10 @@ is_auth() { [[ $1 == ip || $1 == registration ]]; }
 is_transport() { [[ $1 == udp || $1 == tcp ]]; }
 is_dtmf() { [[ $1 == rfc4733 || $1 == info || $1 == inband || $1 == auto ]]; }
 is_yesno() { [[ $1 == yes || $1 == no ]]; }
+is_modules() {
+  [[ -z $1 || $1 =~ ^(app|func)_[a-z0-9_]+(,(app|func)_[a-z0-9_]+)*$ ]] || return
+  [[ ! ,$1, =~ ,(app_(exec|system|externalivr|originate)|func_(shell|eval|env)), ]]
+}
 is_codecs() { [[ $1 =~ ^(ulaw|alaw|g722|opus)(,(ulaw|alaw|g722|opus))*$ ]]; }
 is_fallback() { [[ -z $1 || $1 =~ ^[A-Za-z0-9_-]+,[A-Za-z0-9+*#_-]+$ ]]; }
 is_proxy() { [[ $1 == sip:* ]] && is_host "${1#sip:}"; }

@@ -89,6 +89,8 @@ provider_password() {
 check_provider() {
   declare -n p=$3
   local key needed=(MATCH)
+  # Asterisk has one such limit for all legs: where one provider needs it, sources are learnt for all.
+  [[ ${p[NAT]:-} != yes ]] || value[RTP_PROBATION]=4
   is_name "$1" || problem "$2" "the name before .env is the provider's: ${expected[name]}"
   [[ ${p[AUTH]:-} == registration ]] && needed=(HOST USERNAME)
   for key in AUTH "${needed[@]}"; do
@@ -140,9 +142,10 @@ complete_provider() {
   p[CODECS]=${p[CODECS]:-ulaw,alaw}
   p[DTMF]=${p[DTMF]:-rfc4733}
   p[MAX_CALLS]=${p[MAX_CALLS]:-0}
-  p[REWRITES]=${p[NAT]:-no}
   p[PHONE]=${p[USER_PHONE]:-no}
   p[QUALIFY_SECONDS]=${p[QUALIFY_SECONDS]:-0}
+  # One behind NAT says an address in SDP and Contact that it does not send from: audio and requests go where they came from.
+  p[SYMMETRIC]=${p[NAT]:-no}
   p[TRUSTS]=$([[ ${p[TRUST_HEADERS]} == yes ]] && echo 1 || echo 0)
   p[REGISTERS]=$([[ ${p[AUTH]} == registration ]] && echo 1 || echo 0)
   p[SET_FALLBACK]=${p[FALLBACK]:+PROVIDER_FALLBACK=${p[FALLBACK]}}
