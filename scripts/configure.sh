@@ -6,12 +6,14 @@ cd "$(dirname "$0")/.."
 . scripts/settings.sh
 
 SECRETS=(ARI_PASSWORD API_TOKEN CALLBACK_SECRET)
+# Made in a new .env; one of before goes on without.
+OPTIONAL_SECRETS=(BOT_TOKEN)
 
 random_secret() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 
 write_settings() {
   local name expressions=()
-  for name in "${SECRETS[@]}"; do expressions+=(-e "s/^$name=\$/$name=$(random_secret)/"); done
+  for name in "${SECRETS[@]}" "${OPTIONAL_SECRETS[@]}"; do expressions+=(-e "s/^$name=\$/$name=$(random_secret)/"); done
   (umask 077 && sed "${expressions[@]}" .env.example >.env.new)
   mv .env.new .env
 }

@@ -110,6 +110,7 @@ const schema = z
     HTTP_ADDRESS: ipv4.default('127.0.0.1'),
     HTTP_PORT: z.coerce.number().int().min(0).max(65535).default(8_090),
     API_TOKEN: z.string().min(16).optional(),
+    BOT_TOKEN: z.string().min(16).optional(),
     API_REQUESTS_PER_SECOND: z.coerce.number().int().min(1).max(100_000).default(100),
     PROVIDERS_DIR: z.string().optional(),
     SHUTDOWN_MS: milliseconds(0, 600_000).default(10_000),
@@ -120,6 +121,11 @@ const schema = z
     // Also where something else is wrong: all problems are told at once.
     when: () => true,
     error: 'must be above RTP_PORT_MIN',
+  })
+  .refine(({ BOT_TOKEN, API_TOKEN }) => BOT_TOKEN === undefined || BOT_TOKEN !== API_TOKEN, {
+    path: ['BOT_TOKEN'],
+    when: () => true,
+    error: 'must be another than API_TOKEN: it may only hang up',
   })
   .transform((config) => ({
     ...config,
@@ -138,6 +144,7 @@ export type Config = Readonly<z.infer<typeof schema>> & { readonly providers: Re
 const SECRETS = [
   'ARI_PASSWORD',
   'API_TOKEN',
+  'BOT_TOKEN',
   'CALLBACK_SECRET',
   'PIPECAT_AUTHORIZATION',
   'PIPECAT_CA',

@@ -153,14 +153,16 @@ export class Daemon {
       port: HTTP_PORT,
       metrics: this.#metrics,
       readiness: () => this.#readiness(),
+      log: this.#log,
       twilio: {
-        token: this.#config.API_TOKEN,
+        token: this.#config.BOT_TOKEN ?? this.#config.API_TOKEN,
         hangUp: (callSid) => this.#switchboard.hangUpForBot(callSid),
       },
       api: {
         operator: this.#operator,
         events: this.#changes,
         token: this.#config.API_TOKEN,
+        botToken: this.#config.BOT_TOKEN,
         requestsPerSecond: this.#config.API_REQUESTS_PER_SECOND,
         version,
       },

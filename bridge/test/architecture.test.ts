@@ -14,6 +14,7 @@ const IO_FILES = new Set([
   'chan-websocket/transport.ts',
   'http/api.ts',
   'http/event-stream.ts',
+  'http/guard.ts',
   'http/metrics.ts',
   'http/problem.ts',
   'http/server.ts',

@@ -11,6 +11,7 @@ import {
 import type { Operator } from '../operator.ts';
 import { shownRecord } from '../records/record.ts';
 import type { EventStream } from './event-stream.ts';
+import type { Guard } from './guard.ts';
 import { sendError, sendProblem } from './problem.ts';
 import * as schemas from './schemas.ts';
 import { isSameSecret } from './secret.ts';
@@ -21,6 +22,8 @@ export interface ApiContext {
   readonly events: EventStream;
   /** Bearer token; undefined: nobody gets in, and is told so. */
   readonly token: string | undefined;
+  /** The token for bots that hang up: it is of no use here. */
+  readonly botToken: string | undefined;
   readonly requestsPerSecond: number;
   readonly version: string;
 }
@@ -33,7 +36,7 @@ const failure = {
 };
 
 /** The API for whoever operates calls (contract, section 3), in a scope of its own: health and metrics need no token. */
-export function addApi(server: FastifyInstance, context: ApiContext): void {
+export function addApi(server: FastifyInstance, context: ApiContext, guard: Guard): void {
   server.register((scope, _options, registered) => {
     scope.setValidatorCompiler(validatorCompiler);
     scope.setSerializerCompiler(serializerCompiler);
@@ -51,11 +54,11 @@ export function addApi(server: FastifyInstance, context: ApiContext): void {
       transformObject: jsonSchemaTransformObject,
     });
     scope.after(() => {
-      // Before the token, so that nobody can try tokens at leisure.
-      scope.addHook('onRequest', scope.rateLimit());
+      // Who has the token has a limit of its own: the guesses of others are none of its requests.
       scope.addHook('onRequest', (request, reply, done) => {
-        if (isAuthorized(request, reply, context.token)) done();
+        if (isAuthorized(request, reply, context, guard)) done();
       });
+      scope.addHook('onRequest', scope.rateLimit());
       const routes = scope.withTypeProvider<ZodTypeProvider>();
       addCalls(routes, context);
       addActions(routes, context);
@@ -209,13 +212,28 @@ function addStreams(routes: Routes, { events }: ApiContext): void {
   routes.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => reply.send(routes.swagger()));
 }
 
-function isAuthorized(request: FastifyRequest, reply: FastifyReply, token: string | undefined): boolean {
+function isAuthorized(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { token, botToken }: ApiContext,
+  guard: Guard,
+): boolean {
   if (token === undefined) {
     sendProblem(reply, 503, 'the API is off: API_TOKEN is not set');
     return false;
   }
   const given = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
   if (given !== undefined && isSameSecret(given, token)) return true;
+  if (given !== undefined && botToken !== undefined && isSameSecret(given, botToken)) {
+    sendProblem(reply, 403, 'BOT_TOKEN may hang up by the Twilio route only; the API takes API_TOKEN');
+    return false;
+  }
+  const retryAfterS = guard.refused(request, 'api');
+  if (retryAfterS > 0) {
+    reply.header('retry-after', retryAfterS);
+    sendProblem(reply, 429, 'too many requests without a right token came from this address');
+    return false;
+  }
   reply.header('www-authenticate', 'Bearer realm="pipecat-bridge"');
   sendProblem(reply, 401, 'the header Authorization: Bearer TOKEN is missing or wrong; TOKEN is API_TOKEN');
   return false;

@@ -66,6 +66,13 @@ export class Metrics {
     registers: [this.registry],
   });
 
+  readonly #unauthorized = new Counter({
+    name: `${PREFIX}http_unauthorized_total`,
+    help: 'Requests without a right token, by route',
+    labelNames: ['route'],
+    registers: [this.registry],
+  });
+
   constructor(sources: MetricSources) {
     collectDefaultMetrics({ register: this.registry });
     this.#gauge('calls_active', 'Calls from offer to release', sources.callsActive);
@@ -122,6 +129,11 @@ export class Metrics {
   /** Counts a call that was offered and not taken. */
   callRefused(why: string): void {
     this.#refused.inc({ why });
+  }
+
+  /** Counts a request without a right token. */
+  unauthorized(route: string): void {
+    this.#unauthorized.inc({ route });
   }
 
   /** Counts an outbound dial that was not answered. */

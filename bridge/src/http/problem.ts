@@ -52,8 +52,10 @@ export function sendError(
   }
   const status = error.statusCode ?? 500;
   if (status < 500) return sendProblem(reply, status, error.message);
-  request.log.error({ error: error.message, code: error.code }, 'request failed');
-  return sendProblem(reply, status, 'the bridge failed; its log says how');
+  const { id, method, routeOptions } = request;
+  const route = `${method} ${routeOptions.url ?? ''}`;
+  request.log.error({ err: error, route, requestId: id }, 'request failed');
+  return sendProblem(reply, status, `the bridge failed; its log says how, under requestId ${id}`);
 }
 
 function isRefusal(error: FastifyError | Refusal): error is Refusal {

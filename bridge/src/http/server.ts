@@ -1,6 +1,9 @@
-import { type FastifyInstance, fastify } from 'fastify';
+import { type FastifyBaseLogger, type FastifyInstance, fastify } from 'fastify';
+import type { Logger } from '../log.ts';
 import { type ApiContext, addApi } from './api.ts';
+import { Guard } from './guard.ts';
 import type { Metrics } from './metrics.ts';
+import { sendError } from './problem.ts';
 import { addTwilioRest, type TwilioRest } from './twilio-rest.ts';
 
 /** Says what keeps the process from taking calls, and what else is wrong but keeps no call out; empty when nothing does. */
@@ -17,14 +20,17 @@ export interface HttpSettings {
   readonly port: number;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
-  readonly twilio: TwilioRest;
+  readonly twilio: Omit<TwilioRest, 'guard'>;
+  readonly log: Logger;
   readonly api: ApiContext;
 }
 
 /** The HTTP interface: health and metrics without a token, the API, Twilio's way to hang up. Rejects when the port is taken. */
 export async function startHttp(settings: HttpSettings): Promise<FastifyInstance> {
-  const { address, port, metrics, readiness, twilio, api } = settings;
+  const { address, port, metrics, readiness, twilio, api, log } = settings;
   const server = fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    disableRequestLogging: true,
     bodyLimit: BODY_MAX_BYTES,
     requestTimeout: REQUEST_MS,
     forceCloseConnections: true,
@@ -40,8 +46,11 @@ export async function startHttp(settings: HttpSettings): Promise<FastifyInstance
   server.get('/metrics', async (_request, reply) => {
     return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
   });
-  addTwilioRest(server, twilio);
-  addApi(server, api);
+  // Of all routes: what fails is in the log under the id that its answer names.
+  server.setErrorHandler(sendError);
+  const guard = new Guard(api.requestsPerSecond, (route) => metrics.unauthorized(route));
+  addTwilioRest(server, { ...twilio, guard });
+  addApi(server, api, guard);
   await server.listen({ host: address, port });
   return server;
 }

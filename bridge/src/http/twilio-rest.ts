@@ -1,10 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Guard } from './guard.ts';
 import { isSameSecret } from './secret.ts';
 
 /** What the endpoint works with. */
 export interface TwilioRest {
-  /** The bot's AuthToken; undefined: nobody gets in. */
+  /** The bot's AuthToken, BOT_TOKEN or else the API's; undefined: nobody gets in. */
   readonly token: string | undefined;
+  /** Slows down who guesses. */
+  readonly guard?: Guard;
   /** Ends the call of this SID after its last words, as its bot wishes; false where there is none. */
   readonly hangUp: (callSid: string) => boolean;
 }
@@ -15,13 +18,13 @@ interface CallRoute {
 }
 
 /** Twilio's own error codes, by the status that they come with (https://www.twilio.com/docs/api/errors). */
-const ERROR_CODES = { 400: 20001, 401: 20003, 404: 20404 } as const;
+const ERROR_CODES = { 400: 20001, 401: 20003, 404: 20404, 429: 20429 } as const;
 
 /**
  * `POST /2010-04-01/Accounts/{AccountSid}/Calls/{CallSid}.json` with `Status=completed`, as in Twilio's REST API: for bots that hang up by
- * it. Basic authentication with the AccountSid of the path and the API token; any AccountSid will do, since there is one account.
+ * it. Basic authentication with the AccountSid of the path and the token for bots; any AccountSid will do, since there is one account.
  */
-export function addTwilioRest(server: FastifyInstance, { token, hangUp }: TwilioRest): void {
+export function addTwilioRest(server: FastifyInstance, { token, guard, hangUp }: TwilioRest): void {
   // In a scope of its own: no other route takes forms.
   server.register((scope, _options, registered) => {
     scope.addContentTypeParser(
@@ -32,6 +35,11 @@ export function addTwilioRest(server: FastifyInstance, { token, hangUp }: Twilio
     scope.post<CallRoute>('/2010-04-01/Accounts/:accountSid/Calls/:callSid.json', (request, reply) => {
       const { accountSid, callSid } = request.params;
       if (!isAuthorized(request, accountSid, token)) {
+        const retryAfterS = guard?.refused(request, 'twilio') ?? 0;
+        if (retryAfterS > 0) {
+          reply.header('retry-after', retryAfterS);
+          return fail(reply, 429, 'Too Many Requests');
+        }
         reply.header('www-authenticate', 'Basic realm="pipecat-bridge"');
         return fail(reply, 401, 'Authenticate');
       }

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { pino } from 'pino';
+import { EventStream } from './event-stream.ts';
+import { Metrics } from './metrics.ts';
+import { startHttp } from './server.ts';
+
+const TOKEN = 'token-of-the-api';
+
+test('what fails is in the log, under the id that its answer names, whatever the route', async (t) => {
+  const lines: Record<string, unknown>[] = [];
+  const log = pino({ base: null }, { write: (line: string) => lines.push(JSON.parse(line)) });
+  const boom = () => {
+    throw new TypeError('boom');
+  };
+  const metrics = new Metrics({
+    ...{ callsActive: boom, media: boom, ariUp: boom, recordingsStoredBytes: boom },
+    ...{ callbacks: boom, records: boom, eventStreams: boom },
+  });
+  const server = await startHttp({
+    ...{ address: '127.0.0.1', port: 0, metrics, log, readiness: boom },
+    twilio: { token: TOKEN, hangUp: boom },
+    api: {
+      operator: { get: boom } as never,
+      events: new EventStream('p'),
+      ...{ token: TOKEN, botToken: undefined, requestsPerSecond: 100, version: '0' },
+    },
+  });
+  t.after(() => server.close());
+  const origin = `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`;
+  const basic = `Basic ${btoa(`AC1:${TOKEN}`)}`;
+  const twilio = `${origin}/2010-04-01/Accounts/AC1/Calls/CA1.json`;
+  const form = new URLSearchParams({ Status: 'completed' });
+  for (const request of [
+    new Request(`${origin}/calls/c-1`, { headers: { authorization: `Bearer ${TOKEN}` } }),
+    new Request(`${origin}/readyz`),
+    new Request(`${origin}/metrics`),
+    new Request(twilio, { method: 'POST', headers: { authorization: basic }, body: form }),
+  ]) {
+    lines.length = 0;
+    const response = await fetch(request);
+    assert.equal(response.status, 500, request.url);
+    const { detail } = (await response.json()) as { detail: string };
+    const [line] = lines.filter(({ msg }) => msg === 'request failed');
+    assert.ok(line, request.url);
+    assert.match(detail, new RegExp(`requestId ${line.requestId}$`));
+    assert.match(JSON.stringify(line.err), /TypeError.*boom/);
+  }
+});
