@@ -8,8 +8,8 @@ import { type WebSocket, WebSocketServer } from 'ws';
 /** A message of the bridge, as parsed. */
 export type BotEvent = { readonly event: string } & Readonly<Record<string, unknown>>;
 
-/** What the bot does with a connection: takes it, answers with an HTTP status, or says nothing. */
-export type Decision = 'accept' | 'never' | number;
+/** What the bot does with a connection: takes it, answers with an HTTP status, or a redirect, or says nothing. */
+export type Decision = 'accept' | 'never' | number | { readonly status: number; readonly location: string };
 
 /** Key and certificate of a bot that is reached by `wss`, PEM. */
 export interface BotCertificate {
@@ -102,7 +102,7 @@ export class FakeBot {
   /** Connections tried, refused ones included. */
   attempts = 0;
   /** What is done with the next connection. */
-  decide: (attempt: number) => Decision | Promise<Decision> = () => 'accept';
+  decide: (attempt: number, request: IncomingMessage) => Decision | Promise<Decision> = () => 'accept';
   /** Called with each accepted connection. */
   onSession: (session: BotSession) => void = () => {};
   readonly #server: Server;
@@ -139,8 +139,10 @@ export class FakeBot {
     this.attempts += 1;
     this.#silent.add(socket);
     socket.on('error', () => {});
-    const decision = await this.decide(this.attempts);
+    const decision = await this.decide(this.attempts, request);
     if (decision === 'never' || socket.destroyed) return;
+    if (typeof decision === 'object')
+      return void socket.end(`HTTP/1.1 ${decision.status} There\r\nLocation: ${decision.location}\r\n\r\n`);
     if (decision !== 'accept') return void socket.end(`HTTP/1.1 ${decision} No\r\n\r\n`);
     this.#sockets.handleUpgrade(request, socket, head, (opened) => {
       const session = new BotSession(request, opened);

@@ -1,5 +1,6 @@
 import { WebSocket } from 'ws';
 import type { Draft } from './draft.ts';
+import { REDIRECTS_MAX, type Redirect, redirectOf } from './redirect.ts';
 import { BotStream } from './stream.ts';
 
 /** The bot could not be reached, refused, or was too slow. */
@@ -50,7 +51,7 @@ const CLOSE_MS = 1_000;
 const HARD_LIMIT_BYTES = 67_108_864;
 
 /**
- * Opens the WebSocket to a bot. Rejects with {@link BotConnectError} when it is refused, fails, or `signal` (time limit or
+ * Opens the WebSocket to a bot, where its server says it is. Rejects with {@link BotConnectError} when it is refused, fails, or `signal` (time limit or
  * end of the call) fires first; nothing is left open then.
  */
 export async function connectBot(
@@ -64,6 +65,24 @@ export async function connectBot(
   for (const [name, value] of Object.entries(target.query)) url.searchParams.set(name, value);
   // URLSearchParams writes a space as "+", which some servers do not read back as one.
   url.search = url.search.replaceAll('+', '%20');
+  let at: Redirect = { url, isSameOrigin: true };
+  for (let redirects = 0; ; redirects++) {
+    const next = await openSocket(at, target, limits, handlers, signal);
+    if (next === undefined) return;
+    if (redirects === REDIRECTS_MAX) throw new BotConnectError('too many redirects');
+    // Who was once somebody else's gets no credentials any more, wherever it sends us.
+    at = { url: next.url, isSameOrigin: at.isSameOrigin && next.isSameOrigin };
+  }
+}
+
+/** Opens one socket. Resolves with where the server sends us instead, if it does. */
+async function openSocket(
+  { url, isSameOrigin }: Redirect,
+  { ca, authorization, origin }: BotTarget,
+  limits: BotLimits,
+  handlers: BotHandlers,
+  signal: AbortSignal,
+): Promise<Redirect | undefined> {
   // Encrypted, the bytes are not ours to frame.
   const stream = url.protocol === 'ws:' ? new BotStream() : undefined;
   const socket = new WebSocket(url, {
@@ -73,9 +92,9 @@ export async function connectBot(
     skipUTF8Validation: true,
     // Said here, so that no environment variable can say otherwise.
     rejectUnauthorized: true,
-    ...(target.ca ? { ca: target.ca } : {}),
-    ...(target.authorization ? { headers: { authorization: target.authorization } } : {}),
-    ...(target.origin ? { origin: target.origin } : {}),
+    ...(ca ? { ca } : {}),
+    ...(authorization && isSameOrigin ? { headers: { authorization } } : {}),
+    ...(origin ? { origin } : {}),
   });
   return new Promise((resolve, reject) => {
     const fail = (detail: string) => {
@@ -89,7 +108,14 @@ export async function connectBot(
     socket.once('open', () => {
       signal.removeEventListener('abort', aborted);
       handlers.onOpen(new BotConnection(socket, stream, limits, handlers));
-      resolve();
+      resolve(undefined);
+    });
+    socket.once('unexpected-response', (_request, { statusCode, headers }) => {
+      const next = redirectOf(url, statusCode, headers.location);
+      if (next === undefined) return fail(`Unexpected server response: ${statusCode}`);
+      signal.removeEventListener('abort', aborted);
+      resolve(next);
+      socket.terminate();
     });
     // Stays for the socket's life: an error without a listener would end the process; `close` always follows it.
     socket.on('error', (error: NodeJS.ErrnoException) => fail(error.code ?? error.message));
