@@ -25,6 +25,18 @@ require_free_ports() {
 # What the providers' files say; a change of them starts anew who reads them.
 providers_digest() { find asterisk/providers secrets -type f -print0 | sort -z | xargs -0 --no-run-if-empty sha256sum | sha256sum | cut -c -16; }
 
+# Services that ran under a profile which is off now go: compose itself leaves them running.
+remove_switched_off() {
+  local on service
+  on="$(docker compose config --services)"
+  while read -r service; do
+    [ -n "$service" ] || continue
+    grep -qx "$service" <<<"$on" && continue
+    step "$service is not of COMPOSE_PROFILES any more: stopping it …"
+    docker compose --profile '*' rm --stop --force "$service" >/dev/null
+  done < <(docker compose --profile '*' ps --all --services)
+}
+
 start() {
   PROVIDERS_DIGEST="$(providers_digest)"
   export PROVIDERS_DIGEST
