@@ -169,3 +169,13 @@ test('a call is recorded if it says so, else if its provider does', () => {
   assert.equal(wrong.recording, 'on');
   assert.deepEqual(wrong.remarks, ['X_RECORD: not one of on, off, paused; the default is taken']);
 });
+
+test('a number that its caller withheld is told only where the provider file says so, and nowhere else', () => {
+  const variables = { INBOUND_FROM: '+49151', INBOUND_PRESENTATION: 'prohib_not_screened id' };
+  const hidden = describe({ variables });
+  assert.deepEqual([hidden.from, hidden.callerIdPresentation], ['anonymous', 'restricted']);
+  assert.ok(!JSON.stringify(hidden).includes('+49151'));
+  const provider = parseProvider('picky', 'WITHHELD_NUMBERS=pass');
+  const passed = describe({ variables, provider });
+  assert.deepEqual([passed.from, passed.callerIdPresentation], ['+49151', 'restricted']);
+});

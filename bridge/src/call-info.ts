@@ -1,6 +1,7 @@
 import type { AriChannel } from './ari/model.ts';
 import { isUsableId } from './call/call-ids.ts';
 import { printable, wellFormed } from './call/outside-text.ts';
+import { presentationOf, WITHHELD } from './call/presentation.ts';
 import type { DialectName, Framing, StartFields, WireEncoding } from './pipecat/dialect.ts';
 import type { Provider } from './providers.ts';
 
@@ -24,6 +25,7 @@ export const CALL_VARIABLES = [
   'SIP_HEADERS',
   'X_TRANSPORT',
   'X_RECORD',
+  'INBOUND_PRESENTATION',
 ] as const;
 
 const PAIRS_MAX = 64;
@@ -98,9 +100,13 @@ export function describeCall(source: CallSource): CallInfo {
   const dialect = provider?.dialect[direction] ?? source.defaults.dialect;
   const format = callFormat(source, dialect, remarks);
   const shown = Object.entries(variables).filter(
-    ([name]) => name !== 'SIP_HEADERS' && name !== 'X_CALLBACK_URL',
+    ([name]) => !['SIP_HEADERS', 'X_CALLBACK_URL', 'INBOUND_PRESENTATION'].includes(name),
   );
-  const from = (direction === 'inbound' && variables.INBOUND_FROM) || fromNumber(channel, direction);
+  const number = (direction === 'inbound' && variables.INBOUND_FROM) || fromNumber(channel, direction);
+  const presentation =
+    direction === 'inbound' ? presentationOf(variables.INBOUND_PRESENTATION, number) : undefined;
+  const isHidden = presentation === 'restricted' && provider?.passesWithheldNumbers !== true;
+  const from = isHidden ? WITHHELD : number;
   const did = direction === 'inbound' ? variables.INBOUND_DID : source.dialled;
   return {
     callId: isGiven ? wished : source.newId(),
@@ -115,7 +121,11 @@ export function describeCall(source: CallSource): CallInfo {
     sipProvider: printable(providerName(channel) ?? variables.INBOUND_PROVIDER ?? ''),
     from: printable(from),
     to: printable(did || toNumber(channel, direction)),
-    variables: wellFormed(Object.fromEntries(shown), VALUE_MAX_CHARS),
+    callerIdPresentation: presentation,
+    variables: {
+      ...wellFormed(Object.fromEntries(shown), VALUE_MAX_CHARS),
+      ...(isHidden && variables.INBOUND_FROM ? { INBOUND_FROM: WITHHELD } : {}),
+    },
     appArgs: source.appArgs.map((arg) => arg.slice(0, VALUE_MAX_CHARS).toWellFormed()),
     customVars: wellFormed(customVars, VALUE_MAX_CHARS),
     headers: wellFormed(headers, VALUE_MAX_CHARS),

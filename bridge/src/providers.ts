@@ -39,6 +39,8 @@ export interface Provider {
   readonly recording: 'off' | 'on' | 'paused';
   /** Caller's number of calls that we place and that name none. */
   readonly callerId: string | undefined;
+  /** Whether bots and records get a number that its caller withheld. */
+  readonly passesWithheldNumbers?: boolean;
   /** How its callers are handed over to a number. */
   readonly transferMethod: TransferMethod;
   readonly numbers: NumberPlan;
@@ -93,6 +95,7 @@ const schema = z.object({
   RECORDING: z.enum(['on', 'off', 'paused']).default('off'),
   BARGE_IN_HOLD_MS: z.coerce.number().int().min(0).max(10_000).default(0),
   TRANSFER_METHOD: z.enum(['refer', 'bridge', 'auto']).default('auto'),
+  WITHHELD_NUMBERS: z.enum(['hide', 'pass']).default('hide'),
   CALLER_ID: z.string().max(64).optional(),
   NUMBER_FORMAT: z.enum(['e164plus', 'e164', 'national']).default('e164plus'),
   COUNTRY_CODE: z
@@ -166,6 +169,7 @@ export function parseProvider(name: string, text: string): Provider {
     tenant: values.TENANT,
     bargeInHoldMs: values.BARGE_IN_HOLD_MS,
     recording: values.RECORDING,
+    passesWithheldNumbers: values.WITHHELD_NUMBERS === 'pass',
     callerId: values.CALLER_ID,
     transferMethod: values.TRANSFER_METHOD,
     numbers: {

@@ -22,10 +22,10 @@ after(() => stack?.stop());
 afterEach(() => stack.leaks.expectNone());
 
 /** Calls the bot's endless tone; the caller talks from the answer on. */
-async function callBot(phone: SipPhone, about: string, parts: Partial<SipRequest> = {}) {
+async function callBot(phone: SipPhone, about: string, parts: Partial<SipRequest> = {}, to = '102') {
   const callId = newCallId(about);
   const headers = [`X-Call-ID: ${callId}`, ...(parts.headers ?? [])];
-  const dialogue = await phone.call('102', { ...parts, headers });
+  const dialogue = await phone.call(to, { ...parts, headers });
   phone.rtp.talk();
   return { callId, dialogue };
 }
@@ -205,4 +205,83 @@ describe('a callee that forwards an originated call has refused it', () => {
       assert.equal(phone.arrivals.filter(({ method }) => method === 'INVITE').length, 1);
     });
   }
+});
+
+test('a caller whose network takes a transfer and hangs up is no call of the provider any more', async () => {
+  // Its file says MAX_CALLS=2.
+  await using phone = await SipPhone.open({ address: PICKY }, stack.ports);
+  phone.replies = ({ method }) => method !== 'REFER';
+  const left: SipDialogue[] = [];
+  for (const trying of [false, true]) {
+    const { callId, dialogue } = await callBot(phone, 'refer-bye', {}, '108');
+    await stack.bot.wait(callId, 'media');
+    await stack.bot.send(callId, { event: 'transfer', to: '+493098765432' });
+    const refer = await phone.nextRequest('REFER');
+    phone.reply(refer, '202 Accepted');
+    if (trying) await notify(phone, dialogue, 2, 'active;expires=60', '100 Trying');
+    await phone.within(dialogue, 'BYE', 3);
+    await stack.bot.wait(callId, 'closed');
+    left.push(dialogue);
+  }
+  const third = await callBot(phone, 'refer-bye');
+  assert.equal(third.dialogue.status, 200);
+  await hangUp(phone, third.callId, third.dialogue);
+  // The channel goes with the REFER's subscription.
+  for (const dialogue of left) await notify(phone, dialogue, 4, 'terminated;reason=noresource', '200 OK');
+});
+
+/** Tells what became of a REFER. */
+function notify(phone: SipPhone, dialogue: SipDialogue, sequence: number, state: string, status: string) {
+  return phone.within(dialogue, 'NOTIFY', sequence, {
+    headers: ['Event: refer', `Subscription-State: ${state}`],
+    ...{ contentType: 'message/sipfrag;version=2.0', body: `SIP/2.0 ${status}\r\n` },
+  });
+}
+
+describe('a caller who withholds their number', () => {
+  const number = '+4915199998888';
+  const asserted = `P-Asserted-Identity: <sip:${number}@ims.example>`;
+  const anonymous = '"Anonymous" <sip:anonymous@anonymous.invalid>;tag=1';
+  const shown = `<sip:${number}@ims.example>;tag=1`;
+  const WITHHELD: Record<string, Partial<SipRequest>> = {
+    'Privacy: id': { from: anonymous, headers: [asserted, 'Privacy: id'] },
+    'Privacy: user;critical': { from: shown, headers: ['Privacy: user;critical'] },
+    'Privacy: header': { from: shown, headers: ['Privacy: header'] },
+    'an anonymous From alone': { from: anonymous },
+    'Remote-Party-ID': {
+      from: anonymous,
+      headers: [`Remote-Party-ID: <sip:${number}@ims.example>;party=calling;privacy=full`],
+    },
+  };
+  for (const [name, parts] of Object.entries(WITHHELD)) {
+    test(`${name}: the bot is told so, and not the number`, async () => {
+      await using phone = await SipPhone.open({ address: FINTECH }, stack.ports);
+      const { callId, dialogue } = await callBot(phone, 'withheld', parts);
+      const { start, query } = await stack.bot.wait(callId, 'answered');
+      assert.equal(start?.callerIdPresentation, 'restricted');
+      assert.equal(query.caller_id_presentation, 'restricted');
+      assert.equal(start?.from, 'anonymous');
+      assert.ok(!JSON.stringify([start, query]).includes(number));
+      await hangUp(phone, callId, dialogue);
+      const { calls } = await stack.api('/calls?limit=20');
+      const record = calls.find((call) => call.callId === callId);
+      assert.deepEqual([record?.from, record?.callerIdPresentation], ['anonymous', 'restricted']);
+    });
+  }
+
+  test('is told to a bot whose provider file says so, marked', async () => {
+    await using phone = await SipPhone.open({ address: PICKY }, stack.ports);
+    const { callId, dialogue } = await callBot(phone, 'withheld', WITHHELD['Privacy: id']);
+    const { start } = await stack.bot.wait(callId, 'answered');
+    assert.deepEqual([start?.from, start?.callerIdPresentation], [number, 'restricted']);
+    await hangUp(phone, callId, dialogue);
+  });
+
+  test('and one who shows it', async () => {
+    await using phone = await SipPhone.open({ address: FINTECH }, stack.ports);
+    const { callId, dialogue } = await callBot(phone, 'shown', { from: shown, headers: ['Privacy: none'] });
+    const { start } = await stack.bot.wait(callId, 'answered');
+    assert.deepEqual([start?.from, start?.callerIdPresentation], [number, 'allowed']);
+    await hangUp(phone, callId, dialogue);
+  });
 });

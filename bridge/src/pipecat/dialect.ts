@@ -25,6 +25,8 @@ export interface StartFields {
   readonly sipProvider: string;
   readonly from: string;
   readonly to: string;
+  /** Whether an inbound caller shows their number; absent where that is not known. */
+  readonly callerIdPresentation?: 'allowed' | 'restricted' | 'unavailable' | undefined;
   /** The channel variables of the contract that are set. */
   readonly variables: Readonly<Record<string, string>>;
   readonly appArgs: readonly string[];

@@ -108,6 +108,9 @@ function customParameters(fields: StartFields, reconnected: boolean): Record<str
     to_number: fields.to,
     sip_provider: fields.sipProvider,
     direction: fields.direction,
+    ...(fields.callerIdPresentation === undefined
+      ? {}
+      : { caller_id_presentation: fields.callerIdPresentation }),
     ...(fields.tenant === undefined ? {} : { tenant: fields.tenant }),
     ...(reconnected ? { reconnected: 'true' } : {}),
   };

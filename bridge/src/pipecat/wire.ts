@@ -140,6 +140,7 @@ export const NATIVE_TO_BOT = {
       sip_provider: z.string(),
       from: z.string(),
       to: z.string(),
+      callerIdPresentation: z.enum(['allowed', 'restricted', 'unavailable']).optional(),
       variables: strings,
       app_args: z.array(z.string()),
       custom_vars: strings,

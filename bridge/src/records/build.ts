@@ -60,6 +60,7 @@ export function liveRecord(
     tenant: info.tenant,
     from: info.from,
     to: info.to,
+    callerIdPresentation: info.callerIdPresentation,
     dialect: info.dialect,
     encoding: info.encoding,
     sampleRateHz: info.sampleRate,

@@ -59,6 +59,8 @@ export const callRecordSchema = z.object({
   tenant: z.string().optional(),
   from: z.string(),
   to: z.string(),
+  /** Whether an inbound caller shows their number; `from` of one who does not is `anonymous`, unless the provider's file says otherwise. */
+  callerIdPresentation: z.enum(['allowed', 'restricted', 'unavailable']).optional(),
   /** Wire format of the bot, and the audio it is sent; absent where no bot was ever sought. */
   dialect: z.string().optional(),
   encoding: z.enum(['pcmu', 'pcma', 'pcm16']).optional(),
