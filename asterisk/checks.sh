@@ -20,6 +20,7 @@ declare -rA expected=(
   [codecs]='a comma-separated list of ulaw, alaw, g722, opus'
   [dtmf]='rfc4733, info, inband or auto'
   [yesno]='yes or no'
+  [nat]='yes, contact or no'
   [modules]='a comma-separated list of app_… and func_… modules, without those that run programs or read their argument twice'
 )
 
@@ -38,6 +39,7 @@ is_modules() {
   [[ -z $1 || $1 =~ ^(app|func)_[a-z0-9_]+(,(app|func)_[a-z0-9_]+)*$ ]] || return
   [[ ! ,$1, =~ ,(app_(exec|system|externalivr|originate)|func_(shell|eval|env)), ]]
 }
+is_nat() { [[ $1 == yes || $1 == contact || $1 == no ]]; }
 is_codecs() { [[ $1 =~ ^(ulaw|alaw|g722|opus)(,(ulaw|alaw|g722|opus))*$ ]]; }
 is_fallback() { [[ -z $1 || $1 =~ ^[A-Za-z0-9_-]+,[A-Za-z0-9+*#_-]+$ ]]; }
 is_proxy() { [[ $1 == sip:* ]] && is_host "${1#sip:}"; }

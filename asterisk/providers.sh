@@ -144,8 +144,9 @@ complete_provider() {
   p[MAX_CALLS]=${p[MAX_CALLS]:-0}
   p[PHONE]=${p[USER_PHONE]:-no}
   p[QUALIFY_SECONDS]=${p[QUALIFY_SECONDS]:-0}
-  # One behind NAT says an address in SDP and Contact that it does not send from: audio and requests go where they came from.
-  p[SYMMETRIC]=${p[NAT]:-no}
+  # One behind NAT says addresses that it does not send from: requests (Contact) and audio (SDP) go where its own came from.
+  p[REWRITES]=$([[ ${p[NAT]} == yes || ${p[NAT]} == contact ]] && echo yes || echo no)
+  p[SYMMETRIC]=$([[ ${p[NAT]} == yes ]] && echo yes || echo no)
   p[TRUSTS]=$([[ ${p[TRUST_HEADERS]} == yes ]] && echo 1 || echo 0)
   p[REGISTERS]=$([[ ${p[AUTH]} == registration ]] && echo 1 || echo 0)
   p[SET_FALLBACK]=${p[FALLBACK]:+PROVIDER_FALLBACK=${p[FALLBACK]}}

@@ -10,7 +10,7 @@ import { FINTECH, LOCALHOST, PROVIDER_PORT, SECOND_PHONE, STRANGER } from '../po
 import { type SipArrival, SipPhone } from '../sip-phone.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { requestText, type SipRequest } from '../sipp/text.ts';
-import { newCallId, Stack } from '../stack.ts';
+import { newCallId, Stack, until } from '../stack.ts';
 
 let stack: Stack;
 before(async () => {
@@ -95,7 +95,8 @@ for (const [where, parts, expected] of BROKEN) {
     }
     // The bridge's own view: it compares its calls with Asterisk's.
     assert.equal((await stack.readiness()).status, 200);
-    await stack.ari.channels();
+    // A channel that is refused is still listed for a moment.
+    await until('ARI lists channels', 1000, async () => (await stack.ari.channels()).length === 0);
   });
 }
 
