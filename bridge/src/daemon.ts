@@ -145,6 +145,11 @@ export class Daemon {
     return typeof address === 'object' && address !== null ? address.port : 0;
   }
 
+  /** Whether a thread of its own is held by a disk: the process then ends only by `exitNow`. */
+  get hanging(): boolean {
+    return this.#records.hanging;
+  }
+
   /** Opens the HTTP interface and begins to connect to ARI. */
   async start(): Promise<void> {
     const { HTTP_ADDRESS, HTTP_PORT } = this.#config;

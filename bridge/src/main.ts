@@ -1,6 +1,7 @@
 import { getPriority, setPriority } from 'node:os';
 import { ConfigError, loadConfig } from './config.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
+import { exitNow } from './exit.ts';
 import { createLogger, type Logger } from './log.ts';
 
 /** Exit codes: 78 is EX_CONFIG of sysexits.h: starting again without a change will not help. */
@@ -22,7 +23,7 @@ function giveWayToAudio(): void {
 function dieLoudly(log: Logger): void {
   const die = (err: unknown) => {
     log.fatal({ err }, 'uncaught error, the process ends');
-    process.exit(EXIT_FAILURE);
+    exitNow(EXIT_FAILURE);
   };
   process.on('uncaughtException', die);
   process.on('unhandledRejection', die);
@@ -33,13 +34,13 @@ function stopOnSignals(daemon: Daemon, shutdownMs: number, log: Logger): void {
     log.info({ signal }, 'signal received');
     setTimeout(() => {
       log.fatal('the shutdown took too long, the process ends');
-      process.exit(EXIT_FAILURE);
+      exitNow(EXIT_FAILURE);
     }, shutdownMs + SHUTDOWN_SLACK_MS).unref();
     daemon.stop().then(
-      () => process.exit(0),
+      () => (daemon.hanging ? exitNow(0) : process.exit(0)),
       (err: unknown) => {
         log.fatal({ err }, 'the shutdown failed');
-        process.exit(EXIT_FAILURE);
+        exitNow(EXIT_FAILURE);
       },
     );
   };

@@ -15,6 +15,7 @@ import type { TransferRequest } from './pipecat/dialect.ts';
 import type { Provider } from './providers.ts';
 import type { RecordingState } from './recording/recorder.ts';
 import { dialRecord } from './records/build.ts';
+import { readCursor } from './records/cursor.ts';
 import type { CallRecord } from './records/record.ts';
 import type { RecordStore } from './records/store.ts';
 import { callbackTarget } from './reports/callback-url.ts';
@@ -136,6 +137,8 @@ export class Operator {
   /** Calls, newest first; those under way as they are now. */
   async list(query: ListQuery): Promise<{ calls: CallRecord[]; nextCursor?: string }> {
     const { since, until, limit, cursor, ...filter } = query;
+    if (cursor !== undefined && readCursor(cursor) === undefined)
+      throw new Refusal(422, 'is the nextCursor of no page', { field: 'cursor' });
     const utc = (time: string | undefined) => (time === undefined ? undefined : new Date(time).toISOString());
     const times = { offeredFrom: utc(since), offeredBefore: utc(until) };
     const page = await this.#stored(() => this.#context.records.list({ ...filter, ...times }, limit, cursor));

@@ -370,6 +370,8 @@ describe('the API', () => {
       ['DELETE', '/calls/unknown', undefined, 404],
       ['GET', '/calls?limit=0', undefined, 422],
       ['GET', '/calls?since=yesterday', undefined, 422],
+      ['GET', '/calls?cursor=unknown', undefined, 422],
+      ['GET', `/calls?cursor=${btoa('2026-11-22T10:00:00.000Z 1;')}`, undefined, 422],
     ];
     for (const [method, path, body, expected] of cases) {
       const { status, headers } = await api(lab, method, path, body);

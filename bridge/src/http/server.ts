@@ -1,4 +1,4 @@
-import { type FastifyBaseLogger, type FastifyInstance, fastify } from 'fastify';
+import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify';
 import type { Logger } from '../log.ts';
 import { type ApiContext, addApi } from './api.ts';
 import { Guard } from './guard.ts';
@@ -30,7 +30,7 @@ export async function startHttp(settings: HttpSettings): Promise<FastifyInstance
   const { address, port, metrics, readiness, twilio, api, log } = settings;
   const server = fastify({
     loggerInstance: log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_MAX_BYTES,
     requestTimeout: REQUEST_MS,
     forceCloseConnections: true,

@@ -1,4 +1,5 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { readCursor, writeCursor } from './cursor.ts';
 import type { RecordFilter, RecordPage, StoredCallback, Write } from './protocol.ts';
 import type { CallRecord } from './record.ts';
 
@@ -144,7 +145,11 @@ export class RecordDatabase {
         ...[from, to, from, to],
       );
     }
-    if (cursor !== undefined) where('(offered, id) < (?, ?)', ...parseCursor(cursor));
+    if (cursor !== undefined) {
+      const place = readCursor(cursor);
+      if (place === undefined) throw new BadCursorError('no such cursor');
+      where('(offered, id) < (?, ?)', place.offered, place.row);
+    }
     const ids = `SELECT id FROM calls ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}
        ORDER BY offered DESC, id DESC LIMIT ?`;
     const rows = this.#prepare(
@@ -152,7 +157,9 @@ export class RecordDatabase {
     ).all(...values, limit + 1);
     const records = rows.slice(0, limit).map(recordOf);
     const last = rows[limit - 1];
-    return rows.length > limit && last !== undefined ? { records, nextCursor: cursorOf(last) } : { records };
+    return rows.length > limit && last !== undefined
+      ? { records, nextCursor: writeCursor({ offered: String(last.offered), row: Number(last.id) }) }
+      : { records };
   }
 
   /** Callbacks that have not been delivered, oldest first. */
@@ -243,14 +250,4 @@ export class RecordDatabase {
 
 function recordOf(row: Record<string, unknown>): CallRecord {
   return JSON.parse(String(row.record)) as CallRecord;
-}
-
-function cursorOf({ offered, id }: Record<string, unknown>): string {
-  return Buffer.from(`${offered} ${id}`).toString('base64url');
-}
-
-function parseCursor(cursor: string): [string, number] {
-  const [, offered, id] = /^(\S{24}) (\d{1,15})$/.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
-  if (offered === undefined) throw new BadCursorError('no such cursor');
-  return [offered, Number(id)];
 }

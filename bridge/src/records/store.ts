@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '../log.ts';
+import { Replies } from '../replies.ts';
 import type {
   FromStore,
   Question,
@@ -17,17 +18,16 @@ import type { CallRecord } from './record.ts';
 const WAITING_MAX = 10_000;
 const RESTART_MS = 1_000;
 const READY_MS = 2_000;
-/** On a stop, what waits may still be written within this time. */
+/** On a stop, what waits may still be written within this time, and then the thread may end within as much. */
 const CLOSE_MS = 2_000;
+/** The disk hangs where the thread has not said a word for so long though it has work. */
+const ANSWER_MS = 3_000;
+const WATCH_MS = 500;
+const HANGING = `the disk has not answered for ${ANSWER_MS / 1000} s`;
 
 /** The store could not answer: its database, or its thread, is not there now. */
 export class RecordStoreError extends Error {
   override name = 'RecordStoreError';
-}
-
-interface Waiting {
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: Error) => void;
 }
 
 /**
@@ -39,11 +39,14 @@ export class RecordStore {
   readonly #log: Logger;
   readonly #heard = Promise.withResolvers<void>();
   readonly #onRecovered: (records: readonly CallRecord[]) => void;
-  readonly #questions = new Map<number, Waiting>();
+  readonly #questions = new Replies();
   /** Absent while a thread that died is being replaced, and at the end. */
   #worker: Worker | undefined;
-  #lastId = 0;
   #waiting = 0;
+  /** Since when the thread has work and has not said a word; by `performance.now()`. */
+  #silentSinceMs: number | undefined;
+  #hanging = false;
+  readonly #watch: NodeJS.Timeout;
   #problem: string | undefined;
   #closing = false;
   /** Writes that reached the database, and those given up. */
@@ -59,6 +62,7 @@ export class RecordStore {
     this.#log = log;
     this.#onRecovered = onRecovered;
     this.#worker = this.#start(true);
+    this.#watch = setInterval(() => this.#look(), WATCH_MS).unref();
   }
 
   /** Resolves when what the process before has left is told, or cannot be; a disk that hangs is waited for only so long. */
@@ -68,7 +72,12 @@ export class RecordStore {
 
   /** What keeps records from being written now. */
   get problem(): string | undefined {
-    return this.#problem;
+    return this.#problem ?? (this.#hanging ? HANGING : undefined);
+  }
+
+  /** Whether the thread is still held by its disk: then only `exitNow` ends the process. */
+  get hanging(): boolean {
+    return this.#hanging;
   }
 
   /** Writes that wait for the disk. */
@@ -105,12 +114,17 @@ export class RecordStore {
     return (await this.#ask({ type: 'callbacks' })) as StoredCallback[];
   }
 
-  /** Writes what still waits, as far as that works at once, and ends the thread. */
+  /** Writes what still waits, as far as that works at once, and ends the thread; one that hangs is not waited for. */
   async close(): Promise<void> {
     this.#closing = true;
-    const limit = new Promise<void>((resolve) => setTimeout(resolve, CLOSE_MS).unref());
-    await Promise.race([this.#ask({ type: 'close' }).catch(() => {}), limit]);
-    await this.#worker?.terminate();
+    clearInterval(this.#watch);
+    await this.#ask({ type: 'close' }, CLOSE_MS).catch(() => {});
+    const worker = this.#worker;
+    if (worker !== undefined) {
+      const limit = delay(CLOSE_MS, true, { ref: false });
+      this.#hanging = await Promise.race([worker.terminate().then(() => false), limit]);
+      if (this.#hanging) this.#log.error('the thread of the records hangs: its disk does not answer');
+    }
     if (this.#waiting > 0) this.#log.error({ lost: this.#waiting }, 'records were not written');
   }
 
@@ -123,21 +137,29 @@ export class RecordStore {
     this.#post({ type: 'write', write });
   }
 
-  #ask(question: Question): Promise<unknown> {
+  #ask(question: Question, limitMs = ANSWER_MS): Promise<unknown> {
     if (this.#worker === undefined) return Promise.reject(new RecordStoreError('the store is not running'));
-    this.#lastId += 1;
-    const id = this.#lastId;
-    return new Promise((resolve, reject) => {
-      this.#questions.set(id, { resolve, reject });
-      this.#post({ type: 'ask', id, question });
-    });
+    const late = () => new RecordStoreError(`no answer within ${limitMs} ms`);
+    return this.#questions.ask((id) => this.#post({ type: 'ask', id, question }), limitMs, late);
   }
 
   #post(message: ToStore): void {
+    this.#silentSinceMs ??= performance.now();
     this.#worker?.postMessage(message);
   }
 
+  /** Sees whether the thread still reacts. */
+  #look(): void {
+    const isHanging = performance.now() - (this.#silentSinceMs ?? Number.POSITIVE_INFINITY) >= ANSWER_MS;
+    // It has said what is wrong, and tries again.
+    if (isHanging === this.#hanging || this.#problem !== undefined) return;
+    this.#hanging = isHanging;
+    if (isHanging) this.#log.error({ problem: HANGING }, 'call records cannot be written, trying again');
+    else this.#log.info('call records are written again');
+  }
+
   #start(recovers: boolean): Worker {
+    this.#silentSinceMs = performance.now();
     const worker = new Worker(new URL('./worker.ts', import.meta.url), {
       workerData: { ...this.#settings, recovers } satisfies StoreSettings,
     });
@@ -151,6 +173,12 @@ export class RecordStore {
   }
 
   #receive(message: FromStore): void {
+    this.#silentSinceMs = undefined;
+    this.#handle(message);
+    if (this.#waiting > 0 || this.#questions.size > 0) this.#silentSinceMs = performance.now();
+  }
+
+  #handle(message: FromStore): void {
     switch (message.type) {
       case 'settled':
         this.#waiting -= message.written + message.refused;
@@ -165,12 +193,9 @@ export class RecordStore {
       case 'recovered':
         return this.#onRecovered(message.records);
       case 'answer':
-      case 'failure': {
-        const waiting = this.#questions.get(message.id);
-        this.#questions.delete(message.id);
-        if (message.type === 'answer') waiting?.resolve(message.value);
-        else waiting?.reject(new RecordStoreError(message.message));
-      }
+        return this.#questions.resolve(message.id, message.value);
+      case 'failure':
+        return this.#questions.reject(message.id, new RecordStoreError(message.message));
     }
   }
 
@@ -183,8 +208,8 @@ export class RecordStore {
   #died(why: string): void {
     this.#worker = undefined;
     this.#heard.resolve();
-    for (const { reject } of this.#questions.values()) reject(new RecordStoreError(why));
-    this.#questions.clear();
+    this.#silentSinceMs = undefined;
+    this.#questions.rejectAll(new RecordStoreError(why));
     if (this.#closing) return;
     this.stats.dropped += this.#waiting;
     this.#waiting = 0;

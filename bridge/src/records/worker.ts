@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { isCorrupt, isEnvironmental, RecordDatabase } from './database.ts';
 import type { FromStore, Question, StoreSettings, ToStore, Write } from './protocol.ts';
+import type { CallRecord } from './record.ts';
 
 const FILE = 'calls.db';
 /** A broken database is kept under this name, in place of an older one. */
@@ -130,13 +131,26 @@ function prune(): void {
   setTimeout(prune, isMore ? PRUNE_STEP_MS : PRUNE_EVERY_MS).unref();
 }
 
+/** The latest record of a call that the disk has not taken. */
+function waitingRecord(id: string): CallRecord | undefined {
+  const records = queue.flatMap((write) => (write.type === 'call' ? [write.record] : []));
+  return (
+    records.findLast(({ callId }) => callId === id) ?? records.findLast(({ channelId }) => channelId === id)
+  );
+}
+
 function answer(question: Question): unknown {
   // Who asks sees what was written before.
   if (retry === undefined) flush();
   switch (question.type) {
     case 'get':
-      return opened().get(question.id);
+      return waitingRecord(question.id) ?? opened().get(question.id);
     case 'list':
+      // A page without them would look as if there had been no calls.
+      if (queue.some(({ type }) => type === 'call'))
+        throw new Error(
+          `${problem ?? 'records wait for the disk'}; calls that wait to be written would be missing`,
+        );
       return opened().list(question.filter, question.limit, question.cursor);
     case 'callbacks':
       return opened().callbacks();

@@ -1,0 +1,48 @@
+interface Waiting {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+  readonly limit: NodeJS.Timeout;
+}
+
+/** Requests to a thread that are not answered yet, by number. None waits for ever: the thread may hang. */
+export class Replies {
+  readonly #waiting = new Map<number, Waiting>();
+  #lastId = 0;
+
+  /** How many are waited for. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  /** Sends a request under the number that `post` is given; rejects with `late()` where no reply comes within `limitMs`. */
+  ask(post: (id: number) => void, limitMs: number, late: () => Error): Promise<unknown> {
+    this.#lastId += 1;
+    const id = this.#lastId;
+    return new Promise((resolve, reject) => {
+      const limit = setTimeout(() => this.reject(id, late()), limitMs);
+      this.#waiting.set(id, { resolve, reject, limit });
+      post(id);
+    });
+  }
+
+  /** A reply came; one that nobody waits for any more is passed over. */
+  resolve(id: number, value: unknown): void {
+    this.#take(id)?.resolve(value);
+  }
+
+  reject(id: number, error: Error): void {
+    this.#take(id)?.reject(error);
+  }
+
+  /** No more replies will come. */
+  rejectAll(error: Error): void {
+    for (const id of [...this.#waiting.keys()]) this.reject(id, error);
+  }
+
+  #take(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    clearTimeout(waiting?.limit);
+    this.#waiting.delete(id);
+    return waiting;
+  }
+}
