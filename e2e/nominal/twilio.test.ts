@@ -132,6 +132,35 @@ test('a stock bot ends: speech, 2 s of silence in one message, the close 40 ms l
   expectNoViolations(bot);
 });
 
+for (const local of [undefined, TWILIO])
+  test(`a stock bot whose pipeline ends from inside leaves its socket open: the call ends soon after its goodbye (${local ?? 'native'})`, async () => {
+    const callId = newCallId('stays');
+    const { sip, heard } = await stack.phones.callOnce({
+      to: '131',
+      callId,
+      ...(local && { local }),
+      seconds: 20,
+    });
+    const bot = await stack.bot.wait(callId, 'closed');
+    assert.equal(sip.endedBy, 'them');
+    expectNear('goodbye heard', heardMs(heard, MARKER_HZ), 2000, 10);
+    const restMs = (sip.byeAfterAnswerMs ?? Number.NaN) - (heard.lastAudioMs ?? Number.NaN);
+    assert.ok(restMs < 8_500, `BYE ${restMs} ms after the goodbye`);
+    assert.deepEqual([bot.close?.code, bot.close?.by], [1000, 'bridge']);
+  });
+
+test('what a native bot says to its own clients (RTVI) does not end the call', async () => {
+  const callId = newCallId('rtvi');
+  const report = await stack.phones.callOnce({ to: '130', callId, seconds: 5 });
+  const bot = await stack.bot.wait(callId, 'closed');
+  expectBothHeard(report, bot, 4300);
+  assert.deepEqual([bot.close?.code, bot.close?.by], [1000, 'bridge']);
+  assert.deepEqual(
+    bot.events.filter(({ event }) => event === 'error'),
+    [],
+  );
+});
+
 test('the AI hangs up by REST: all that it has said is heard before the caller is hung up on', async () => {
   const callId = newCallId('twilio-rest');
   const call = stack.phones.callOnce({ to: '104', callId, local: TWILIO, seconds: 15 });

@@ -160,6 +160,30 @@ function pipecatEnd(bot: Bot): Reactions {
   return {};
 }
 
+/** A stock bot whose pipeline ends from inside: speech, 2 s of silence in one message, a message to its own clients, and the socket stays open. */
+function pipecatStays(bot: Bot): Reactions {
+  bot.tone(hz(bot), bot.options.ms ?? 2000, faster(3.5), () => {
+    bot.say(new Int16Array(2 * bot.start.sampleRate), AT_ONCE, () => sayToClients(bot));
+  });
+  return {};
+}
+
+/** Pipecat's protocol to its own clients (RTVI) is on the same wire. */
+function sayToClients(bot: Bot): void {
+  bot.sendRaw(JSON.stringify({ label: 'rtvi-ai', type: 'bot-llm-text', data: { text: 'hello' } }));
+}
+
+/** The marker tone without end, and 25 such messages a second. */
+function rtvi(bot: Bot): Reactions {
+  bot.endlessTone(hz(bot));
+  const next = () => {
+    sayToClients(bot);
+    bot.after(40, next);
+  };
+  next();
+  return {};
+}
+
 /** Sends digits to the caller. */
 function digitsOut(bot: Bot): Reactions {
   return {
@@ -209,6 +233,8 @@ export const MODES: readonly [Mode, ...Mode[]] = [
   { number: '121', name: 'digits-out', run: digitsOut },
   { number: '122', name: 'pipecat-end', run: pipecatEnd },
   { number: '123', name: 'flood', run: flood },
+  { number: '130', name: 'rtvi', run: rtvi },
+  { number: '131', name: 'pipecat-stays', run: pipecatStays },
 ];
 
 /** The mode asked for by name, else by the number's last three digits, else the default; undefined: no such name. */
