@@ -23,6 +23,7 @@ copy_files() {
   rm -rf "$STAGE" "$STAGE.tar.gz"
   mkdir -p "$STAGE/scripts" "$STAGE/asterisk/providers"
   cp compose.yaml .env.example "$STAGE/"
+  cp -r asterisk/fail2ban "$STAGE/asterisk/"
   cp asterisk/providers/README.md "$STAGE/asterisk/providers/"
   for name in "${SCRIPTS[@]}"; do cp "scripts/$name.sh" "$STAGE/scripts/"; done
   cp scripts/stack.mk "$STAGE/scripts/"

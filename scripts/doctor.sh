@@ -66,6 +66,7 @@ check_settings() {
     [ -n "$(setting "$name")$(setting "${name}_FILE")" ] || bad ".env sets no $name" "give it a random value"
   done
   check_addresses
+  check_open_ports
   check_providers
 }
 
@@ -85,6 +86,23 @@ check_addresses() {
       bad "SIP listens on a private address and EXTERNAL_ADDRESS is empty: calls from the internet would have no sound" \
         "set EXTERNAL_ADDRESS to the public address"
       ;;
+  esac
+}
+
+# What must be this host's own: whoever reaches ARI rules all calls, and its audio by WebSocket asks for no password.
+check_open_ports() {
+  local name
+  for name in ARI_ADDRESS HTTP_ADDRESS; do
+    case "$(setting "$name" 127.0.0.1)" in
+      127.*) ;;
+      *) bad "$name is $(setting "$name"): other hosts can reach it" "127.0.0.1, or a firewall: docs/FIREWALL.md" ;;
+    esac
+  done
+  case "$(setting SIP_ADDRESS 127.0.0.1)" in
+    127.*) ;;
+    *) if grep -qs '^NAT=yes' asterisk/providers/*.env; then
+      note "a provider has NAT=yes: strangers who send RTP first are heard in calls, unless a firewall closes the RTP ports to them (docs/FIREWALL.md)"
+    fi ;;
   esac
 }
 
