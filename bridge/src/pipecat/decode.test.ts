@@ -6,7 +6,7 @@ import type { Dialect, StartFields } from './dialect.ts';
 import { NativeDialect } from './native.ts';
 import { TwilioDialect } from './twilio.ts';
 
-const START = { callId: 'c-1', streamId: 's-1', sipProvider: 'acme' } as StartFields;
+const START = { callId: 'c-1', channelId: 'ch-1', streamId: 's-1', sipProvider: 'acme' } as StartFields;
 const native = () => new NativeDialect('pcmu', 8000);
 const twilio = () => new TwilioDialect(START);
 const message = (payload: string) => JSON.stringify({ event: 'media', payload });

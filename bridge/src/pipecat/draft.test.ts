@@ -6,7 +6,7 @@ import { base64Length, Draft } from './draft.ts';
 import { NativeDialect } from './native.ts';
 import { TwilioDialect } from './twilio.ts';
 
-const START = { callId: 'c-1', streamId: 's-1', sipProvider: 'acme' } as StartFields;
+const START = { callId: 'c-1', channelId: 'ch-1', streamId: 's-1', sipProvider: 'acme' } as StartFields;
 
 function textOf(draft: Draft): string {
   return draft.bytes.toString('latin1', 0, draft.length);
