@@ -15,6 +15,7 @@ import type {
 } from '../src/pipecat/dialect.ts';
 import { createDialect } from '../src/pipecat/dialects.ts';
 import { Draft } from '../src/pipecat/draft.ts';
+import { Base64Slices } from '../src/pipecat/long-media.ts';
 import type { MediaNote } from './tally.ts';
 
 const FRAME_MS = 20;
@@ -246,6 +247,7 @@ export class Caller {
     const message = this.#dialect.decode(bytes, start, end);
     if (message.type === 'bad') return this.#refuse(message.code, message.detail);
     if (message.type === 'media') return this.#fromMedia(message, end - start);
+    if (message.type === 'long-media') return this.#fromLongMedia(message, end - start);
     this.#refusals.understood();
     switch (message.type) {
       case 'clear': {
@@ -280,6 +282,19 @@ export class Caller {
     const { audio, length, encoding, sampleRate } = message;
     this.#botAudio.write(audio, length, encoding, sampleRate, performance.now());
     this.#note({ encoding, sampleRate }, length, messageBytes, begins);
+  }
+
+  #fromLongMedia(message: Extract<BotMessage, { type: 'long-media' }>, messageBytes: number): void {
+    const { text, start, end, encoding, sampleRate } = message;
+    const slices = new Base64Slices(text, start, end);
+    const audio: Buffer[] = [];
+    while (!slices.isDone) {
+      const slice = slices.next();
+      if (slice === undefined) return this.#refuse('bad-base64', 'media.payload is not base64');
+      audio.push(Buffer.from(slice));
+    }
+    const all = Buffer.concat(audio);
+    this.#fromMedia({ type: 'media', audio: all, length: all.length, encoding, sampleRate }, messageBytes);
   }
 
   #fromBinary(data: Buffer): void {

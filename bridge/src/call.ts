@@ -312,7 +312,7 @@ export class Call {
       case 'bot-refused':
         return this.#warn(event.detail, `the bot's message is refused: ${event.code}`);
       case 'bot-misbehaved':
-        return this.#botLeaves({ kind: 'bot-misbehaved', detail: 'too many bad messages in a row' });
+        return this.#botLeaves({ kind: 'bot-misbehaved', detail: event.detail });
       case 'line-quiet':
         return this.#lifeSigns.audioCeased();
       case 'media-timeout':

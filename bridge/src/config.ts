@@ -71,6 +71,12 @@ const schema = z
     BOT_SEND_BUFFER_BYTES: z.coerce.number().int().min(4_096).max(16_777_216).default(65_536),
     BOT_MAX_MESSAGE_BYTES: z.coerce.number().int().min(4_096).max(33_554_432).default(4_194_304),
     BOT_MAX_BAD_MESSAGES: z.coerce.number().int().min(1).max(100_000).default(50),
+    BOT_MESSAGES_PER_SECOND: z.coerce.number().int().min(50).max(1_000_000).default(1_000),
+    BOT_CONTROLS_PER_SECOND: z.coerce.number().int().min(10).max(1_000_000).default(200),
+    BOT_ORDERS_PER_SECOND: z.coerce.number().int().min(1).max(1_000).default(5),
+    BOT_BYTES_PER_SECOND: z.coerce.number().int().min(65_536).max(1_000_000_000).default(1_048_576),
+    BOT_BURST_S: z.coerce.number().int().min(1).max(60).default(8),
+    BOT_OVER_BUDGET_MS: milliseconds(0, 600_000).default(5_000),
 
     RTP_ADDRESS: ipv4.default('127.0.0.1'),
     RTP_PORT_MIN: port.default(20_000),

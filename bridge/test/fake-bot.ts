@@ -76,6 +76,20 @@ export class BotSession {
     this.send({ event: 'media', payload: audio.toString('base64'), ...fields });
   }
 
+  /** Sends a message in pieces (RFC 6455 section 5.4). */
+  sendFragments(...pieces: readonly (string | Buffer)[]): void {
+    for (const [i, piece] of pieces.entries()) this.#socket.send(piece, { fin: i === pieces.length - 1 });
+  }
+
+  ping(): void {
+    this.#socket.ping();
+  }
+
+  /** Writes bytes as they are, past the framing. */
+  write(bytes: Buffer): void {
+    (this.#socket as unknown as { _socket: Duplex })._socket.write(bytes);
+  }
+
   /** Without a code the close frame has none either: the other side sees 1005. */
   close(code?: number): void {
     this.#socket.close(code);

@@ -61,6 +61,8 @@ interface Mark {
   name: string;
   /** Fires when this many bytes, counted from the first, have been played or cleared. */
   dueBytes: number;
+  /** Audio before it was refused: it will not have been played when this fires. */
+  isIncomplete: boolean;
 }
 
 /**
@@ -105,6 +107,8 @@ export class PlayoutQueue {
   #draining = false;
   #drained = false;
   readonly #marks: Mark[] = [];
+  /** Audio was refused since the last mark was set. */
+  #isIncomplete = false;
 
   constructor(options: PlayoutQueueOptions) {
     this.#options = options;
@@ -122,6 +126,11 @@ export class PlayoutQueue {
   /** Audio heard so far, ms. */
   get playedMs(): number {
     return this.stats.playedBytes / this.#bytesPerMs;
+  }
+
+  /** Audio refused so far because the queue was full, ms. */
+  get overflowMs(): number {
+    return this.stats.overflowBytes / this.#bytesPerMs;
   }
 
   /** Audio cut off by `clear` so far, ms. */
@@ -217,6 +226,7 @@ export class PlayoutQueue {
   /** Drops everything that waits, at once; marks in it fire as cleared. Returns how much was cut, ms. May be called at any time. */
   clear(): number {
     this.#held = false;
+    this.#isIncomplete = false;
     this.#halfSample = undefined;
     this.#cadence?.restart();
     const cut = this.#ring.length;
@@ -228,14 +238,16 @@ export class PlayoutQueue {
     return cut / this.#bytesPerMs;
   }
 
-  /** Sets a mark behind what is queued now; with nothing queued it fires at once. False: too many marks wait, it was refused. */
+  /**
+   * Sets a mark behind what is queued now; with nothing queued it fires at once. It fires as cleared where audio between it and the
+   * mark before was refused. False: too many marks wait, it was refused.
+   */
   mark(name: string): boolean {
-    if (this.#ring.length === 0) {
-      this.#options.onMark(name, false);
-      return true;
-    }
-    if (this.#marks.length === MAX_MARKS) return false;
-    this.#marks.push({ name, dueBytes: this.#consumedBytes() + this.#ring.length });
+    if (this.#ring.length > 0 && this.#marks.length === MAX_MARKS) return false;
+    const isIncomplete = this.#isIncomplete;
+    this.#isIncomplete = false;
+    if (this.#ring.length === 0) this.#options.onMark(name, isIncomplete);
+    else this.#marks.push({ name, dueBytes: this.#consumedBytes() + this.#ring.length, isIncomplete });
     return true;
   }
 
@@ -303,10 +315,12 @@ export class PlayoutQueue {
     this.stats.offeredBytes += bytes;
     if (this.#draining) {
       this.stats.afterDrainBytes += bytes;
+      if (bytes > 0) this.#isIncomplete = true;
       return 0;
     }
     const accepted = Math.min(bytes, this.#maxBytes - this.#ring.length);
     this.stats.overflowBytes += bytes - accepted;
+    if (accepted < bytes) this.#isIncomplete = true;
     return accepted;
   }
 
@@ -365,7 +379,7 @@ export class PlayoutQueue {
       mark = this.#marks[0]
     ) {
       this.#marks.shift();
-      this.#options.onMark(mark.name, cleared);
+      this.#options.onMark(mark.name, cleared || mark.isIncomplete);
     }
   }
 }

@@ -120,6 +120,8 @@ export class Metrics {
       playout_overflow_bytes: figures.playout.overflowBytes,
       playout_cleared_bytes: figures.playout.clearedBytes,
       bot_media_dropped_messages: figures.droppedMessages,
+      bot_pauses: figures.botPauses,
+      bot_paused_ms: figures.botPausedMs,
     };
     for (const [figure, value] of Object.entries(media)) this.#media.inc({ figure }, Math.max(0, value));
     for (const [code, count] of Object.entries(figures.refusedMessages))

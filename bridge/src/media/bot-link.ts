@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Budget } from '../pipecat/budget.ts';
 import {
   BotConnectError,
   type BotConnection,
@@ -26,6 +27,9 @@ export interface BotLinkHandlers {
   readonly onText: BotHandlers['onText'];
   readonly onBinary: BotHandlers['onBinary'];
   readonly onOversize: BotHandlers['onOversize'];
+  readonly onOverBudget: (waitMs: number) => void;
+  /** The bot does what none may; the owner closes the link. */
+  readonly onMisbehaved: (code: number, why: string) => void;
   /** A socket is open, the first of the call or a later one: the time to say `start`. */
   readonly onOpen: (reconnected: boolean) => void;
   /** Whether the bot has said its end: then it is done, however its socket closes. */
@@ -46,6 +50,7 @@ export class BotLink {
   readonly #settings: BotLinkSettings;
   readonly #handlers: BotLinkHandlers;
   readonly #now: () => number;
+  readonly #budget: Budget;
   readonly #abort = new AbortController();
   #connection: BotConnection | undefined;
   #closing = false;
@@ -56,9 +61,11 @@ export class BotLink {
   #settled = Promise.resolve();
   #dropped = 0;
 
-  constructor(settings: BotLinkSettings, handlers: BotLinkHandlers, now: () => number) {
+  /** `budget`: of the call, whatever its connections. `now`: monotonic clock, ms. */
+  constructor(settings: BotLinkSettings, handlers: BotLinkHandlers, budget: Budget, now: () => number) {
     this.#settings = settings;
     this.#handlers = handlers;
+    this.#budget = budget;
     this.#now = now;
   }
 
@@ -93,25 +100,35 @@ export class BotLink {
     this.#connection?.sendMedia(message);
   }
 
-  /** Gives up every try, and closes the socket with a code. Idempotent. */
-  async close(code: number): Promise<void> {
+  /** The bot's next message is kept back until `release`. */
+  hold(): void {
+    this.#connection?.hold();
+  }
+
+  /** Goes on where `hold` stopped. */
+  release(): void {
+    this.#connection?.release();
+  }
+
+  /** Gives up every try, and closes the socket with a code and a reason. Idempotent. */
+  async close(code: number, why = ''): Promise<void> {
     this.#closing = true;
     this.#abort.abort();
-    await this.#connection?.close(code);
+    await this.#connection?.close(code, why);
   }
 
   async #seek(withinMs: number, tries: number): Promise<void> {
     const { target, limits } = this.#settings;
     const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(withinMs)]);
-    const { onText, onBinary, onOversize } = this.#handlers;
+    const { onText, onBinary, onOversize, onOverBudget, onMisbehaved } = this.#handlers;
     const onOpen = (connection: BotConnection) => {
       this.#connection = connection;
     };
-    const onClosed = (code: number, reason: string) => this.#closed(code, reason);
-    const handlers = { onOpen, onText, onBinary, onOversize, onClosed };
+    const onClosed = (code: number, reason: string, isOurs: boolean) => this.#closed(code, reason, isOurs);
+    const handlers = { onOpen, onText, onBinary, onOversize, onOverBudget, onMisbehaved, onClosed };
     for (let attempt = 1; ; attempt++) {
       try {
-        return await connectBot(target, limits, handlers, signal);
+        return await connectBot(target, limits, handlers, signal, this.#budget);
       } catch (error) {
         if (!(error instanceof BotConnectError) || signal.aborted || attempt >= tries) throw error;
         await delay(RETRY_MS, undefined, { signal }).catch(() => {});
@@ -120,11 +137,11 @@ export class BotLink {
     }
   }
 
-  #closed(code: number, reason: string): void {
+  #closed(code: number, reason: string, isOurs: boolean): void {
     this.#dropped += this.#connection?.droppedMessages ?? 0;
     this.#connection = undefined;
     if (this.#closing) return;
-    const detail = `closed with ${code}${reason === '' ? '' : `: ${reason}`}`;
+    const detail = `${isOurs ? 'we ' : ''}closed with ${code}${reason === '' ? '' : `: ${reason}`}`;
     if (CLEAN_CLOSES.includes(code) || this.#handlers.isDone()) return this.#handlers.onGone(true, detail);
     const { reconnectMs, reconnectsMax } = this.#settings;
     if (reconnectMs > 0 && this.#reconnects >= reconnectsMax)

@@ -21,11 +21,23 @@ export class EndMarker {
     return this.#timer !== undefined;
   }
 
-  /** Takes the audio `audio[0..length)` of a message; `queuedMs` is what is to be played by now, with it. */
-  media(audio: Buffer, length: number, encoding: Encoding, sampleRate: SampleRate, queuedMs: number): void {
+  /**
+   * Takes the audio `audio[0..length)` of a message, or of a part of one that goes on with the part before; `queuedMs` is what is to be
+   * played by now, with it.
+   */
+  media(
+    audio: Buffer,
+    length: number,
+    encoding: Encoding,
+    sampleRate: SampleRate,
+    queuedMs: number,
+    isContinued = false,
+  ): void {
+    const wasSilent = this.isSet;
     this.unset();
-    if (this.#limitMs === 0 || !isLongSilence(audio, length, encoding, (SILENCE_MS * sampleRate) / 1000))
-      return;
+    if (this.#limitMs === 0 || (isContinued && !wasSilent)) return;
+    const silenceMs = isContinued ? 0 : SILENCE_MS;
+    if (!isLongSilence(audio, length, encoding, (silenceMs * sampleRate) / 1000)) return;
     this.#timer = setTimeout(this.#onEnd, queuedMs + this.#limitMs);
   }
 

@@ -3,6 +3,7 @@ import { silenceByte, type Transcode, transcoder } from '../audio/format.ts';
 import type { Pacer, PacerHandle } from '../audio/pacer.ts';
 import { PlayoutQueue } from '../audio/playout-queue.ts';
 import { comfortTone } from '../audio/tone.ts';
+import { Budget } from '../pipecat/budget.ts';
 import type { BridgeMessage, Dialect } from '../pipecat/dialect.ts';
 import { createDialect } from '../pipecat/dialects.ts';
 import { Draft } from '../pipecat/draft.ts';
@@ -47,6 +48,7 @@ export class Media implements MediaSession {
   readonly #link: BotLink;
   readonly #queue: PlayoutQueue;
   readonly #messages: BotMessages;
+  readonly #budget: Budget;
   readonly #bargeIn: BargeIn | undefined;
   #heldSinceMs = 0;
   readonly #toBot: Transcode;
@@ -94,7 +96,8 @@ export class Media implements MediaSession {
     });
     this.#toBot = transcoder(line.encoding, start.encoding);
     this.#toBotBuffer = Buffer.alloc(frameBytes(line) * 2);
-    this.#messages = new BotMessages(settings, this.#dialect, this.#queue, {
+    this.#budget = new Budget(settings.budget);
+    this.#messages = new BotMessages(settings, this.#dialect, this.#queue, this.#budget, {
       now: shared.now,
       tell,
       tellBot: (message) => this.tellBot(message),
@@ -102,7 +105,9 @@ export class Media implements MediaSession {
       hangUp: (immediate) => this.hangUp(immediate),
       record: (wanted) => this.#recordAsTold(wanted),
       ended: (detail) => this.#botGone('silent', detail),
-      closeBot: (code) => void this.#link.close(code),
+      hold: () => this.#link.hold(),
+      release: () => this.#link.release(),
+      closeBot: (code, why) => void this.#link.close(code, why),
     });
     this.#bargeIn = settings.bargeInHoldMs > 0 ? new BargeIn(line) : undefined;
     this.#link = new BotLink(
@@ -111,11 +116,14 @@ export class Media implements MediaSession {
         onText: (bytes, start, end) => this.#messages.fromText(bytes, start, end),
         onBinary: (data) => this.#messages.fromBinary(data),
         onOversize: () => this.#messages.oversize(),
+        onOverBudget: (waitMs) => this.#messages.overBudget(waitMs),
+        onMisbehaved: (code, why) => this.#messages.misbehaved(code, why),
         onOpen: (reconnected) => this.#botOpened(reconnected),
         onSeeking: (detail) => this.#botSought(detail),
         isDone: () => this.#messages.hasEnded,
         onGone: (isClean, detail) => this.#botGone(isClean ? 'closed' : 'lost', detail),
       },
+      this.#budget,
       shared.now,
     );
   }
@@ -250,6 +258,8 @@ export class Media implements MediaSession {
       recording: this.#recorder?.figures,
       skippedFrames: this.#skippedFrames,
       droppedMessages: this.#link.droppedMessages,
+      botPauses: this.#budget.stats.pauses,
+      botPausedMs: this.#budget.stats.pausedMs,
       refusedMessages: this.#messages.refused,
     };
   }
@@ -258,6 +268,7 @@ export class Media implements MediaSession {
   async close(): Promise<void> {
     this.#closed = true;
     this.#comfort.stop();
+    this.#messages.close();
     this.#pacing?.remove();
     this.#pacing = undefined;
     this.#messages.close();

@@ -1,7 +1,7 @@
 import type { BadCode } from '../pipecat/dialect.ts';
 
 /** An `error` event to the bot at most this often. */
-const ERROR_EVERY_MS = 1_000;
+export const ERROR_EVERY_MS = 1_000;
 
 /** Counts a bot's messages that could not be understood, and says what is to be done about one. */
 export class Refusals {

@@ -1,5 +1,6 @@
 import type { AudioFormat } from '../audio/format.ts';
 import type { PlayoutStats } from '../audio/playout-queue.ts';
+import type { BudgetLimits } from '../pipecat/budget.ts';
 import type {
   BadCode,
   BridgeMessage,
@@ -40,6 +41,8 @@ export interface MediaSettings {
   readonly endSilenceMs: number;
   /** So long after `start` a bot may hang up without the call having been answered. */
   readonly refusalMs: number;
+  /** What the bot may send. */
+  readonly budget: BudgetLimits;
   /** Undefined: the call is not recorded. */
   readonly recording: RecordingSettings | undefined;
   /** Without audio from Asterisk for so long the media is dead; 0: never. */
@@ -74,10 +77,10 @@ export type MediaEvent =
   | { readonly type: 'bot-transfer'; readonly request: TransferRequest }
   /** A message of the bot was refused: the first of its kind in this call. */
   | { readonly type: 'bot-refused'; readonly code: BadCode; readonly detail: string }
-  /** More bad messages in a row than allowed: the socket is being closed with 1008. */
-  | { readonly type: 'bot-misbehaved' }
   /** `line-quiet`: no audio comes; where that lasts, `media-timeout` follows, for good unless `lineLives` is called. */
   | { readonly type: 'line-quiet' | 'media-timeout' | 'silence' }
+  /** The bot does what none may: its socket is being closed, `detail` says with which code and why. Once. */
+  | { readonly type: 'bot-misbehaved'; readonly detail: string }
   /** The media is gone: Asterisk's socket, or the worker. */
   | { readonly type: 'lost'; readonly detail: string };
 
@@ -89,6 +92,9 @@ export interface MediaFigures {
   /** Frames of 20 ms that the caller was not sent, since the bridge had no time to. */
   readonly skippedFrames: number;
   readonly droppedMessages: number;
+  /** Times that the bot's socket was not read because it had sent too much, and for how long, ms. */
+  readonly botPauses: number;
+  readonly botPausedMs: number;
   /** Messages of the bot that were refused, by what was wrong. */
   readonly refusedMessages: Readonly<Record<string, number>>;
 }

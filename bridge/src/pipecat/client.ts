@@ -1,4 +1,5 @@
 import { WebSocket } from 'ws';
+import { Budget, NO_LIMITS } from './budget.ts';
 import type { Draft } from './draft.ts';
 import { REDIRECTS_MAX, type Redirect, redirectOf } from './redirect.ts';
 import { BotStream } from './stream.ts';
@@ -38,27 +39,49 @@ export interface BotHandlers {
   readonly onBinary: (data: Buffer) => void;
   /** A message over the limit: passed over. */
   readonly onOversize: () => void;
+  /** More came than the bot's budget allows: it is read later, so many ms. */
+  readonly onOverBudget?: (waitMs: number) => void;
+  /** The bot does what none may: the socket is being closed with this code, unless `close` was called before. */
+  readonly onMisbehaved?: (code: number, why: string) => void;
   /** The bot answered a ping. */
   readonly onPong?: () => void;
-  /** Once, however it ends; code 1006 where there was no close frame (RFC 6455 section 7.4.1). */
-  readonly onClosed: (code: number, reason: string) => void;
+  /**
+   * Once, however it ends; code 1006 where there was no close frame (RFC 6455 section 7.4.1). `isOurs`: the code and the reason are
+   * of our own close, which came first.
+   */
+  readonly onClosed: (code: number, reason: string, isOurs: boolean) => void;
 }
 
 /** Media held back while the bot does not read: one second, then the oldest is dropped. */
 const HELD_MESSAGES_MAX = 50;
 const CLOSE_MS = 1_000;
-/** A message beyond this closes the socket (1009); between the two limits it is refused and the call goes on. */
-const HARD_LIMIT_BYTES = 67_108_864;
+/** Pieces of one message; a bot sends one. */
+const MAX_FRAGMENTS = 1_024;
+/** Beside media, what may wait for a bot that does not read: thousands of marks. */
+const UNREAD_MAX_BYTES = 262_144;
+/** WebSocket close codes (RFC 6455 section 7.4.1). */
+const PROTOCOL_ERROR = 1002;
+const ABNORMAL = 1006;
+const POLICY_VIOLATION = 1008;
+const TOO_BIG = 1009;
+/** What `ws` closes with where it is no protocol error, by the code of its errors. */
+const FAILURES: Readonly<Record<string, number>> = {
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: TOO_BIG,
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: TOO_BIG,
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: POLICY_VIOLATION,
+};
 
 /**
- * Opens the WebSocket to a bot, where its server says it is. Rejects with {@link BotConnectError} when it is refused, fails, or `signal` (time limit or
- * end of the call) fires first; nothing is left open then.
+ * Opens the WebSocket to a bot, where its server says it is. Rejects with {@link BotConnectError} when it is refused, fails, or
+ * `signal` (time limit or end of the call) fires first; nothing is left open then. `budget`: what the bot may send, of its call; none:
+ * as much as it likes.
  */
 export async function connectBot(
   target: BotTarget,
   limits: BotLimits,
   handlers: BotHandlers,
   signal: AbortSignal,
+  budget = new Budget(NO_LIMITS),
 ): Promise<void> {
   if (signal.aborted) throw new BotConnectError('given up');
   const url = new URL(target.url);
@@ -67,7 +90,7 @@ export async function connectBot(
   url.search = url.search.replaceAll('+', '%20');
   let at: Redirect = { url, isSameOrigin: true };
   for (let redirects = 0; ; redirects++) {
-    const next = await openSocket(at, target, limits, handlers, signal);
+    const next = await openSocket(at, target, limits, handlers, signal, budget);
     if (next === undefined) return;
     if (redirects === REDIRECTS_MAX) throw new BotConnectError('too many redirects');
     // Who was once somebody else's gets no credentials any more, wherever it sends us.
@@ -82,13 +105,15 @@ async function openSocket(
   limits: BotLimits,
   handlers: BotHandlers,
   signal: AbortSignal,
+  budget: Budget,
 ): Promise<Redirect | undefined> {
-  // Encrypted, the bytes are not ours to frame.
-  const stream = url.protocol === 'ws:' ? new BotStream() : undefined;
+  const { maxMessageBytes } = limits;
+  const stream = new BotStream(url.protocol === 'wss:', { maxMessageBytes, budget });
   const socket = new WebSocket(url, {
-    ...stream?.options,
+    ...stream.options,
     perMessageDeflate: false,
-    maxPayload: HARD_LIMIT_BYTES,
+    maxPayload: maxMessageBytes,
+    maxFragments: MAX_FRAGMENTS,
     skipUTF8Validation: true,
     // Said here, so that no environment variable can say otherwise.
     rejectUnauthorized: true,
@@ -97,6 +122,7 @@ async function openSocket(
     ...(origin ? { origin } : {}),
   });
   return new Promise((resolve, reject) => {
+    let connection: BotConnection | undefined;
     const fail = (detail: string) => {
       signal.removeEventListener('abort', aborted);
       reject(new BotConnectError(detail));
@@ -107,7 +133,8 @@ async function openSocket(
     // Made in the same turn as `open`: the first message may be right behind it.
     socket.once('open', () => {
       signal.removeEventListener('abort', aborted);
-      handlers.onOpen(new BotConnection(socket, stream, limits, handlers));
+      connection = new BotConnection(socket, stream, limits, handlers);
+      handlers.onOpen(connection);
       resolve(undefined);
     });
     socket.once('unexpected-response', (_request, { statusCode, headers }) => {
@@ -118,34 +145,48 @@ async function openSocket(
       socket.terminate();
     });
     // Stays for the socket's life: an error without a listener would end the process; `close` always follows it.
-    socket.on('error', (error: NodeJS.ErrnoException) => fail(error.code ?? error.message));
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (connection === undefined) fail(error.code ?? error.message);
+      else connection.failed(error);
+    });
   });
 }
 
 /** An open WebSocket to a bot. */
 export class BotConnection {
   readonly #socket: WebSocket;
-  readonly #stream: BotStream | undefined;
+  readonly #stream: BotStream;
   readonly #limits: BotLimits;
+  readonly #handlers: BotHandlers;
   readonly #ping: NodeJS.Timeout;
   #held: { readonly bytes: Buffer; readonly isText: boolean }[] = [];
   #alive = true;
   #closeTimer: NodeJS.Timeout | undefined;
   readonly #closed: Promise<void>;
+  /** What the network said. */
+  #fault = '';
+  /** Our own close, where it came first. */
+  #ours: { readonly code: number; readonly why: string } | undefined;
   /** Media messages dropped because the bot did not read. */
   droppedMessages = 0;
 
-  constructor(socket: WebSocket, stream: BotStream | undefined, limits: BotLimits, handlers: BotHandlers) {
+  constructor(socket: WebSocket, stream: BotStream, limits: BotLimits, handlers: BotHandlers) {
     this.#socket = socket;
     this.#stream = stream;
     this.#limits = limits;
+    this.#handlers = handlers;
     const onMessage = (bytes: Buffer, start: number, end: number, isText: boolean) => {
       if (end - start > limits.maxMessageBytes) handlers.onOversize();
       else if (isText) handlers.onText(bytes, start, end);
       else handlers.onBinary(bytes.subarray(start, end));
     };
     socket.on('message', (data: Buffer, isBinary: boolean) => onMessage(data, 0, data.length, !isBinary));
-    stream?.open(socket, onMessage);
+    stream.open(socket, {
+      onMessage,
+      onOversize: handlers.onOversize,
+      onOverBudget: (waitMs) => handlers.onOverBudget?.(waitMs),
+      onMisbehaved: (code, why) => this.#misbehaved(code, why),
+    });
     socket.on('pong', () => {
       this.#alive = true;
       handlers.onPong?.();
@@ -155,7 +196,9 @@ export class BotConnection {
         clearInterval(this.#ping);
         clearTimeout(this.#closeTimer);
         resolve();
-        handlers.onClosed(code, reason.toString('utf8'));
+        const ours = this.#ours;
+        if (ours === undefined) handlers.onClosed(code, this.#fault || reason.toString('utf8'), false);
+        else handlers.onClosed(ours.code, ours.why, true);
       });
     });
     this.#ping = setInterval(() => this.#checkAlive(), limits.pingMs);
@@ -163,7 +206,11 @@ export class BotConnection {
 
   /** Sends a control message. */
   send(text: string): void {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(text);
+    const socket = this.#socket;
+    if (socket.readyState !== WebSocket.OPEN) return;
+    if (socket.bufferedAmount > this.#limits.sendBufferBytes + UNREAD_MAX_BYTES)
+      this.#misbehaved(POLICY_VIOLATION, 'the bot does not read what it is told');
+    else socket.send(text);
   }
 
   /** Sends media, unless the bot does not read: then a copy is held for up to a second, and the oldest is dropped and counted. */
@@ -171,7 +218,7 @@ export class BotConnection {
     const socket = this.#socket;
     if (socket.readyState !== WebSocket.OPEN) return;
     const isFull = socket.bufferedAmount > this.#limits.sendBufferBytes;
-    if (this.#held.length === 0 && !isFull && this.#stream?.send(message)) return;
+    if (this.#held.length === 0 && !isFull && this.#stream.send(message)) return;
     const { bytes, length, isText } = message;
     this.#held.push({ bytes: Buffer.from(bytes.subarray(0, length)), isText });
     if (!isFull) {
@@ -187,17 +234,48 @@ export class BotConnection {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.ping();
   }
 
-  /** Closes with a code; a bot that does not complete the closing handshake within a second is cut off. Idempotent. */
-  close(code: number): Promise<void> {
+  /** The bot's next message is kept back until `release`. */
+  hold(): void {
+    this.#stream.hold();
+  }
+
+  /** Goes on where `hold` stopped. */
+  release(): void {
+    this.#stream.release();
+  }
+
+  /** Closes with a code, and a reason of at most 123 bytes; a bot that does not complete the closing handshake within a second is cut off. Idempotent. */
+  close(code: number, why = ''): Promise<void> {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#ours ??= { code, why };
     if (this.#closeTimer === undefined && this.#socket.readyState !== WebSocket.CLOSED) {
       this.#closeTimer = setTimeout(() => this.#socket.terminate(), CLOSE_MS);
-      this.#socket.close(code);
+      this.#socket.close(code, why);
     }
     return this.#closed;
   }
 
+  /** `ws` has met an error: of the network, or in what the bot has sent. Of the latter it has told the bot by a close frame. */
+  failed(error: NodeJS.ErrnoException): void {
+    const { code = '', message } = error;
+    if (!code.startsWith('WS_ERR_')) {
+      this.#fault = code || message;
+      return this.#socket.terminate();
+    }
+    this.#closeTimer ??= setTimeout(() => this.#socket.terminate(), CLOSE_MS);
+    const closeCode = FAILURES[code] ?? PROTOCOL_ERROR;
+    this.#ours ??= { code: closeCode, why: message };
+    if (closeCode !== PROTOCOL_ERROR) this.#handlers.onMisbehaved?.(closeCode, message);
+  }
+
+  #misbehaved(code: number, why: string): void {
+    if (this.#ours !== undefined) return;
+    this.#handlers.onMisbehaved?.(code, why);
+    void this.close(code, why);
+  }
+
   #checkAlive(): void {
     if (!this.#alive) {
+      this.#ours ??= { code: ABNORMAL, why: 'no answer to a ping' };
       this.#socket.terminate();
       return;
     }

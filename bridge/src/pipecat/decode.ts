@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { base64Bytes, decodeBase64 } from './base64.ts';
 import type { BotMessage, WireEncoding, WireRate } from './dialect.ts';
+import { findPayload } from './long-media.ts';
 import { MediaPattern } from './media-pattern.ts';
 
 /** A message as JSON has it. */
@@ -19,6 +20,8 @@ export type WireMedia =
 /** MIME writes base64 in lines (RFC 2045 section 6.8); a blank, on the other hand, may have been a plus. */
 const LINE_BREAKS = /[\r\n]+/g;
 const INITIAL_BYTES = 4_096;
+/** Of a message that is not media, and of a media message beside its payload; what is longer is not given to a parser. */
+const PARSED_MAX_BYTES = 65_536;
 // Audio of all calls of a thread is decoded into this: each is done with it before the next message is read.
 let decoded: Buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
 
@@ -50,6 +53,7 @@ export class MessageDecoder {
 
   /** Reads the message `bytes[start..end)`, UTF-8. Never throws. */
   decode(bytes: Buffer, start: number, end: number): BotMessage {
+    if (end - start > PARSED_MAX_BYTES) return this.#long(bytes, start, end);
     const pattern = this.#pattern;
     const known = this.#known;
     if (pattern.find(bytes, start, end)) {
@@ -69,6 +73,25 @@ export class MessageDecoder {
       return { type: 'bad', code: 'bad-base64', detail: 'media.payload is not base64' };
     if (pattern.learn(text, payload)) this.#known = { ...known, encoding, sampleRate };
     return { type: 'media', audio, length, encoding, sampleRate };
+  }
+
+  /** Only media may be long, and its payload is decoded later. */
+  #long(text: Buffer, from: number, to: number): BotMessage {
+    let bad: Extract<BotMessage, { type: 'bad' }> = {
+      type: 'bad',
+      code: 'oversize',
+      detail: `a message other than media has at most ${PARSED_MAX_BYTES} bytes`,
+    };
+    const payloadOf = (around: string) => {
+      const message = this.#read(around);
+      if (message.type === 'bad' && message.code !== 'not-json') bad = message;
+      return message.type === 'media' ? message.payload : undefined;
+    };
+    const found = findPayload(text, from, to, PARSED_MAX_BYTES, payloadOf);
+    const media = found && this.#read(found.around);
+    if (found === undefined || media?.type !== 'media') return bad;
+    const { encoding, sampleRate } = media;
+    return { type: 'long-media', text, start: found.start, end: found.end, encoding, sampleRate };
   }
 
   #read(text: string): WireMedia | Exclude<BotMessage, { type: 'media' }> {

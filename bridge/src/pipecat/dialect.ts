@@ -72,6 +72,8 @@ export type BridgeMessage =
   | { readonly type: 'limit'; readonly kind: 'max-duration'; readonly remainingMs: number }
   /** A message of the bot was refused. */
   | { readonly type: 'error'; readonly code: BadCode; readonly message: string }
+  /** Audio of the bot was dropped: more waited than the playout holds. `ms`: how much, since this was last told. */
+  | { readonly type: 'error'; readonly code: 'overflow'; readonly message: string; readonly ms: number }
   /** The last message of a call. */
   | {
       readonly type: 'hangup';
@@ -91,6 +93,15 @@ export type BotMessage =
       readonly encoding: WireEncoding;
       readonly sampleRate: WireRate;
     }
+  /** A long one: its payload is the base64 in `text[start..end)`, which is the message's own memory. */
+  | {
+      readonly type: 'long-media';
+      readonly text: Buffer;
+      readonly start: number;
+      readonly end: number;
+      readonly encoding: WireEncoding;
+      readonly sampleRate: WireRate;
+    }
   | { readonly type: 'clear' }
   | { readonly type: 'resume' }
   | { readonly type: 'mark'; readonly name: string }
@@ -104,7 +115,14 @@ export type BotMessage =
   | { readonly type: 'bad'; readonly code: BadCode; readonly detail: string };
 
 /** What can be wrong with a bot's message: the `code` of the `error` event. */
-export type BadCode = 'not-json' | 'bad-field' | 'bad-base64' | 'wrong-encoding' | 'binary' | 'oversize';
+export type BadCode =
+  | 'not-json'
+  | 'bad-field'
+  | 'bad-base64'
+  | 'wrong-encoding'
+  | 'binary'
+  | 'oversize'
+  | 'over-budget';
 
 /** A bot's wire format: pure, one object a call. */
 export interface Dialect {

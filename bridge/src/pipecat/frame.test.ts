@@ -60,9 +60,11 @@ function read(chunks: readonly Buffer[]): { found: string[]; left: Buffer } {
   const left: Buffer[] = [];
   for (const chunk of chunks) {
     for (let at = 0; at < chunk.length; at = reader.end) {
-      if (reader.next(chunk, at, chunk.length))
+      const what = reader.next(chunk, at, chunk.length);
+      if (what === 'message')
         found.push(`${reader.isText ? '' : 'binary '}${chunk.toString('latin1', reader.start, reader.end)}`);
-      else left.push(chunk.subarray(at, reader.end));
+      if (what === 'frame') left.push(Buffer.from(reader.head));
+      if (what === 'payload') left.push(chunk.subarray(reader.start, reader.end));
       assert.ok(reader.end > at && reader.end <= chunk.length);
     }
   }
@@ -88,6 +90,9 @@ test('control frames, fragments, compressed and masked frames are left as they a
     serverFrame(0x80, Buffer.from('ment')),
     serverFrame(0xc1, Buffer.from('compressed')),
     serverFrame(0x88, Buffer.of(0x03, 0xe8)),
+    // Masked, as no server's may be: the header is four bytes longer.
+    Buffer.from('818500000000', 'hex'),
+    Buffer.from('hello'),
   ];
   const { found, left } = read([Buffer.concat([...others, serverFrame(0x81, Buffer.from('end'))])]);
   assert.deepEqual(found, ['end']);
@@ -108,5 +113,24 @@ test('wherever the stream is cut, no byte is lost and the frames after the cut a
       assert.equal(found.length + refound.found.length, frames.length);
       assert.ok(refound.found.length <= 2, 'only frames with a cut in them are left');
     }
+  }
+});
+
+test('what a frame is can be told when its header is there, before any of its payload', () => {
+  const reader = new FrameReader();
+  const head = Buffer.from('817f0000000003938700', 'hex');
+  assert.equal(reader.next(head.subarray(0, 4), 0, 4), 'header');
+  assert.equal(reader.next(head, 4, 10), 'frame');
+  assert.deepEqual([reader.payloadBytes, reader.owedBytes, reader.isPlain], [60_000_000, 60_000_000, true]);
+  assert.equal(reader.next(Buffer.alloc(7), 0, 7), 'payload');
+  assert.equal(reader.owedBytes, 59_999_993);
+});
+
+test('a masked, compressed or fragmented frame is not plain', () => {
+  for (const bytes of ['818000000000', 'c100', '0100', '8900', '8000']) {
+    const reader = new FrameReader();
+    const frame = Buffer.from(bytes, 'hex');
+    assert.equal(reader.next(frame, 0, frame.length), 'frame', bytes);
+    assert.equal(reader.isPlain, false, bytes);
   }
 });

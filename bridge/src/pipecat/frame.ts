@@ -7,6 +7,7 @@ const MEDIUM_PAYLOAD_MAX = 65_535;
 const TEXT = 0x81;
 const BINARY = 0x82;
 const MASKED = 0x80;
+const HEADER_MAX_BYTES = 14;
 
 /** A buffer in which a client's frames are made, one after the other (RFC 6455 section 5). */
 export class FrameWriter {
@@ -52,61 +53,94 @@ export class FrameWriter {
   }
 }
 
-/** Follows the frames of a server through the chunks of its stream, and finds the messages that are there as a whole. */
+/**
+ * What comes next in a server's stream: a whole `message` in one plain frame, the header of any other `frame`, a piece of its
+ * `payload`, or a piece of a `header` that goes on in a later chunk.
+ */
+export type Found = 'message' | 'frame' | 'payload' | 'header';
+
+/** Follows the frames of a server through the chunks of its stream (RFC 6455 section 5.2). Keeps no payload, and refuses nothing. */
 export class FrameReader {
-  /** Of the message that `next` found: its payload is `chunk[start..end)`. */
+  /** The payload of the message, or the piece of one, that `next` found: `chunk[start..end)`. */
   start = 0;
   /** Where the bytes that `next` looked at end. */
   end = 0;
   isText = false;
-  readonly #head = new Uint8Array(10);
+  /** Of the frame whose header `next` found last: its bytes of payload, and those of them that are yet to come. */
+  payloadBytes = 0;
+  owedBytes = 0;
+  readonly #head = Buffer.alloc(HEADER_MAX_BYTES);
   #headBytes = 0;
-  /** Bytes of the frame under way that are yet to come. */
-  #owed = 0;
+  #isHeadWhole = true;
 
-  /**
-   * Looks at `chunk[at..limit)`, which goes on where the last call ended. True: a whole message in one frame begins there. False:
-   * something else does, as a control frame, a fragment, or a frame that ends in a later chunk; `at` to `end` belong to it.
-   */
-  next(chunk: Buffer, at: number, limit: number): boolean {
-    if (this.#owed === 0 && this.#headBytes === 0 && this.#findWhole(chunk, at, limit)) return true;
-    this.#passOver(chunk, at, limit);
-    return false;
+  /** The header that `next` found last, valid until the next one. */
+  get head(): Buffer {
+    return this.#head.subarray(0, this.#headBytes);
+  }
+
+  /** Whether that frame is a plain message of its own: text or binary, in one frame, neither compressed nor masked. */
+  get isPlain(): boolean {
+    const first = this.#head[0];
+    return (first === TEXT || first === BINARY) && !this.isMasked;
+  }
+
+  /** Whether that frame is masked, which a server must not do (RFC 6455 section 5.1). */
+  get isMasked(): boolean {
+    return ((this.#head[1] as number) & MASKED) !== 0;
+  }
+
+  /** That frame's opcode (RFC 6455 section 5.2). */
+  get opcode(): number {
+    return (this.#head[0] as number) & 0x0f;
+  }
+
+  /** Looks at `chunk[at..limit)`, which is not empty and goes on where the last call ended; it moves `end` by a byte at least. */
+  next(chunk: Buffer, at: number, limit: number): Found {
+    if (this.owedBytes > 0) {
+      this.start = at;
+      this.end = Math.min(limit, at + this.owedBytes);
+      this.owedBytes -= this.end - at;
+      return 'payload';
+    }
+    if (this.#isHeadWhole && this.#findWhole(chunk, at, limit)) return 'message';
+    return this.#readHead(chunk, at, limit);
   }
 
   #findWhole(chunk: Buffer, at: number, limit: number): boolean {
     const first = chunk[at] as number;
     this.isText = first === TEXT;
     if ((!this.isText && first !== BINARY) || at + 2 > limit) return false;
-    this.start = at + headLength(chunk[at + 1] as number);
+    const second = chunk[at + 1] as number;
+    if (second >= MASKED) return false;
+    this.start = at + headLength(second);
     if (this.start > limit) return false;
     this.end = this.start + payloadLength(chunk, at);
     return this.end <= limit;
   }
 
-  /** Goes on with a frame that is not ours, as far as it is there. */
-  #passOver(chunk: Buffer, at: number, limit: number): void {
+  /** Its first two bytes say how long the header is. */
+  #readHead(chunk: Buffer, at: number, limit: number): Found {
+    const head = this.#head;
+    if (this.#isHeadWhole) this.#headBytes = 0;
+    this.#isHeadWhole = false;
     this.end = at;
-    if (this.#owed === 0) {
-      const head = this.#head;
-      // Its first two bytes say how long the header is.
-      while (this.#headBytes < 2 || this.#headBytes < headLength(head[1] as number)) {
-        if (this.end === limit) return;
-        head[this.#headBytes++] = chunk[this.end++] as number;
-      }
-      this.#owed = payloadLength(head, 0);
-      this.#headBytes = 0;
+    while (this.#headBytes < 2 || this.#headBytes < headLength(head[1] as number)) {
+      if (this.end === limit) return 'header';
+      head[this.#headBytes++] = chunk[this.end++] as number;
     }
-    const bytes = Math.min(this.#owed, limit - this.end);
-    this.#owed -= bytes;
-    this.end += bytes;
+    this.#isHeadWhole = true;
+    this.isText = head[0] === TEXT;
+    this.payloadBytes = payloadLength(head, 0);
+    this.owedBytes = this.payloadBytes;
+    return 'frame';
   }
 }
 
-/** Bytes of the header of a server's frame, by its second byte. */
+/** Bytes of a frame's header, by its second byte. */
 function headLength(second: number): number {
   const length = second & 0x7f;
-  return length === 126 ? 4 : length === 127 ? 10 : 2;
+  const maskBytes = second >= MASKED ? 4 : 0;
+  return maskBytes + (length === 126 ? 4 : length === 127 ? 10 : 2);
 }
 
 function payloadLength(bytes: Uint8Array, at: number): number {

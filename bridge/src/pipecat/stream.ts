@@ -1,17 +1,43 @@
 import { randomFillSync } from 'node:crypto';
-import { connect, type NetConnectOpts, type Socket } from 'node:net';
+import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { type ClientOptions, WebSocket } from 'ws';
+import type { Budget } from './budget.ts';
 import type { Draft } from './draft.ts';
 import { FrameReader, FrameWriter } from './frame.ts';
 import { writeNow } from './write-now.ts';
 
-/** Gets a message of the bot, `bytes[start..end)`, text or raw bytes: valid during the call only. */
-export type OnMessage = (bytes: Buffer, start: number, end: number, isText: boolean) => void;
+/** What the owner of a stream is told. */
+export interface StreamHandlers {
+  /** A message of the bot, `bytes[start..end)`, text or raw bytes: valid during the call only, unless `hold` is called in it. */
+  readonly onMessage: (bytes: Buffer, start: number, end: number, isText: boolean) => void;
+  /** A message of more than `maxMessageBytes`: its payload is not kept. */
+  readonly onOversize: () => void;
+  /** The bot has sent more than its budget: it is read later, so many ms. */
+  readonly onOverBudget: (waitMs: number) => void;
+  /** The socket must be closed with this code. */
+  readonly onMisbehaved: (code: number, why: string) => void;
+}
+
+/** Limits of a stream. */
+export interface StreamLimits {
+  /** Of a message; up to `REFUSED_TIMES_MAX` times as much is read past, what is longer closes the socket at its header. */
+  readonly maxMessageBytes: number;
+  readonly budget: Budget;
+}
 
 const READ_BYTES = 65_536;
 /** A frame of 20 ms in JSON is 300 to 1400 bytes. */
 const PAYLOAD_MAX_BYTES = 4_096;
 const MASKS = 1_024;
+/** Of one bot in one turn of the event loop; what is behind waits for the next. */
+const MESSAGES_A_TURN = 100;
+const BYTES_A_TURN = READ_BYTES;
+const REFUSED_TIMES_MAX = 4;
+/** While `ws` has not read what it was given. */
+const RETRY_MS = 5;
+/** Opcodes from here on are control frames; a close frame is the first (RFC 6455 section 5.2). */
+const CLOSE = 8;
 
 // All streams of a thread share these: each is done with them when its turn ends.
 const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
@@ -20,14 +46,32 @@ let masksLeft = 0;
 let writer = new FrameWriter(PAYLOAD_MAX_BYTES);
 
 /**
- * The short way past `ws`, for the many messages that are all alike: unencrypted, whole, in one frame. All else (handshake, pings,
- * fragments, long messages, the end) is left to `ws`, which reads and writes the same stream as if it were alone.
+ * What a bot sends, before `ws` sees it: plain messages of one frame go past it, and every frame is charged to the call's budget.
+ * The rest (handshake, pings, fragments, the end) is left to `ws`, which reads and writes the same stream as if it were alone.
  */
 export class BotStream {
+  readonly #isSecure: boolean;
+  readonly #limits: StreamLimits;
   #stream: Socket | undefined;
   #socket: WebSocket | undefined;
-  #onMessage: OnMessage | undefined;
+  #handlers: StreamHandlers | undefined;
   readonly #frames = new FrameReader();
+  /** Where the payload of the frame under way goes. */
+  #target: 'ws' | 'message' | 'nowhere' = 'ws';
+  /** The message under way, where it goes on from chunk to chunk, and how much of it is there. */
+  #message = Buffer.alloc(0);
+  #messageBytes = 0;
+  /** What was read and must wait. */
+  #rest: Buffer | undefined;
+  #isWaiting = false;
+  #holds = false;
+  #turnMessages = 0;
+  #turnBytes = 0;
+
+  constructor(isSecure: boolean, limits: StreamLimits) {
+    this.#isSecure = isSecure;
+    this.#limits = limits;
+  }
 
   /** What `ws` must be given to use this stream. */
   readonly options: ClientOptions = {
@@ -40,13 +84,14 @@ export class BotStream {
   };
 
   /** To be called in the turn in which the handshake is done. */
-  open(socket: WebSocket, onMessage: OnMessage): void {
+  open(socket: WebSocket, handlers: StreamHandlers): void {
     this.#socket = socket;
-    this.#onMessage = onMessage;
+    this.#handlers = handlers;
   }
 
-  /** Sends a message. False: it is too long for this way. */
+  /** Sends a message. False: not by this way, it is too long for it, or to be encrypted. */
   send(message: Draft): boolean {
+    if (this.#isSecure) return false;
     const stream = this.#stream as Socket;
     const frame = writer.write(message, nextMask());
     if (frame === undefined) return false;
@@ -58,9 +103,23 @@ export class BotStream {
     return true;
   }
 
+  /** No further message until `release`. */
+  hold(): void {
+    this.#holds = true;
+  }
+
+  /** Goes on where `hold` stopped. */
+  release(): void {
+    if (!this.#holds) return;
+    this.#holds = false;
+    if (this.#rest !== undefined) this.#waitFor(0);
+  }
+
   #connect(options: NetConnectOpts): Socket {
     const onread = { buffer: readBuffer, callback: (bytes: number) => this.#read(bytes) };
-    this.#stream = connect({ ...options, onread });
+    this.#stream = this.#isSecure
+      ? connectTls({ ...secure(options), onread } as ConnectionOptions)
+      : connect({ ...options, onread });
     return this.#stream;
   }
 
@@ -68,22 +127,150 @@ export class BotStream {
     for (let at = 0; at < head.length; at = this.#frames.end) this.#frames.next(head, at, head.length);
   }
 
-  /** False: the stream is full, and read again when `ws` has taken what it holds. */
+  /** False: no more is read until the stream is resumed. */
   #read(bytes: number): boolean {
-    const stream = this.#stream as Socket;
-    const frames = this.#frames;
-    let goOn = true;
-    for (let at = 0; at < bytes; at = frames.end) {
-      if (this.#socket?.readyState !== WebSocket.OPEN)
-        return stream.push(Buffer.from(readBuffer.subarray(at, bytes)));
-      const isWhole = frames.next(readBuffer, at, bytes);
-      // What `ws` has not read yet must not be overtaken.
-      if (isWhole && stream.readableLength === 0)
-        this.#onMessage?.(readBuffer, frames.start, frames.end, frames.isText);
-      else goOn = stream.push(Buffer.from(readBuffer.subarray(at, frames.end)));
+    if (this.#socket === undefined)
+      return (this.#stream as Socket).push(Buffer.from(readBuffer.subarray(0, bytes)));
+    const { budget } = this.#limits;
+    budget.refill(performance.now());
+    budget.bytes(bytes);
+    if (this.#rest !== undefined) {
+      this.#rest = Buffer.concat([this.#rest, readBuffer.subarray(0, bytes)]);
+      return false;
     }
-    return goOn;
+    this.#turnMessages = 0;
+    const at = this.#take(readBuffer, bytes);
+    // A piece of a message costs as much as a message.
+    if (this.#turnMessages === 0) budget.message();
+    this.#turnBytes += bytes;
+    if (at === bytes && this.#turnBytes < BYTES_A_TURN) return true;
+    this.#rest = Buffer.from(readBuffer.subarray(at, bytes));
+    // libuv reads a full socket dozens of times before it looks at a timer.
+    if (at === bytes) this.#waitFor(0);
+    return false;
   }
+
+  /** Takes what is in `chunk[0..limit)`. Returns where it stopped: the rest must wait. */
+  #take(chunk: Buffer, limit: number): number {
+    const frames = this.#frames;
+    const { budget } = this.#limits;
+    for (let at = 0; at < limit; at = frames.end) {
+      if (this.#mustWait()) return at;
+      switch (frames.next(chunk, at, limit)) {
+        case 'message':
+          budget.message();
+          this.#turnMessages += 1;
+          this.#deliver(chunk, frames.start, frames.end);
+          break;
+        case 'frame':
+          budget.message();
+          this.#turnMessages += 1;
+          this.#begin();
+          break;
+        case 'payload':
+          this.#goOn(chunk);
+          break;
+        case 'header':
+          break;
+      }
+    }
+    return limit;
+  }
+
+  /** Whether nothing more may be taken in this turn; then it goes on by itself. */
+  #mustWait(): boolean {
+    if (this.#isEnding) return false;
+    if (this.#holds) return true;
+    // What `ws` has not read yet must not be overtaken.
+    if ((this.#stream as Socket).readableLength > 0) return this.#waitFor(RETRY_MS);
+    if (this.#limits.budget.isOver) {
+      const waitMs = this.#limits.budget.pause();
+      if (waitMs !== undefined) {
+        this.#handlers?.onOverBudget(waitMs);
+        return this.#waitFor(waitMs);
+      }
+      this.#handlers?.onMisbehaved(1008, 'more messages or bytes than a bot may send');
+      return false;
+    }
+    return this.#turnMessages >= MESSAGES_A_TURN && this.#waitFor(0);
+  }
+
+  #waitFor(ms: number): true {
+    if (this.#isWaiting) return true;
+    this.#isWaiting = true;
+    if (ms === 0) setImmediate(() => this.#afterWait());
+    else setTimeout(() => this.#afterWait(), ms);
+    return true;
+  }
+
+  #afterWait(): void {
+    this.#isWaiting = false;
+    const rest = this.#rest ?? Buffer.alloc(0);
+    this.#rest = undefined;
+    const stream = this.#stream as Socket;
+    if (stream.destroyed) return;
+    this.#limits.budget.refill(performance.now());
+    this.#turnMessages = 0;
+    this.#turnBytes = 0;
+    const at = this.#take(rest, rest.length);
+    if (at < rest.length) this.#rest = rest.subarray(at);
+    else stream.resume();
+  }
+
+  get #isEnding(): boolean {
+    return this.#socket?.readyState !== WebSocket.OPEN;
+  }
+
+  #deliver(bytes: Buffer, start: number, end: number): void {
+    if (!this.#isEnding) this.#handlers?.onMessage(bytes, start, end, this.#frames.isText);
+  }
+
+  /** Decides by its header what becomes of a frame. */
+  #begin(): void {
+    const frames = this.#frames;
+    const { opcode } = frames;
+    const { maxMessageBytes, budget } = this.#limits;
+    if (opcode >= CLOSE) budget.control();
+    // After our close nothing counts but the bot's.
+    if (this.#isEnding && opcode !== CLOSE) this.#target = 'nowhere';
+    else if (!frames.isPlain) this.#toWs(frames.head);
+    else if (frames.payloadBytes > maxMessageBytes) this.#refuse(frames.payloadBytes);
+    else {
+      this.#target = 'message';
+      this.#message = Buffer.allocUnsafeSlow(frames.payloadBytes);
+      this.#messageBytes = 0;
+      if (frames.payloadBytes === 0) this.#deliver(this.#message, 0, 0);
+    }
+  }
+
+  #toWs(bytes: Buffer): void {
+    this.#target = 'ws';
+    (this.#stream as Socket).push(Buffer.from(bytes));
+  }
+
+  #refuse(bytes: number): void {
+    this.#target = 'nowhere';
+    if (bytes <= REFUSED_TIMES_MAX * this.#limits.maxMessageBytes) this.#handlers?.onOversize();
+    else this.#handlers?.onMisbehaved(1009, `a message of ${bytes} bytes`);
+  }
+
+  #goOn(chunk: Buffer): void {
+    const { start, end, owedBytes } = this.#frames;
+    if (this.#target === 'ws') return this.#toWs(chunk.subarray(start, end));
+    if (this.#target === 'nowhere') return;
+    chunk.copy(this.#message, this.#messageBytes, start, end);
+    this.#messageBytes += end - start;
+    if (owedBytes > 0) return;
+    const message = this.#message;
+    this.#message = Buffer.alloc(0);
+    this.#deliver(message, 0, message.length);
+  }
+}
+
+/** What `ws` makes of its options where it connects by itself. */
+function secure(options: NetConnectOpts): ConnectionOptions {
+  const { host = '', servername = isIP(host) ? '' : host } = options as ConnectionOptions;
+  return { ...(options as ConnectionOptions), path: undefined, servername };
 }
 
 function nextMask(): number {

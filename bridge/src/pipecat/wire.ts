@@ -91,7 +91,7 @@ export const TWILIO_CONTROLS = {
     .transform(({ event, mark }) => ({ event, name: mark.name })),
 };
 
-type FromBot = Exclude<BotMessage['type'], 'unknown' | 'bad'>;
+type FromBot = Exclude<BotMessage['type'], 'unknown' | 'bad' | 'long-media'>;
 type ToBot = 'start' | 'media' | BridgeMessage['type'];
 
 /** All that a bot may send in the native dialect. Media is decoded by hand, fifty times a second, but has the same meaning. */
@@ -230,13 +230,18 @@ export const NATIVE_TO_BOT = {
         'wrong-encoding',
         'binary',
         'oversize',
-      ] satisfies BadCode[]),
+        'over-budget',
+        'overflow',
+      ] satisfies (BadCode | 'overflow')[]),
       message: z.string(),
+      ms: z.int().min(0).optional(),
     })
     .meta(
-      means('A message of the bot was refused, told at most once a second.', {
-        ...{ event: 'error', code: 'bad-base64', message: 'media.payload is not base64' },
-      }),
+      means(
+        'A message of the bot was refused, or (overflow) so many ms of its audio were dropped; told at most once a second.',
+        { event: 'error', code: 'bad-base64', message: 'media.payload is not base64' },
+        { event: 'error', code: 'overflow', message: 'more audio waits than is kept', ms: 2_000 },
+      ),
     ),
   hangup: z
     .object({ event: z.literal('hangup'), reason: z.string(), cause: z.int(), causeText: z.string() })

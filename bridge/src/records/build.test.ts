@@ -49,6 +49,8 @@ const result: CallResult = {
     recording: undefined,
     skippedFrames: 6,
     droppedMessages: 1,
+    botPauses: 0,
+    botPausedMs: 0,
     refusedMessages: { binary: 2, 'not-json': 1 },
   },
 };

@@ -188,6 +188,8 @@ function mediaOf(figures: MediaFigures, bytesPerMs: number): NonNullable<CallRec
     clearedMs: Math.round(playout.clearedBytes / bytesPerMs),
     botMessagesRefused: Object.values(refusedMessages).reduce((sum, refused) => sum + refused, 0),
     botMessagesDropped: droppedMessages,
+    overflowMs: Math.round(playout.overflowBytes / bytesPerMs),
+    botPausedMs: figures.botPausedMs,
   };
 }
 

@@ -36,6 +36,10 @@ const mediaSchema = z.object({
   clearedMs: milliseconds,
   botMessagesRefused: count,
   botMessagesDropped: count,
+  /** Audio of the bot that was dropped because more waited than the playout holds; absent in records of 0.1.0, as the next. */
+  overflowMs: milliseconds.optional(),
+  /** How long the bot's socket was not read because it had sent too much. */
+  botPausedMs: milliseconds.optional(),
 });
 
 /** The last transfer of a call: what was asked for and what became of it. */
