@@ -143,3 +143,19 @@ test('there are as many media workers as the calls need and the cores allow', ()
   assert.equal(workers({ MAX_CALLS: '10000' }), Math.max(1, Math.min(40, availableParallelism() - 1)));
   assert.equal(workers({ MEDIA_WORKERS: '7' }), 7);
 });
+
+test('an audio format that no call could have stops the start', () => {
+  for (const [format, problem] of [
+    [{ DEFAULT_SAMPLE_RATE: '16000' }, /DEFAULT_SAMPLE_RATE: only pcm16/],
+    [{ DEFAULT_SAMPLE_RATE: '24000', DEFAULT_ENCODING: 'pcma' }, /DEFAULT_SAMPLE_RATE: only pcm16/],
+    [{ DEFAULT_ENCODING: 'pcm16', PIPECAT_DIALECT: 'twilio' }, /DEFAULT_ENCODING: PIPECAT_DIALECT=twilio/],
+    [{ DEFAULT_ENCODING: 'pcma', PIPECAT_DIALECT: 'twilio' }, /DEFAULT_ENCODING: PIPECAT_DIALECT=twilio/],
+  ] as const)
+    assert.throws(() => loadConfig({ ...NEEDED, ...format }), problem, JSON.stringify(format));
+  for (const format of [
+    { DEFAULT_SAMPLE_RATE: '16000', DEFAULT_ENCODING: 'pcm16' },
+    { DEFAULT_SAMPLE_RATE: '8000', DEFAULT_ENCODING: 'pcma' },
+    { PIPECAT_DIALECT: 'twilio' },
+  ])
+    assert.doesNotThrow(() => loadConfig({ ...NEEDED, ...format }));
+});

@@ -179,8 +179,30 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     problems.push(`${name}: ${values[name] === undefined ? 'is missing' : issue.message}`);
   }
   const providers = loadProviders(values.PROVIDERS_DIR, problems);
+  if (result.success) problems.push(...ignoredFormats(result.data, [...providers.values()]));
   if (!result.success || problems.length > 0) {
     throw new ConfigError(`the configuration has ${problems.length} problem(s):\n  ${problems.join('\n  ')}`);
   }
   return { ...result.data, providers };
+}
+
+interface Formats {
+  readonly PIPECAT_DIALECT: string;
+  readonly DEFAULT_ENCODING: string;
+  readonly DEFAULT_SAMPLE_RATE: number;
+}
+
+/** Audio formats that no call would ever have, whatever the settings say. */
+function ignoredFormats(
+  { PIPECAT_DIALECT, DEFAULT_ENCODING, DEFAULT_SAMPLE_RATE }: Formats,
+  providers: readonly Provider[],
+): string[] {
+  const isLinear = [DEFAULT_ENCODING, ...providers.map(({ encoding }) => encoding)].includes('pcm16');
+  const problems: string[] = [];
+  if (DEFAULT_SAMPLE_RATE !== 8_000 && !isLinear)
+    problems.push('DEFAULT_SAMPLE_RATE: only pcm16 has other rates than 8000 (DEFAULT_ENCODING)');
+  const speakNative = providers.some(({ dialect }) => Object.values(dialect).includes('native'));
+  if (PIPECAT_DIALECT === 'twilio' && DEFAULT_ENCODING !== 'pcmu' && !speakNative)
+    problems.push('DEFAULT_ENCODING: PIPECAT_DIALECT=twilio has pcmu only');
+  return problems;
 }

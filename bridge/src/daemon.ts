@@ -208,8 +208,13 @@ export class Daemon {
     if (this.#stopping) problems.push('the bridge is stopping');
     if (this.#ariProblem !== undefined) problems.push(this.#ariProblem.why);
     if (this.#switchboard.callsActive >= this.#config.MAX_CALLS) problems.push('MAX_CALLS is reached');
+    const warnings: string[] = [];
     const { problem } = this.#records;
-    const warnings = problem === undefined ? [] : [`call records cannot be written: ${problem}`];
+    if (problem !== undefined) warnings.push(`call records cannot be written: ${problem}`);
+    const failures = this.#media.stats.reduce((sum, { recording }) => sum + recording.failures, 0);
+    const recordings =
+      this.#recordings.problem ?? this.#recordings.recentFailures(failures, performance.now());
+    if (recordings !== undefined) warnings.push(`recordings may have gaps or end early: ${recordings}`);
     return { problems, warnings };
   }
 

@@ -162,3 +162,37 @@ test('where there is no directory there is nothing to remove', async () => {
   await retention.sweep();
   assert.equal(retention.storedBytes, 0);
 });
+
+test('a disk that is nearly full is said until there is room again', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'retention-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const options = { directory: folder, maxTotalBytes: 0, maxAgeMs: 0, onRemoved: () => {} };
+  const onError = (error: Error) => assert.fail(error);
+  const full = new Retention({ ...options, onError, freeMinBytes: Number.MAX_SAFE_INTEGER });
+  await full.sweep();
+  assert.match(full.problem ?? '', /^\d+ MB are left/);
+  const roomy = new Retention({ ...options, onError, freeMinBytes: 0 });
+  await roomy.sweep();
+  assert.equal(roomy.problem, undefined);
+  const errors: Error[] = [];
+  const file = join(folder, 'file');
+  writeFileSync(file, '');
+  const broken = new Retention({ ...options, directory: join(file, 'x'), onError: (e) => errors.push(e) });
+  await broken.sweep();
+  assert.match(broken.problem ?? '', /ENOTDIR/);
+  assert.equal(errors.length, 1);
+});
+
+test('recordings that failed are spoken of for ten minutes', () => {
+  const options = { directory: '/does/not/exist', maxTotalBytes: 0, maxAgeMs: 0 };
+  const retention = new Retention({ ...options, onRemoved: () => {}, onError: () => {} });
+  const said = ([total, ms]: [number, number]) => retention.recentFailures(total, ms) !== undefined;
+  const asked: [number, number][] = [
+    [0, 0],
+    [2, 1_000],
+    [2, 600_000],
+    [2, 601_001],
+    [3, 700_000],
+  ];
+  assert.deepEqual(asked.map(said), [false, true, true, false, true]);
+});
