@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from './ari/client.ts';
 import { CallEnded, Ending } from './call/ending.ts';
 import { LifeSigns } from './call/life-signs.ts';
+import { expectUsable, UNUSABLE, UnusableAnswer } from './call/usable-answer.ts';
 import type { CallInfo } from './call-info.ts';
 import type { CallChange, CallResult, CallState } from './call-result.ts';
 import type { Dial } from './dial.ts';
@@ -237,8 +238,10 @@ export class Call {
 
   /** A step failed. A caller who has just left makes steps fail too, before the event that tells of it: that reason is the true one. */
   async #failed(error: unknown): Promise<void> {
-    if (error instanceof AriError && error.status >= 400) {
-      await this.#ending.soon();
+    if (error instanceof AriError && error.status >= 400) await this.#ending.soon();
+    if (error instanceof UnusableAnswer) {
+      this.#answered = false;
+      this.#ending.refused(UNUSABLE);
     }
     this.end(reasonOfFailure(error as Error));
   }
@@ -246,12 +249,15 @@ export class Call {
   /** Acquires in order; what is to be undone is pushed to `release` before it is asked for. */
   async #setUp(release: (() => Promise<unknown>)[]): Promise<void> {
     const { ari, media: pool } = this.#context;
-    const { channelId } = this.info;
+    const { channelId, direction, answeredAtMs } = this.info;
     const media = await pool.open(this.#settings.media, (event) => this.#mediaHappened(event));
     this.#media = media;
     release.push(() => media.close());
     this.#mark('media');
     const callee = this.#dial?.run(channelId, this.#ending.signal).then(() => this.#isAnswered());
+    // Somebody else's call, which has just been answered.
+    const isFresh = this.#answered && direction === 'outbound' && answeredAtMs === undefined;
+    const usable = isFresh ? expectUsable(ari, channelId) : undefined;
     const ringing = this.#answered || callee !== undefined ? undefined : ari.ring(channelId);
     if (ringing !== undefined) this.#inBackground(ringing, 'ring');
     this.#inBackground(ari.subscribe(channelId), 'subscribe');
@@ -259,7 +265,7 @@ export class Call {
     const mark = (step: string) => this.#mark(step);
     const path = this.path.build(media, this.#settings.ariTimeoutMs, mark, release);
     // A ringing tone that overtakes the answer would stay.
-    await this.#ending.orEnd(Promise.all([bot, path, callee, ringing?.catch(() => {})]));
+    await this.#ending.orEnd(Promise.all([bot, path, callee, usable, ringing?.catch(() => {})]));
     await this.#ending.orEnd(media.botSettled());
     if (!this.#answered) await this.#answer();
     await this.#ending.orEnd(ari.addToBridge(this.path.bridgeId, channelId));

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type AriClient, AriError } from './ari/client.ts';
+import { expectUsable } from './call/usable-answer.ts';
 import { withinLimit } from './time-limit.ts';
 
 /** Channels that we make for callees. */
@@ -69,7 +70,7 @@ export class Dial {
   }
 
   /**
-   * Dials, and waits for the answer. Rejects with an {@link AriError} where Asterisk refuses, and with {@link RingTimeout}; that it
+   * Dials, and waits for an answer that can be used. Rejects with `UnusableAnswer`, with an {@link AriError} where Asterisk refuses, and with {@link RingTimeout}; that it
    * failed otherwise is told by the channel's end, after which `signal` ends the wait.
    */
   async run(channelId: string, signal: AbortSignal): Promise<void> {
@@ -87,5 +88,6 @@ export class Dial {
     // Asterisk counts the ring time itself; we do in case that its word is lost.
     const silent = () => new RingTimeout(`no answer within ${ringTimeoutMs} ms`);
     await withinLimit(this.#answered.promise, ringTimeoutMs + ariTimeoutMs, silent, signal);
+    await expectUsable(this.#ari, channelId);
   }
 }

@@ -86,7 +86,7 @@ export function reasonOfBotGone(how: 'closed' | 'silent' | 'absent' | 'lost', de
 
 /** The reason that a step of the set-up gives when it fails, by the name of its error. */
 export function reasonOfFailure({ name, message: detail }: Error): EndReason {
-  if (name === 'RingTimeout') return { kind: 'not-answered' };
+  if (name === 'RingTimeout' || name === 'UnusableAnswer') return { kind: 'not-answered' };
   if (name === 'BotConnectError') return { kind: 'bot-unavailable', detail };
   if (name === 'NoPortError' || name === 'MediaSocketError' || name === 'WorkerDied')
     return { kind: 'media-failed', detail };

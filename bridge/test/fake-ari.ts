@@ -20,6 +20,8 @@ import { FakeRtp } from './fake-rtp.ts';
 
 /** A fake Asterisk: ARI's REST interface and events socket on one port of loopback, with the real one's manners. */
 export class FakeAri {
+  /** Whether the far ends' answers leave an audio stream. */
+  hasAudio = true;
   readonly channels = new Map<string, FakeChannel>();
   readonly bridges = new Map<string, Set<string>>();
   readonly requests: AriRequest[] = [];
@@ -412,6 +414,7 @@ export class FakeAri {
       channel.variables[name] = query.get('value') ?? '';
       return NO_CONTENT;
     }
+    if (action === 'rtp_statistics' && !this.hasAudio) return refused(404, 'RTP info not found');
     if (action === 'rtp_statistics') return { status: 200, body: channel.statistics ?? {} };
     if (method === 'GET') return { status: 200, body: this.show(channel) };
     if (!channel.inStasis) return refused(409, 'Channel not in Stasis application');

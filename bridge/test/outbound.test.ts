@@ -156,3 +156,16 @@ test('a callee for whom there is no room is hung up, and the call reported as an
   lab.ari.hangUp(channel.id);
   await lab.ended();
 });
+
+test('an answer that cannot be used fails the call, whoever placed it, and is no answer', async (t) => {
+  const lab = await Lab.start(t);
+  lab.ari.hasAudio = false;
+  const others = lab.ari.originate({ to: '+4930777', args: ['call-10'] });
+  lab.ari.answered(others);
+  const ended = await lab.ended();
+  assert.deepEqual(
+    [ended.reason.kind, ended.outcome, ended.cause, ended.answered],
+    ['not-answered', 'failed', 58, false],
+  );
+  await until(() => !lab.ari.channels.has(others.id), 'the callee is hung up');
+});

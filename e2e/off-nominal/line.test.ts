@@ -285,3 +285,54 @@ describe('a caller who withholds their number', () => {
     await hangUp(phone, callId, dialogue);
   });
 });
+
+describe('an answer that leaves no audio fails the call, and the callee is hung up', () => {
+  const KEYS = 'a=rtpmap:101 telephone-event/8000';
+  const ANSWERS: Record<string, ((port: number) => string[]) | undefined> = {
+    'a codec that was not offered': (port) => [
+      `m=audio ${port} RTP/AVP 18 101`,
+      'a=rtpmap:18 G729/8000',
+      KEYS,
+    ],
+    SRTP: (port) => [`m=audio ${port} RTP/SAVP 0 101`, 'a=rtpmap:0 PCMU/8000', KEYS],
+    'keys alone': (port) => [`m=audio ${port} RTP/AVP 101`, KEYS],
+    'audio refused': () => ['m=audio 0 RTP/AVP 0'],
+    'no audio line': () => [],
+    'no session description': undefined,
+  };
+  for (const by of ['us', 'others'] as const) {
+    for (const [name, media] of Object.entries(ANSWERS)) {
+      test(`${name}, to a call placed by ${by}`, async () => {
+        await using phone = await SipPhone.open({ address: PICKY, port: PROVIDER_PORT }, stack.ports);
+        const callId = newCallId('unusable');
+        const order = { to: '+4930555102', provider: 'picky', callId };
+        if (by === 'us') await new BridgeApi(stack.ports).request('POST', '/calls', order);
+        const channel =
+          by === 'us' ? undefined : await stack.ari.originate({ to: '+4930555102@picky', callId });
+        const invite = await phone.nextRequest('INVITE');
+        phone.reply(invite, '200 OK', media === undefined ? '' : phone.sdp(media(phone.rtp.port)));
+        await phone.nextRequest('ACK');
+        await phone.nextRequest('BYE');
+        await until('the call has failed', 5000, async () => {
+          const { calls } = await stack.api('/calls?limit=3');
+          const call = calls.find((each) =>
+            channel ? each.channelId === channel.id : each.callId === callId,
+          );
+          return call?.outcome === 'failed';
+        });
+      });
+    }
+  }
+
+  test('an answer on hold can be used', async () => {
+    await using phone = await SipPhone.open({ address: PICKY, port: PROVIDER_PORT }, stack.ports);
+    const callId = newCallId('on-hold');
+    const api = new BridgeApi(stack.ports);
+    await api.request('POST', '/calls', { to: '+4930555102', provider: 'picky', callId });
+    const invite = await phone.nextRequest('INVITE');
+    phone.reply(invite, '200 OK', phone.sdp([`m=audio ${phone.rtp.port} RTP/AVP 0`, 'a=inactive']));
+    await stack.bot.wait(callId, 'answered');
+    await api.request('DELETE', `/calls/${callId}`);
+    await phone.nextRequest('BYE');
+  });
+});

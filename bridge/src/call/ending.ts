@@ -61,6 +61,12 @@ export class Ending {
     this.#causeKnown.resolve();
   }
 
+  /** A callee is hung up by us as if they had refused. */
+  refused({ cause, sipStatus }: { readonly cause: number; readonly sipStatus: number }): void {
+    this.#cause ??= cause;
+    this.#sipStatus ??= sipStatus;
+  }
+
   /** Nothing more is played. */
   abort(): void {
     this.#abort.abort();

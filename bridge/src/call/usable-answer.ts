@@ -1,0 +1,26 @@
+import { type AriClient, AriError } from '../ari/client.ts';
+
+/** A callee answered with media that cannot be used: another codec than was offered, SRTP, nothing but keys (RFC 3264 section 6). */
+export class UnusableAnswer extends Error {
+  override name = 'UnusableAnswer';
+}
+
+/** What is said of such an answer: Q.850 bearer capability not available, SIP Not Acceptable Here. */
+export const UNUSABLE = { cause: 58, sipStatus: 488 };
+
+/** Asterisk has RTP statistics of every channel with an audio stream, be it on hold, and says so of one without. */
+const NO_AUDIO = /\bRTP\b/;
+
+/**
+ * Looks whether a channel that is up has audio: Asterisk takes an answer that leaves it without any, and says nothing. Rejects with
+ * {@link UnusableAnswer} where it has none, with an {@link AriError} where it is gone already; what cannot be found out is no reason to end a call.
+ */
+export async function expectUsable(ari: AriClient, channelId: string): Promise<void> {
+  try {
+    await ari.farEndCounts(channelId);
+  } catch (error) {
+    if (!(error instanceof AriError) || error.status !== 404) return;
+    if (NO_AUDIO.test(error.message)) throw new UnusableAnswer('the answer leaves the call without audio');
+    throw error;
+  }
+}
