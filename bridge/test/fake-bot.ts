@@ -85,6 +85,11 @@ export class BotSession {
     this.#socket.ping();
   }
 
+  /** Bytes that were written and not taken by the other side yet. */
+  get backlogBytes(): number {
+    return this.#socket.bufferedAmount;
+  }
+
   /** Writes bytes as they are, past the framing. */
   write(bytes: Buffer): void {
     (this.#socket as unknown as { _socket: Duplex })._socket.write(bytes);
