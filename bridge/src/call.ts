@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from './ari/client.ts';
 import { CallEnded, Ending } from './call/ending.ts';
-import { LifeSigns } from './call/life-signs.ts';
+import { playLastWords } from './call/last-words.ts';
+import { MediaTroubles } from './call/media-troubles.ts';
 import { expectUsable, UNUSABLE, UnusableAnswer } from './call/usable-answer.ts';
 import type { CallInfo } from './call-info.ts';
 import type { CallChange, CallResult, CallState } from './call-result.ts';
@@ -43,9 +44,6 @@ export interface CallContext {
   readonly onChange: (call: Call, change: CallChange) => void;
 }
 
-/** From our last packet to the hang-up. */
-const TAIL_MS = 100;
-
 /**
  * One call: owns everything that it opens, in `run()`. Everyone else may say why it should end (`end`) or what ARI told of
  * it; the first reason wins.
@@ -67,7 +65,7 @@ export class Call {
   readonly #firstBotAudio = Promise.withResolvers<void>();
   readonly #handover: Handover;
   readonly #keys: Keys;
-  readonly #lifeSigns: LifeSigns;
+  readonly #troubles: MediaTroubles;
   #media: MediaSession | undefined;
   #state: CallState = 'setup';
   #answered: boolean;
@@ -83,7 +81,15 @@ export class Call {
     this.#context = context;
     this.#dial = dial;
     this.#keys = new Keys(context.ari, info.channelId);
-    this.#lifeSigns = new LifeSigns(() => context.ari.farEndCounts(info.channelId));
+    this.#troubles = new MediaTroubles({
+      ...{ ari: context.ari, channelId: info.channelId, path: this.path, ending: this.#ending },
+      ...{ transport: settings.media.transport, limitMs: settings.ariTimeoutMs },
+      end: (reason) => this.end(reason),
+      warn: (detail, message) => this.#warn(detail, message),
+      media: () => this.#media,
+      isActive: () => this.#isActive && !this.#botGone,
+      isQuiet: () => this.#handover.isQuiet,
+    });
     this.#handover = new Handover({
       ...{ ...context, info, path: this.path, settings: settings.transfer, signal: this.#ending.signal },
       end: (reason) => this.end(reason),
@@ -138,7 +144,12 @@ export class Call {
 
   /** ARI: the media channel is gone. Without it the call has no sound. */
   mediaGone(): void {
-    if (!this.#botGone) this.end({ kind: 'media-failed', detail: 'the media channel ended' });
+    if (!this.#botGone) void this.#troubles.channelGone();
+  }
+
+  /** Ids of the channels that the call has made and holds now. */
+  get ownChannelIds(): string[] {
+    return [this.path.mediaChannelId, ...(this.lastTransfer?.legId ? [this.lastTransfer.legId] : [])];
   }
 
   /** ARI: the caller pressed a key. */
@@ -159,8 +170,7 @@ export class Call {
   /** Hands the caller over. Returns why not, or undefined where it is under way: how it goes is told by `onChange` and to the bot. */
   transfer(request: TransferRequest, by: 'bot' | 'operator'): string | undefined {
     const media = this.#media;
-    const isActive = this.#state === 'active' && this.#ending.reason === undefined;
-    const refusal = isActive && media ? this.#handover.begin(request, by, media) : 'not-active';
+    const refusal = this.#isActive && media ? this.#handover.begin(request, by, media) : 'not-active';
     if (refusal && by === 'bot') {
       media?.tellBot({ type: 'transfer', status: 'failed', reason: refusal });
       this.#handover.refused(request, refusal);
@@ -171,6 +181,10 @@ export class Call {
   /** The transfer that was asked for last, refused or not, as a record shows it. */
   get transferSummary(): TransferSummary | undefined {
     return this.#handover.summary;
+  }
+
+  get #isActive(): boolean {
+    return this.#state === 'active' && this.#ending.reason === undefined;
   }
 
   /** The call's transfer, or its last one. */
@@ -320,20 +334,16 @@ export class Call {
       case 'bot-misbehaved':
         return this.#botLeaves({ kind: 'bot-misbehaved', detail: event.detail });
       case 'line-quiet':
-        return this.#lifeSigns.audioCeased();
+        return this.#troubles.audioCeased();
       case 'media-timeout':
-        return void this.#askForLife();
+        return void this.#troubles.timedOut();
       case 'silence':
         return this.end({ kind: event.type });
+      case 'worker-died':
+        return void this.#troubles.workerDied(event.detail);
       case 'lost':
         return this.end({ kind: 'media-failed', detail: event.detail });
     }
-  }
-
-  /** No audio has come for long: a caller who only listens is kept. */
-  async #askForLife(): Promise<void> {
-    if ((await this.#lifeSigns.isAlive()) || this.#handover.isQuiet) this.#media?.lineLives();
-    else if (!this.#botGone) this.end({ kind: 'media-timeout' });
   }
 
   async #close(release: (() => Promise<unknown>)[]): Promise<CallResult> {
@@ -342,7 +352,7 @@ export class Call {
     const reason = this.#ending.reason ?? { kind: 'setup-failed', detail: 'ended without a reason' };
     const treatment = treatmentOf(reason);
     const media = this.#media;
-    if (treatment.drain && media !== undefined) await this.#drain(media);
+    if (treatment.drain && media !== undefined) await playLastWords(media, this.#ending.signal);
     this.#ending.abort();
     await this.#handover.release().catch((error) => this.#releaseFailed(error));
     const cause = await this.#ending.cause(treatment.cause);
@@ -359,18 +369,6 @@ export class Call {
     const { stepsMs } = this;
     const sipStatus = this.#answered ? undefined : this.#ending.sipStatus;
     return { reason, treatment, cause, sipStatus, answered: this.#answered, stepsMs, figures };
-  }
-
-  /** The last words: until they are played, or the caller is gone. */
-  async #drain(media: MediaSession): Promise<void> {
-    const { signal } = this.#ending;
-    const aborted = new Promise<void>((resolve) =>
-      signal.addEventListener('abort', () => resolve(), { once: true }),
-    );
-    if (signal.aborted) return;
-    await Promise.race([media.drain().catch(() => {}), aborted]);
-    // The last packet has left us, but Asterisk has yet to pass it on.
-    await delay(TAIL_MS, undefined, { signal }).catch(() => {});
   }
 
   #releaseFailed(error: Error): void {

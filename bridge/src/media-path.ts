@@ -11,22 +11,32 @@ export interface CallIds {
   readonly callerId: string;
 }
 
+const isLate = () => new Error('the media channel did not enter Stasis in time');
+
 /** What a call has in Asterisk besides the caller: a mixing bridge, and in it the media channel that leads to us. */
 export class MediaPath {
   readonly bridgeId: string;
-  readonly mediaChannelId: string;
+  #mediaChannelId: string;
   readonly #ids: CallIds;
   readonly #ari: AriClient;
   readonly #settings: MediaSettings;
-  readonly #entered = Promise.withResolvers<void>();
+  #entered = Promise.withResolvers<void>();
   #hasEntered = false;
+  /** Media channels that were made anew. */
+  #renewals = 0;
+  #renewing: Promise<void> | undefined;
 
   constructor(ids: CallIds, settings: MediaSettings, ari: AriClient) {
     this.#ids = ids;
     this.bridgeId = this.#id('pcb', `${ids.number}`);
-    this.mediaChannelId = this.#id('pcm', `${ids.number}`);
+    this.#mediaChannelId = this.#id('pcm', `${ids.number}`);
     this.#settings = settings;
     this.#ari = ari;
+  }
+
+  /** The media channel of now. */
+  get mediaChannelId(): string {
+    return this.#mediaChannelId;
   }
 
   /** The id of the second leg of the call's nth transfer. */
@@ -61,8 +71,7 @@ export class MediaPath {
     const channel = this.#createMediaChannel(media);
     release.push(() => channel.catch(() => {}).then(() => this.removeMedia()));
     await Promise.all([bridge, channel]);
-    const late = () => new Error('the media channel did not enter Stasis in time');
-    await withinLimit(this.#entered.promise, limitMs, late);
+    await withinLimit(this.#entered.promise, limitMs, isLate);
     mark('mediaChannel');
     await this.joinMedia();
   }
@@ -72,8 +81,27 @@ export class MediaPath {
     await this.#ari.addToBridge(this.bridgeId, this.mediaChannelId);
   }
 
+  /** Makes the media channel anew, for media that was opened anew, and puts it into the bridge in place of the old one. */
+  renew(media: MediaSession, limitMs: number): Promise<void> {
+    this.#renewing = this.#renew(media, limitMs);
+    return this.#renewing;
+  }
+
+  async #renew(media: MediaSession, limitMs: number): Promise<void> {
+    // Nothing waits for its removal: it has another id.
+    this.#ari.hangUp(this.#mediaChannelId, 16).catch(() => {});
+    this.#renewals += 1;
+    this.#mediaChannelId = this.#id('pcm', `${this.#ids.number}.${this.#renewals}`);
+    this.#entered = Promise.withResolvers<void>();
+    this.#hasEntered = false;
+    await this.#createMediaChannel(media);
+    await withinLimit(this.#entered.promise, limitMs, isLate);
+    await this.joinMedia();
+  }
+
   /** Hangs the media channel up. */
   async removeMedia(): Promise<void> {
+    await this.#renewing?.catch(() => {});
     await this.#ari.hangUp(this.mediaChannelId, 16);
   }
 

@@ -43,8 +43,6 @@ export class Switchboard {
   readonly #context: SwitchboardContext;
   /** By the caller's channel. */
   readonly #calls = new Map<string, Call>();
-  /** By the channels that we made. */
-  readonly #mediaChannels = new Map<string, Call>();
   /** Channels whose variables are being read. */
   readonly #asking = new Set<string>();
   /** Which call has which id. */
@@ -163,8 +161,8 @@ export class Switchboard {
   }
 
   #stasisStart(channel: AriChannel, args: readonly string[]): void {
-    const own = this.#mediaChannels.get(channel.id);
-    if (own?.state === 'setup') return own.path.mediaEntered();
+    const own = this.#mediaCall(channel.id);
+    if (own?.state === 'setup' || own?.state === 'active') return own.path.mediaEntered();
     // Also one that came to be only after its call, tired of waiting, had removed it.
     if (isOwn(channel.id, 'pcm')) {
       return this.#context.background.run(
@@ -268,7 +266,6 @@ export class Switchboard {
     };
     const call = new Call(info, isUp, settings, context, dial);
     this.#calls.set(info.channelId, call);
-    this.#mediaChannels.set(call.path.mediaChannelId, call);
     reports.started(call);
     this.#context.background.run(this.#run(call), 'run a call');
     return call;
@@ -277,16 +274,21 @@ export class Switchboard {
   async #run(call: Call): Promise<void> {
     const result = await call.run();
     this.#calls.delete(call.info.channelId);
-    this.#mediaChannels.delete(call.path.mediaChannelId);
     this.#context.reports.ended(call, result);
     const again = this.#again.get(call.info.channelId);
     this.#again.delete(call.info.channelId);
     if (again !== undefined) this.#stasisStart(again.channel, again.args);
   }
 
+  /** The call whose media channel of now this is. */
+  #mediaCall(id: string): Call | undefined {
+    const call = this.#calls.get(parseOwnId(id)?.callerId ?? '');
+    return call?.path.mediaChannelId === id ? call : undefined;
+  }
+
   #channelDestroyed(event: Extract<ChannelEvent, { type: 'ChannelDestroyed' }>): void {
     const { id } = event.channel;
-    if (this.#mediaChannels.get(id)?.path.hasEntered) this.#mediaChannels.get(id)?.mediaGone();
+    if (this.#mediaCall(id)?.path.hasEntered) this.#mediaCall(id)?.mediaGone();
     this.#calls.get(id)?.callerHungUp(event.cause, event.tech_cause);
     if (this.#wasWithdrawn(event.channel)) this.#originatedCall(event.channel);
     const dial = this.#originated.take(id);
@@ -367,10 +369,7 @@ export class Switchboard {
           ...[...before.map(([id]) => id), ...this.#calls.keys()],
           ...[...this.#placing.keys(), ...this.#originated.all.keys()],
         ]),
-        media: new Set([
-          ...this.#mediaChannels.keys(),
-          ...[...this.#calls.values()].flatMap((call) => call.lastTransfer?.legId ?? []),
-        ]),
+        media: new Set([...this.#calls.values()].flatMap((call) => call.ownChannelIds)),
         bridges: new Set([...this.#calls.values()].map((call) => call.path.bridgeId)),
       },
     );

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { Session } from 'node:inspector/promises';
+import { getPriority, setPriority, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { Lab, speech, until } from './harness.ts';
 
@@ -14,57 +19,152 @@ const inspector = new Session();
 inspector.connect();
 after(() => inspector.disconnect());
 
-/** Makes the media workers that are alive loop for ever; by the inspector, since no message of ours would do that. */
-async function hang(count: number): Promise<void> {
+/** Evaluates an expression in the media workers that are alive; by the inspector, since no message of ours would do that. */
+async function evaluate(count: number, expression: string): Promise<void> {
   const attached: string[] = [];
-  inspector.on('NodeWorker.attachedToWorker', ({ params }) => {
+  const onAttached = ({ params }: { params: { sessionId: string; workerInfo: { url: string } } }) => {
     if (/media\/worker\.ts$/.test(params.workerInfo.url)) attached.push(params.sessionId);
-  });
+  };
+  inspector.on('NodeWorker.attachedToWorker', onAttached);
   await inspector.post('NodeWorker.enable', { waitForDebuggerOnStart: false });
   await until(() => attached.length >= count, 'attached to the workers');
-  const message = JSON.stringify({
-    id: 1,
-    method: 'Runtime.evaluate',
-    params: { expression: 'for (;;) {}' },
-  });
+  inspector.off('NodeWorker.attachedToWorker', onAttached);
+  const message = JSON.stringify({ id: 1, method: 'Runtime.evaluate', params: { expression } });
   for (const sessionId of attached)
     await inspector.post('NodeWorker.sendMessageToWorker', { sessionId, message });
+  await inspector.post('NodeWorker.disable');
 }
 
-test('a worker that dies ends its own calls only, with their reason, and is replaced', async (t) => {
+/** Priorities (nice) of the threads that carry media, by their name. */
+function workerPriorities(): number[] {
+  return readdirSync('/proc/self/task').flatMap((task) => {
+    const stat = readFileSync(`/proc/self/task/${task}/stat`, 'utf8');
+    // After the name in brackets: the state is the third field, nice the nineteenth (proc_pid_stat(5)).
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return stat.includes('(media)') ? [Number(fields[16])] : [];
+  });
+}
+
+test('a worker that dies is replaced, and its calls go on there, with their bot connected again', async (t) => {
   const lab = await Lab.start(t, { config: { MEDIA_WORKERS: '2' } });
   assert.equal(workers.length, 2);
-  const first = await lab.call();
-  const second = await lab.call();
+  const calls = [await lab.call(), await lab.call()];
   await workers[0]?.terminate();
-  const ended = await lab.ended();
-  assert.equal(ended.reason.kind, 'media-failed');
-  const died = ended.channelId === first.channel.id ? first : second;
-  const spared = died === first ? second : first;
-  assert.equal(died.channel.variables.PIPECAT_STATUS, 'media-failed');
+  const diedMs = performance.now();
+  const next = await until(
+    () => lab.bot.sessions[2]?.of('answered').length === 1 && lab.bot.sessions[2],
+    'again',
+  );
+  await until(() => next.of('media').length > 0, 'audio again');
+  assert.ok(performance.now() - diedMs < 2_000, `after ${performance.now() - diedMs} ms`);
+  const [start] = next.of('start');
+  assert.equal(start?.reconnected, true);
+  const died = calls.find(({ channel }) => channel.id === start?.channel_id);
+  assert.ok(died !== undefined);
+  assert.notEqual(died.session.closed, undefined);
   assert.equal(await lab.metric('media_workers_replaced'), 1);
-  spared.session.speak(speech(2));
-  spared.session.send({ event: 'mark', name: 'heard' });
-  await until(() => spared.session.of('mark').length === 1, 'the other call goes on');
+  const spared = calls.find((call) => call !== died) as (typeof calls)[0];
+  // Both are heard, and hear: one by a media channel that was made anew.
+  for (const [{ channel }, session] of [
+    [died, next],
+    [spared, spared.session],
+  ] as const) {
+    const rtp = lab.ari.mediaOf(channel.id);
+    const said = speech(5, 3);
+    session.speak(speech(2));
+    await until(() => rtp.speech().length >= 320, 'heard by the caller');
+    for (let at = 0; at < said.length; at += 160) rtp.send(said.subarray(at, at + 160));
+    await until(() => session.audio().includes(said), 'heard by the bot');
+  }
+  assert.equal([...lab.ari.channels.keys()].filter((id) => id.startsWith('pcm-')).length, 2);
+  assert.equal(lab.logged('call ended').length, 0);
   // Two more calls: the replacement takes its share.
   const more = [await lab.call(), await lab.call()];
-  for (const call of [spared, ...more]) lab.ari.hangUp(call.channel.id);
-  await lab.ended(3);
+  for (const call of [...calls, ...more]) lab.ari.hangUp(call.channel.id);
+  const ended = await lab.ended(3);
+  assert.equal(ended.reason.kind, 'caller-hangup');
+});
+
+test('a call under which workers die again and again is given up', async (t) => {
+  const lab = await Lab.start(t, { config: { MEDIA_WORKERS: '1' } });
+  const { channel } = await lab.call();
+  const first = workers.length;
+  for (let died = 0; died < 3; died++) {
+    await until(
+      () => workers.length === first + died && (lab.bot.sessions[died]?.of('media').length ?? 0) > 0,
+      'relayed',
+    );
+    await workers.at(-1)?.terminate();
+  }
+  const ended = await lab.ended();
+  assert.equal(ended.reason.kind, 'media-failed');
+  assert.equal(channel.variables.PIPECAT_STATUS, 'media-failed');
+});
+
+test('a recording that was paused goes on paused, in a file of its own', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'recordings-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const lab = await Lab.start(t, { config: { MEDIA_WORKERS: '1', RECORDINGS_DIR: folder } });
+  const { channel, session } = await lab.call({ variables: { X_RECORD: 'on' } });
+  await until(() => session.of('recording').length > 0, 'recorded');
+  session.send({ event: 'recording', state: 'pause' });
+  await until(() => session.of('recording').at(-1)?.state === 'paused', 'paused');
+  await workers.at(-1)?.terminate();
+  const next = await lab.session(1);
+  await until(() => next.of('recording').length > 0, 'recorded again');
+  assert.equal(next.of('recording').at(-1)?.state, 'paused');
+  assert.equal((await readdir(folder)).length, 2);
+  lab.ari.hangUp(channel.id);
+  await lab.ended();
+});
+
+test('a replaced worker has the priority of the first, whatever that of control is by then', async (t) => {
+  const before = getPriority();
+  try {
+    setPriority(0, before);
+  } catch {
+    return t.skip('not allowed to raise a priority');
+  }
+  const lab = await Lab.start(t, { config: { MEDIA_WORKERS: '1' } });
+  await until(async () => (await lab.metric('media_heap_bytes')) > 0, 'the first report');
+  setPriority(0, before + 5);
+  try {
+    await workers.at(-1)?.terminate();
+    await until(async () => (await lab.metric('media_workers_replaced')) === 1, 'replaced');
+    const { channel } = await lab.call();
+    const nice = workerPriorities();
+    assert.deepEqual(nice, [before]);
+    lab.ari.hangUp(channel.id);
+    await lab.ended();
+  } finally {
+    setPriority(0, before);
+  }
+});
+
+test('an exception in a worker costs nobody the call, and a report that cannot be made nothing at all', async (t) => {
+  const lab = await Lab.start(t, { config: { MEDIA_WORKERS: '1' } });
+  const { channel } = await lab.call();
+  await until(async () => (await lab.metric('media_heap_bytes')) > 0, 'the first report');
+  await evaluate(1, "process.memoryUsage = () => { throw new Error('EMFILE: too many open files') }");
+  await delay(1_500);
+  assert.equal(await lab.metric('media_workers_replaced'), 0);
+  await evaluate(1, "setTimeout(() => { throw new Error('a defect') })");
+  const next = await lab.session(1);
+  await until(() => next.of('media').length > 0, 'audio again');
+  assert.match(String(lab.logged('media opened anew')[0]?.detail), /a defect/);
+  lab.ari.hangUp(channel.id);
+  assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
 });
 
 test('a worker that hangs is ended and replaced', async (t) => {
   const lab = await Lab.start(t, { config: { MEDIA_WORKERS: '1' } });
   const { channel } = await lab.call();
   await until(async () => (await lab.metric('media_heap_bytes')) > 0, 'the first report');
-  await hang(1);
-  const ended = await lab.ended();
-  assert.deepEqual(
-    [ended.reason.kind, ended.reason.detail],
-    ['media-failed', 'the media worker died: the thread did not react for 5 s'],
-  );
-  assert.equal(channel.variables.PIPECAT_STATUS, 'media-failed');
-  await until(async () => (await lab.metric('media_workers_replaced')) === 1, 'replaced');
-  const next = await lab.call();
-  lab.ari.hangUp(next.channel.id);
-  await lab.ended(1);
+  await evaluate(1, 'setTimeout(() => { for (;;) {} })');
+  const next = await lab.session(1);
+  await until(() => next.of('media').length > 0, 'audio again');
+  assert.match(String(lab.logged('media opened anew')[0]?.detail), /did not react for 5 s/);
+  assert.equal(await lab.metric('media_workers_replaced'), 1);
+  lab.ari.hangUp(channel.id);
+  assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
 });

@@ -39,7 +39,7 @@ export interface MediaShared {
 }
 
 /** One call's audio: the way to Asterisk, the way to the bot, and the relay between the two. Owns both; `close()` ends both. */
-export class Media implements MediaSession {
+export class Media implements Omit<MediaSession, 'reopen'> {
   readonly #settings: MediaSettings;
   readonly #shared: MediaShared;
   readonly #tell: (event: MediaEvent) => void;
@@ -204,8 +204,9 @@ export class Media implements MediaSession {
     this.#transport?.begin(this.#shared.now());
     if (this.#transport === undefined) return;
     this.#recorder = startRecorder(this.#settings, this.#transport, this.#shared.disk, (event) => {
-      if (this.#relaying) this.tellBot({ type: 'recording', state: event.state });
+      // Before the bot: what it has been told must outlive this thread.
       this.#tell(event);
+      if (this.#relaying) this.tellBot({ type: 'recording', state: event.state });
     });
   }
 
@@ -355,7 +356,11 @@ export class Media implements MediaSession {
 
   #sayStart(reconnected: boolean): void {
     this.#started = true;
-    for (const text of this.#dialect.start(this.#settings.start, reconnected)) this.#link.send(text);
+    for (const text of this.#dialect.start(
+      this.#settings.start,
+      reconnected || this.#settings.isResumed === true,
+    ))
+      this.#link.send(text);
   }
 
   /** A bot that leaves before the caller had anything of it was not there. */

@@ -1,18 +1,11 @@
+import { getPriority } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '../log.ts';
-import type { BridgeMessage } from '../pipecat/dialect.ts';
-import type { RecordingState } from '../recording/recorder.ts';
+import { MediaError } from './media-error.ts';
 import type { FromWorker, MediaRequest, WorkerSettings, WorkerStats } from './protocol.ts';
-import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
-
-/** A failure that a worker reported; `name` is that of the error there (`NoPortError`, `BotConnectError` …). */
-export class MediaError extends Error {
-  constructor(name: string, message: string) {
-    super(message);
-    this.name = name;
-  }
-}
+import { RemoteMedia, type SessionThread } from './remote-media.ts';
+import type { MediaEvent, MediaSession, MediaSettings } from './session.ts';
 
 /** The UDP ports of all workers together, and how many workers there are. */
 export interface MediaPoolOptions {
@@ -52,8 +45,17 @@ export class MediaPool {
 
   /** Opens a call's media. `tell` hears what happens to it. Rejects with a {@link MediaError}. */
   async open(settings: MediaSettings, tell: (event: MediaEvent) => void): Promise<MediaSession> {
-    const worker = this.#workers.reduce((least, other) => (other.load < least.load ? other : least));
-    return await worker.open(settings, tell);
+    const session = new RemoteMedia(settings, tell, () => this.#worker());
+    await session.open();
+    return session;
+  }
+
+  /** The worker with the fewest calls. Where none is alive, the first one that is; after a while whatever there is. */
+  async #worker(): Promise<MediaThread> {
+    const least = () => this.#workers.reduce((one, other) => (other.load < one.load ? other : one));
+    const endMs = performance.now() + LOADING_MS;
+    while (!least().isAlive && !this.#closing && performance.now() < endMs) await delay(LOADING_POLL_MS);
+    return least();
   }
 
   /** Calls' media that are open, the UDP ports that carry them, and those with a bot. */
@@ -80,10 +82,19 @@ export class MediaPool {
       this.deaths += 1;
       this.#log.error(
         { worker: index, error: error.message },
-        'media worker died: its calls end, it is replaced',
+        'media worker died: it is replaced, and its calls are opened anew',
       );
       const replace = () => {
-        if (!this.#closing) this.#workers[index] = this.#start(index, settings);
+        if (this.#closing) return;
+        try {
+          this.#workers[index] = this.#start(index, settings);
+        } catch (failure) {
+          this.#log.error(
+            { worker: index, error: (failure as Error).message },
+            'media worker not replaced, tried again',
+          );
+          setTimeout(replace, RESTART_MS).unref();
+        }
       };
       if (hasReported) replace();
       else setTimeout(replace, RESTART_MS).unref();
@@ -93,8 +104,10 @@ export class MediaPool {
 
 /** Splits the ports among the workers: each has its own, so that none needs to ask another. */
 function shares({ workers, rtpPortMin, rtpPortMax }: MediaPoolOptions): WorkerSettings[] {
+  const priority = getPriority(0);
   const each = Math.floor((rtpPortMax + 1 - rtpPortMin) / workers / 2) * 2;
   return Array.from({ length: workers }, (_, index) => ({
+    priority,
     rtpPortMin: rtpPortMin + index * each,
     rtpPortMax: index === workers - 1 ? rtpPortMax : rtpPortMin + (index + 1) * each - 1,
   }));
@@ -106,7 +119,7 @@ interface Waiting {
 }
 
 /** One worker thread, seen from the control thread. */
-class MediaThread {
+class MediaThread implements SessionThread {
   readonly #worker: Worker;
   readonly #sessions = new Map<number, RemoteMedia>();
   readonly #waiting = new Map<number, Waiting>();
@@ -142,6 +155,11 @@ class MediaThread {
       : Number.POSITIVE_INFINITY;
   }
 
+  /** Whether it takes requests. */
+  get isAlive(): boolean {
+    return this.#death === undefined;
+  }
+
   addUsage(usage: { sessions: number; rtpPorts: number; bots: number }): void {
     usage.sessions += this.#sessions.size;
     const ports = new Set<number>();
@@ -152,17 +170,11 @@ class MediaThread {
     usage.rtpPorts += ports.size;
   }
 
-  async open(settings: MediaSettings, tell: (event: MediaEvent) => void): Promise<MediaSession> {
+  /** Takes a call's media: requests for it go to the id that it returns. */
+  take(session: RemoteMedia): number {
     const id = this.#nextId();
-    const session = new RemoteMedia(this, id, tell);
     this.#sessions.set(id, session);
-    try {
-      session.rtpPort = (await this.ask(id, { method: 'open', settings })) as number;
-      return session;
-    } catch (error) {
-      this.#sessions.delete(id);
-      throw error;
-    }
+    return id;
   }
 
   /** Sends a request and waits for its reply. Rejects with a {@link MediaError}, also where the worker dies first. */
@@ -224,98 +236,8 @@ class MediaThread {
     this.#death = error;
     for (const waiting of this.#waiting.values()) waiting.reject(new MediaError('WorkerDied', error.message));
     this.#waiting.clear();
-    for (const session of this.#sessions.values()) {
-      session.happened({ type: 'lost', detail: `the media worker died: ${error.message}` }, false);
-    }
+    const sessions = [...this.#sessions.values()];
     this.#sessions.clear();
-  }
-}
-
-/** A call's media in a worker: every method is a request to it. */
-class RemoteMedia implements MediaSession {
-  readonly #thread: MediaThread;
-  readonly #id: number;
-  readonly #tell: (event: MediaEvent) => void;
-  rtpPort = 0;
-  hasBot = false;
-
-  constructor(thread: MediaThread, id: number, tell: (event: MediaEvent) => void) {
-    this.#thread = thread;
-    this.#id = id;
-    this.#tell = tell;
-  }
-
-  /** The worker says what happened. */
-  happened(event: MediaEvent, hasBot: boolean): void {
-    this.hasBot = hasBot;
-    this.#tell(event);
-  }
-
-  async connectRtp(address: string, port: number): Promise<void> {
-    await this.#thread.ask(this.#id, { method: 'connectRtp', address, port });
-  }
-
-  async connectSocket(url: string, authorization: string): Promise<void> {
-    await this.#thread.ask(this.#id, { method: 'connectSocket', url, authorization });
-  }
-
-  async connectBot(): Promise<void> {
-    await this.#thread.ask(this.#id, { method: 'connectBot' });
-  }
-
-  async botSettled(): Promise<void> {
-    await this.#thread.ask(this.#id, { method: 'botSettled' });
-  }
-
-  startRelay(): void {
-    this.#thread.tell(this.#id, { method: 'startRelay' });
-  }
-
-  tellBot(message: BridgeMessage): void {
-    this.#thread.tell(this.#id, { method: 'tellBot', message });
-  }
-
-  dismissBot(message: BridgeMessage): void {
-    this.#thread.tell(this.#id, { method: 'dismissBot', message });
-  }
-
-  hangUp(): void {
-    this.#thread.tell(this.#id, { method: 'hangUp' });
-  }
-
-  async record(state: 'pause' | 'resume'): Promise<RecordingState | 'off'> {
-    return (await this.#thread.ask(this.#id, { method: 'record', state })) as RecordingState | 'off';
-  }
-
-  async drain(): Promise<void> {
-    await this.#thread.ask(this.#id, { method: 'drain' });
-  }
-
-  async playedOut(): Promise<void> {
-    await this.#thread.ask(this.#id, { method: 'playedOut' });
-  }
-
-  expectAudio(isExpected: boolean): void {
-    this.#thread.tell(this.#id, { method: 'expectAudio', isExpected });
-  }
-
-  lineLives(): void {
-    this.#thread.tell(this.#id, { method: 'lineLives' });
-  }
-
-  async figures(): Promise<MediaFigures> {
-    return (await this.#thread.ask(this.#id, { method: 'figures' })) as MediaFigures;
-  }
-
-  async close(): Promise<void> {
-    try {
-      await this.#thread.ask(this.#id, { method: 'close' });
-    } catch (error) {
-      // What a dead worker held is gone with it.
-      if ((error as Error).name !== 'WorkerDied') throw error;
-    } finally {
-      this.hasBot = false;
-      this.#thread.forget(this.#id);
-    }
+    for (const session of sessions) session.workerDied(`the media worker died: ${error.message}`);
   }
 }

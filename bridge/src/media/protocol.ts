@@ -7,6 +7,8 @@ import type { MediaEvent, MediaSettings } from './session.ts';
 export interface WorkerSettings {
   readonly rtpPortMin: number;
   readonly rtpPortMax: number;
+  /** Of its thread (nice). */
+  readonly priority: number;
 }
 
 /** One request of the control thread to a worker: a method of `MediaSession`, as data. */

@@ -26,6 +26,8 @@ export interface MediaSettings {
   readonly start: StartFields;
   /** The bot is connected while the callee's phone rings, and has its `start` on answer. */
   readonly startOnAnswer: boolean;
+  /** The call was with a bot before: every `start` says so. */
+  readonly isResumed?: boolean;
   readonly bot: BotLinkSettings;
   /** How long an utterance waits for more before it is played, or found from the bot's cadence. */
   readonly prebufferMs: number | 'adaptive';
@@ -81,7 +83,9 @@ export type MediaEvent =
   | { readonly type: 'line-quiet' | 'media-timeout' | 'silence' }
   /** The bot does what none may: its socket is being closed, `detail` says with which code and why. Once. */
   | { readonly type: 'bot-misbehaved'; readonly detail: string }
-  /** The media is gone: Asterisk's socket, or the worker. */
+  /** The worker died while it relayed: `reopen` takes the call to another. */
+  | { readonly type: 'worker-died'; readonly detail: string }
+  /** The media is gone: Asterisk's socket, or the worker before the relay. */
   | { readonly type: 'lost'; readonly detail: string };
 
 /** What a call's media has counted. */
@@ -105,6 +109,8 @@ export interface MediaSession {
   readonly rtpPort: number;
   /** Whether a bot's socket is open. */
   readonly hasBot: boolean;
+  /** After `worker-died`: opens the media in another worker, where it has to be connected again, and relayed. Rejects with a `MediaError`. */
+  reopen(): Promise<void>;
   connectRtp(address: string, port: number): Promise<void>;
   connectSocket(url: string, authorization: string): Promise<void>;
   connectBot(): Promise<void>;

@@ -1,4 +1,6 @@
+import { getPriority, setPriority } from 'node:os';
 import { PerformanceObserver } from 'node:perf_hooks';
+import { getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Pacer } from '../audio/pacer.ts';
 import { Disk } from '../recording/disk.ts';
@@ -17,6 +19,7 @@ class MediaWorker {
   readonly #collections = { count: 0, totalMs: 0, longestMs: 0 };
 
   constructor(settings: WorkerSettings, send: (message: FromWorker) => void) {
+    takePriority(settings.priority);
     this.#send = send;
     // What a tick throws is a defect: the thread ends loudly, and its calls with it.
     const onError = (error: unknown) => {
@@ -36,7 +39,12 @@ class MediaWorker {
         this.#collections.longestMs = Math.max(this.#collections.longestMs, duration);
       }
     }).observe({ entryTypes: ['gc'] });
-    const report = () => send({ type: 'stats', stats: this.#stats() });
+    // A report that fails must not take the calls with it; one that is missed shows as a silence of the thread.
+    const report = () => {
+      try {
+        send({ type: 'stats', stats: this.#stats() });
+      } catch {}
+    };
     report();
     setInterval(report, STATS_EVERY_MS).unref();
   }
@@ -102,8 +110,18 @@ class MediaWorker {
       recording: this.#shared.disk.stats,
       datagramsRefused: this.#shared.sockets.refused,
       collections: this.#collections,
-      heapBytes: process.memoryUsage().heapUsed,
+      // Not by process.memoryUsage(), which opens a file.
+      heapBytes: getHeapStatistics().used_heap_size,
     };
+  }
+}
+
+/** A thread begins with the priority of the one that made it, which control has lowered by the time that a worker is replaced. */
+function takePriority(priority: number): void {
+  try {
+    if (getPriority(0) !== priority) setPriority(0, priority);
+  } catch {
+    // Not allowed here (RLIMIT_NICE): the audio has the priority of control.
   }
 }
 

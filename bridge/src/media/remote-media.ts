@@ -1,0 +1,163 @@
+import { randomBytes } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import type { BridgeMessage } from '../pipecat/dialect.ts';
+import { recordingName } from '../recording/files.ts';
+import type { RecordingState } from '../recording/recorder.ts';
+import { MediaError } from './media-error.ts';
+import type { MediaRequest } from './protocol.ts';
+import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
+
+/** A worker, as a call's media in it sees it. */
+export interface SessionThread {
+  /** Takes a call's media: requests for it go to the id that it returns. */
+  take(session: RemoteMedia): number;
+  /** Sends a request and waits for its reply. Rejects with a {@link MediaError}, also where the worker dies first. */
+  ask(session: number, request: MediaRequest): Promise<unknown>;
+  /** Sends a request that has no reply. */
+  tell(session: number, request: MediaRequest): void;
+  forget(session: number): void;
+}
+
+/** A call's media in a worker: every method is a request to it. Where that one dies it can be opened anew in another. */
+export class RemoteMedia implements MediaSession {
+  readonly #settings: MediaSettings;
+  readonly #tell: (event: MediaEvent) => void;
+  readonly #findThread: () => Promise<SessionThread>;
+  #current: { readonly thread: SessionThread; readonly id: number } | undefined;
+  #relays = false;
+  #closed = false;
+  #isPaused: boolean;
+  rtpPort = 0;
+  hasBot = false;
+
+  constructor(
+    settings: MediaSettings,
+    tell: (event: MediaEvent) => void,
+    findThread: () => Promise<SessionThread>,
+  ) {
+    this.#settings = settings;
+    this.#tell = tell;
+    this.#findThread = findThread;
+    this.#isPaused = settings.recording?.paused ?? false;
+  }
+
+  /** Opens it. Rejects with a {@link MediaError}. */
+  async open(settings = this.#settings): Promise<void> {
+    const thread = await this.#findThread();
+    if (this.#closed) throw new MediaError('WorkerDied', 'the call has ended');
+    const id = thread.take(this);
+    this.#current = { thread, id };
+    try {
+      this.rtpPort = (await thread.ask(id, { method: 'open', settings })) as number;
+    } catch (error) {
+      thread.forget(id);
+      throw error;
+    }
+  }
+
+  async reopen(): Promise<void> {
+    const { recording } = this.#settings;
+    // The former file is whole as far as it was written; nobody else writes to it any more.
+    const path =
+      recording && join(dirname(recording.path), recordingName(new Date(), randomBytes(8).toString('hex')));
+    await this.open({
+      ...this.#settings,
+      ...{ startOnAnswer: false, isResumed: true },
+      recording: recording && { ...recording, path: path ?? '', paused: this.#isPaused },
+    });
+  }
+
+  /** For the thread: it is dead. */
+  workerDied(detail: string): void {
+    this.hasBot = false;
+    this.rtpPort = 0;
+    this.#tell({ type: this.#relays ? 'worker-died' : 'lost', detail });
+  }
+
+  async #ask(request: MediaRequest): Promise<unknown> {
+    const current = this.#current;
+    if (current === undefined) throw new MediaError('WorkerDied', 'no media is open');
+    return await current.thread.ask(current.id, request);
+  }
+
+  #order(request: MediaRequest): void {
+    this.#current?.thread.tell(this.#current.id, request);
+  }
+
+  /** The worker says what happened. */
+  happened(event: MediaEvent, hasBot: boolean): void {
+    this.hasBot = hasBot;
+    if (event.type === 'recording' && event.state !== 'failed') this.#isPaused = event.state === 'paused';
+    this.#tell(event);
+  }
+
+  async connectRtp(address: string, port: number): Promise<void> {
+    await this.#ask({ method: 'connectRtp', address, port });
+  }
+
+  async connectSocket(url: string, authorization: string): Promise<void> {
+    await this.#ask({ method: 'connectSocket', url, authorization });
+  }
+
+  async connectBot(): Promise<void> {
+    await this.#ask({ method: 'connectBot' });
+  }
+
+  async botSettled(): Promise<void> {
+    await this.#ask({ method: 'botSettled' });
+  }
+
+  startRelay(): void {
+    this.#relays = true;
+    this.#order({ method: 'startRelay' });
+  }
+
+  tellBot(message: BridgeMessage): void {
+    this.#order({ method: 'tellBot', message });
+  }
+
+  dismissBot(message: BridgeMessage): void {
+    this.#order({ method: 'dismissBot', message });
+  }
+
+  hangUp(): void {
+    this.#order({ method: 'hangUp' });
+  }
+
+  async record(state: 'pause' | 'resume'): Promise<RecordingState | 'off'> {
+    return (await this.#ask({ method: 'record', state })) as RecordingState | 'off';
+  }
+
+  async drain(): Promise<void> {
+    await this.#ask({ method: 'drain' });
+  }
+
+  async playedOut(): Promise<void> {
+    await this.#ask({ method: 'playedOut' });
+  }
+
+  expectAudio(isExpected: boolean): void {
+    this.#order({ method: 'expectAudio', isExpected });
+  }
+
+  lineLives(): void {
+    this.#order({ method: 'lineLives' });
+  }
+
+  async figures(): Promise<MediaFigures> {
+    return (await this.#ask({ method: 'figures' })) as MediaFigures;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    try {
+      await this.#ask({ method: 'close' });
+    } catch (error) {
+      // What a dead worker held is gone with it.
+      if ((error as Error).name !== 'WorkerDied') throw error;
+    } finally {
+      this.hasBot = false;
+      this.#current?.thread.forget(this.#current.id);
+    }
+  }
+}
