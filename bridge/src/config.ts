@@ -136,7 +136,15 @@ const schema = z
   .transform((config) => ({
     ...config,
     MEDIA_WORKERS: config.MEDIA_WORKERS ?? workersFor(config.MAX_CALLS),
-  }));
+  }))
+  // Each worker has ports of its own, two at least: one that has none would die at its start, again and again.
+  .refine((config) => config.RTP_PORT_MAX + 1 - config.RTP_PORT_MIN >= 2 * config.MEDIA_WORKERS, {
+    path: ['RTP_PORT_MAX'],
+    error: ({ input }) => {
+      const { MEDIA_WORKERS } = input as { MEDIA_WORKERS: number };
+      return `must leave two ports for each of the ${MEDIA_WORKERS} media workers (MEDIA_WORKERS)`;
+    },
+  });
 
 /** One while that serves; a core is left for control and Asterisk. */
 function workersFor(calls: number): number {
@@ -176,7 +184,9 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   const result = schema.safeParse(values);
   for (const issue of result.error?.issues ?? []) {
     const name = issue.path.join('.');
-    problems.push(`${name}: ${values[name] === undefined ? 'is missing' : issue.message}`);
+    problems.push(
+      `${name}: ${values[name] === undefined && issue.code !== 'custom' ? 'is missing' : issue.message}`,
+    );
   }
   const providers = loadProviders(values.PROVIDERS_DIR, problems);
   if (result.success) problems.push(...ignoredFormats(result.data, [...providers.values()]));
