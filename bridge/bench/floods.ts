@@ -56,7 +56,7 @@ const bridge = spawn(process.execPath, [new URL('../src/main.ts', import.meta.ur
   env: {
     ...process.env,
     ...{ ARI_URL: `http://127.0.0.1:${ari.port}`, ARI_USERNAME: 'pipecat', ARI_PASSWORD: 'right' },
-    ...{ PIPECAT_URL: bot.url, HTTP_PORT: '0', MEDIA_WORKERS: '1', BOT_RECONNECT_MS: '0' },
+    ...{ PIPECAT_URL: bot.url, HTTP_PORT: '0', MEDIA_WORKERS: '1', BOT_RECONNECT_MS: '0', MEDIA_TIMEOUT_MS: '0' },
     ...{ RTP_PORT_MIN: '48200', RTP_PORT_MAX: '48299', LOG_LEVEL: 'info' },
   },
   stdio: ['ignore', 'pipe', 'inherit'],
