@@ -5,6 +5,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { Pacer } from '../src/audio/pacer.ts';
 import { Media } from '../src/media/media.ts';
 import type { MediaSettings } from '../src/media/session.ts';
+import { NO_LIMITS } from '../src/pipecat/budget.ts';
 import { FakeBot } from './fake-bot.ts';
 import { until } from './harness.ts';
 
@@ -13,6 +14,11 @@ export async function wideband(t: TestContext, now = () => performance.now()) {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   await once(server, 'listening');
   const bot = await FakeBot.start();
+  // Closed whatever becomes of the test, or its process would not end.
+  t.after(async () => {
+    await bot.close();
+    server.close();
+  });
   let asterisk: WebSocket | undefined;
   server.on('connection', (socket) => {
     asterisk = socket;
@@ -34,10 +40,11 @@ export async function wideband(t: TestContext, now = () => performance.now()) {
     bot: {
       target: { url: bot.url, query: {} },
       limits: { maxMessageBytes: 65_536, sendBufferBytes: 65_536, pingMs: 60_000 },
-      ...{ connectMs: 5000, connectTries: 1, reconnectMs: 0 },
+      ...{ connectMs: 5000, connectTries: 1, reconnectMs: 0, reconnectsMax: 0 },
     },
     ...{ prebufferMs: 0, queueMs: 10_000, trailingSilenceMs: 200, concealment: 'silence', bargeInHoldMs: 0 },
     ...{ maxBadMessages: 5, recording: undefined, mediaTimeoutMs: 0, silenceLimitMs: 0 },
+    ...{ endSilenceMs: 0, refusalMs: 0, budget: NO_LIMITS },
   } as unknown as MediaSettings;
   const onError = (error: unknown) => {
     throw error;
@@ -49,11 +56,7 @@ export async function wideband(t: TestContext, now = () => performance.now()) {
     now,
   };
   const media = await Media.open(settings, shared, () => {});
-  t.after(async () => {
-    await media.close();
-    await bot.close();
-    server.close();
-  });
+  t.after(() => media.close());
   await media.connectSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/`, 'Basic x');
   await media.connectBot();
   media.startRelay();
