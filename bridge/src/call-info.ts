@@ -1,4 +1,5 @@
 import type { AriChannel } from './ari/model.ts';
+import type { Adopted } from './call/adopted.ts';
 import { isUsableId } from './call/call-ids.ts';
 import { printable, wellFormed } from './call/outside-text.ts';
 import { presentationOf, WITHHELD } from './call/presentation.ts';
@@ -47,6 +48,10 @@ export interface CallInfo extends StartFields {
   readonly dialledAtMs?: number | undefined;
   /** When it was answered, where that was in the process before. */
   readonly answeredAtMs?: number | undefined;
+  /** How long it may last from the answer on, where its order says so. */
+  readonly maxDurationMs?: number | undefined;
+  /** Of a call that a process before has served. */
+  readonly adopted?: Adopted | undefined;
   /** What was asked for and cannot be had, for the log. */
   readonly remarks: readonly string[];
 }

@@ -7,6 +7,7 @@ export type CallChange =
   | 'active'
   | 'closing'
   | 'hold'
+  | 'recording'
   | 'unhold'
   | 'transfer-started'
   | 'transfer-failed'

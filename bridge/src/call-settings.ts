@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import type { AriChannel } from './ari/model.ts';
 import type { AudioFormat } from './audio/format.ts';
 import { expandBotUrl } from './bot-url.ts';
-import type { CallSettings } from './call.ts';
+import type { DurationLimits } from './call/duration.ts';
 import { type CallDefaults, type CallInfo, describeCall, providerName } from './call-info.ts';
 import type { Config } from './config.ts';
+import type { HandoverSettings } from './handover.ts';
+import type { MediaSettings } from './media/session.ts';
 import type { Originated } from './originated.ts';
 import type { StartFields } from './pipecat/dialect.ts';
 import { startQuery } from './pipecat/native.ts';
@@ -13,6 +15,15 @@ import { recordingName } from './recording/files.ts';
 import type { RecordingSettings } from './recording/recorder.ts';
 
 const MB = 1_000_000;
+
+/** Time limits and choices of a call, from the configuration. */
+export interface CallSettings extends DurationLimits {
+  readonly media: MediaSettings;
+  readonly answerOn: 'connected' | 'first-audio';
+  readonly firstAudioMs: number;
+  readonly ariTimeoutMs: number;
+  readonly transfer: HandoverSettings;
+}
 
 /** What a call is when neither it nor its provider says otherwise. */
 export function callDefaults(config: Config): CallDefaults {
@@ -28,6 +39,7 @@ export function callDefaults(config: Config): CallDefaults {
 /** What the configuration, and the provider's file where it says more, mean for one call. */
 export function callSettings(config: Config, info: CallInfo): CallSettings {
   const provider = config.providers.get(info.sipProvider);
+  const isAdopted = info.adopted?.metBot ?? false;
   return {
     media: {
       transport: info.transport,
@@ -36,6 +48,7 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
       dialect: info.dialect,
       start: startFields(info),
       startOnAnswer: false,
+      isResumed: isAdopted,
       bot: {
         target: {
           url: expandBotUrl(provider?.pipecatUrl[info.direction] ?? config.PIPECAT_URL, info),
@@ -49,8 +62,9 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
           sendBufferBytes: config.BOT_SEND_BUFFER_BYTES,
           pingMs: config.BOT_PING_MS,
         },
-        connectMs: config.BOT_CONNECT_MS,
-        connectTries: config.BOT_CONNECT_TRIES,
+        // The bot of a call that was served before is one that was lost.
+        connectMs: Math.max(config.BOT_CONNECT_MS, isAdopted ? config.BOT_RECONNECT_MS : 0),
+        connectTries: isAdopted ? Number.POSITIVE_INFINITY : config.BOT_CONNECT_TRIES,
         reconnectMs: config.BOT_RECONNECT_MS,
         reconnectsMax: config.BOT_RECONNECTS_MAX,
       },
@@ -77,7 +91,7 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
     answerOn: config.ANSWER_ON,
     firstAudioMs: config.FIRST_AUDIO_MS,
     ariTimeoutMs: config.ARI_TIMEOUT_MS,
-    maxDurationMs: config.MAX_CALL_DURATION_S * 1000,
+    maxDurationMs: info.maxDurationMs ?? config.MAX_CALL_DURATION_S * 1000,
     warningMs: config.MAX_DURATION_WARNING_S * 1000,
     transfer: {
       providers: config.providers,
@@ -88,11 +102,11 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
   };
 }
 
-function recordingSettings(config: Config, { recording }: CallInfo): RecordingSettings | undefined {
+function recordingSettings(config: Config, { recording, adopted }: CallInfo): RecordingSettings | undefined {
   if (recording === 'off') return undefined;
   return {
     path: join(config.RECORDINGS_DIR, recordingName(new Date(), randomBytes(8).toString('hex'))),
-    paused: recording === 'paused',
+    paused: recording === 'paused' || adopted?.isRecordingPaused === true,
     maxBytes: config.RECORDING_MAX_MB * MB,
   };
 }
@@ -113,6 +127,8 @@ function startFields({
   transport: _transport,
   recording: _recording,
   dialect: _dialect,
+  maxDurationMs: _maxDurationMs,
+  adopted: _adopted,
   ...fields
 }: CallInfo): StartFields {
   return fields;

@@ -1,35 +1,26 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from './ari/client.ts';
+import { limitDuration } from './call/duration.ts';
 import { CallEnded, Ending } from './call/ending.ts';
 import { playLastWords } from './call/last-words.ts';
 import { MediaTroubles } from './call/media-troubles.ts';
+import { RecordingLog } from './call/recording-log.ts';
 import { expectUsable, UNUSABLE, UnusableAnswer } from './call/usable-answer.ts';
 import type { CallInfo } from './call-info.ts';
 import type { CallChange, CallResult, CallState } from './call-result.ts';
+import type { CallSettings } from './call-settings.ts';
 import type { Dial } from './dial.ts';
 import { causeText, type EndReason, reasonOfBotGone, reasonOfFailure, treatmentOf } from './end-reason.ts';
 import { giveUpCaller } from './give-up.ts';
-import { Handover, type HandoverSettings } from './handover.ts';
+import { Handover } from './handover.ts';
 import { Keys } from './keys.ts';
 import type { Logger } from './log.ts';
 import type { MediaPool } from './media/pool.ts';
-import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './media/session.ts';
+import type { MediaEvent, MediaFigures, MediaSession } from './media/session.ts';
 import { type CallIds, MediaPath } from './media-path.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';
 import type { RecordingState } from './recording/recorder.ts';
 import type { Transfer, TransferSummary } from './transfer.ts';
-
-/** Time limits and choices of a call, from the configuration. */
-export interface CallSettings {
-  readonly media: MediaSettings;
-  readonly answerOn: 'connected' | 'first-audio';
-  readonly firstAudioMs: number;
-  readonly ariTimeoutMs: number;
-  readonly maxDurationMs: number;
-  /** So long before it the bot is warned; 0: not at all. */
-  readonly warningMs: number;
-  readonly transfer: HandoverSettings;
-}
 
 /** What a call works with. */
 export interface CallContext {
@@ -54,8 +45,7 @@ export class Call {
   /** When it was offered: on the monotonic clock, and in Unix time, ms. */
   readonly offeredMs: number;
   readonly offeredAtMs = Date.now();
-  /** Name of the file that the call is recorded to, below RECORDINGS_DIR; undefined while there is none. */
-  recordingFile: string | undefined;
+  readonly recordingLog: RecordingLog;
   readonly #settings: CallSettings;
   readonly #context: CallContext;
   /** A call that we place: until the callee answers. */
@@ -75,6 +65,10 @@ export class Call {
 
   constructor(info: CallInfo, isUp: boolean, settings: CallSettings, context: CallContext, dial?: Dial) {
     this.info = info;
+    this.recordingLog = new RecordingLog(info, {
+      changed: () => this.#changed('recording'),
+      keep: (mode) => this.#inBackground(context.ari.setVariable(info.channelId, 'X_RECORD', mode), 'keep'),
+    });
     this.path = new MediaPath({ ...context.ids, callerId: info.channelId }, settings.media, context.ari);
     this.#answered = isUp;
     this.#settings = settings;
@@ -182,6 +176,9 @@ export class Call {
   get transferSummary(): TransferSummary | undefined {
     return this.#handover.summary;
   }
+  get isHeld(): boolean {
+    return this.#handover.isHeld;
+  }
 
   get #isActive(): boolean {
     return this.#state === 'active' && this.#ending.reason === undefined;
@@ -220,14 +217,12 @@ export class Call {
 
   /** Rejects when the call ends: at the latest when it has lasted as long as it may. */
   async #untilEnd(): Promise<never> {
-    const { maxDurationMs, warningMs } = this.#settings;
-    const warn = () => this.#media?.tellBot({ type: 'limit', kind: 'max-duration', remainingMs: warningMs });
-    const warning = warningMs > 0 && warningMs < maxDurationMs;
-    const timers = [
-      setTimeout(() => this.end({ kind: 'max-duration' }), maxDurationMs),
-      ...(warning ? [setTimeout(warn, maxDurationMs - warningMs)] : []),
-    ];
-    return await this.#ending.ended.finally(() => timers.forEach(clearTimeout));
+    const { answeredAtMs = Date.now() } = this.info;
+    const warn = (remainingMs: number) =>
+      this.#media?.tellBot({ type: 'limit', kind: 'max-duration', remainingMs });
+    const end = () => this.end({ kind: 'max-duration' });
+    const stop = limitDuration(this.#settings, Date.now() - answeredAtMs, warn, end);
+    return await this.#ending.ended.finally(stop);
   }
 
   /** The caller talks to somebody else from here on. */
@@ -276,13 +271,20 @@ export class Call {
     if (ringing !== undefined) this.#inBackground(ringing, 'ring');
     this.#inBackground(ari.subscribe(channelId), 'subscribe');
     const bot = media.connectBot();
-    const mark = (step: string) => this.#mark(step);
-    const path = this.path.build(media, this.#settings.ariTimeoutMs, mark, release);
+    const built = this.path.build(media, this.#settings.ariTimeoutMs, (step) => this.#mark(step), release);
+    // Who was in the call already hears that it goes on while the bot is sought.
+    const isBack = this.#answered && this.info.adopted !== undefined;
+    const path = built.then(() => (isBack ? this.#join(media) : undefined));
     // A ringing tone that overtakes the answer would stay.
     await this.#ending.orEnd(Promise.all([bot, path, callee, usable, ringing?.catch(() => {})]));
     await this.#ending.orEnd(media.botSettled());
     if (!this.#answered) await this.#answer();
-    await this.#ending.orEnd(ari.addToBridge(this.path.bridgeId, channelId));
+    if (!isBack) await this.#join(media);
+    if (this.info.adopted?.isHeld) this.held(true);
+  }
+
+  async #join(media: MediaSession): Promise<void> {
+    await this.#ending.orEnd(this.#context.ari.addToBridge(this.path.bridgeId, this.info.channelId));
     this.#mark('joined');
     media.startRelay();
   }
@@ -326,9 +328,8 @@ export class Call {
       case 'bot-transfer':
         return void this.transfer(event.request, 'bot');
       case 'recording':
-        if (event.state === 'failed') return this.#warn(event.detail, 'recording failed, the call goes on');
-        this.recordingFile = event.file;
-        return;
+        if (event.state === 'failed') this.#warn(event.detail, 'recording failed, the call goes on');
+        return this.recordingLog.note(event);
       case 'bot-refused':
         return this.#warn(event.detail, `the bot's message is refused: ${event.code}`);
       case 'bot-misbehaved':
@@ -366,9 +367,8 @@ export class Call {
     const figures = this.#figures ?? (await media?.figures().catch(() => undefined));
     for (const undo of release.reverse()) await undo().catch((error: Error) => this.#releaseFailed(error));
     this.#state = 'closed';
-    const { stepsMs } = this;
     const sipStatus = this.#answered ? undefined : this.#ending.sipStatus;
-    return { reason, treatment, cause, sipStatus, answered: this.#answered, stepsMs, figures };
+    return { reason, treatment, cause, sipStatus, answered: this.#answered, stepsMs: this.stepsMs, figures };
   }
 
   #releaseFailed(error: Error): void {

@@ -67,6 +67,11 @@ export class Handover {
     this.#context.changed('transfer-failed');
   }
 
+  /** Whether the caller's phone holds the call. */
+  get isHeld(): boolean {
+    return this.#held;
+  }
+
   /** Whether the caller is in the dialplan, where we sent them. */
   get callerAway(): boolean {
     return this.#transfer?.callerAway ?? false;

@@ -1,4 +1,5 @@
 import type { AriChannel } from './ari/model.ts';
+import { adoptedFrom } from './call/adopted.ts';
 import type { CallInfo } from './call-info.ts';
 import type { CallRecord } from './records/record.ts';
 
@@ -54,5 +55,7 @@ export function asInherited(info: CallInfo, before: CallRecord | undefined): Cal
     callbackUrl: before.callbackUrl ?? info.callbackUrl,
     dialledAtMs: Date.parse(times.offered),
     answeredAtMs: times.answered === undefined ? undefined : Date.parse(times.answered),
+    maxDurationMs: before.maxDurationSeconds === undefined ? undefined : before.maxDurationSeconds * 1000,
+    adopted: adoptedFrom(before),
   };
 }

@@ -336,16 +336,13 @@ export class Operator {
       { callId, to: to.e164 },
       callDefaults(config),
     );
-    const placed = { ...info, from, variables: { ...info.variables, ...shown } };
+    const { maxDurationSeconds: maxS } = order;
+    const maxDurationMs = maxS === undefined ? undefined : maxS * 1000;
+    const placed = { ...info, from, variables: { ...info.variables, ...shown }, maxDurationMs };
     const settings = callSettings(config, placed);
-    const { maxDurationSeconds } = order;
     return {
       info: placed,
-      settings: {
-        ...settings,
-        media: { ...settings.media, startOnAnswer: true },
-        ...(maxDurationSeconds === undefined ? {} : { maxDurationMs: maxDurationSeconds * 1000 }),
-      },
+      settings: { ...settings, media: { ...settings.media, startOnAnswer: true } },
     };
   }
 

@@ -138,8 +138,10 @@ export function recordOf(call: Call): CallRecord {
   return liveRecord(call.info, state, call.stepsMs, contextOf(call));
 }
 
-function contextOf({ offeredAtMs, recordingFile, transferSummary }: Call): RecordContext {
-  return { offeredAtMs, recordingFile, transfer: transferSummary };
+function contextOf({ info, offeredAtMs, recordingLog, transferSummary, isHeld }: Call): RecordContext {
+  const { files: recordingFiles, isPaused: isRecordingPaused } = recordingLog;
+  const transfer = transferSummary ?? info.adopted?.transfer;
+  return { offeredAtMs, recordingFiles, isRecordingPaused, isHeld, transfer };
 }
 
 function idsOf({ info }: Call) {

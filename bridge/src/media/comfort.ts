@@ -10,7 +10,9 @@ export class Comfort {
     this.#play = play;
   }
 
-  start(): void {
+  /** `atOnce`: the first time now, where nothing was heard before. */
+  start(atOnce = false): void {
+    if (atOnce) this.#play();
     this.#timer ??= setInterval(this.#play, COMFORT_EVERY_MS);
   }
 

@@ -200,6 +200,7 @@ export class Media implements Omit<MediaSession, 'reopen'> {
     this.expectAudio(true);
     this.#pacing = this.#shared.pacer.add((skippedFrames) => this.#tick(skippedFrames));
     if (this.#settings.startOnAnswer) this.#sayStart(false);
+    if (!this.#link.isOpen) this.#comfort.start(true);
     this.tellBot({ type: 'answered' });
     this.#transport?.begin(this.#shared.now());
     if (this.#transport === undefined) return;
@@ -351,16 +352,15 @@ export class Media implements Omit<MediaSession, 'reopen'> {
     this.#messages.connected();
     if (this.#relaying || !this.#settings.startOnAnswer) this.#sayStart(reconnected);
     if (this.#relaying) this.tellBot({ type: 'answered' });
+    const state = this.#recorder?.told;
+    if (this.#relaying && state !== undefined) this.tellBot({ type: 'recording', state });
     this.#tell({ type: 'bot-open', reconnected });
   }
 
   #sayStart(reconnected: boolean): void {
     this.#started = true;
-    for (const text of this.#dialect.start(
-      this.#settings.start,
-      reconnected || this.#settings.isResumed === true,
-    ))
-      this.#link.send(text);
+    const { start, isResumed = false } = this.#settings;
+    for (const text of this.#dialect.start(start, reconnected || isResumed)) this.#link.send(text);
   }
 
   /** A bot that leaves before the caller had anything of it was not there. */

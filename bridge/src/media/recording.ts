@@ -20,7 +20,7 @@ export function startRecorder(
     readSample: sampleReader(encoding),
     botDelayMs: playoutDelayMs,
   };
-  return new Recorder(recording, line, disk, (state, detail) =>
-    onState({ type: 'recording', state, file, detail }),
+  return new Recorder(recording, line, disk, (state, detail, isPaused) =>
+    onState({ type: 'recording', state, file, isPaused, detail }),
   );
 }

@@ -74,6 +74,8 @@ export type MediaEvent =
       readonly type: 'recording';
       readonly state: RecordingState;
       readonly file: string;
+      /** Whatever the state is: whether nothing is to be recorded now. */
+      readonly isPaused: boolean;
       readonly detail: string | undefined;
     }
   | { readonly type: 'bot-transfer'; readonly request: TransferRequest }

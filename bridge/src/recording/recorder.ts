@@ -39,7 +39,7 @@ export class Recorder {
   readonly #settings: RecordingSettings;
   readonly #sampleRate: number;
   readonly #disk: Disk;
-  readonly #onState: (state: RecordingState, detail?: string) => void;
+  readonly #onState: (state: RecordingState, detail: string | undefined, isPaused: boolean) => void;
   readonly #track: StereoTrack;
   #handle: FileHandle | undefined;
   #waiting = 0;
@@ -49,15 +49,16 @@ export class Recorder {
   #failing = false;
   #full = false;
   #told: RecordingState | undefined;
+  #toldPaused = false;
   #hasFailed = false;
   #closing: Promise<void> | undefined;
 
-  /** `onState` hears of every change, of the first one when there is a file, or when it could not be made. */
+  /** `onState` hears of every change, also of a pause while it fails; of the first one when there is a file, or when it could not be made. */
   constructor(
     settings: RecordingSettings,
     line: Omit<StereoTrackOptions, 'onAudio'>,
     disk: Disk,
-    onState: (state: RecordingState, detail?: string) => void,
+    onState: (state: RecordingState, detail: string | undefined, isPaused: boolean) => void,
   ) {
     this.#settings = settings;
     this.#sampleRate = line.sampleRate;
@@ -72,6 +73,11 @@ export class Recorder {
   get state(): RecordingState {
     if (this.#failing || this.#full) return 'failed';
     return this.#track.paused ? 'paused' : 'on';
+  }
+
+  /** The state that was told last: a bot that is connected again is not to guess it. */
+  get told(): RecordingState | undefined {
+    return this.#told;
   }
 
   get figures(): RecordingFigures {
@@ -187,13 +193,15 @@ export class Recorder {
   #tell(detail?: string): void {
     const { state } = this;
     // Before there is a file there is nothing to tell but that there will be none.
-    if (state === this.#told || (state !== 'failed' && this.#writtenBytes < 0)) return;
+    const isSame = state === this.#told && this.#track.paused === this.#toldPaused;
+    if (isSame || (state !== 'failed' && this.#writtenBytes < 0)) return;
     this.#told = state;
+    this.#toldPaused = this.#track.paused;
     if (state === 'failed' && !this.#hasFailed) {
       this.#hasFailed = true;
       this.#disk.stats.failures += 1;
     }
-    this.#onState(state, detail);
+    this.#onState(state, detail, this.#track.paused);
   }
 }
 

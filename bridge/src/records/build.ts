@@ -15,7 +15,9 @@ const URL_MAX_CHARS = 2_048;
 export interface RecordContext {
   /** When the call was offered to the bridge; its steps count from here. Unix time, ms. */
   readonly offeredAtMs: number;
-  readonly recordingFile?: string | undefined;
+  readonly recordingFiles?: readonly string[];
+  readonly isRecordingPaused?: boolean | undefined;
+  readonly isHeld?: boolean;
   readonly transfer?: CallRecord['transfer'];
 }
 
@@ -50,6 +52,7 @@ export function liveRecord(
   context: RecordContext,
 ): CallRecord {
   const at = (step: string) => atMs(context.offeredAtMs, stepsMs[step]);
+  const before = info.adopted?.times;
   return withoutAbsent({
     callId: info.callId,
     requestedCallId: info.requestedCallId,
@@ -68,13 +71,17 @@ export function liveRecord(
     state,
     times: withoutAbsent({
       offered: iso(info.dialledAtMs ?? context.offeredAtMs),
-      botReady: at('bot'),
+      botReady: before?.botReady ?? at('bot'),
       answered: info.answeredAtMs === undefined ? at('answered') : iso(info.answeredAtMs),
-      firstCallerAudio: at('firstCallerAudio'),
-      firstBotAudio: at('firstBotAudio'),
+      firstCallerAudio: before?.firstCallerAudio ?? at('firstCallerAudio'),
+      firstBotAudio: before?.firstBotAudio ?? at('firstBotAudio'),
     }),
     setupMs: { ...stepsMs },
-    recordingFile: context.recordingFile,
+    recordingFile: context.recordingFiles?.at(-1),
+    recordingFiles: context.recordingFiles?.length ? [...context.recordingFiles] : undefined,
+    isRecordingPaused: context.isRecordingPaused,
+    isHeld: context.isHeld || undefined,
+    maxDurationSeconds: info.maxDurationMs === undefined ? undefined : info.maxDurationMs / 1000,
     transfer: context.transfer && { ...context.transfer, to: printable(context.transfer.to) },
     callbackUrl: shortUrl(info.callbackUrl),
   });

@@ -88,6 +88,14 @@ export const callRecordSchema = z.object({
   sipStatus: z.int().optional(),
   /** The recording's file, below RECORDINGS_DIR. */
   recordingFile: z.string().optional(),
+  /** All of them, oldest first, where a process before has recorded too. */
+  recordingFiles: z.array(z.string()).optional(),
+  /** Of a call that is recorded: whether its bot, or the operator, has paused that. */
+  isRecordingPaused: z.boolean().optional(),
+  /** The caller's phone holds the call. */
+  isHeld: z.boolean().optional(),
+  /** How long the call may last from the answer on, where its order says so. */
+  maxDurationSeconds: z.number().optional(),
   transfer: transferSchema.optional(),
   /** Who is told of the end, until then. */
   callbackUrl: z.string().optional(),

@@ -1,0 +1,28 @@
+import type { CallRecord } from '../records/record.ts';
+
+/** What a call had before this process took it up, and Asterisk does not keep. */
+export interface Adopted {
+  /** The bot has had its `start`: it is told that it comes back to a call. */
+  readonly metBot: boolean;
+  readonly isHeld: boolean;
+  readonly recordingFiles: readonly string[];
+  readonly isRecordingPaused: boolean;
+  readonly times: CallRecord['times'];
+  /** The last transfer; one that was under way has ended with its process. */
+  readonly transfer: CallRecord['transfer'];
+}
+
+/** What the record of a call under way says of it. */
+export function adoptedFrom(before: CallRecord): Adopted {
+  const { times, transfer } = before;
+  return {
+    metBot: times.botReady !== undefined && times.answered !== undefined,
+    isHeld: before.isHeld ?? false,
+    recordingFiles:
+      before.recordingFiles ?? (before.recordingFile === undefined ? [] : [before.recordingFile]),
+    isRecordingPaused: before.isRecordingPaused ?? false,
+    times,
+    transfer:
+      transfer?.status === 'pending' ? { ...transfer, status: 'failed', reason: 'bridge-died' } : transfer,
+  };
+}
