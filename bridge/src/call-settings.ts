@@ -15,6 +15,8 @@ import { recordingName } from './recording/files.ts';
 import type { RecordingSettings } from './recording/recorder.ts';
 
 const MB = 1_000_000;
+/** Requests to Asterisk that a set-up makes one after the other, with one to spare. */
+const SET_UP_REQUESTS = 6;
 
 /** Time limits and choices of a call, from the configuration. */
 export interface CallSettings extends DurationLimits {
@@ -22,6 +24,8 @@ export interface CallSettings extends DurationLimits {
   readonly answerOn: 'connected' | 'first-audio';
   readonly firstAudioMs: number;
   readonly ariTimeoutMs: number;
+  /** For the whole set-up of a call that is not ours. */
+  readonly setUpMaxMs: number;
   readonly transfer: HandoverSettings;
 }
 
@@ -91,6 +95,7 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
     answerOn: config.ANSWER_ON,
     firstAudioMs: config.FIRST_AUDIO_MS,
     ariTimeoutMs: config.ARI_TIMEOUT_MS,
+    setUpMaxMs: config.BOT_CONNECT_MS + config.FIRST_AUDIO_MS + SET_UP_REQUESTS * config.ARI_TIMEOUT_MS,
     maxDurationMs: info.maxDurationMs ?? config.MAX_CALL_DURATION_S * 1000,
     warningMs: config.MAX_DURATION_WARNING_S * 1000,
     transfer: {

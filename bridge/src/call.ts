@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from './ari/client.ts';
+import { CallerChannel } from './call/caller-channel.ts';
 import { limitDuration } from './call/duration.ts';
 import { CallEnded, Ending } from './call/ending.ts';
 import { playLastWords } from './call/last-words.ts';
@@ -11,9 +12,7 @@ import type { CallChange, CallResult, CallState } from './call-result.ts';
 import type { CallSettings } from './call-settings.ts';
 import type { Dial } from './dial.ts';
 import { causeText, type EndReason, reasonOfBotGone, reasonOfFailure, treatmentOf } from './end-reason.ts';
-import { giveUpCaller } from './give-up.ts';
 import { Handover } from './handover.ts';
-import { Keys } from './keys.ts';
 import type { Logger } from './log.ts';
 import type { MediaPool } from './media/pool.ts';
 import type { MediaEvent, MediaFigures, MediaSession } from './media/session.ts';
@@ -40,8 +39,10 @@ export interface CallContext {
  * it; the first reason wins.
  */
 export class Call {
-  readonly info: CallInfo;
+  /** What is known of it changes only where its record is found after it has begun. */
+  info: CallInfo;
   readonly path: MediaPath;
+  readonly caller: CallerChannel;
   /** When it was offered: on the monotonic clock, and in Unix time, ms. */
   readonly offeredMs: number;
   readonly offeredAtMs = Date.now();
@@ -54,7 +55,6 @@ export class Call {
   readonly #steps = new Map<string, number>();
   readonly #firstBotAudio = Promise.withResolvers<void>();
   readonly #handover: Handover;
-  readonly #keys: Keys;
   readonly #troubles: MediaTroubles;
   #media: MediaSession | undefined;
   #state: CallState = 'setup';
@@ -74,7 +74,10 @@ export class Call {
     this.#settings = settings;
     this.#context = context;
     this.#dial = dial;
-    this.#keys = new Keys(context.ari, info.channelId);
+    this.caller = new CallerChannel({
+      ...{ ari: context.ari, info, bridgeId: this.path.bridgeId, ending: this.#ending },
+      warn: (error, message) => this.#warn(error.message, message),
+    });
     this.#troubles = new MediaTroubles({
       ...{ ari: context.ari, channelId: info.channelId, path: this.path, ending: this.#ending },
       ...{ transport: settings.media.transport, limitMs: settings.ariTimeoutMs },
@@ -86,6 +89,7 @@ export class Call {
     });
     this.#handover = new Handover({
       ...{ ...context, info, path: this.path, settings: settings.transfer, signal: this.#ending.signal },
+      channelId: () => this.caller.id,
       end: (reason) => this.end(reason),
       changed: (change) => this.#changed(change),
       letBotGo: (reason) => this.#letBotGo(reason),
@@ -95,6 +99,11 @@ export class Call {
 
   get state(): CallState {
     return this.#state;
+  }
+
+  /** Whether its end is decided; last words may still be played. */
+  get isEnding(): boolean {
+    return this.#ending.isOver || this.#state === 'closing' || this.#state === 'closed';
   }
 
   /** Milliseconds from the offer to each step that was reached. */
@@ -125,9 +134,9 @@ export class Call {
   }
 
   /** ARI: the caller's channel ended, or is being hung up, with a Q.850 cause, and the SIP status of a callee who refused. */
-  callerHungUp(cause: number | undefined, sipStatus?: number): void {
+  callerHungUp(cause: number | undefined, sipStatus?: number, why?: EndReason): void {
     this.#ending.callerWent(cause, sipStatus);
-    this.end({ kind: this.dial === undefined ? 'caller-hangup' : 'not-answered' });
+    this.end(why ?? { kind: this.dial === undefined ? 'caller-hangup' : 'not-answered' });
   }
 
   /** The bot hangs up by other means than a message on its socket. */
@@ -141,19 +150,9 @@ export class Call {
     if (!this.#botGone) void this.#troubles.channelGone();
   }
 
-  /** Ids of the channels that the call has made and holds now. */
-  get ownChannelIds(): string[] {
-    return [this.path.mediaChannelId, ...(this.lastTransfer?.legId ? [this.lastTransfer.legId] : [])];
-  }
-
   /** ARI: the caller pressed a key. */
   dtmfReceived(digit: string, durationMs: number): void {
     this.#media?.tellBot({ type: 'dtmf', digit, durationMs });
-  }
-
-  /** Sends keys to the caller; `w` and `,` are pauses of 500 ms. */
-  dtmf(digits: string): void {
-    this.#inBackground(this.#keys.send(digits), 'dtmf');
   }
 
   /** Pauses or resumes the recording; resolves with its state then, `off` where the call is not recorded. Rejects with a `MediaError`. */
@@ -203,7 +202,9 @@ export class Call {
   async run(): Promise<CallResult> {
     const release: (() => Promise<unknown>)[] = [];
     try {
-      await this.#setUp(release);
+      // A phone of ours rings as long as it was asked to.
+      const limitMs = this.#dial === undefined ? this.#settings.setUpMaxMs : undefined;
+      await this.#ending.bound(this.#setUp(release), limitMs);
       this.#state = 'active';
       this.#changed('active');
       const { reason } = this.#ending;
@@ -284,7 +285,7 @@ export class Call {
   }
 
   async #join(media: MediaSession): Promise<void> {
-    await this.#ending.orEnd(this.#context.ari.addToBridge(this.path.bridgeId, this.info.channelId));
+    await this.#ending.orEnd(this.#context.ari.addToBridge(this.path.bridgeId, this.caller.id));
     this.#mark('joined');
     media.startRelay();
   }
@@ -296,7 +297,7 @@ export class Call {
       );
       await this.#ending.orEnd(Promise.race([this.#firstBotAudio.promise, limit]));
     }
-    await this.#ending.orEnd(this.#context.ari.answer(this.info.channelId));
+    await this.#ending.orEnd(this.#context.ari.answer(this.caller.id));
     this.#isAnswered();
   }
 
@@ -324,7 +325,7 @@ export class Call {
         if (event.immediate) return this.end({ kind: 'bot-hangup-immediate' });
         return this.#botLeaves({ kind: 'bot-hangup' }, event.queuedMs);
       case 'bot-dtmf':
-        return this.dtmf(event.digits);
+        return this.caller.dtmf(event.digits);
       case 'bot-transfer':
         return void this.transfer(event.request, 'bot');
       case 'recording':
@@ -360,10 +361,7 @@ export class Call {
     if (!this.#botGone) this.#dismissBot(reason, cause);
     // In the dialplan, where we sent them, they are no longer ours.
     const isElsewhere = reason.kind === 'transferred' && this.#handover.callerAway;
-    if (!this.#ending.callerGone && !isElsewhere)
-      await giveUpCaller(this.#context.ari, this.info, treatment).catch((error) =>
-        this.#releaseFailed(error),
-      );
+    if (!isElsewhere && reason.kind !== 'taken-over') await this.caller.leave(treatment);
     const figures = this.#figures ?? (await media?.figures().catch(() => undefined));
     for (const undo of release.reverse()) await undo().catch((error: Error) => this.#releaseFailed(error));
     this.#state = 'closed';

@@ -31,6 +31,7 @@ export class Dial {
   readonly #answered = Promise.withResolvers<void>();
   #ringing = false;
   #cancelled = false;
+  #hasEntered = false;
 
   constructor(ari: AriClient, settings: DialSettings) {
     this.#ari = ari;
@@ -54,7 +55,13 @@ export class Dial {
 
   /** ARI: the channel is in our app, and can be dialled. */
   entered(): void {
+    this.#hasEntered = true;
     this.#entered.resolve();
+  }
+
+  /** Whether the channel is known to be in our app. */
+  get hasEntered(): boolean {
+    return this.#hasEntered;
   }
 
   /** ARI: the callee's phone rings. Returns whether that is news. */

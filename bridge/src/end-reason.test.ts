@@ -18,6 +18,7 @@ const REASONS: Record<EndReason['kind'], EndReason> = {
   'max-duration': { kind: 'max-duration' },
   silence: { kind: 'silence' },
   transferred: { kind: 'transferred', by: 'operator' },
+  'asterisk-lost': { kind: 'asterisk-lost' },
   'api-hangup': { kind: 'api-hangup' },
   shutdown: { kind: 'shutdown' },
   'taken-over': { kind: 'taken-over' },

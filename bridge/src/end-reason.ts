@@ -21,6 +21,8 @@ export type EndReason =
   /** Handed over to somebody else, as this one asked. */
   | { readonly kind: 'transferred'; readonly by: 'bot' | 'operator' }
   | { readonly kind: 'api-hangup' }
+  /** Asterisk has started anew: it crashed, or was stopped. */
+  | { readonly kind: 'asterisk-lost' }
   | { readonly kind: 'shutdown' }
   /** Another process has our Stasis app, and goes on with the call: nothing of it is touched in Asterisk. */
   | { readonly kind: 'taken-over' }
@@ -61,6 +63,7 @@ const TREATMENTS: Readonly<Record<EndReason['kind'], EndTreatment>> = {
   silence: { by: 'bridge', level: 'info', cause: 16, drain: false },
   transferred: { by: 'bot', level: 'info', cause: 16, drain: false },
   'api-hangup': { by: 'operator', level: 'info', cause: 16, drain: false },
+  'asterisk-lost': { by: 'bridge', level: 'warn', cause: 41, drain: false },
   shutdown: { by: 'operator', level: 'info', cause: 16, drain: false },
   'taken-over': { by: 'bridge', level: 'warn', cause: 16, drain: false },
   refused: { by: 'bridge', level: 'warn', cause: 42, drain: false },

@@ -2,35 +2,47 @@ import { type AriClient, AriError } from './ari/client.ts';
 import type { CallInfo } from './call-info.ts';
 import type { EndTreatment } from './end-reason.ts';
 
-/** Hangs a caller up, or gives them back to the dialplan, which has a fallback. Rejects where they had to be hung up after all. */
-export async function giveUpCaller(
-  ari: AriClient,
-  { channelId, direction }: CallInfo,
-  treatment: EndTreatment,
-): Promise<void> {
-  try {
-    if (treatment.fallback !== undefined && direction === 'inbound') {
-      await ari.setVariable(channelId, 'PIPECAT_STATUS', treatment.fallback);
-      await ari.continueInDialplan(channelId);
-    } else {
-      await ari.hangUp(channelId, treatment.cause);
-    }
-  } catch (error) {
-    if (error instanceof AriError && error.status === 404) return;
-    await ari.hangUp(channelId, treatment.cause).catch(() => {});
-    throw error;
-  }
+/** How a channel is left: given back to the dialplan with this `PIPECAT_STATUS`, else hung up with this Q.850 cause. */
+export interface Farewell {
+  readonly status?: string | undefined;
+  readonly cause: number;
+  /** Asterisk has taken the request, or the other side has hung up by itself. */
+  readonly isDone: boolean;
 }
 
-/** A channel that is not taken goes back to the dialplan, with the reason in `PIPECAT_STATUS`; a callee, who came from none, is hung up. */
-export async function giveBack(
+/** How a call's channel is to be left. An outbound callee came from no dialplan, and is hung up. */
+export function farewellOf({ direction }: Pick<CallInfo, 'direction'>, treatment: EndTreatment): Farewell {
+  const status = direction === 'inbound' ? treatment.fallback : undefined;
+  return { status, cause: treatment.cause, isDone: false };
+}
+
+/**
+ * Leaves a channel, and tells what is left to be done of it. One that cannot be given back is hung up; but not where it is on its way
+ * already (409), or where Asterisk does not reply. Never rejects.
+ */
+export async function carryOut(
   ari: AriClient,
   channelId: string,
-  status: string,
-  isOutbound: boolean,
-): Promise<void> {
-  if (isOutbound) return await ari.hangUp(channelId, 42);
-  // The fallback does not depend on knowing why.
-  await ari.setVariable(channelId, 'PIPECAT_STATUS', status).catch(() => {});
-  await ari.continueInDialplan(channelId).catch(() => ari.hangUp(channelId, 42));
+  farewell: Farewell,
+): Promise<{ left: Farewell; error?: Error }> {
+  const done = { ...farewell, isDone: true };
+  const hangUp = { cause: farewell.cause, isDone: false };
+  if (farewell.status === undefined) {
+    return await ari.hangUp(channelId, farewell.cause).then(
+      () => ({ left: done }),
+      (error: Error) => ({ left: hangUp, error }),
+    );
+  }
+  try {
+    // The fallback does not depend on knowing why.
+    await ari.setVariable(channelId, 'PIPECAT_STATUS', farewell.status).catch(() => {});
+    await ari.continueInDialplan(channelId);
+    return { left: done };
+  } catch (error) {
+    const status = error instanceof AriError ? error.status : 0;
+    if (status === 404 || status === 409) return { left: done };
+    if (status === 0) return { left: { ...farewell, isDone: false }, error: error as Error };
+    const { left } = await carryOut(ari, channelId, hangUp);
+    return { left, error: error as Error };
+  }
 }

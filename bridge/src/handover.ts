@@ -17,6 +17,8 @@ export interface HandoverSettings extends TransferRules {
 /** What the call gives to its transfers. */
 export interface HandoverContext {
   readonly info: CallInfo;
+  /** The caller's channel, as it is now. */
+  readonly channelId: () => string;
   readonly path: MediaPath;
   readonly ari: AriClient;
   readonly settings: HandoverSettings;
@@ -86,7 +88,7 @@ export class Handover {
     if (target.kind === 'number' && this.#isFull(target.provider)) return 'provider-full';
     this.#count += 1;
     this.#refused = undefined;
-    const { channelId } = info;
+    const channelId = this.#context.channelId();
     this.#transfer = new Transfer(target, this.#count, { channelId, path, media, ari, settings });
     this.#running = this.#run(this.#transfer, media, by);
     return undefined;
@@ -131,6 +133,8 @@ export class Handover {
     if (signal.aborted) return;
     if (transfer.status === 'failed') {
       changed('transfer-failed');
+      if (transfer.isCallerLost)
+        return end({ kind: 'media-failed', detail: 'the caller did not come back from a REFER in time' });
       media.expectAudio(!this.#held);
       if (this.#botLeft !== undefined) end(this.#botLeft);
       return;

@@ -1,13 +1,6 @@
-import type { AriChannel } from './ari/model.ts';
 import { adoptedFrom } from './call/adopted.ts';
 import type { CallInfo } from './call-info.ts';
 import type { CallRecord } from './records/record.ts';
-
-/** What becomes of calls of the process before. `rings` takes the record off the list by `take`. */
-export interface InheritedHandlers {
-  readonly rings: (channel: AriChannel) => void;
-  readonly died: (record: CallRecord) => void;
-}
 
 /** Calls that were under way when the process before died: they go on where Asterisk still holds their channels, and end where it does not. */
 export class InheritedCalls {
@@ -15,6 +8,11 @@ export class InheritedCalls {
 
   add(records: readonly CallRecord[]): void {
     for (const record of records) this.#records.set(record.channelId, record);
+  }
+
+  /** Those that nothing has been heard of. */
+  get all(): CallRecord[] {
+    return [...this.#records.values()];
   }
 
   has(channelId: string): boolean {
@@ -26,22 +24,6 @@ export class InheritedCalls {
     const record = this.#records.get(channelId);
     this.#records.delete(channelId);
     return record;
-  }
-
-  /**
-   * After all callers who wait were taken, but those that are being asked for: of the rest, a callee's phone may ring yet; the others
-   * have died with their process.
-   */
-  settle(channels: readonly AriChannel[], asking: ReadonlySet<string>, on: InheritedHandlers): void {
-    const present = new Map(channels.map((channel) => [channel.id, channel]));
-    for (const [id, record] of this.#records) {
-      if (asking.has(id)) continue;
-      const isDial = record.state === 'dialling' || record.state === 'ringing';
-      const channel = present.get(id);
-      if (isDial && channel !== undefined && channel.state !== 'Up') on.rings(channel);
-      else on.died(record);
-      this.#records.delete(id);
-    }
   }
 }
 

@@ -44,6 +44,11 @@ export class MediaPath {
     return this.#id('pct', `${this.#ids.number}.${transfer}`);
   }
 
+  /** Names the call's nth transfer, to the dialplan: hexadecimal digits, points and hyphens. */
+  transferToken(transfer: number): string {
+    return `${this.#ids.instance}-${this.#ids.number}.${transfer}`;
+  }
+
   /** ARI: the media channel is in Stasis, and can be put into the bridge. */
   mediaEntered(): void {
     this.#hasEntered = true;

@@ -170,7 +170,7 @@ export class Operator {
   /** Sends keys to the caller. */
   dtmf(id: string, digits: string): CallRecord {
     const call = this.#active(id);
-    call.dtmf(digits);
+    call.caller.dtmf(digits);
     return recordOf(call);
   }
 

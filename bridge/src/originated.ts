@@ -19,7 +19,7 @@ export interface Originated {
   /** Who has which call id. */
   readonly ids: CallIds;
   /** As the process before knew it. */
-  readonly before: CallRecord | undefined;
+  before: CallRecord | undefined;
 }
 
 /** Dials that may be under way at once; of more, the oldest is forgotten. */

@@ -4,21 +4,21 @@ import type { Background } from './background.ts';
 import { isOwn, parseOwnId } from './call/asterisk-ids.ts';
 import { CallIds } from './call/call-ids.ts';
 import { Call, type CallContext } from './call.ts';
-import { CALL_VARIABLES, type CallInfo, isTelephone } from './call-info.ts';
+import { CALL_VARIABLES, type CallInfo, isTelephone, providerName } from './call-info.ts';
 import { type CallSettings, callInfo, callSettings } from './call-settings.ts';
 import type { Config } from './config.ts';
 import { DIAL_ID_PREFIX, type Dial } from './dial.ts';
-import { giveBack } from './give-up.ts';
 import { asInherited, InheritedCalls } from './inherited.ts';
-import { findLeftovers, type Leftovers } from './leftovers.ts';
 import type { Logger } from './log.ts';
 import type { MediaPool } from './media/pool.ts';
-import { isForgotten, type Originated, OriginatedCalls } from './originated.ts';
+import { type Originated, OriginatedCalls } from './originated.ts';
 import { dialOutcome } from './outcome.ts';
 import type { CallRecord } from './records/record.ts';
 import { type CallReports, recordOf } from './reports.ts';
+import { Comparison } from './switchboard/comparison.ts';
+import { Farewells } from './switchboard/farewells.ts';
 import { LiveCalls } from './switchboard/live-calls.ts';
-import { REFER_RESULT } from './transfer.ts';
+import { REFER_RESULT } from './switchboard/reconciliation.ts';
 
 /** What the switchboard works with. */
 export interface SwitchboardContext {
@@ -50,6 +50,8 @@ export class Switchboard {
   readonly #originated = new OriginatedCalls(this.ids);
   readonly live = new LiveCalls(this.#calls, this.#originated.all);
   readonly #inherited = new InheritedCalls();
+  readonly #farewells: Farewells;
+  readonly #comparison: Comparison;
   /** Channels of ours that are being made, to be dialled. */
   readonly #placing = new Map<string, Dial>();
   /** Callers who came back while their call was still being released. */
@@ -60,6 +62,15 @@ export class Switchboard {
 
   constructor(context: SwitchboardContext) {
     this.#context = context;
+    this.#farewells = new Farewells(context.ari);
+    this.#comparison = new Comparison({
+      ...{ ...context, farewells: this.#farewells, inherited: this.#inherited },
+      ...{ originated: this.#originated, calls: this.#calls },
+      coming: () => [...this.#placing.keys(), ...this.#asking],
+      stasisStart: (channel, args) => this.#stasisStart(channel, args),
+      rings: (channel) => this.#rings(channel),
+      dialBegan: (channel) => void this.#originatedCall(channel),
+    });
   }
 
   /** Calls from offer to release. */
@@ -75,7 +86,7 @@ export class Switchboard {
 
   #isLive(channelId: string): boolean {
     const lists = [this.#calls, this.#originated.all, this.#placing, this.#asking, this.#inherited];
-    return lists.some((list) => list.has(channelId));
+    return lists.some((list) => list.has(channelId)) || this.live.findByChannel(channelId) !== undefined;
   }
 
   /** Why no call can be taken now. */
@@ -121,7 +132,7 @@ export class Switchboard {
   letGo(): void {
     for (const call of this.#calls.values()) call.end({ kind: 'taken-over' });
     for (const id of this.#originated.all.keys()) this.#originated.take(id);
-    for (const waiting of [this.#asking, this.#again]) waiting.clear();
+    for (const waiting of [this.#asking, this.#again, this.#farewells]) waiting.clear();
   }
 
   /** Ends the call that its bot knows by this Twilio SID, after its last words; false where there is none. */
@@ -137,7 +148,7 @@ export class Switchboard {
     if (isOwn(id, 'pct')) return this.#legHappened(id, event);
     switch (event.type) {
       case 'StasisStart':
-        return this.#stasisStart(event.channel, event.args);
+        return this.#stasisStart(event.channel, event.args, event.replace_channel);
       case 'StasisEnd':
         this.#asking.delete(event.channel.id);
         this.#again.delete(event.channel.id);
@@ -160,20 +171,20 @@ export class Switchboard {
     }
   }
 
-  #stasisStart(channel: AriChannel, args: readonly string[]): void {
+  #stasisStart(channel: AriChannel, args: readonly string[], replaced?: AriChannel): void {
     const own = this.#mediaCall(channel.id);
     if (own?.state === 'setup' || own?.state === 'active') return own.path.mediaEntered();
     // Also one that came to be only after its call, tired of waiting, had removed it.
     if (isOwn(channel.id, 'pcm')) {
-      return this.#context.background.run(
-        this.#context.ari.hangUp(channel.id, 16),
-        'remove a media channel without a call',
-      );
+      const removed = this.#context.ari.hangUp(channel.id, 16);
+      return this.#context.background.run(removed, 'remove a media channel without a call');
     }
     const dial = this.#placing.get(channel.id) ?? this.#calls.get(channel.id)?.dial;
     if (dial !== undefined) return dial.entered();
     const call = this.#calls.get(channel.id);
     if (call !== undefined) return this.#cameBack(call, channel, args);
+    if (replaced !== undefined && this.#tookPlace(channel, replaced.id)) return;
+    this.#farewells.forget(channel.id);
     if (this.#asking.has(channel.id)) return;
     if (!isTelephone(channel)) return this.#dismiss(channel, 21, 'no telephone line');
     // A caller's phone is in the state Ring; one that is called, Down and then Ringing.
@@ -196,12 +207,39 @@ export class Switchboard {
   /** A caller who has a call enters our app again: from a transfer, or while that call is still being released. */
   #cameBack(call: Call, channel: AriChannel, args: readonly string[]): void {
     const isAway = call.lastTransfer?.callerAway;
-    if (isAway && args[0] === REFER_RESULT) call.lastTransfer?.callerReturned(args.slice(1));
-    else if (isAway || call.state === 'closing') this.#again.set(channel.id, { channel, args });
+    if (isAway && args[0] === REFER_RESULT) return call.lastTransfer?.callerReturned(args.slice(1));
+    if (!isAway && !call.isEnding) return;
+    this.#again.set(channel.id, { channel, args });
+    // The dialplan has brought them back by itself: the call that sent them there is done.
+    call.callerHungUp(undefined);
+  }
+
+  /** A channel takes another's place in its mixing bridge (RFC 3891). Only the caller's own provider may do that. */
+  #tookPlace(channel: AriChannel, replacedId: string): boolean {
+    const leg = isOwn(replacedId, 'pct') ? parseOwnId(replacedId) : undefined;
+    const call = this.#calls.get(leg?.callerId ?? replacedId);
+    if (call === undefined) return false;
+    const isSame = providerName(channel) === call.info.sipProvider && leg === undefined;
+    const isTaken =
+      isSame && call.state === 'active' && !call.isEnding && call.lastTransfer?.status !== 'pending';
+    const { log, background } = this.#context;
+    log[isTaken ? 'info' : 'warn'](
+      { callId: call.info.callId, isTaken },
+      'a channel takes the place of another',
+    );
+    const goes = isTaken ? replacedId : channel.id;
+    if (isTaken) {
+      this.#calls.delete(replacedId);
+      this.#calls.set(channel.id, call);
+      call.caller.replacedBy(channel.id);
+    } else call.caller.rejoin(replacedId);
+    const farewell = { cause: isTaken ? 16 : 21, isDone: false };
+    background.run(this.#farewells.say(goes, farewell), 'hang up a channel that was replaced');
+    return true;
   }
 
   #legHappened(legId: string, event: ChannelEvent): void {
-    const transfer = this.#calls.get(parseOwnId(legId)?.callerId ?? '')?.lastTransfer;
+    const transfer = this.live.findByChannel(parseOwnId(legId)?.callerId ?? '')?.lastTransfer;
     if (transfer?.legId === legId) return transfer.legHappened(event);
     if (event.type !== 'StasisStart') return;
     this.#context.background.run(this.#context.ari.hangUp(legId, 16), 'remove a leg without a call');
@@ -218,10 +256,7 @@ export class Switchboard {
       const variables = channel.channelvars ?? {};
       const caller = dial ? undefined : callInfo(config, channel, args, variables, undefined, mayHave);
       reports.refused(channel.id, refusal, caller);
-      return this.#context.background.run(
-        giveBack(this.#context.ari, channel.id, refusal, dial !== undefined),
-        'give a call back',
-      );
+      return this.#giveBack(channel.id, refusal, dial !== undefined);
     }
     this.#originated.take(channel.id);
     const variables = channel.channelvars;
@@ -232,13 +267,18 @@ export class Switchboard {
       (answers) => {
         if (this.#asking.delete(channel.id)) this.#take(channel, args, answers, dial);
       },
-      async (error) => {
-        if (this.#asking.delete(channel.id))
-          await giveBack(this.#context.ari, channel.id, 'setup-failed', dial !== undefined);
+      (error) => {
+        if (this.#asking.delete(channel.id)) this.#giveBack(channel.id, 'setup-failed', dial !== undefined);
         throw error;
       },
     );
     this.#context.background.run(asked, 'read the variables of a call');
+  }
+
+  /** A channel that is not taken goes back to the dialplan; a callee, who came from none, is hung up. */
+  #giveBack(channelId: string, why: string, isOutbound: boolean): void {
+    const farewell = { status: isOutbound ? undefined : why, cause: 42, isDone: false };
+    this.#context.background.run(this.#farewells.say(channelId, farewell), 'give a call back');
   }
 
   #take(
@@ -266,23 +306,27 @@ export class Switchboard {
     };
     const call = new Call(info, isUp, settings, context, dial);
     this.#calls.set(info.channelId, call);
+    this.#farewells.forget(info.channelId);
     reports.started(call);
     this.#context.background.run(this.#run(call), 'run a call');
     return call;
   }
 
   async #run(call: Call): Promise<void> {
+    const { era } = this.#farewells;
     const result = await call.run();
-    this.#calls.delete(call.info.channelId);
+    const { id, farewell } = call.caller;
+    this.#calls.delete(id);
     this.#context.reports.ended(call, result);
-    const again = this.#again.get(call.info.channelId);
-    this.#again.delete(call.info.channelId);
+    const again = this.#again.get(id);
+    this.#again.delete(id);
+    if (farewell !== undefined && era === this.#farewells.era) this.#farewells.keep(id, farewell);
     if (again !== undefined) this.#stasisStart(again.channel, again.args);
   }
 
   /** The call whose media channel of now this is. */
   #mediaCall(id: string): Call | undefined {
-    const call = this.#calls.get(parseOwnId(id)?.callerId ?? '');
+    const call = this.live.findByChannel(parseOwnId(id)?.callerId ?? '');
     return call?.path.mediaChannelId === id ? call : undefined;
   }
 
@@ -293,6 +337,7 @@ export class Switchboard {
     if (this.#wasWithdrawn(event.channel)) this.#originatedCall(event.channel);
     const dial = this.#originated.take(id);
     if (dial === undefined) return;
+    this.#farewells.keep(id, { cause: 16, isDone: true });
     dial.channel = event.channel;
     this.#context.reports.dialFailed(
       dial,
@@ -305,18 +350,24 @@ export class Switchboard {
   /** Whether somebody has originated a channel and hung it up before Asterisk had begun to dial: its end is all that is heard of it. */
   #wasWithdrawn({ id, state }: AriChannel): boolean {
     const isOurs = isOwn(id, 'pcm') || id.startsWith(DIAL_ID_PREFIX);
-    return state === 'Down' && !isOurs && !this.#calls.has(id);
+    return state === 'Down' && !isOurs && !this.#calls.has(id) && !this.#farewells.has(id);
   }
 
   /** A dial of ours, or somebody else's who originates into our app: only such channels have Dial events for us. */
   #dial({ peer, caller, dialstring, dialstatus }: Extract<ChannelEvent, { type: 'Dial' }>): void {
     // With a caller it is the dialplan that dials, for a call that we gave back.
     if (caller !== undefined || this.#placing.has(peer.id)) return;
-    if (isOwn(peer.id, 'pcm')) return;
+    if (isOwn(peer.id, 'pcm') || this.#isPast(peer.id)) return;
     if (dialstatus === 'RINGING') this.#rings(peer);
     if (this.#calls.has(peer.id)) return;
     const dial = this.#originatedCall(peer);
     dial.dialled ||= dialstring.split('@')[0] ?? '';
+  }
+
+  /** Whether what is told of a channel comes late: its dial has ended, or was ours and never came to be. */
+  #isPast(id: string): boolean {
+    if (this.#calls.has(id) || this.#originated.all.has(id) || this.#inherited.has(id)) return false;
+    return this.#farewells.has(id) || id.startsWith(DIAL_ID_PREFIX);
   }
 
   #originatedCall(channel: AriChannel): Originated {
@@ -343,57 +394,6 @@ export class Switchboard {
     if (args !== undefined) this.#offer(channel, args);
   }
 
-  /** Compares what Asterisk holds with what we know: what is no longer ours to hold is removed, who waits for nobody is taken. */
-  async reconcile(): Promise<void> {
-    // A call that begins from here on may not be on the list, and one that ends meanwhile may still be.
-    const before = [...this.#calls];
-    const dials = [...this.#originated.all.values()];
-    const [channels, bridgeIds, held] = await Promise.all([
-      this.#context.ari.channels(),
-      this.#context.ari.bridgeIds(),
-      this.#context.ari.applicationChannels(),
-    ]);
-    const present = new Set(channels.map((channel) => channel.id));
-    for (const [id, call] of before) if (!present.has(id)) call.callerHungUp(undefined);
-    for (const dial of dials) {
-      // Its end was missed, while events did not reach us.
-      if (!present.has(dial.channel.id)) {
-        if (this.#originated.take(dial.channel.id)) this.#context.reports.dialFailed(dial, 'failed', 0);
-      } else if (isForgotten(dial))
-        this.#context.background.run(this.#context.ari.hangUp(dial.channel.id, 16), 'remove a channel');
-    }
-    const left = findLeftovers(
-      { channels, bridgeIds, appChannelIds: new Set(held) },
-      {
-        callers: new Set([
-          ...[...before.map(([id]) => id), ...this.#calls.keys()],
-          ...[...this.#placing.keys(), ...this.#originated.all.keys()],
-        ]),
-        media: new Set([...this.#calls.values()].flatMap((call) => call.ownChannelIds)),
-        bridges: new Set([...this.#calls.values()].map((call) => call.path.bridgeId)),
-      },
-    );
-    await this.#tidy(left);
-    this.#inherited.settle(channels, this.#asking, {
-      rings: (channel) => this.#originatedCall(channel),
-      died: (record) => this.#context.reports.died(record),
-    });
-  }
-
-  async #tidy(left: Leftovers): Promise<void> {
-    const found = left.mediaChannelIds.length + left.bridgeIds.length + left.waiting.length;
-    if (found === 0) return;
-    this.#context.log.warn(
-      { bridges: left.bridgeIds.length, media: left.mediaChannelIds.length, adopted: left.waiting.length },
-      'left over from before: removed or adopted',
-    );
-    await Promise.all([
-      ...left.mediaChannelIds.map((id) => this.#context.ari.hangUp(id, 16)),
-      ...left.bridgeIds.map((id) => this.#context.ari.destroyBridge(id)),
-    ]);
-    // Their ids are free again now, so those who wait are taken like new calls.
-    for (const channel of left.waiting) {
-      this.#stasisStart(channel, channel.dialplan.app_data.split(',').slice(1));
-    }
-  }
+  /** Compares what Asterisk holds with what we know, and makes good what lost events would have said. */
+  readonly reconcile = (): Promise<void> => this.#comparison.run();
 }

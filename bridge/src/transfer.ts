@@ -5,10 +5,8 @@ import { Dial, type DialSettings } from './dial.ts';
 import type { MediaSession } from './media/session.ts';
 import type { MediaPath } from './media-path.ts';
 import { dialOutcome } from './outcome.ts';
+import { withinLimit } from './time-limit.ts';
 import type { TransferTarget } from './transfer-target.ts';
-
-/** App argument of a caller who comes back from the dialplan's `transfer` context. */
-export const REFER_RESULT = 'refer-result';
 
 /** What a transfer works with: the call's own. */
 export interface TransferContext {
@@ -53,11 +51,16 @@ class TransferFailed extends Error {}
 /** The network does not take a REFER. */
 class ReferRefused extends TransferFailed {}
 
+/** The caller was sent to the dialplan and has not come back: the transfer has failed, and the call is without a caller. */
+export class CallerLost extends TransferFailed {}
+
 /** A second leg: from the channel that is made for it. */
 interface Leg {
   readonly id: string;
   readonly dial: Dial;
   readonly gone: PromiseWithResolvers<never>;
+  /** Its channel is there: from then on one that is missing has ended. */
+  exists: boolean;
   readonly created: Promise<unknown>;
   joined: Promise<void> | undefined;
 }
@@ -71,16 +74,19 @@ export class Transfer {
   readonly #context: TransferContext;
   readonly #returned = Promise.withResolvers<{ status: string; sipStatus: number }>();
   readonly #number: number;
+  readonly #token: string;
   #status: TransferStatus = 'pending';
   #reason: string | undefined;
   #leg: Leg | undefined;
   #callerAway = false;
+  #isCallerLost = false;
 
   /** `number` counts the call's transfers, from 1. */
   constructor(target: TransferTarget, number: number, context: TransferContext) {
     this.target = target;
     this.#number = number;
     this.#context = context;
+    this.#token = context.path.transferToken(number);
   }
 
   get status(): TransferStatus {
@@ -102,6 +108,11 @@ export class Transfer {
   /** Whether the caller is in the dialplan, where we sent them: leaving our app is no hang-up then. */
   get callerAway(): boolean {
     return this.#callerAway;
+  }
+
+  /** Whether the caller did not come back in time. */
+  get isCallerLost(): boolean {
+    return this.#isCallerLost;
   }
 
   /** The channel of the second leg, while there is one. */
@@ -127,7 +138,8 @@ export class Transfer {
       media.tellBot({ type: 'transfer', status: 'completed' });
     } catch (error) {
       this.#status = 'failed';
-      this.#reason = error instanceof TransferFailed ? error.message : 'failed';
+      this.#isCallerLost = error instanceof CallerLost;
+      this.#reason = error instanceof TransferFailed && !this.#isCallerLost ? error.message : 'failed';
       if (signal.aborted) return;
       media.expectAudio(true);
       media.tellBot({ type: 'transfer', status: 'failed', reason: this.#reason });
@@ -145,6 +157,30 @@ export class Transfer {
       leg.dial.answered();
     }
     if (event.type === 'ChannelDestroyed') leg.gone.reject(new TransferFailed(dialOutcome(event.cause)));
+  }
+
+  /** The second leg's channel, once it is known to have been made. */
+  get knownLegId(): string | undefined {
+    return this.#leg?.exists ? this.#leg.id : undefined;
+  }
+
+  /** As Asterisk shows the second leg, whose events may be lost. */
+  legIs(state: string): void {
+    const leg = this.#leg;
+    if (leg === undefined) return;
+    leg.dial.entered();
+    if (state === 'Up' || state === 'Ringing') this.#join(leg);
+    if (state === 'Up') leg.dial.answered();
+  }
+
+  /** Asterisk holds the second leg no more. */
+  legLost(): void {
+    this.#leg?.gone.reject(new TransferFailed('failed'));
+  }
+
+  /** Names this absence of the caller, to those who see them come back. */
+  get token(): string {
+    return this.#token;
   }
 
   /** ARI: the caller is back from the dialplan, with what came of the REFER: TRANSFERSTATUS and a SIP status. */
@@ -191,9 +227,12 @@ export class Transfer {
     const { ari, channelId, path, settings } = this.#context;
     await ari.setVariable(channelId, 'TRANSFER_TO', number);
     await ari.setVariable(channelId, 'TRANSFER_SECONDS', String(Math.ceil(settings.ringTimeoutMs / 1000)));
+    await ari.setVariable(channelId, 'TRANSFER_TOKEN', this.#token);
     await this.#send('transfer', 'refer');
-    // Asterisk bounds this wait: TRANSFER_SECONDS.
-    const { status, sipStatus } = await orAborted(this.#returned.promise, signal);
+    // Asterisk bounds this wait (TRANSFER_SECONDS); we do in case that it does not, or that its word is lost.
+    const limitMs = settings.ringTimeoutMs + 2 * settings.ariTimeoutMs;
+    const late = () => new CallerLost('the caller did not come back from a REFER in time');
+    const { status, sipStatus } = await withinLimit(orAborted(this.#returned.promise, signal), limitMs, late);
     if (status === 'SUCCESS') return;
     await ari.addToBridge(path.bridgeId, channelId);
     const reason = REASON_OF_STATUS[sipStatus];
@@ -247,8 +286,12 @@ export class Transfer {
     const gone = Promise.withResolvers<never>();
     gone.promise.catch(() => {});
     const created = ari.createChannel(id, `PJSIP/${number}@${provider}`, '', variables);
-    created.catch(() => {});
-    return { id, dial: new Dial(ari, settings), gone, created, joined: undefined };
+    const leg: Leg = { id, dial: new Dial(ari, settings), gone, created, joined: undefined, exists: false };
+    created.then(
+      () => (leg.exists = true),
+      () => {},
+    );
+    return leg;
   }
 
   /** Early media and answer are heard from here on; before its INVITE the bridge would give the leg another caller's number. */

@@ -3,6 +3,8 @@ import { type AriRequest, NO_CONTENT, type Reply, refused } from './fake-ari-req
 /** Requests of the fake Asterisk that concern no channel: its global variables, and user events. */
 export class FakeGlobals {
   readonly variables = new Map<string, string>();
+  /** What it says of when it started. */
+  startedAt = '2026-11-22T09:00:00.000+0000';
   /** How often a user event was asked for. */
   userEvents = 0;
   readonly #emit: (type: string, fields: object) => void;
@@ -14,6 +16,7 @@ export class FakeGlobals {
   /** Carries out a request; undefined where it is for somebody else. `hasApp`: whether there is an app to send events to. */
   carryOut({ method, path, query }: AriRequest, hasApp: boolean): Reply | undefined {
     if (path === '/asterisk/ping') return { status: 200, body: { ping: 'pong', asterisk_id: 'fake' } };
+    if (path === '/asterisk/info') return { status: 200, body: { status: { startup_time: this.startedAt } } };
     if (path === '/asterisk/variable') {
       const name = query.get('variable') ?? '';
       if (method === 'GET') return { status: 200, body: { value: this.variables.get(name) ?? '' } };

@@ -15,6 +15,7 @@ import {
   readRequest,
   refused,
 } from './fake-ari-request.ts';
+import { onApplication, onBridges } from './fake-bridges.ts';
 import { type ChannelOptions, type FakeChannel, shown } from './fake-channel.ts';
 import { FakeRtp } from './fake-rtp.ts';
 
@@ -302,59 +303,15 @@ export class FakeAri {
     const [, collection = '', id = '', action = ''] = path.split('/');
     const global = this.globals.carryOut(request, this.#wasUp);
     if (global !== undefined) return global;
-    if (collection === 'applications') return this.#application(request, action);
-    if (collection === 'bridges') return this.#bridge(request, id, action);
-    if (method === 'GET' && id === '') {
-      return { status: 200, body: [...this.channels.values()].map((channel) => this.show(channel)) };
-    }
+    if (collection === 'applications') return onApplication(this, this.#wasUp, request, action);
+    if (collection === 'bridges') return onBridges(this.bridges, this.channels, request, id, action);
+    const all = () => [...this.channels.values()].map((channel) => this.show(channel));
+    if (method === 'GET' && id === '') return { status: 200, body: all() };
     if (method === 'POST' && id === 'create') return this.#create(request);
     if (method === 'POST' && id === 'externalMedia') return await this.#externalMedia(request.query);
     const channel = this.channels.get(id);
     if (channel === undefined) return refused(404, 'Channel not found');
     return this.#channel(request, channel, action);
-  }
-
-  #application({ method, query, body }: AriRequest, action: string): Reply {
-    if (!this.#wasUp) return refused(404, 'Application does not exist');
-    if (action === 'eventFilter') {
-      const { allowed } = body as { allowed: { type?: string }[] };
-      if (allowed.some(({ type }) => type === undefined)) return refused(400, 'Bad type');
-      this.filter = [...allowed.map(({ type }) => type ?? ''), 'ApplicationReplaced'];
-    }
-    if (action === 'subscription' && method === 'POST') {
-      const channel = this.channels.get((query.get('eventSource') ?? '').replace('channel:', ''));
-      if (channel === undefined) return refused(422, 'Event source does not exist');
-      channel.subscribed = true;
-    }
-    const held = [...this.channels.values()].filter(({ inStasis, subscribed }) => inStasis || subscribed);
-    return { status: 200, body: { name: this.#app, channel_ids: held.map(({ id }) => id), bridge_ids: [] } };
-  }
-
-  #bridge({ method, query }: AriRequest, id: string, action: string): Reply {
-    if (id === '' && method === 'GET') {
-      return { status: 200, body: [...this.bridges.keys()].map((bridge) => ({ id: bridge })) };
-    }
-    if (id === '') {
-      const bridgeId = query.get('bridgeId') ?? '';
-      if (this.bridges.has(bridgeId)) return refused(409, 'Bridge exists');
-      this.bridges.set(bridgeId, new Set());
-      return { status: 200, body: { id: bridgeId } };
-    }
-    const members = this.bridges.get(id);
-    if (members === undefined) return refused(404, 'Bridge not found');
-    if (method === 'DELETE') {
-      this.bridges.delete(id);
-      return NO_CONTENT;
-    }
-    const channel = this.channels.get(query.get('channel') ?? '');
-    if (action === 'removeChannel') {
-      return members.delete(channel?.id ?? '') ? NO_CONTENT : refused(422, 'Channel not in this bridge');
-    }
-    if (action !== 'addChannel') return refused(404, 'Resource not found');
-    if (channel === undefined) return refused(400, 'Channel not found');
-    if (!channel.inStasis) return refused(422, 'Channel not in Stasis application');
-    members.add(channel.id);
-    return NO_CONTENT;
   }
 
   /** ARI's create: the channel enters Stasis undialled. */

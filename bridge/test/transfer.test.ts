@@ -380,7 +380,8 @@ test('the API transfers and sends keys; the record and the events say what becam
   const events = await listen(lab);
   t.after(() => events.stop());
   assert.equal((await api(lab, 'POST', '/calls/c-1/dtmf', { digits: '1,w#' })).status, 202);
-  await until(() => channel.done.includes('dtmf 1ww#'), 'the keys');
+  await until(() => channel.done.includes('dtmf #'), 'the keys');
+  assert.ok(channel.done.includes('dtmf 1'));
   const refused = await api(lab, 'POST', '/calls/c-1/transfer', { to: '+1900123456' });
   assert.deepEqual([refused.status, refused.body.errors?.[0].field], [422, 'to']);
   assert.match(refused.body.detail, /number-not-allowed/);

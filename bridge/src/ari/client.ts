@@ -1,14 +1,16 @@
 import { Pool } from 'undici';
 import {
+  type AriBridge,
   type AriChannel,
   type MediaAddress,
   parseApplicationChannels,
-  parseBridgeIds,
+  parseBridges,
   parseChannel,
   parseChannels,
   parseFarEndCounts,
   parseMediaAddress,
   parseMediaConnectionId,
+  parseStartedAt,
   parseVariable,
 } from './model.ts';
 
@@ -285,9 +287,24 @@ export class AriClient {
     return parseFarEndCounts(await this.#request('GET', `/channels/${segment(channelId)}/rtp_statistics`));
   }
 
-  /** `GET /bridges`, as ids. */
-  async bridgeIds(): Promise<string[]> {
-    return parseBridgeIds(await this.#request('GET', '/bridges'));
+  /** `GET /channels/{id}`; undefined where it is gone. */
+  async channel(channelId: string): Promise<AriChannel | undefined> {
+    try {
+      return parseChannel(await this.#request('GET', `/channels/${segment(channelId)}`));
+    } catch (error) {
+      if (error instanceof AriError && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  /** `GET /bridges`: ids, and the channels in each. */
+  async bridges(): Promise<AriBridge[]> {
+    return parseBridges(await this.#request('GET', '/bridges'));
+  }
+
+  /** `GET /asterisk/info`: when this Asterisk has started, in its own words; empty where it does not say. */
+  async startedAt(): Promise<string> {
+    return parseStartedAt(await this.#request('GET', '/asterisk/info', { only: 'status' }));
   }
 
   /** `GET /applications/{app}`: ids of the channels that the app is told of. */

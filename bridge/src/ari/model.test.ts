@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import {
   EVENT_TYPES,
   parseApplicationChannels,
-  parseBridgeIds,
+  parseBridges,
   parseChannel,
   parseEvent,
   parseMediaAddress,
@@ -95,7 +95,16 @@ test('the RTP address of a media channel is in its reply, or it is of no use', (
 });
 
 test('bridges and the channels of an app are read as ids', () => {
-  assert.deepEqual(parseBridgeIds([{ id: 'a', bridge_type: 'mixing' }, { id: 'b' }]), ['a', 'b']);
+  assert.deepEqual(
+    parseBridges([
+      { id: 'a', bridge_type: 'mixing' },
+      { id: 'b', channels: ['c'] },
+    ]),
+    [
+      { id: 'a', channels: [] },
+      { id: 'b', channels: ['c'] },
+    ],
+  );
   const app = { name: 'pipecat', channel_ids: ['c'], bridge_ids: [], endpoint_ids: [] };
   assert.deepEqual(parseApplicationChannels(app), ['c']);
   assert.throws(() => parseApplicationChannels({}));

@@ -24,7 +24,13 @@ const channelSchema = z.object({
 export type AriChannel = z.infer<typeof channelSchema>;
 
 const eventSchema = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('StasisStart'), channel: channelSchema, args: z.array(z.string()).default([]) }),
+  z.object({
+    type: z.literal('StasisStart'),
+    channel: channelSchema,
+    args: z.array(z.string()).default([]),
+    /** Whose place the channel takes (RFC 3891, or an attended transfer). */
+    replace_channel: channelSchema.optional(),
+  }),
   z.object({ type: z.literal('StasisEnd'), channel: channelSchema }),
   z.object({ type: z.literal('ChannelHold'), channel: channelSchema }),
   z.object({ type: z.literal('ChannelUnhold'), channel: channelSchema }),
@@ -77,8 +83,10 @@ export const EVENT_TYPES: readonly string[] = eventSchema.options.map((option) =
 // Schemas are made once: zod compiles each, which takes longer than many a parse.
 const typeSchema = z.object({ type: z.string() });
 const channelsSchema = z.array(channelSchema);
-const bridgesSchema = z.array(z.object({ id: z.string() }));
 const variableSchema = z.object({ value: z.string().default('') });
+const bridgeSchema = z.object({ id: z.string(), channels: z.array(z.string()).default([]) });
+const bridgesSchema = z.array(bridgeSchema);
+const infoSchema = z.object({ status: z.object({ startup_time: z.string() }) });
 const applicationSchema = z.object({ channel_ids: z.array(z.string()) });
 const statisticsSchema = z.record(z.string(), z.unknown());
 const FAR_END = /^(rxcount|rxoctetcount|txjitter|txploss|remote_(?!ssrc).*|.*rtt)$/;
@@ -106,9 +114,6 @@ export function parseEvent(text: string): AriEvent | undefined {
 export const parseChannel = (value: unknown): AriChannel => channelSchema.parse(value);
 /** Parses the reply of `GET /channels`. Throws a `ZodError`. */
 export const parseChannels = (value: unknown): AriChannel[] => channelsSchema.parse(value);
-/** Parses the reply of `GET /bridges`, to ids. Throws a `ZodError`. */
-export const parseBridgeIds = (value: unknown): string[] =>
-  bridgesSchema.parse(value).map((bridge) => bridge.id);
 /**
  * Parses the reply of `GET /channels/{id}/rtp_statistics`, to what only the far end moves: its RTP, comfort noise and empty packets included,
  * and what its RTCP reports say of ours (`tx…`, `remote_…`, round trip). Throws a `ZodError`.
@@ -122,6 +127,13 @@ export function parseFarEndCounts(value: unknown): Record<string, number> {
   );
 }
 
+/** A mixing bridge as ARI shows it. */
+export type AriBridge = z.infer<typeof bridgeSchema>;
+/** Parses the reply of `GET /bridges`. Throws a `ZodError`. */
+export const parseBridges = (value: unknown): AriBridge[] => bridgesSchema.parse(value);
+/** Parses the reply of `GET /asterisk/info`, to when Asterisk has started; empty where it does not say. */
+export const parseStartedAt = (value: unknown): string =>
+  infoSchema.safeParse(value).data?.status.startup_time ?? '';
 /** Parses the reply of `GET /applications/{app}`, to the ids of the channels it holds. Throws a `ZodError`. */
 export const parseApplicationChannels = (value: unknown): string[] =>
   applicationSchema.parse(value).channel_ids;

@@ -18,6 +18,7 @@ export class Ending {
   #cause: number | undefined;
   #sipStatus: number | undefined;
   #callerGone = false;
+  #isOver = false;
 
   constructor() {
     this.signal = this.#abort.signal;
@@ -40,6 +41,11 @@ export class Ending {
     return this.#callerGone;
   }
 
+  /** Whether the call has been ended, if only after last words. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   /** Gives a reason without ending the call: it is the one that counts when it ends. */
   because(reason: EndReason): void {
     this.#reason ??= reason;
@@ -48,8 +54,16 @@ export class Ending {
   /** Ends the call; one whose reason leaves no last words ends at once. */
   end(reason: EndReason): void {
     this.because(reason);
+    this.#isOver = true;
     this.#ended.reject(new CallEnded(reason.kind));
     if (!treatmentOf(reason).drain) this.abort();
+  }
+
+  /** Ends the call where its set-up takes longer: no caller hears ringing for ever, whichever step it is. */
+  async bound(setUp: Promise<void>, limitMs: number | undefined): Promise<void> {
+    const late = () => this.end({ kind: 'setup-failed', detail: 'the set-up took too long' });
+    const limit = limitMs === undefined ? undefined : setTimeout(late, limitMs);
+    await setUp.finally(() => clearTimeout(limit));
   }
 
   /** The caller went, with a Q.850 cause and a SIP status where they are known. */

@@ -203,6 +203,11 @@ export class RecordDatabase {
     switch (write.type) {
       case 'call': {
         const { record } = write;
+        // A channel has one call at a time: one that was begun before its record was known goes on under that.
+        this.#prepare("DELETE FROM calls WHERE channel_id = ? AND offered <> ? AND state <> 'closed'").run(
+          record.channelId,
+          record.times.offered,
+        );
         this.#prepare(
           `INSERT INTO calls (record, from_key, to_key) VALUES (?, ?, ?)
            ON CONFLICT (channel_id, offered) DO UPDATE

@@ -35,7 +35,13 @@ export class LiveCalls {
 
   /** The call with this id, its own or its channel's. */
   find(id: string): Call | undefined {
-    return [...this.#calls.values()].find(({ info }) => info.callId === id) ?? this.#calls.get(id);
+    const calls = [...this.#calls.values()];
+    return calls.find(({ info }) => info.callId === id) ?? this.findByChannel(id);
+  }
+
+  /** The call of a channel: that of its caller, or the one that it began with, where another has taken that one's place. */
+  findByChannel(id: string): Call | undefined {
+    return this.#calls.get(id) ?? [...this.#calls.values()].find(({ info }) => info.channelId === id);
   }
 
   /** The call that its bot knows by this Twilio SID. */

@@ -1,0 +1,71 @@
+import type { AriClient } from '../ari/client.ts';
+import type { CallInfo } from '../call-info.ts';
+import type { EndTreatment } from '../end-reason.ts';
+import { carryOut, type Farewell, farewellOf } from '../give-up.ts';
+import { Keys } from '../keys.ts';
+import type { Ending } from './ending.ts';
+
+/** What a caller's channel belongs to. */
+export interface CallerContext {
+  readonly ari: AriClient;
+  readonly info: CallInfo;
+  readonly bridgeId: string;
+  readonly ending: Ending;
+  /** Says what went wrong, where the call goes on all the same. */
+  readonly warn: (error: Error, message: string) => void;
+}
+
+/** The caller's channel: the one that the call began with, or another that has taken its place. */
+export class CallerChannel {
+  readonly #context: CallerContext;
+  readonly #keys: Keys;
+  #id: string;
+  #farewell: Farewell | undefined;
+
+  constructor(context: CallerContext) {
+    this.#context = context;
+    this.#id = context.info.channelId;
+    this.#keys = new Keys(context.ari, context.ending.signal);
+  }
+
+  get id(): string {
+    return this.#id;
+  }
+
+  /** How it was left at the call's end; undefined where the caller went on elsewhere, as was asked for. */
+  get farewell(): Farewell | undefined {
+    return this.#farewell;
+  }
+
+  /** ARI: another channel of the same provider has taken the caller's place (RFC 3891). */
+  replacedBy(channelId: string): void {
+    this.#id = channelId;
+    const { ari, warn } = this.#context;
+    ari.subscribe(channelId).catch((error: Error) => warn(error, 'no events of a channel that took over'));
+    this.rejoin();
+  }
+
+  /** Puts a channel, the caller's own by default, into the mixing bridge again. */
+  rejoin(channelId = this.#id): void {
+    const { ari, bridgeId, warn } = this.#context;
+    ari.addToBridge(bridgeId, channelId).catch((error: Error) => warn(error, 'could not join again'));
+  }
+
+  /** Sends keys; `w` and `,` are pauses of 500 ms. What too many wait before is dropped, and said in the log. */
+  dtmf(digits: string): void {
+    this.#keys.send(this.#id, digits).catch((error: Error) => this.#context.warn(error, 'keys dropped'));
+  }
+
+  /** Hangs the caller up, or gives them back to the dialplan, which has a fallback, unless they have hung up. */
+  async leave(treatment: EndTreatment): Promise<void> {
+    const { ari, info, ending, warn } = this.#context;
+    const farewell = farewellOf(info, treatment);
+    if (ending.callerGone) {
+      this.#farewell = { cause: farewell.cause, isDone: true };
+      return;
+    }
+    const { left, error } = await carryOut(ari, this.#id, farewell);
+    this.#farewell = left;
+    if (error !== undefined) warn(error, 'release failed; left to reconciliation');
+  }
+}

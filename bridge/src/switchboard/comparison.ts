@@ -1,0 +1,241 @@
+import type { AriClient } from '../ari/client.ts';
+import type { AriChannel } from '../ari/model.ts';
+import type { Background } from '../background.ts';
+import type { Call } from '../call.ts';
+import { asInherited, type InheritedCalls } from '../inherited.ts';
+import type { Logger } from '../log.ts';
+import { isForgotten, type OriginatedCalls } from '../originated.ts';
+import type { CallReports } from '../reports.ts';
+import type { Transfer } from '../transfer.ts';
+import type { Farewells } from './farewells.ts';
+import { readHoldings } from './holdings.ts';
+import { type Action, type Beliefs, type BelievedCall, reconcile } from './reconciliation.ts';
+
+/** What is known of calls, and who acts on what is found. */
+export interface ComparisonContext {
+  readonly ari: AriClient;
+  readonly log: Logger;
+  readonly reports: CallReports;
+  readonly background: Background;
+  readonly farewells: Farewells;
+  readonly inherited: InheritedCalls;
+  readonly originated: OriginatedCalls;
+  /** By the caller's channel. */
+  readonly calls: ReadonlyMap<string, Call>;
+  /** Channels that will be calls, or are asked for first. */
+  readonly coming: () => Iterable<string>;
+  readonly stasisStart: (channel: AriChannel, args: readonly string[]) => void;
+  readonly rings: (channel: AriChannel) => void;
+  readonly dialBegan: (channel: AriChannel) => void;
+}
+
+interface Before {
+  readonly call: Call;
+  readonly transfer: Transfer | undefined;
+  readonly mediaId: string;
+}
+
+/** Compares what Asterisk holds with what we know, one comparison at a time, and acts on every difference. */
+export class Comparison {
+  readonly #context: ComparisonContext;
+  #running: Promise<unknown> = Promise.resolve();
+  #startedAt = '';
+
+  constructor(context: ComparisonContext) {
+    this.#context = context;
+  }
+
+  /** Rejects where Asterisk does not say what it holds. */
+  async run(): Promise<void> {
+    const run = this.#running.then(() => this.#compare());
+    this.#running = run.catch(() => {});
+    await run;
+  }
+
+  async #compare(): Promise<void> {
+    const { ari, calls, farewells, inherited } = this.#context;
+    // A call that begins from here on may not be on the list, and one that ends meanwhile may still be.
+    const before = new Map(
+      [...calls].map(([id, call]) => [
+        id,
+        { call, transfer: call.lastTransfer, mediaId: call.path.mediaChannelId },
+      ]),
+    );
+    const known = { calls: [...calls.values()].map(believed), dials: this.#dials() };
+    const kept = farewells.believed;
+    const owned = this.#owned();
+    const things = this.#things();
+    const holdings = await readHoldings(ari, [...owned, ...things, ...kept.keys()]);
+    const beliefs: Beliefs = {
+      ...known,
+      farewells: kept,
+      inherited: inherited.all,
+      owned: new Set([...owned, ...this.#owned(), ...farewells.believed.keys()]),
+      things: new Set([...things, ...this.#things()]),
+      startedAt: this.#startedAt,
+    };
+    this.#startedAt = holdings.startedAt || this.#startedAt;
+    const actions = reconcile(beliefs, holdings);
+    this.#say(actions);
+    for (const action of actions) this.#act(action, before);
+  }
+
+  #dials() {
+    return [...this.#context.originated.all.values()].map((dial) => ({
+      channelId: dial.channel.id,
+      isInStasis: dial.args !== undefined,
+      isRinging: dial.ringing,
+      isForgotten: isForgotten(dial),
+    }));
+  }
+
+  #owned(): Set<string> {
+    const { calls, originated, coming } = this.#context;
+    return new Set([...calls.keys(), ...originated.all.keys(), ...coming()]);
+  }
+
+  #things(): Set<string> {
+    const all = [...this.#context.calls.values()];
+    return new Set(
+      all.flatMap(({ path, lastTransfer }) => [
+        ...[path.bridgeId, path.mediaChannelId],
+        ...(lastTransfer?.legId === undefined ? [] : [lastTransfer.legId]),
+      ]),
+    );
+  }
+
+  #say(actions: readonly Action[]): void {
+    const count = (...types: Action['type'][]) => actions.filter(({ type }) => types.includes(type)).length;
+    const adopted = count('offer');
+    const media = actions.filter((action) => action.type === 'hang-up' && action.why === 'left-over').length;
+    const unreadable = actions.filter(
+      (action) => action.type === 'hang-up' && action.why === 'unreadable',
+    ).length;
+    const bridges = count('destroy-bridge');
+    const { log } = this.#context;
+    if (bridges + media + adopted > 0)
+      log.warn({ bridges, media, adopted }, 'left over from before: removed or adopted');
+    if (unreadable > 0) log.error({ unreadable }, 'channels that Asterisk cannot show are hung up');
+    const missed = actions.filter(({ type }) => MISSED.has(type)).map(({ type }) => type);
+    if (missed.length > 0) log.warn({ missed }, 'events were lost: made good');
+  }
+
+  #act(action: Action, before: ReadonlyMap<string, Before>): void {
+    const { originated, farewells, inherited, reports, stasisStart } = this.#context;
+    switch (action.type) {
+      case 'offer': {
+        if (farewells.has(action.channel.id)) return;
+        // Its own arguments are those of an earlier entry, where it was created and dialled.
+        const args = originated.all.get(action.channel.id)?.args ?? action.args;
+        return stasisStart(action.channel, args);
+      }
+      case 'other-dial-gone': {
+        const dial = originated.take(action.channelId);
+        return dial && reports.dialFailed(dial, 'failed', 0);
+      }
+      case 'other-dial-rings':
+        return this.#context.rings(action.channel);
+      case 'repeat-farewell':
+        return this.#inBackground(farewells.repeat(action.channelId), 'leave a channel');
+      case 'count-farewell':
+        return farewells.count(action.channelId);
+      case 'forget-farewell':
+        return farewells.forget(action.channelId);
+      case 'hang-up':
+        return this.#inBackground(this.#context.ari.hangUp(action.channelId, 16), 'remove a channel');
+      case 'destroy-bridge':
+        return this.#inBackground(this.#context.ari.destroyBridge(action.bridgeId), 'remove a bridge');
+      case 'inherited-rings':
+        return this.#context.dialBegan(action.channel);
+      case 'inherited-lives':
+        return this.#recall(action.record.channelId);
+      case 'inherited-died':
+        return inherited.take(action.record.channelId) && reports.died(action.record);
+      default:
+        return this.#actOnCall(action, before);
+    }
+  }
+
+  #actOnCall(action: CallAction, before: ReadonlyMap<string, Before>): void {
+    const channelId = 'channel' in action ? action.channel.id : action.channelId;
+    const known = before.get(channelId);
+    if (known === undefined) return;
+    const { call, transfer, mediaId } = known;
+    // It has ended since, or has a caller of another channel now.
+    if (this.#context.calls.get(channelId) !== call || call.isEnding) return;
+    switch (action.type) {
+      case 'caller-gone':
+        return action.isAsteriskLost
+          ? call.callerHungUp(undefined, undefined, { kind: 'asterisk-lost' })
+          : call.callerHungUp(undefined);
+      case 'caller-left':
+        // A transfer that has begun since may have sent them there.
+        return call.lastTransfer === transfer ? call.callerLeftStasis() : undefined;
+      case 'rejoin':
+        return call.lastTransfer === transfer ? call.caller.rejoin() : undefined;
+      case 'caller-returned':
+        return call.lastTransfer === transfer ? transfer?.callerReturned(action.args) : undefined;
+      case 'dial-entered':
+        return call.dial?.entered();
+      case 'dial-rings':
+        return this.#context.rings(action.channel);
+      case 'dial-answered':
+        return call.dial?.answered();
+      case 'leg-entered':
+      case 'leg-answered':
+        return call.lastTransfer?.legId === action.leg.id
+          ? call.lastTransfer.legIs(action.leg.state)
+          : undefined;
+      case 'leg-gone':
+        return call.lastTransfer?.legId === action.legId ? call.lastTransfer.legLost() : undefined;
+      case 'media-entered':
+        return call.path.mediaChannelId === mediaId ? call.path.mediaEntered() : undefined;
+      case 'media-gone':
+        return call.path.mediaChannelId === mediaId ? call.mediaGone() : undefined;
+    }
+  }
+
+  /** A call that was taken before its record was known gets it. */
+  #recall(channelId: string): void {
+    const { calls, inherited, originated } = this.#context;
+    const call = calls.get(channelId);
+    const dial = originated.all.get(channelId);
+    if (call === undefined && dial === undefined) return;
+    const record = inherited.take(channelId);
+    if (record === undefined) return;
+    if (call !== undefined) call.info = asInherited(call.info, record);
+    if (dial !== undefined) dial.before = record;
+  }
+
+  #inBackground(work: Promise<unknown>, what: string): void {
+    this.#context.background.run(work, what);
+  }
+}
+
+type CallAction = Extract<
+  Action,
+  { readonly type: `caller-${string}` | `dial-${string}` | `leg-${string}` | `media-${string}` | 'rejoin' }
+>;
+
+/** What only lost events leave to be found. */
+const MISSED: ReadonlySet<Action['type']> = new Set<Action['type']>([
+  ...(['caller-gone', 'caller-left', 'caller-returned', 'rejoin', 'leg-gone'] as const),
+  ...(['dial-answered', 'media-gone', 'other-dial-gone'] as const),
+]);
+
+function believed(call: Call): BelievedCall {
+  const { dial, lastTransfer: transfer, path, stepsMs } = call;
+  return {
+    channelId: call.caller.id,
+    isInbound: call.info.direction === 'inbound',
+    isEnding: call.isEnding,
+    dial: dial && (dial.hasEntered ? 'ringing' : 'making'),
+    away: transfer?.callerAway ? transfer.token : undefined,
+    isInTransfer: transfer?.status === 'pending',
+    leg: transfer?.knownLegId,
+    bridgeId: path.bridgeId,
+    mediaId: path.mediaChannelId,
+    media: stepsMs.transferred !== undefined ? 'gone' : path.hasEntered ? 'entered' : 'making',
+    isJoined: stepsMs.joined !== undefined,
+  };
+}

@@ -1,0 +1,299 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { AriChannel } from '../ari/model.ts';
+import type { CallRecord } from '../records/record.ts';
+import { type Beliefs, type BelievedCall, type Holdings, reconcile } from './reconciliation.ts';
+
+const BRIDGE = 'pcb-0a1b2c3d-1-7.1';
+const MEDIA = 'pcm-0a1b2c3d-1-7.1~';
+const LEG = 'pct-0a1b2c3d-1.1-7.1~';
+
+function channel(id: string, fields: { state?: string; app?: string; data?: string } = {}): AriChannel {
+  const { state = 'Up', app = 'Stasis', data = 'pipecat' } = fields;
+  return {
+    ...{ id, name: `PJSIP/pb_fintech-${id}`, state, protocol_id: '' },
+    ...{ caller: { number: '' }, connected: { number: '' } },
+    dialplan: { context: 'from-provider', exten: 's', app_name: app, app_data: data },
+  };
+}
+
+const TALKING: BelievedCall = {
+  ...{ channelId: '7.1', isInbound: true, isEnding: false, dial: undefined, away: undefined },
+  ...{
+    isInTransfer: false,
+    leg: undefined,
+    bridgeId: BRIDGE,
+    mediaId: MEDIA,
+    media: 'entered',
+    isJoined: true,
+  },
+};
+const CALLER = channel('7.1');
+const MEDIA_CHANNEL = channel(MEDIA);
+
+function beliefs(fields: Partial<Beliefs>): Beliefs {
+  const calls = fields.calls ?? [];
+  return {
+    ...{ calls, dials: [], farewells: new Map(), inherited: [], startedAt: 'monday' },
+    owned: new Set([...calls, ...(fields.dials ?? [])].map(({ channelId }) => channelId)),
+    things: new Set([BRIDGE, MEDIA, LEG]),
+    ...fields,
+  };
+}
+
+function holdings(channels: readonly AriChannel[], fields: Partial<Holdings> = {}): Holdings {
+  return {
+    ...{ channels, unreadable: [], startedAt: 'monday' },
+    bridges: [{ id: BRIDGE, channels: channels.map(({ id }) => id) }],
+    appChannelIds: new Set(channels.map(({ id }) => id)),
+    ...fields,
+  };
+}
+
+/** What a lost event leaves behind, and what is to be done about it. */
+const LOST: readonly {
+  readonly what: string;
+  readonly call?: Partial<BelievedCall>;
+  readonly beliefs?: Partial<Beliefs>;
+  readonly channels: readonly AriChannel[];
+  readonly holdings?: Partial<Holdings>;
+  readonly actions: readonly string[];
+}[] = [
+  { what: 'nothing', channels: [CALLER, MEDIA_CHANNEL], actions: [] },
+  { what: 'the hang-up of a caller', channels: [MEDIA_CHANNEL], actions: ['caller-gone 7.1'] },
+  {
+    what: 'all events, for Asterisk has started anew',
+    channels: [],
+    holdings: { startedAt: 'tuesday' },
+    actions: ['caller-gone 7.1 with Asterisk'],
+  },
+  {
+    what: 'the start of Asterisk, which does not say when',
+    channels: [],
+    holdings: { startedAt: '' },
+    actions: ['caller-gone 7.1'],
+  },
+  {
+    what: 'the StasisEnd of a caller who was redirected',
+    channels: [channel('7.1', { app: 'Playback' }), MEDIA_CHANNEL],
+    actions: ['caller-left 7.1'],
+  },
+  {
+    what: 'the StasisEnd and StasisStart of a caller who left and came again',
+    channels: [CALLER, MEDIA_CHANNEL],
+    holdings: { bridges: [{ id: BRIDGE, channels: [MEDIA] }] },
+    actions: ['rejoin 7.1'],
+  },
+  {
+    what: 'the StasisStart of the media',
+    call: { media: 'making' },
+    channels: [CALLER, MEDIA_CHANNEL],
+    actions: ['media-entered 7.1'],
+  },
+  { what: 'the end of the media', channels: [CALLER], actions: ['media-gone 7.1'] },
+  {
+    what: 'the end of media that were let go',
+    call: { media: 'gone', isInTransfer: false },
+    channels: [CALLER],
+    actions: [],
+  },
+  {
+    what: 'the StasisStart of a channel of ours',
+    call: { dial: 'making', isInbound: false, isJoined: false },
+    channels: [channel('7.1', { state: 'Down' }), MEDIA_CHANNEL],
+    actions: ['dial-entered 7.1'],
+  },
+  {
+    what: 'the ringing of a phone that we call',
+    call: { dial: 'ringing', isInbound: false, isJoined: false },
+    channels: [channel('7.1', { state: 'Ringing' }), MEDIA_CHANNEL],
+    actions: ['dial-rings 7.1'],
+  },
+  {
+    what: 'the answer of a phone that we call',
+    call: { dial: 'ringing', isInbound: false, isJoined: false },
+    channels: [CALLER, MEDIA_CHANNEL],
+    actions: ['dial-answered 7.1'],
+  },
+  {
+    what: 'StasisStart, ringing and answer of a phone that we call',
+    call: { dial: 'making', isInbound: false, isJoined: false },
+    channels: [CALLER, MEDIA_CHANNEL],
+    actions: ['dial-entered 7.1', 'dial-answered 7.1'],
+  },
+  {
+    what: 'the return of a caller from a REFER',
+    call: { away: LEG, isInTransfer: true },
+    channels: [channel('7.1', { data: `pipecat,refer-result,FAILURE,486,${LEG}` }), MEDIA_CHANNEL],
+    actions: [`caller-returned 7.1 FAILURE 486 ${LEG}`],
+  },
+  {
+    what: 'the return from a REFER, by a dialplan of version 0.1',
+    call: { away: LEG, isInTransfer: true },
+    channels: [channel('7.1', { data: 'pipecat,refer-result,FAILURE,486' }), MEDIA_CHANNEL],
+    actions: ['caller-returned 7.1 FAILURE 486'],
+  },
+  {
+    what: 'nothing, of a caller who has yet to leave for their second REFER',
+    call: { away: 'the second', isInTransfer: true },
+    channels: [channel('7.1', { data: `pipecat,refer-result,FAILURE,486,${LEG}` }), MEDIA_CHANNEL],
+    actions: [],
+  },
+  {
+    what: 'the end of a caller who is away',
+    call: { away: LEG, isInTransfer: true },
+    channels: [MEDIA_CHANNEL],
+    actions: ['caller-gone 7.1'],
+  },
+  {
+    what: 'nothing, of a caller who is away',
+    call: { away: LEG, isInTransfer: true },
+    channels: [channel('7.1', { app: 'Transfer' }), MEDIA_CHANNEL],
+    actions: [],
+  },
+  {
+    what: 'the end of a second leg',
+    call: { leg: LEG, media: 'gone' },
+    channels: [CALLER],
+    actions: [`leg-gone 7.1 ${LEG}`],
+  },
+  {
+    what: 'the answer of a second leg',
+    call: { leg: LEG, isInTransfer: true },
+    channels: [CALLER, MEDIA_CHANNEL, channel(LEG)],
+    actions: [`leg-answered 7.1 ${LEG}`],
+  },
+  {
+    what: 'the StasisStart of a second leg',
+    call: { leg: LEG, isInTransfer: true },
+    channels: [CALLER, MEDIA_CHANNEL, channel(LEG, { state: 'Down' })],
+    actions: [`leg-entered 7.1 ${LEG}`],
+  },
+  { what: 'everything, of a call that is ending', call: { isEnding: true }, channels: [], actions: [] },
+  {
+    what: 'the StasisStart of a caller',
+    beliefs: { calls: [], things: new Set() },
+    channels: [channel('8.1', { state: 'Ring', data: 'pipecat,a,b' })],
+    holdings: { bridges: [] },
+    actions: ['offer 8.1 a b'],
+  },
+  {
+    what: 'the answer of a call that somebody else has placed',
+    beliefs: {
+      calls: [],
+      dials: [{ channelId: '8.1', isInStasis: false, isRinging: true, isForgotten: false }],
+      things: new Set(),
+    },
+    channels: [channel('8.1', { data: 'pipecat,order' })],
+    holdings: { bridges: [] },
+    actions: ['offer 8.1 order'],
+  },
+  {
+    what: 'the end of a call that somebody else has placed',
+    beliefs: {
+      calls: [],
+      dials: [{ channelId: '8.1', isInStasis: false, isRinging: true, isForgotten: false }],
+    },
+    channels: [],
+    holdings: { bridges: [] },
+    actions: ['other-dial-gone 8.1'],
+  },
+  {
+    what: 'a hang-up that Asterisk has not carried out',
+    beliefs: {
+      calls: [],
+      farewells: new Map([['8.1', { kind: 'hang-up', isDone: true, seen: 3 }]]),
+      things: new Set(),
+    },
+    channels: [channel('8.1')],
+    holdings: { bridges: [] },
+    actions: ['repeat-farewell 8.1'],
+  },
+  {
+    what: 'a hang-up that failed, of a callee',
+    beliefs: {
+      calls: [],
+      farewells: new Map([['8.1', { kind: 'hang-up', isDone: false, seen: 0 }]]),
+      things: new Set(),
+    },
+    channels: [channel('8.1', { app: 'AppDial2' })],
+    holdings: { bridges: [] },
+    actions: ['repeat-farewell 8.1'],
+  },
+  {
+    what: 'the way to the fallback of a caller who was given back a moment ago',
+    beliefs: {
+      calls: [],
+      farewells: new Map([['8.1', { kind: 'give-back', isDone: true, seen: 0 }]]),
+      things: new Set(),
+    },
+    channels: [channel('8.1', { state: 'Ring' })],
+    holdings: { bridges: [] },
+    actions: ['count-farewell 8.1'],
+  },
+  {
+    what: 'a caller in the fallback',
+    beliefs: {
+      calls: [],
+      farewells: new Map([['8.1', { kind: 'give-back', isDone: true, seen: 0 }]]),
+      things: new Set(),
+    },
+    channels: [channel('8.1', { app: 'Playback' })],
+    holdings: { bridges: [] },
+    actions: ['forget-farewell 8.1'],
+  },
+  {
+    what: 'the end of what belonged to a call',
+    beliefs: { calls: [], things: new Set() },
+    channels: [MEDIA_CHANNEL, channel(LEG)],
+    actions: [`hang-up ${MEDIA}`, `hang-up ${LEG}`, `destroy-bridge ${BRIDGE}`],
+  },
+  {
+    what: 'a channel that Asterisk cannot show',
+    channels: [CALLER, MEDIA_CHANNEL],
+    holdings: { unreadable: ['8.1'] },
+    actions: ['hang-up 8.1'],
+  },
+];
+
+for (const { what, call, beliefs: known, channels, holdings: held, actions } of LOST) {
+  test(`lost: ${what}`, () => {
+    const found = reconcile(
+      beliefs({ calls: [{ ...TALKING, ...call }], ...known }),
+      holdings(channels, held),
+    );
+    const told = found.map((action) => {
+      const id = 'channel' in action ? action.channel.id : 'channelId' in action ? action.channelId : '';
+      const leg = 'leg' in action ? action.leg.id : 'legId' in action ? action.legId : '';
+      const bridge = 'bridgeId' in action ? action.bridgeId : '';
+      const args = 'args' in action ? action.args : [];
+      const lost = 'isAsteriskLost' in action && action.isAsteriskLost ? 'with Asterisk' : '';
+      return [action.type, id, leg, bridge, ...args, lost].filter((word) => word !== '').join(' ');
+    });
+    assert.deepEqual(told, actions);
+  });
+}
+
+test('calls of the process before: taken up, ringing, alive already, or dead', () => {
+  const record = (channelId: string, state: CallRecord['state']) => ({ channelId, state }) as CallRecord;
+  const inherited = [
+    ...[record('waits', 'active'), record('rings', 'ringing'), record('lives', 'active')],
+    ...[record('gone', 'active'), record('elsewhere', 'active')],
+  ];
+  const channels = [
+    ...[channel('waits'), channel('rings', { state: 'Ringing', app: 'AppDial2' })],
+    ...[channel('lives'), channel('elsewhere', { app: 'Playback' })],
+  ];
+  const known = beliefs({ inherited, owned: new Set(['lives']), things: new Set() });
+  const found = reconcile(known, holdings(channels, { bridges: [] }));
+  const types = found.map((action) => `${action.type} ${'record' in action ? action.record.channelId : ''}`);
+  assert.deepEqual(types, [
+    ...[
+      'offer ',
+      'inherited-rings ',
+      'inherited-lives lives',
+      'inherited-died gone',
+      'inherited-died elsewhere',
+    ],
+  ]);
+});
