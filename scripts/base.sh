@@ -49,7 +49,7 @@ make_base() {
   dir="$(mktemp -d)"
   # shellcheck disable=SC2064 # the directory of now
   trap "as_root rm -rf '$dir'" EXIT
-  command -v debootstrap >/dev/null || { apt update && apt install -y --no-install-recommends debootstrap; }
+  command -v debootstrap >/dev/null || { apt_update && apt install -y --no-install-recommends debootstrap; }
   make_tree "$dir/base" "$mirror"
   slim_tree "$dir/base"
   import_tree "$dir/base"

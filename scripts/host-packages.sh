@@ -6,9 +6,14 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# apt ARGUMENTS...: apt-get without questions; waits for its lock, and takes a mirror whose Release file has expired.
+# apt ARGUMENTS...: apt-get without questions; waits for its lock.
 apt() {
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Check-Valid-Until=false -o DPkg::Lock::Timeout=120 "$@"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 "$@"
+}
+
+# apt_update OPTION...: the packages' lists. A mirror whose Release file has expired is taken only where there is no better one.
+apt_update() {
+  apt "$@" update || { echo "trying again with Release files that have expired"; apt -o Acquire::Check-Valid-Until=false "$@" update; }
 }
 
 # debian_mirror: the host's own mirror of Debian proper, from its one-line or deb822 sources; nothing when it has none.

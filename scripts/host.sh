@@ -59,16 +59,16 @@ install_from_trixie() {
   trap "rm -rf '$dir'" EXIT
   mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$dir/sources.list"
-  options=(-o Acquire::Check-Valid-Until=false -o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=-
+  options=(-o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=-
     -o "Dir::State::lists=$dir/lists" -o "Dir::Cache=$dir/cache" -o APT::Sandbox::User=root)
-  (cd "$dir" && apt-get "${options[@]}" update && apt-get "${options[@]}" download "$@")
+  (cd "$dir" && { apt-get "${options[@]}" update || apt-get -o Acquire::Check-Valid-Until=false "${options[@]}" update; } && apt-get "${options[@]}" download "$@")
   as_root dpkg --install "$dir"/*.deb
 }
 
 install_packages() {
   local package here=() trixie=()
   # A third party's source that is out of reach must not stand in the way of Debian's.
-  apt update || true
+  apt_update || true
   for package in "$@"; do
     if [ "$package" = docker.io ] || plugin_from_distribution "$package"; then here+=("$package"); else trixie+=("$package"); fi
   done
