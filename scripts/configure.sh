@@ -25,11 +25,9 @@ report_new_settings() {
   if [ -n "$new" ]; then step "note: .env lacks settings that .env.example explains; defaults apply: $new"; fi
 }
 
-# A mistyped setting would do nothing, and nobody would know. compose has settings of its own.
 report_unknown_settings() {
   local unknown
-  unknown="$(comm -23 <(setting_names .env | sort -u) <(setting_names .env.example | sed 'p;s/$/_FILE/' | sort -u) |
-    grep -vE '^(COMPOSE|DOCKER|BUILDKIT)_' | xargs || true)"
+  unknown="$(unknown_settings | xargs)"
   if [ -n "$unknown" ]; then step "note: .env sets what is no setting, and does nothing: $unknown (see .env.example)"; fi
 }
 

@@ -58,7 +58,7 @@ check_settings() {
   fi
   local name missing unknown
   missing="$(comm -13 <(setting_names .env | sort) <(setting_names .env.example | sort) | xargs)"
-  unknown="$(comm -23 <(setting_names .env | sed 's/_FILE$//' | sort -u) <(setting_names .env.example | sort) | xargs)"
+  unknown="$(unknown_settings | xargs)"
   if [ "$(stat -c %a .env)" = 600 ]; then ok ".env is readable by you only"; else bad ".env is readable by others" "chmod 600 .env"; fi
   [ -z "$missing" ] || note ".env lacks, defaults apply: $missing"
   [ -z "$unknown" ] || bad ".env sets names that nothing reads: $unknown" "compare with .env.example: a typing error?"

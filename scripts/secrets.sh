@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sees to it that each service can read its own secrets, and nobody else can: secrets/asterisk and secrets/bridge are
-# mounted as /run/secrets, each into its own container only. Called before anything starts or stops.
+# mounted as /run/secrets, each into its own container only. Called before anything starts or stops; with --tidy after
+# the start, when nothing that runs reads the old places any more.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
@@ -18,7 +19,8 @@ named_by() {
   grep -qsE "^($keys)=[\"']?/run/secrets/${name//./\\.}[\"']?[[:space:]]*\$" "$@"
 }
 
-# Up to version 0.1.0 both services had all of secrets/: each file goes to who reads it.
+# Up to version 0.1.0 both services had all of secrets/: who reads a file gets it. The file itself stays until --tidy, since
+# containers of that version may be started anew before.
 distribute() {
   local file name readers reader
   for file in secrets/*; do
@@ -31,12 +33,30 @@ distribute() {
       continue
     fi
     for reader in "${readers[@]}"; do
-      if [ ! -e "secrets/$reader/$name" ]; then as_root cp --preserve=mode "$file" "secrets/$reader/$name"; fi
+      [ ! -e "secrets/$reader/$name" ] || continue
+      as_root cp --preserve=mode "$file" "secrets/$reader/$name"
+      step "note: $file is in secrets/$reader/ now"
     done
-    as_root rm "$file"
-    step "note: $file is in secrets/${readers[*]} now"
   done
 }
+
+tidy() {
+  local file copy
+  for file in secrets/*; do
+    [ -f "$file" ] || continue
+    for copy in secrets/asterisk secrets/bridge; do
+      [ -e "$copy/${file##*/}" ] || continue
+      as_root rm "$file"
+      step "note: $file is gone: $copy/ has it"
+      break
+    done
+  done
+}
+
+if [ "${1:-}" = --tidy ]; then
+  tidy
+  exit
+fi
 
 # A secret belongs to the user of its service, with mode 0400.
 secure() {

@@ -12,6 +12,13 @@ setting() {
 # setting_names FILE: the names of all settings in FILE.
 setting_names() { sed -n 's/^\([A-Z][A-Z0-9_]*\)=.*/\1/p' "$1"; }
 
+# unknown_settings: the names in .env that are no settings, a line each. A mistyped one would do nothing, and nobody would know;
+# compose has settings of its own, and each setting may come from a file (NAME_FILE).
+unknown_settings() {
+  comm -23 <(setting_names .env | sort -u) <(setting_names .env.example | sed 'p;s/$/_FILE/' | sort -u) |
+    grep -vE '^(COMPOSE|DOCKER|BUILDKIT)_' || true
+}
+
 # product_version: the version of what is checked out here; the bridge's package has it.
 product_version() { sed -n 's/^  "version": "\(.*\)",/\1/p' bridge/package.json; }
 

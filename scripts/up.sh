@@ -40,6 +40,7 @@ remove_switched_off() {
 start() {
   PROVIDERS_DIGEST="$(providers_digest)"
   export PROVIDERS_DIGEST
+  remove_switched_off
   docker compose up --detach --no-build --remove-orphans --wait --wait-timeout "$HEALTHY_WITHIN_S"
 }
 
@@ -132,6 +133,7 @@ main() {
   provide_images
   check_configuration
   start_stack
+  scripts/secrets.sh --tidy
   require_listening
   summary
 }
