@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { encode } from './mock-pipecat/src/format.ts';
 import { CALLER_HZ, tone } from './mock-pipecat/src/tones.ts';
 import { LOCALHOST } from './ports.ts';
@@ -19,6 +20,9 @@ export interface RtpOut {
 
 const FRAME_MS = 20;
 const FRAME_SAMPLES = 160;
+const SAMPLES_PER_MS = 8;
+/** Keys by their number in RFC 4733 section 3.2. */
+const KEYS = '0123456789*#ABCD';
 
 /** A UDP port for RTP in mu-law. */
 export class RtpEnd implements Disposable {
@@ -28,6 +32,7 @@ export class RtpEnd implements Disposable {
   farPort = 0;
   readonly #socket: Socket;
   readonly #ssrc = randomInt(2 ** 32);
+  #keySequence = 0;
   #talking: NodeJS.Timeout | undefined;
 
   private constructor(socket: Socket) {
@@ -75,6 +80,37 @@ export class RtpEnd implements Disposable {
     const frame = encode(tone(hz, FRAME_MS, 8000), 'pcmu');
     this.onGrid((count) => {
       this.send({ sequenceNumber: count, timestamp: count * FRAME_SAMPLES, payload: frame });
+    });
+  }
+
+  /**
+   * Presses keys by RFC 4733, each for `onMs` with `offMs` behind it, and says nothing else meanwhile. Resolves with how late the
+   * latest packet left, in ms: a busy machine does not keep the pace.
+   */
+  async press(keys: string, onMs: number, offMs: number): Promise<number> {
+    this.hush();
+    const beganMs = performance.now();
+    let worstLateMs = 0;
+    for (const [at, key] of [...keys].entries()) {
+      const pressedMs = at * (onMs + offMs);
+      for (let heldMs = 0; heldMs <= onMs; heldMs += FRAME_MS) {
+        const dueMs = beganMs + pressedMs + heldMs;
+        await sleep(Math.max(0, dueMs - performance.now()));
+        worstLateMs = Math.max(worstLateMs, performance.now() - dueMs);
+        // The last packet of a key comes three times (RFC 4733 section 2.5.1.4).
+        const isEnd = heldMs === onMs;
+        for (let time = 0; time < (isEnd ? 3 : 1); time++) this.#sendKey(key, pressedMs, heldMs, isEnd);
+      }
+    }
+    return worstLateMs;
+  }
+
+  #sendKey(key: string, pressedMs: number, heldMs: number, isEnd: boolean): void {
+    const duration = Math.max(1, heldMs * SAMPLES_PER_MS);
+    this.send({
+      ...{ payloadType: 101, marker: heldMs === 0, sequenceNumber: this.#keySequence++ },
+      timestamp: pressedMs * SAMPLES_PER_MS,
+      payload: Uint8Array.of(KEYS.indexOf(key), isEnd ? 0x8a : 0x0a, duration >> 8, duration & 0xff),
     });
   }
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from './ari/client.ts';
+import type { KeyEvent } from './ari/model.ts';
 import { CallerChannel } from './call/caller-channel.ts';
 import { limitDuration } from './call/duration.ts';
 import { CallEnded, Ending } from './call/ending.ts';
@@ -150,8 +151,9 @@ export class Call {
     if (!this.#botGone) void this.#troubles.channelGone();
   }
 
-  /** ARI: the caller pressed a key. */
-  dtmfReceived(digit: string, durationMs: number): void {
+  /** ARI: the caller pressed a key, which may be told twice. */
+  dtmfReceived({ digit, duration_ms: durationMs, timestamp: atMs }: KeyEvent): void {
+    if (this.caller.keyRepeats.isRepeat({ digit, durationMs, atMs })) return;
     this.#media?.tellBot({ type: 'dtmf', digit, durationMs });
   }
 

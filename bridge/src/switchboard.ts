@@ -163,7 +163,7 @@ export class Switchboard {
       case 'ChannelDestroyed':
         return this.#channelDestroyed(event);
       case 'ChannelDtmfReceived':
-        return this.#calls.get(event.channel.id)?.dtmfReceived(event.digit, event.duration_ms);
+        return this.#calls.get(event.channel.id)?.dtmfReceived(event);
       case 'Dial':
         return this.#dial(event);
       case 'ChannelStateChange':

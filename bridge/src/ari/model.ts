@@ -57,6 +57,11 @@ const eventSchema = z.discriminatedUnion('type', [
     channel: channelSchema,
     digit: z.string(),
     duration_ms: z.number().default(0),
+    /** Asterisk's clock: ms since 1970; NaN where it says no time. */
+    timestamp: z
+      .string()
+      .default('')
+      .transform((text) => Date.parse(text)),
   }),
   z.object({
     type: z.literal('Dial'),
@@ -73,6 +78,9 @@ const eventSchema = z.discriminatedUnion('type', [
 
 /** An ARI event that the bridge acts on. */
 export type AriEvent = z.infer<typeof eventSchema>;
+
+/** A key that a caller pressed. */
+export type KeyEvent = Extract<AriEvent, { type: 'ChannelDtmfReceived' }>;
 
 /** An ARI event that concerns a channel; the others concern the app itself. */
 export type ChannelEvent = Exclude<AriEvent, { type: 'ApplicationReplaced' | 'ChannelUserevent' }>;

@@ -4,6 +4,7 @@ import type { EndTreatment } from '../end-reason.ts';
 import { carryOut, type Farewell, farewellOf } from '../give-up.ts';
 import { Keys } from '../keys.ts';
 import type { Ending } from './ending.ts';
+import { KeyRepeats } from './key-repeats.ts';
 
 /** What a caller's channel belongs to. */
 export interface CallerContext {
@@ -19,6 +20,7 @@ export interface CallerContext {
 export class CallerChannel {
   readonly #context: CallerContext;
   readonly #keys: Keys;
+  #keyRepeats = new KeyRepeats();
   #id: string;
   #farewell: Farewell | undefined;
 
@@ -32,6 +34,11 @@ export class CallerChannel {
     return this.#id;
   }
 
+  /** Which of the caller's keys are told a second time. */
+  get keyRepeats(): KeyRepeats {
+    return this.#keyRepeats;
+  }
+
   /** How it was left at the call's end; undefined where the caller went on elsewhere, as was asked for. */
   get farewell(): Farewell | undefined {
     return this.#farewell;
@@ -40,6 +47,7 @@ export class CallerChannel {
   /** ARI: another channel of the same provider has taken the caller's place (RFC 3891). */
   replacedBy(channelId: string): void {
     this.#id = channelId;
+    this.#keyRepeats = new KeyRepeats();
     const { ari, warn } = this.#context;
     ari.subscribe(channelId).catch((error: Error) => warn(error, 'no events of a channel that took over'));
     this.rejoin();
