@@ -23,6 +23,7 @@ export const CALL_VARIABLES = [
   'TRANSFER_TYPE',
   'TRANSFER_SIP_DOMAIN',
   'SIP_CALL_ID',
+  'SIP_FROM_TAG',
   'SIP_HEADERS',
   'X_TRANSPORT',
   'X_RECORD',
@@ -105,7 +106,7 @@ export function describeCall(source: CallSource): CallInfo {
   const dialect = provider?.dialect[direction] ?? source.defaults.dialect;
   const format = callFormat(source, dialect, remarks);
   const shown = Object.entries(variables).filter(
-    ([name]) => !['SIP_HEADERS', 'X_CALLBACK_URL', 'INBOUND_PRESENTATION'].includes(name),
+    ([name]) => !['SIP_HEADERS', 'X_CALLBACK_URL', 'INBOUND_PRESENTATION', 'SIP_FROM_TAG'].includes(name),
   );
   const number = (direction === 'inbound' && variables.INBOUND_FROM) || fromNumber(channel, direction);
   const presentation =

@@ -2,7 +2,7 @@ import { CALL_VARIABLES, parsePairs } from './call-info.ts';
 
 /** Variables of a call that its order says by fields of their own, or that only an inbound call has. */
 const NOT_FOR_ORDERS: readonly string[] = [
-  ...['X_CALL_ID', 'X_TENANT', 'X_CALLBACK_URL', 'CUSTOM_VARS', 'SIP_CALL_ID', 'SIP_HEADERS'],
+  ...['X_CALL_ID', 'X_TENANT', 'X_CALLBACK_URL', 'CUSTOM_VARS', 'SIP_CALL_ID', 'SIP_FROM_TAG', 'SIP_HEADERS'],
   ...['INBOUND_PROVIDER', 'INBOUND_DID', 'INBOUND_FROM'],
 ];
 const KNOWN: readonly string[] = CALL_VARIABLES.filter((name) => !NOT_FOR_ORDERS.includes(name));

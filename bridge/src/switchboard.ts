@@ -287,6 +287,7 @@ export class Switchboard {
     variables: Readonly<Record<string, string>>,
     dial: Originated | undefined,
   ): void {
+    if (!dial && this.ids.isMerged(channel.id, variables)) return this.#giveBack(channel.id, 'merged', false);
     const mayHave = (id: string) => this.ids.claim(channel.id, id);
     const info = callInfo(this.#context.config, channel, appArgs, variables, dial, mayHave);
     const before = dial?.before ?? this.#inherited.take(channel.id);

@@ -69,6 +69,21 @@ for (const name of [
     assert.equal(await lab.metric('calls_active'), 0);
   });
 
+test('an INVITE that came by two ways is one call; after it the same dialogue is served again', async (t) => {
+  const lab = await Lab.start(t);
+  const variables = { SIP_CALL_ID: 'one@127.0.0.2', SIP_FROM_TAG: 'a1' };
+  const first = await lab.call({ variables });
+  const second = lab.ari.inbound({ variables });
+  await until(() => second.variables.PIPECAT_STATUS === 'merged', 'it is given back');
+  assert.equal(lab.bot.sessions.length, 1);
+  const other = await lab.call({ variables: { ...variables, SIP_FROM_TAG: 'a2' } });
+  for (const { channel } of [first, other]) lab.ari.hangUp(channel.id);
+  await lab.ended(1);
+  const again = await lab.call({ variables });
+  lab.ari.hangUp(again.channel.id);
+  await lab.ended(2);
+});
+
 test('a call is served while that of a channel whose id begins like its own goes on', async (t) => {
   const lab = await Lab.start(t);
   const first = await lab.call({ id: '1763800000.10' });

@@ -7,7 +7,7 @@ import { CALLER_HZ, MARKER_HZ } from '../mock-pipecat/src/tones.ts';
 import { FINTECH, PICKY, PROVIDER_PORT, STREAM } from '../ports.ts';
 import { type SipDialogue, SipPhone } from '../sip-phone.ts';
 import { heardMs } from '../sipp/stream.ts';
-import type { SipRequest } from '../sipp/text.ts';
+import { requestText, type SipRequest } from '../sipp/text.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 
 const TALK_MS = 1000;
@@ -105,6 +105,33 @@ test('an offer of fax in mid-call is refused, and the talk goes on', async () =>
   }
   dialogue.invite.sequence = 2 + offers.length;
   await hangUp(phone, callId, dialogue);
+});
+
+test('an INVITE that comes by two ways, at once or later, is one call; the second is answered with 482', async () => {
+  for (const laterMs of [0, 200]) {
+    await using phone = await SipPhone.open({ address: FINTECH }, stack.ports);
+    const callId = newCallId('merged');
+    const invite = phone.request('102', { headers: [`X-Call-ID: ${callId}`] });
+    await phone.write(requestText(invite));
+    await sleep(laterMs);
+    const other = { ...invite, branch: `${invite.branch}other` };
+    await phone.write(requestText(other));
+    const finals = new Map<number, SipRequest>();
+    while (finals.size < 2) {
+      const { status = 0, headers } = await phone.next('a reply', (message) => (message.status ?? 0) >= 200);
+      const answered = headers.via?.includes(other.branch) ? other : invite;
+      await phone.write(requestText({ ...answered, method: 'ACK', to: headers.to ?? '', body: '' }));
+      finals.set(status, answered);
+    }
+    assert.deepEqual([...finals.keys()].sort(), [200, 482]);
+    assert.equal(
+      (await stack.bot.calls({ from_number: '+4930555000' })).filter((call) => call.state !== 'closed')
+        .length,
+      1,
+    );
+    await stack.bot.send(callId, { event: 'hangup', immediate: true });
+    await stack.bot.wait(callId, 'closed');
+  }
 });
 
 describe('a number has no parameters', () => {

@@ -1,3 +1,5 @@
+import { Dialogues } from './dialogues.ts';
+
 const ID_MAX_CHARS = 128;
 /** Controls, marks that change how text is shown, line ends and half surrogate pairs: no log, terminal or URL carries these well. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
@@ -22,17 +24,24 @@ export class CallIds {
   /** By call id, the channel. */
   readonly #claims = new Map<string, string>();
   readonly #ordered = new Map<string, string>();
+  readonly #dialogues: Dialogues;
   #sweepAt = SWEEP_EVERY;
 
   /** `isLive`: whether there is a call or dial on a channel now. */
   constructor(isLive: (channelId: string) => boolean) {
     this.#isLive = isLive;
+    this.#dialogues = new Dialogues(isLive);
   }
 
   /** Whether a channel's call may have an id that somebody outside chose; then it has it as long as it lives. */
   claim(channelId: string, id: string): boolean {
     if (id !== channelId && CHANNEL_ID.test(id)) return false;
     return this.#take(channelId, id);
+  }
+
+  /** Whether a channel's SIP dialogue is another's that lives: its INVITE came twice. Else it has it from now on. */
+  isMerged(channelId: string, variables: Readonly<Record<string, string>>): boolean {
+    return !this.#dialogues.claim(channelId, variables);
   }
 
   /** Whether an order's call may have its id; then nobody else gets it from now on. */
