@@ -24,6 +24,8 @@ async function asteriskSays(directory: string): Promise<string[]> {
     declare -A value=([SIP_ADDRESS]=127.0.0.1 [EXTERNAL_ADDRESS]= [LOCAL_NETS]=)
     problems=() providers=$1
     problem() { problems+=("$1: $2"); }
+    # The same answer on a host that has no address but loopback.
+    getent() { echo '127.0.0.1 STREAM localhost'; }
     source "$2/checks.sh"
     source "$2/providers.sh"
     check_providers

@@ -117,8 +117,7 @@ export class CallRecord {
     if (typeof event !== 'string') return this.#bad('a message without event', atMs);
     if (event !== 'media') list(this.#events, { ...told(json as Record<string, unknown>), event, atMs });
     if (this.#hangup) return this.#bad(`${event} after hangup`, atMs);
-    // The bot of a callee who does not answer has no start, and a hangup all the same.
-    if (!this.start && event !== 'start' && event !== 'hangup')
+    if (!this.start && event !== 'start')
       return this.#bad(`${event} before start`, atMs);
     if (!EVENTS.has(event)) return undefined;
     const { data: message, error } = messageSchema.safeParse(json);
@@ -250,7 +249,9 @@ export class CallRecord {
   /** The connection is closed. 1006 stands for a socket that went without a close frame. */
   closed(code: number, reason: string, atMs: number): void {
     if (!this.#closing && this.state === 'open') {
-      if (code === 1000 && !this.#hangup) this.violation('closed with 1000 without hangup', atMs);
+      // The bot of a callee who does not answer is told nothing.
+      const isTold = this.#events.some(({ event }) => event === 'start');
+      if (code === 1000 && !this.#hangup && isTold) this.violation('closed with 1000 without hangup', atMs);
       if (code !== 1000 && this.#hangup) this.violation(`closed with ${code} after hangup`, atMs);
     }
     this.state = this.state === 'open' ? 'closed' : 'refused';
