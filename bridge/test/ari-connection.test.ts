@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { CallRecord } from '../src/records/record.ts';
 import { FakeAri } from './fake-ari.ts';
 import { Lab, speech, until } from './harness.ts';
@@ -298,4 +299,23 @@ test('ten calls at once each hear their own bot', async (t) => {
     lab.ari.hangUp(channel.id);
   }
   await lab.ended(9);
+});
+
+test('a connection that ends before its heartbeat has begun does not end the next one', async (t) => {
+  const lab = await Lab.start(t, { config: { ARI_HEARTBEAT_MS: '100' } });
+  const replied = Promise.withResolvers<undefined>();
+  let asked = 0;
+  lab.ari.before(/PUT \/applications\/pipecat\/eventFilter/, () => {
+    asked += 1;
+    return asked === 1 ? replied.promise : undefined;
+  });
+  lab.ari.dropEvents();
+  await until(() => asked === 1, 'the filter is being set');
+  lab.ari.dropEvents();
+  await reconnected(lab);
+  replied.resolve(undefined);
+  const { takeovers } = lab.ari;
+  // Three intervals, in which a beat must have come back.
+  await delay(800);
+  assert.equal(lab.ari.takeovers, takeovers);
 });

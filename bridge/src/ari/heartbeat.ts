@@ -25,6 +25,7 @@ export class Heartbeat {
   readonly #options: HeartbeatOptions;
   readonly #first = Promise.withResolvers<void>();
   #timer: NodeJS.Timeout | undefined;
+  #isStopped = false;
   #count = 0;
   /** Name of the beat that is under way. */
   #awaited: string | undefined;
@@ -35,8 +36,12 @@ export class Heartbeat {
     this.#options = options;
   }
 
-  /** Sends the first beat, and others until {@link stop}. Resolves when the first one has come back; never where none does. */
+  /**
+   * Sends the first beat, and others until {@link stop}; none where that was called before. Resolves when the first one has come back;
+   * never where none does.
+   */
   start(): Promise<void> {
+    if (this.#isStopped) return this.#first.promise;
     this.#timer = setInterval(() => this.#tick(), this.#options.everyMs / TICKS_PER_INTERVAL);
     this.#beat();
     return this.#first.promise;
@@ -52,6 +57,7 @@ export class Heartbeat {
   }
 
   stop(): void {
+    this.#isStopped = true;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
