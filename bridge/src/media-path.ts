@@ -88,7 +88,9 @@ export class MediaPath {
 
   /** Makes the media channel anew, for media that was opened anew, and puts it into the bridge in place of the old one. */
   renew(media: MediaSession, limitMs: number): Promise<void> {
-    this.#renewing = this.#renew(media, limitMs);
+    // A former one may still wait for Asterisk, and would point the media at its own channel.
+    const former = this.#renewing?.catch(() => {}) ?? Promise.resolve();
+    this.#renewing = former.then(() => this.#renew(media, limitMs));
     return this.#renewing;
   }
 

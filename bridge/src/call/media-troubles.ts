@@ -35,6 +35,8 @@ export class MediaTroubles {
   readonly #call: TroubledCall;
   readonly #lifeSigns: LifeSigns;
   #recoveries = 0;
+  /** The media channel that led to a worker that died. */
+  #orphanId: string | undefined;
 
   constructor(call: TroubledCall) {
     this.#call = call;
@@ -58,27 +60,30 @@ export class MediaTroubles {
     const { path, transport, end } = this.#call;
     const { mediaChannelId } = path;
     if (transport === 'websocket') await delay(WORKER_DEATH_MS);
-    if (path.mediaChannelId === mediaChannelId)
+    if (path.mediaChannelId === mediaChannelId && this.#orphanId !== mediaChannelId)
       end({ kind: 'media-failed', detail: 'the media channel ended' });
   }
 
   /** The worker died: the call goes on in another, and the bot, connected anew, is told that it knows the call. Never rejects. */
   async workerDied(detail: string): Promise<void> {
-    const { isActive, isQuiet, ending, end, warn, media } = this.#call;
+    const { path, isActive, isQuiet, ending, end, warn, media } = this.#call;
     const session = media();
     if (session === undefined || !isActive()) return end({ kind: 'media-failed', detail });
+    this.#recoveries += 1;
+    const recovery = this.#recoveries;
+    this.#orphanId = path.mediaChannelId;
     warn(detail, 'media opened anew');
     try {
       await ending.orEnd(this.#recover(session));
       if (isQuiet()) session.expectAudio(false);
     } catch (error) {
-      if (error instanceof CallEnded) return;
+      // The worker that was to take it died too: that has begun another recovery.
+      if (error instanceof CallEnded || recovery !== this.#recoveries) return;
       end({ kind: 'media-failed', detail: `${detail}, then: ${(error as Error).message}` });
     }
   }
 
   async #recover(media: MediaSession): Promise<void> {
-    this.#recoveries += 1;
     if (this.#recoveries > RECOVERIES_MAX) throw new MediaError('WorkerDied', 'too often under this call');
     await media.reopen();
     await Promise.all([this.#call.path.renew(media, this.#call.limitMs), media.connectBot()]);

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { AriClient } from '../ari/client.ts';
+import type { EndReason } from '../end-reason.ts';
+import { MediaError } from '../media/media-error.ts';
+import type { MediaSession } from '../media/session.ts';
+import type { MediaPath } from '../media-path.ts';
+import { Ending } from './ending.ts';
+import { MediaTroubles } from './media-troubles.ts';
+
+/** A call whose media is opened anew as the test says. */
+function troubled(reopen: (time: number) => Promise<void>) {
+  const ended: EndReason[] = [];
+  const done: string[] = [];
+  let reopened = 0;
+  let renewals = 0;
+  const path = {
+    mediaChannelId: 'pcm-0',
+    async renew() {
+      renewals += 1;
+      this.mediaChannelId = `pcm-${renewals}`;
+    },
+  };
+  const media = {
+    reopen: () => reopen(++reopened),
+    connectBot: async () => {},
+    startRelay: () => done.push('relay'),
+  };
+  const troubles = new MediaTroubles({
+    ari: {} as AriClient,
+    channelId: 'c',
+    path: path as unknown as MediaPath,
+    transport: 'websocket',
+    limitMs: 1_000,
+    ending: new Ending(),
+    end: (reason) => ended.push(reason),
+    warn: () => {},
+    media: () => media as unknown as MediaSession,
+    isActive: () => true,
+    isQuiet: () => false,
+  });
+  return { troubles, ended, done };
+}
+
+test('the media channel of a worker that died is missed by nobody, however long another worker takes to begin', async () => {
+  const { troubles, ended, done } = troubled(() => delay(900));
+  const recovered = troubles.workerDied('died');
+  await Promise.all([troubles.channelGone(), recovered]);
+  assert.deepEqual({ ended, done }, { ended: [], done: ['relay'] });
+});
+
+test('a media channel that ends with its worker alive ends the call', async () => {
+  const { troubles, ended } = troubled(async () => {});
+  await troubles.channelGone();
+  assert.deepEqual(ended, [{ kind: 'media-failed', detail: 'the media channel ended' }]);
+});
+
+test('where the worker that takes a call dies too, the next one takes it', async () => {
+  const died = Promise.withResolvers<void>();
+  const { troubles, ended, done } = troubled((time) => (time === 1 ? died.promise : delay(50)));
+  const first = troubles.workerDied('died');
+  // As the pool does: what is asked fails, and the session is told.
+  died.reject(new MediaError('WorkerDied', 'died'));
+  const second = troubles.workerDied('died again');
+  await Promise.all([first, second]);
+  assert.deepEqual({ ended, done }, { ended: [], done: ['relay'] });
+});
