@@ -87,7 +87,7 @@ export class RemoteMedia implements MediaSession {
   /** The worker says what happened. */
   happened(event: MediaEvent, hasBot: boolean): void {
     this.hasBot = hasBot;
-    if (event.type === 'recording' && event.state !== 'failed') this.#isPaused = event.state === 'paused';
+    if (event.type === 'recording') this.#isPaused = event.isPaused;
     this.#tell(event);
   }
 
