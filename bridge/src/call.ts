@@ -388,8 +388,9 @@ export class Call {
     );
   }
 
+  /** Nothing after its end: that is told last. */
   #changed(change: CallChange): void {
-    this.#context.onChange(this, change);
+    if (this.#state !== 'closed') this.#context.onChange(this, change);
   }
 
   #mark(step: string): void {

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { API_TOKEN, api, listen } from './api-client.ts';
 import { FakeAri } from './fake-ari.ts';
@@ -89,6 +90,26 @@ describe('a call that is placed', () => {
     assert.equal(lab.ari.log().filter((line) => line === 'POST /channels/create').length, 1);
     await api(lab, 'DELETE', '/calls/c-1');
     await lab.ended();
+  });
+
+  test('stays ended, whatever Asterisk says of its answer afterwards', async (t) => {
+    const lab = await startLab(t);
+    const { received, stop } = await listen(lab);
+    const looked = Promise.withResolvers<undefined>();
+    let isAsked = false;
+    lab.ari.after(/GET .*rtp_statistics$/, () => {
+      isAsked = true;
+      return looked.promise;
+    });
+    lab.ari.picksUp(await place(lab));
+    await until(() => isAsked, 'looked at the answer');
+    await api(lab, 'DELETE', '/calls/c-1');
+    await lab.ended();
+    looked.resolve(undefined);
+    await delay(200);
+    assert.equal(received.at(-1)?.event, 'call.ended');
+    assert.equal((await api(lab, 'GET', '/calls/c-1')).body.endReason, 'api-hangup');
+    stop();
   });
 
   test('survives that Asterisk’s reply is lost: the retry finds the channel', async (t) => {
