@@ -44,6 +44,16 @@ test('a caller who is there after all has all the time again, and each pause is 
   assert.equal(watch.check(2_300, 2_401), 'line-quiet');
 });
 
+test('a line on which nobody makes a sound is silent, though its caller is there', () => {
+  const watch = new LineWatch({ mediaTimeoutMs: 1_000, silenceLimitMs: 1_500 }, 'pcmu');
+  watch.expect(true, 0);
+  assert.equal(watch.check(0, 101), 'line-quiet');
+  assert.equal(watch.check(0, 1_001), 'media-timeout');
+  watch.lives(1_050);
+  assert.equal(watch.check(0, 1_500), undefined);
+  assert.equal(watch.check(0, 1_501), 'silence');
+});
+
 test('who is held when life is found stays held', () => {
   const watch = new LineWatch({ mediaTimeoutMs: 1_000, silenceLimitMs: 0 }, 'pcmu');
   watch.expect(false, 0);

@@ -19,6 +19,8 @@ export class LineWatch {
   /** Since when something should be there; never while the call is held or the caller is elsewhere. */
   #sinceMs = 0;
   #soundMs = 0;
+  /** When the caller was last found to be there without audio. */
+  #livesMs = Number.NEGATIVE_INFINITY;
   #told = false;
   /** The last audio before the quiet that was told of. */
   #quietMs = Number.NaN;
@@ -28,10 +30,10 @@ export class LineWatch {
     if (limits.silenceLimitMs > 0) this.#isAudible = audibleIn(encoding);
   }
 
-  /** The caller is there after all: the time limits begin anew, where audio is expected. */
+  /** The caller is there after all: the time limit for audio begins anew. What makes no sound is silence all the same. */
   lives(nowMs: number): void {
     this.#told = false;
-    this.#sinceMs = Math.max(this.#sinceMs, nowMs);
+    this.#livesMs = nowMs;
   }
 
   /** From now on audio is expected, or not. */
@@ -51,13 +53,14 @@ export class LineWatch {
   check(receivedMs: number, nowMs: number): 'line-quiet' | 'media-timeout' | 'silence' | undefined {
     if (this.#told) return undefined;
     const { mediaTimeoutMs, silenceLimitMs } = this.#limits;
-    const isDead = mediaTimeoutMs > 0 && nowMs - Math.max(receivedMs, this.#sinceMs) > mediaTimeoutMs;
+    const quietMs = nowMs - Math.max(receivedMs, this.#sinceMs, this.#livesMs);
+    const isDead = mediaTimeoutMs > 0 && quietMs > mediaTimeoutMs;
     const isSilent = silenceLimitMs > 0 && nowMs - Math.max(this.#soundMs, this.#sinceMs) > silenceLimitMs;
     this.#told = isDead || isSilent;
     if (isDead) return 'media-timeout';
     if (isSilent) return 'silence';
     if (mediaTimeoutMs === 0 || receivedMs === this.#quietMs) return undefined;
-    if (nowMs - Math.max(receivedMs, this.#sinceMs) <= mediaTimeoutMs / QUIET_PART) return undefined;
+    if (quietMs <= mediaTimeoutMs / QUIET_PART) return undefined;
     this.#quietMs = receivedMs;
     return 'line-quiet';
   }
