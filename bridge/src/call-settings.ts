@@ -44,6 +44,8 @@ export function callDefaults(config: Config): CallDefaults {
 export function callSettings(config: Config, info: CallInfo): CallSettings {
   const provider = config.providers.get(info.sipProvider);
   const isAdopted = info.adopted?.metBot ?? false;
+  // The bot of a call that was served before is one that was lost.
+  const connectMs = Math.max(config.BOT_CONNECT_MS, isAdopted ? config.BOT_RECONNECT_MS : 0);
   return {
     media: {
       transport: info.transport,
@@ -66,8 +68,7 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
           sendBufferBytes: config.BOT_SEND_BUFFER_BYTES,
           pingMs: config.BOT_PING_MS,
         },
-        // The bot of a call that was served before is one that was lost.
-        connectMs: Math.max(config.BOT_CONNECT_MS, isAdopted ? config.BOT_RECONNECT_MS : 0),
+        connectMs,
         connectTries: isAdopted ? Number.POSITIVE_INFINITY : config.BOT_CONNECT_TRIES,
         reconnectMs: config.BOT_RECONNECT_MS,
         reconnectsMax: config.BOT_RECONNECTS_MAX,
@@ -95,7 +96,9 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
     answerOn: config.ANSWER_ON,
     firstAudioMs: config.FIRST_AUDIO_MS,
     ariTimeoutMs: config.ARI_TIMEOUT_MS,
-    setUpMaxMs: config.BOT_CONNECT_MS + config.FIRST_AUDIO_MS + SET_UP_REQUESTS * config.ARI_TIMEOUT_MS,
+    // A bot may be lost, and sought, during it too.
+    setUpMaxMs:
+      connectMs + config.BOT_RECONNECT_MS + config.FIRST_AUDIO_MS + SET_UP_REQUESTS * config.ARI_TIMEOUT_MS,
     maxDurationMs: info.maxDurationMs ?? config.MAX_CALL_DURATION_S * 1000,
     warningMs: config.MAX_DURATION_WARNING_S * 1000,
     transfer: {

@@ -187,3 +187,22 @@ test('who is adopted hears that the call goes on while its bot is not there yet'
   lab.ari.hangUp(channel.id);
   await next.ended();
 });
+
+test('the bot of an adopted call is sought as long as a lost one, whatever the set-up of a new call may take', async (t) => {
+  const { lab, channel, config } = await orphan(t, {}, async () => {});
+  const before = lab.bot.attempts;
+  const sinceMs = performance.now();
+  lab.bot.decide = () => (performance.now() - sinceMs < 3_000 ? 503 : 'accept');
+  const next = await Lab.start(t, {
+    ...{ ari: lab.ari, bot: lab.bot },
+    config: {
+      ...config,
+      ...{ BOT_CONNECT_MS: '200', BOT_RECONNECT_MS: '6000', FIRST_AUDIO_MS: '100', ARI_TIMEOUT_MS: '300' },
+    },
+  });
+  const session = await next.session(1);
+  assert.ok(lab.bot.attempts > before + 1);
+  assert.equal(session.events[0]?.reconnected, true);
+  next.ari.hangUp(channel.id);
+  assert.equal((await next.ended()).reason.kind, 'caller-hangup');
+});
