@@ -78,10 +78,10 @@ export class Switchboard {
     return this.#calls.size;
   }
 
-  /** Takes over calls of the process before: what is to become of them the next comparison tells. */
+  /** Takes over calls of the process before. One that is served already gets its record; of the others the next comparison tells. */
   inherit(records: readonly CallRecord[]): void {
-    this.#inherited.add(records);
     for (const { channelId, callId } of records) this.ids.claim(channelId, callId);
+    this.#comparison.inherit(records);
   }
 
   #isLive(channelId: string): boolean {

@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { pino } from 'pino';
 import type { CallRecord } from '../src/records/record.ts';
@@ -205,4 +206,26 @@ test('the bot of an adopted call is sought as long as a lost one, whatever the s
   assert.equal(session.events[0]?.reconnected, true);
   next.ari.hangUp(channel.id);
   assert.equal((await next.ended()).reason.kind, 'caller-hangup');
+});
+
+test('an adopted call whose record is read late, and that ends soon after, has one record and ends once', async (t) => {
+  const { lab, channel, config } = await orphan(t, { X_CALL_ID: 'late' }, async () => {});
+  const locked = new DatabaseSync(join(config.RECORDS_DIR ?? '', 'calls.db'));
+  locked.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+  const next = await Lab.start(t, {
+    ...{ ari: lab.ari, bot: lab.bot },
+    config: { ...config, API_TOKEN, RECONCILE_MS: '1000' },
+  });
+  await next.session(1);
+  locked.close();
+  await until(() => next.logged('the process before died in mid-call').length > 0, 'its record');
+  next.ari.hangUp(channel.id);
+  await next.ended();
+  await new Promise((resolve) => setTimeout(resolve, 4_500));
+  const { body } = await api(next, 'GET', '/calls');
+  const records = (body as { calls: CallRecord[] }).calls;
+  assert.deepEqual(
+    records.map(({ callId, endReason }) => [callId, endReason]),
+    [['late', 'caller-hangup']],
+  );
 });

@@ -5,6 +5,7 @@ import type { Call } from '../call.ts';
 import { asInherited, type InheritedCalls } from '../inherited.ts';
 import type { Logger } from '../log.ts';
 import { isForgotten, type OriginatedCalls } from '../originated.ts';
+import type { CallRecord } from '../records/record.ts';
 import type { CallReports } from '../reports.ts';
 import type { Transfer } from '../transfer.ts';
 import type { Farewells } from './farewells.ts';
@@ -43,6 +44,12 @@ export class Comparison {
 
   constructor(context: ComparisonContext) {
     this.#context = context;
+  }
+
+  /** Calls of the process before: one that is served already gets its record, of the others a comparison tells. */
+  inherit(records: readonly CallRecord[]): void {
+    this.#context.inherited.add(records);
+    for (const { channelId } of records) this.#recall(channelId);
   }
 
   /** Rejects where Asterisk does not say what it holds. */
