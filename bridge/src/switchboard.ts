@@ -148,18 +148,17 @@ export class Switchboard {
     if (isOwn(id, 'pct')) return this.#legHappened(id, event);
     switch (event.type) {
       case 'StasisStart':
+        if (this.#comparison.found.delete(id)) return;
         return this.#stasisStart(event.channel, event.args, event.replace_channel);
       case 'StasisEnd':
-        this.#asking.delete(event.channel.id);
-        this.#again.delete(event.channel.id);
-        return this.#calls.get(event.channel.id)?.callerLeftStasis();
+        if (this.#comparison.hadLeftBefore(id)) return;
+        for (const waiting of [this.#asking, this.#again]) waiting.delete(id);
+        return this.#calls.get(id)?.callerLeftStasis();
       case 'ChannelHold':
       case 'ChannelUnhold':
         return this.#calls.get(event.channel.id)?.held(event.type === 'ChannelHold');
       case 'ChannelHangupRequest':
-        return this.#calls
-          .get(event.channel.id)
-          ?.callerHungUp(event.soft ? undefined : event.cause, event.tech_cause);
+        return this.#calls.get(id)?.callerHungUp(event.soft ? undefined : event.cause, event.tech_cause);
       case 'ChannelDestroyed':
         return this.#channelDestroyed(event);
       case 'ChannelDtmfReceived':
@@ -184,6 +183,7 @@ export class Switchboard {
     const call = this.#calls.get(channel.id);
     if (call !== undefined) return this.#cameBack(call, channel, args);
     if (replaced !== undefined && this.#tookPlace(channel, replaced.id)) return;
+    if (channel.id.startsWith(DIAL_ID_PREFIX) && this.#farewells.has(channel.id)) return;
     this.#farewells.forget(channel.id);
     if (this.#asking.has(channel.id)) return;
     if (!isTelephone(channel)) return this.#dismiss(channel, 21, 'no telephone line');

@@ -41,6 +41,8 @@ export class Comparison {
   readonly #context: ComparisonContext;
   #running: Promise<unknown> = Promise.resolve();
   #startedAt = '';
+  /** Channels whose entry into our app was found before it was told: when it is told it is no news, unless they have left since. */
+  readonly found = new Set<string>();
 
   constructor(context: ComparisonContext) {
     this.#context = context;
@@ -57,6 +59,15 @@ export class Comparison {
     const run = this.#running.then(() => this.#compare());
     this.#running = run.catch(() => {});
     await run;
+  }
+
+  /** Whether a channel left our app before it entered it as was found, though that is told only now. */
+  hadLeftBefore(channelId: string): boolean {
+    const call = this.#context.calls.get(channelId);
+    const isHere = call !== undefined && !call.isEnding && !call.lastTransfer?.callerAway;
+    if (isHere) return this.found.has(channelId);
+    this.found.delete(channelId);
+    return false;
   }
 
   async #compare(): Promise<void> {
@@ -82,6 +93,8 @@ export class Comparison {
       startedAt: this.#startedAt,
     };
     this.#startedAt = holdings.startedAt || this.#startedAt;
+    const present = new Set(holdings.channels.map(({ id }) => id));
+    for (const id of this.found) if (!present.has(id) && !beliefs.owned.has(id)) this.found.delete(id);
     const actions = reconcile(beliefs, holdings);
     this.#say(actions);
     for (const action of actions) this.#act(action, before);
@@ -132,12 +145,15 @@ export class Comparison {
     switch (action.type) {
       case 'offer': {
         if (farewells.has(action.channel.id)) return;
+        this.found.add(action.channel.id);
         // Its own arguments are those of an earlier entry, where it was created and dialled.
         const args = originated.all.get(action.channel.id)?.args ?? action.args;
         return stasisStart(action.channel, args);
       }
       case 'other-dial-gone': {
         const dial = originated.take(action.channelId);
+        // What is told late of it is no news of another dial.
+        farewells.keep(action.channelId, { cause: 16, isDone: true });
         return dial && reports.dialFailed(dial, 'failed', 0);
       }
       case 'other-dial-rings':
@@ -157,6 +173,7 @@ export class Comparison {
       case 'inherited-lives':
         return this.#recall(action.record.channelId);
       case 'inherited-died':
+        farewells.keep(action.record.channelId, { cause: 16, isDone: true });
         return inherited.take(action.record.channelId) && reports.died(action.record);
       default:
         return this.#actOnCall(action, before);
@@ -181,7 +198,9 @@ export class Comparison {
       case 'rejoin':
         return call.lastTransfer === transfer ? call.caller.rejoin() : undefined;
       case 'caller-returned':
-        return call.lastTransfer === transfer ? transfer?.callerReturned(action.args) : undefined;
+        if (call.lastTransfer !== transfer) return;
+        this.found.add(channelId);
+        return transfer?.callerReturned(action.args);
       case 'dial-entered':
         return call.dial?.entered();
       case 'dial-rings':

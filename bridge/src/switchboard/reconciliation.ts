@@ -96,6 +96,9 @@ export type Action =
 /** Why a channel is hung up that has no call. */
 export type HangUpReason = 'left-over' | 'never-dialled' | 'unreadable';
 
+/** Context of the dialplan that asks a caller's network to take them (REFER). */
+export const REFER_CONTEXT = 'transfer';
+
 /** App argument of a caller who comes back from the dialplan's `transfer` context. */
 export const REFER_RESULT = 'refer-result';
 
@@ -255,6 +258,8 @@ function ofInherited(
   const channel = seen.present.get(channelId);
   const isDial = state === 'dialling' || state === 'ringing';
   if (channel === undefined) return [{ type: 'inherited-died', record }];
+  // The caller's network is being asked to take them (REFER): they come back to us, whatever it says.
+  if (channel.dialplan.context === REFER_CONTEXT) return [];
   // It is offered, and takes its record.
   if (appChannelIds.has(channelId) && stasisArgs(channel) !== undefined) return [];
   if (isDial && channel.state !== 'Up') return [{ type: 'inherited-rings', channel }];

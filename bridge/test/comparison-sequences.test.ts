@@ -1,0 +1,27 @@
+import { test } from 'node:test';
+import { play, type Step } from '../fuzz/comparison.ts';
+
+/** Sequences, found by chance, that the bridge once got wrong: `what/who/ms` of each step, and the seed of all else. */
+const SEQUENCES: readonly (readonly [name: string, seed: number, steps: string])[] = [
+  [
+    'an entry that is told after its call has ended is no second call',
+    167880181,
+    'late/0.002/0 call-in/0/8 bot-hangs-up/0/0',
+  ],
+  ['… nor where the bot was lost', 1144791907, 'late/0.002/0 call-in/0/10 bot-lost/0/0'],
+  [
+    'an entry of a callee that is told after the end is no dial of somebody else',
+    1318308305,
+    'originate/0/0 late/0.026/0 transfer-dialplan/0/9 order/0/0 far-end-hangs-up/0.5/15',
+  ],
+];
+
+for (const [name, seed, text] of SEQUENCES) {
+  test(name, async () => {
+    const steps = text.split(' ').map((one) => {
+      const [what, who, ms] = one.split('/');
+      return { what: what as Step['what'], who: Number(who), ms: Number(ms) };
+    });
+    await play(steps, seed);
+  });
+}
