@@ -262,7 +262,8 @@ export class Call {
   async #setUp(release: (() => Promise<unknown>)[]): Promise<void> {
     const { ari, media: pool } = this.#context;
     const { channelId, direction, answeredAtMs } = this.info;
-    const media = await pool.open(this.#settings.media, (event) => this.#mediaHappened(event));
+    const opening = pool.open(this.#settings.media, (event) => this.#mediaHappened(event));
+    const media = await this.#ending.openOrEnd(opening);
     this.#media = media;
     release.push(() => media.close());
     this.#mark('media');

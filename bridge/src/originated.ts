@@ -58,6 +58,13 @@ export class OriginatedCalls {
     return dial;
   }
 
+  /** Takes all dials off the list. */
+  takeAll(): Originated[] {
+    const dials = [...this.#dials.values()];
+    this.#dials.clear();
+    return dials;
+  }
+
   /** Takes the dial of a channel off the list: it was answered, or it failed. */
   take(channelId: string): Originated | undefined {
     const dial = this.#dials.get(channelId);

@@ -111,6 +111,16 @@ export class CallReports {
     this.#callBack(facts.callbackUrl, facts, outcome, cause, sipStatus, false);
   }
 
+  /** Another process has the app, and somebody's dial with it: its outcome is told there. */
+  dialTakenOver(dial: Originated): void {
+    const facts = { ...describeDial(dial), endedAtMs: Date.now(), outcome: 'failed' as const, cause: 16 };
+    this.#context.onChange('ended', {
+      ...failedDialRecord(facts),
+      endReason: 'taken-over',
+      outcome: undefined,
+    });
+  }
+
   #callBack(
     url: string | undefined,
     { callId, channelId }: { readonly callId: string; readonly channelId: string },

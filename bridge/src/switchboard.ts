@@ -131,7 +131,7 @@ export class Switchboard {
   /** Another process has our app: its calls are no longer ours, and it is told of all others. */
   letGo(): void {
     for (const call of this.#calls.values()) call.end({ kind: 'taken-over' });
-    for (const id of this.#originated.all.keys()) this.#originated.take(id);
+    for (const dial of this.#originated.takeAll()) this.#context.reports.dialTakenOver(dial);
     for (const waiting of [this.#asking, this.#again, this.#farewells]) waiting.clear();
   }
 

@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { claimVariable, formatClaim } from '../src/ari/claim.ts';
+import { API_TOKEN, api } from './api-client.ts';
 import { FakeAri } from './fake-ari.ts';
+import { FakeReceiver } from './fake-receiver.ts';
 import { Lab, speech, until } from './harness.ts';
 
 /** Fast where the product waits by design. */
@@ -263,4 +268,22 @@ test('an event that cannot be read is one that is lost: the comparison makes it 
   assert.equal(session.events[0]?.channel_id, channel.id);
   lab.ari.hangUp(channel.id);
   await lab.ended();
+});
+
+test('somebody’s dial that rings when another bridge takes the app ends here as taken over, without a callback', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'takeover-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const receiver = await FakeReceiver.start('secret');
+  t.after(() => receiver.close());
+  const first = await Lab.start(t, { config: { ...FAST, API_TOKEN, RECORDS_DIR: directory } });
+  const channel = first.ari.originate({ variables: { X_CALLBACK_URL: receiver.url } });
+  const record = async () =>
+    (await api(first, 'GET', `/calls/${channel.id}`)).body as Record<string, unknown>;
+  await until(async () => (await record()).state === 'ringing', 'it rings');
+  await Lab.start(t, { config: { ...FAST, ARI_URL: `http://127.0.0.1:${first.ari.port}` } });
+  await until(async () => (await record()).state === 'closed', 'let go');
+  assert.equal((await record()).endReason, 'taken-over');
+  assert.deepEqual(channel.done, []);
+  assert.equal(receiver.callbacks.length, 0);
+  first.ari.hangUp(channel.id);
 });

@@ -96,6 +96,16 @@ export class Ending {
     return Promise.race([this.#ended.promise, step]);
   }
 
+  /** The same of a step that opens something: what is open only after the call's end is closed at once. */
+  async openOrEnd<T extends { close(): Promise<unknown> }>(opening: Promise<T>): Promise<T> {
+    try {
+      return await this.orEnd(opening);
+    } catch (error) {
+      opening.then((late) => late.close()).catch(() => {});
+      throw error;
+    }
+  }
+
   /** Resolves when the call has ended, or after the time in which the event of an end comes that has made a step fail. */
   async soon(): Promise<void> {
     await Promise.race([this.#ended.promise.catch(() => {}), delay(CAUSE_WAIT_MS)]);

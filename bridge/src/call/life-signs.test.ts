@@ -20,16 +20,31 @@ test('packets since audio ceased are life, and so are packets since the last que
   );
 });
 
-test('nothing that moved is none, and so is an Asterisk that does not say', async () => {
-  for (const packets of [
-    [7, 7],
-    [undefined, 7],
-    [7, undefined],
-    [undefined, undefined],
-  ]) {
+test('nothing that moved is none', async () => {
+  const caller = signs(7, 7);
+  caller.audioCeased();
+  assert.equal(await caller.isAlive(), false);
+  assert.equal(await signs(7).isAlive(), false, 'never told that audio ceased');
+});
+
+test('an Asterisk that does not say is no silence, for a while', async () => {
+  for (const [packets, alive] of [
+    [
+      [undefined, 7, 7],
+      [true, false],
+    ],
+    [
+      [7, undefined, 8, 9],
+      [true, true, true],
+    ],
+    [
+      [7, undefined, undefined, undefined],
+      [true, true, false],
+    ],
+  ] as const) {
     const caller = signs(...packets);
     caller.audioCeased();
-    assert.equal(await caller.isAlive(), false);
+    for (const [at, expected] of alive.entries())
+      assert.equal(await caller.isAlive(), expected, `${packets.join()}, question ${at + 1}`);
   }
-  assert.equal(await signs(7).isAlive(), false, 'never told that audio ceased');
 });

@@ -6,6 +6,9 @@ export function hasMoved(before: FarEndCounts, now: FarEndCounts): boolean {
   return Object.entries(now).some(([name, value]) => value !== before[name]);
 }
 
+/** Questions in a row that Asterisk may leave open: one slow moment of its own is no caller's silence. */
+const UNKNOWN_MAX = 2;
+
 /**
  * Whether a caller from whom no audio comes is still there. Asterisk passes on neither comfort noise, nor empty packets, nor RTCP
  * (a caller who listens, on a trunk with silence suppression, sends nothing else), but it counts them.
@@ -13,6 +16,7 @@ export function hasMoved(before: FarEndCounts, now: FarEndCounts): boolean {
 export class LifeSigns {
   readonly #count: () => Promise<FarEndCounts>;
   #before: Promise<FarEndCounts | undefined> | undefined;
+  #unknown = 0;
 
   /** `count` asks Asterisk; it may reject. */
   constructor(count: () => Promise<FarEndCounts>) {
@@ -24,10 +28,16 @@ export class LifeSigns {
     this.#before = this.#count().catch(() => undefined);
   }
 
-  /** Whether something came since audio ceased, or since the last time that this was asked. False where Asterisk cannot say. Never rejects. */
+  /**
+   * Whether something came since audio ceased, or since the last time that this was asked. Where Asterisk cannot say, the caller counts
+   * as there, UNKNOWN_MAX times in a row; never where it was not told that audio ceased. Never rejects.
+   */
   async isAlive(): Promise<boolean> {
+    if (this.#before === undefined) return false;
     const [before, now] = await Promise.all([this.#before, this.#count().catch(() => undefined)]);
     this.#before = Promise.resolve(now);
-    return before !== undefined && now !== undefined && hasMoved(before, now);
+    if (before === undefined || now === undefined) return ++this.#unknown <= UNKNOWN_MAX;
+    this.#unknown = 0;
+    return hasMoved(before, now);
   }
 }
