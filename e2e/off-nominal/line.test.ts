@@ -4,7 +4,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BridgeApi } from '../bridge-api.ts';
 import { CALLER_HZ, MARKER_HZ } from '../mock-pipecat/src/tones.ts';
-import { FINTECH, PICKY, PROVIDER_PORT, STREAM } from '../ports.ts';
+import { ACME, FINTECH, PICKY, PROVIDER_PORT, STREAM } from '../ports.ts';
 import { type SipDialogue, SipPhone } from '../sip-phone.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { requestText, type SipRequest } from '../sipp/text.ts';
@@ -162,6 +162,24 @@ describe('a number has no parameters', () => {
     });
   }
 });
+
+test('nor has the number of a registered line, which is in To', async () => {
+  await using phone = await SipPhone.open({ address: ACME }, stack.ports);
+  const from = `<sip:${newCallId('line')}@x.example>;tag=1`;
+  const body = phone.sdp([`m=audio ${phone.rtp.port} RTP/AVP 8 0`, 'a=sendrecv']);
+  const to = '<sip:+4989000102;npdi;rn=+15550001@x.example;user=phone>';
+  const dialogue = await phone.call('acme', { from, to, body });
+  assert.equal(dialogue.status, 200);
+  const { start } = await stack.bot.wait((await newestCallId()) ?? '', 'answered');
+  assert.equal(start?.to, '+4989000102');
+  await phone.hangUp(dialogue);
+});
+
+/** The id of the call that the bot got last. */
+async function newestCallId(): Promise<string | undefined> {
+  const [newest] = await stack.bot.calls();
+  return newest?.callId;
+}
 
 describe('a hang-up reaches the provider', () => {
   test('where its Contact says, when it has closed its TCP connection', async () => {
