@@ -127,6 +127,18 @@ export async function killContainer(container: StartedTestContainer): Promise<vo
   await dockerode.getContainer(container.getId()).kill();
 }
 
+/** Stops all processes of a container where they are (SIGSTOP's effect), until {@link resumeContainer}. */
+export async function pauseContainer(container: StartedTestContainer): Promise<void> {
+  const { dockerode } = (await getContainerRuntimeClient()).container;
+  await dockerode.getContainer(container.getId()).pause();
+}
+
+/** Lets a paused container go on. */
+export async function resumeContainer(container: StartedTestContainer): Promise<void> {
+  const { dockerode } = (await getContainerRuntimeClient()).container;
+  await dockerode.getContainer(container.getId()).unpause();
+}
+
 /** The mock bot, up to its being healthy. */
 export function startMock(ports: Ports): Promise<StartedTestContainer> {
   return new Hardened('mock-pipecat')

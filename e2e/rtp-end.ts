@@ -75,11 +75,12 @@ export class RtpEnd implements Disposable {
     this.#socket.send(Buffer.concat([header, payload]), this.farPort, LOCALHOST);
   }
 
-  /** From now on plays a tone, a packet every 20 ms, until `hush`. */
-  talk(hz = CALLER_HZ): void {
+  /** From now on plays a tone, a packet every 20 ms, until `hush`; the first packet has the sequence number `first`. */
+  talk(hz = CALLER_HZ, first = 0): void {
     const frame = encode(tone(hz, FRAME_MS, 8000), 'pcmu');
     this.onGrid((count) => {
-      this.send({ sequenceNumber: count, timestamp: count * FRAME_SAMPLES, payload: frame });
+      const sequenceNumber = first + count;
+      this.send({ sequenceNumber, timestamp: sequenceNumber * FRAME_SAMPLES, payload: frame });
     });
   }
 

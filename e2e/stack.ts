@@ -7,7 +7,9 @@ import { MockBot } from './bot.ts';
 import {
   type Environment,
   killContainer,
+  pauseContainer,
   removeLeftovers,
+  resumeContainer,
   SECRETS,
   startAsterisk,
   startBridge,
@@ -125,6 +127,18 @@ export class Stack {
     const container = this.#containers.get(part);
     if (container !== undefined) await killContainer(container);
     await this.stopPart(part);
+  }
+
+  /** Has a container stand still, as a machine without time does. */
+  async pausePart(part: Part): Promise<void> {
+    const container = this.#containers.get(part);
+    if (container !== undefined) await pauseContainer(container);
+  }
+
+  /** Has a container that stands still go on. */
+  async resumePart(part: Part): Promise<void> {
+    const container = this.#containers.get(part);
+    if (container !== undefined) await resumeContainer(container);
   }
 
   /** The latest record of a call that has ended, as the bridge that runs now has logged it. */

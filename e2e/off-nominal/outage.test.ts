@@ -5,10 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AriProxy, type Cut } from '../ari-proxy.ts';
 import type { BotCall } from '../bot.ts';
 import { BridgeApi } from '../bridge-api.ts';
+import { startBridge } from '../containers.ts';
 import { expectBothHeard, expectNoViolations } from '../expect.ts';
-import { SECOND_HZ } from '../mock-pipecat/src/tones.ts';
+import { CALLER_HZ, MARKER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
 import { only } from '../phones.ts';
 import { FINTECH, PORTS, PROVIDER_PORT, TRUNK } from '../ports.ts';
+import { type SipDialogue, SipPhone } from '../sip-phone.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 
@@ -144,4 +146,145 @@ test('the call goes on while events and requests are away', async () => {
   expectBothHeard(report, bot, 7000);
   assert.equal(report.sip.endedBy, 'us');
   assert.equal((await stack.bot.calls({ call_id: callId })).length, 1);
+});
+
+/** Both ends hear each other from now on. */
+async function expectTalk(phone: SipPhone, callId: string): Promise<void> {
+  const { media: before } = await stack.bot.wait(callId, 'answered');
+  const sinceMs = Date.now();
+  await sleep(1000);
+  const { media } = await stack.bot.wait(callId, 'answered');
+  const atBot = (media.heardMs[CALLER_HZ] ?? 0) - (before.heardMs[CALLER_HZ] ?? 0);
+  const atCaller = heardMs(phone.rtp.heard(sinceMs), MARKER_HZ);
+  assert.ok(atBot >= 600, `the bot heard ${atBot} ms of the caller`);
+  assert.ok(atCaller >= 600, `the caller heard ${atCaller} ms of the bot`);
+}
+
+async function openCalls(): Promise<string[]> {
+  const { calls } = await stack.api('/calls');
+  return calls.filter(({ state }) => state !== 'closed').map(({ callId }) => callId);
+}
+
+/** A call to the bot whose tone has no end. */
+async function callBot(phone: SipPhone, callId: string): Promise<SipDialogue> {
+  const dialogue = await phone.call('102', { headers: [`X-Call-ID: ${callId}`] });
+  phone.rtp.talk();
+  await expectTalk(phone, callId);
+  return dialogue;
+}
+
+/** Header lines of an INVITE that takes a call's place (RFC 3891). */
+function replacing({ invite, final }: SipDialogue): string[] {
+  const tag = (text = '') => /;tag=([^;>]+)/.exec(text)?.[1];
+  return [
+    'Require: replaces',
+    `Replaces: ${invite.callId};to-tag=${tag(final.headers.to)};from-tag=${tag(invite.from)}`,
+  ];
+}
+
+test('INVITE with Replaces of the same provider: the same bot goes on with the newcomer, the old leg is hung up', async () => {
+  await using first = await SipPhone.open({ address: FINTECH }, stack.ports);
+  await using second = await SipPhone.open({ address: FINTECH }, stack.ports);
+  const callId = newCallId('replaced');
+  const { length } = await stack.bot.calls();
+  const old = await callBot(first, callId);
+  const taken = await second.call('102', { headers: replacing(old) });
+  assert.equal(taken.status, 200);
+  // Asterisk hands sequence numbers on under one SSRC: those of the first telephone again would be duplicates.
+  second.rtp.talk(CALLER_HZ, 20_000);
+  await first.nextRequest('BYE', 3000);
+  first.rtp.hush();
+  await expectTalk(second, callId);
+  await sleep(2 * RECONCILE_MS);
+  await expectTalk(second, callId);
+  assert.deepEqual(await openCalls(), [callId]);
+  second.rtp.hush();
+  await second.hangUp(taken);
+  const bot = await stack.bot.wait(callId, 'closed');
+  assert.equal(bot.hangup?.reason, 'caller-hangup');
+  assert.equal((await stack.bot.calls()).length, length + 1, 'one bot');
+  expectNoViolations(bot);
+});
+
+for (const [about, digits] of [
+  ['a key and a minute of pauses', `1${'w'.repeat(127)}`],
+  ['a hundred keys', '0123456789'.repeat(10)],
+] as const) {
+  test(`a caller hangs up while the bot sends ${about}: all is released, and no other bot comes`, async () => {
+    const callId = newCallId('keys');
+    const { length } = await stack.bot.calls();
+    const call = stack.phones.callOnce({ to: '102', callId, seconds: 2 });
+    call.catch(() => undefined);
+    await stack.bot.wait(callId, 'sound');
+    await stack.bot.send(callId, { event: 'dtmf', digits });
+    assert.equal((await call).sip.endedBy, 'us');
+    const bot = await stack.bot.wait(callId, 'closed');
+    await until('the channel is gone', 2500, async () => (await stack.ari.channels()).length === 0);
+    assert.deepEqual(await openCalls(), []);
+    await sleep(2 * RECONCILE_MS);
+    assert.equal((await stack.bot.calls()).length, length + 1, 'one bot');
+    assert.deepEqual(bot.errors, []);
+  });
+}
+
+test('Asterisk stands still for 12 s: not ready meanwhile; then the call goes on, and the next one is served', async () => {
+  const callId = newCallId('stood-still');
+  const call = stack.phones.callOnce({ to: '102', callId, seconds: 24 });
+  call.catch(() => undefined);
+  await stack.bot.wait(callId, 'sound');
+  await stack.pausePart('asterisk');
+  try {
+    await sleep(5000);
+    for (const endMs = Date.now() + 7000; Date.now() < endMs; await sleep(500))
+      assert.equal((await stack.readiness()).status, 503);
+  } finally {
+    await stack.resumePart('asterisk');
+  }
+  await until('ready again', 5000, async () => (await stack.readiness()).status === 200);
+  const nextId = newCallId('after-standstill');
+  const next = await stack.phones.callOnce({ to: '102', callId: nextId, seconds: 2, local: TRUNK });
+  expectBothHeard(next, await stack.bot.wait(nextId, 'closed'), 1500);
+  const report = await call;
+  assert.equal(report.sip.endedBy, 'us');
+  const bot = await stack.bot.wait(callId, 'closed');
+  const last = report.heard.segments.filter(({ sound }) => sound === MARKER_HZ).at(-1);
+  assert.ok((last?.audioMs ?? 0) > 2000, `at the end the caller heard the bot for ${last?.audioMs} ms`);
+  // 24 s of talk, of which Asterisk passed nothing on for 12 s.
+  assert.ok((bot.media.heardMs[CALLER_HZ] ?? 0) > 9000, `the bot heard ${bot.media.heardMs[CALLER_HZ]} ms`);
+  assert.equal((await stack.bot.calls({ call_id: callId })).length, 1);
+  assert.equal(bot.hangup?.reason, 'caller-hangup');
+});
+
+/** Ports of a second bridge beside the stack's. */
+const OTHER_PORTS = { ...PORTS, http: 28_190, rtpMin: 28_200, rtpMax: 28_999 };
+
+test('a second bridge takes the app, and goes: callers are never cut, nor has a call two bots', async () => {
+  const callId = newCallId('taken-over');
+  const call = stack.phones.callOnce({ to: '102', callId, seconds: 14 });
+  call.catch(() => undefined);
+  await stack.bot.wait(callId, 'sound');
+  const other = await startBridge(OTHER_PORTS, { RECONCILE_MS: `${RECONCILE_MS}`, RECORDS_DIR: '' });
+  try {
+    await until('the first lets go', 5000, async () => (await stack.readiness()).status === 503);
+    const open = async () =>
+      (await stack.bot.calls({ call_id: callId })).filter(({ state }) => state === 'open').length;
+    await until('the second has the call', 5000, async () => {
+      return (await stack.bot.calls({ call_id: callId })).length === 2 && (await open()) === 1;
+    });
+    for (const endMs = Date.now() + 3000; Date.now() < endMs; await sleep(100)) assert.equal(await open(), 1);
+    const report = await call;
+    assert.equal(report.sip.endedBy, 'us');
+    const last = report.heard.segments.filter(({ sound }) => sound === MARKER_HZ).at(-1);
+    assert.ok((last?.audioMs ?? 0) > 2500, `at the end the caller heard the bot for ${last?.audioMs} ms`);
+    const served = newCallId('by-the-second');
+    const next = await stack.phones.callOnce({ to: '102', callId: served, seconds: 2 });
+    expectBothHeard(next, await stack.bot.wait(served, 'closed'), 1500);
+    assert.equal((await stack.readiness()).status, 503);
+  } finally {
+    await other.stop({ timeout: 15_000 });
+  }
+  await until('the first is back', 10_000, async () => (await stack.readiness()).status === 200);
+  const served = newCallId('by-the-first');
+  const next = await stack.phones.callOnce({ to: '102', callId: served, seconds: 2 });
+  expectBothHeard(next, await stack.bot.wait(served, 'closed'), 1500);
 });
