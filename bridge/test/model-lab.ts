@@ -167,9 +167,9 @@ export class ModelLab {
       'caller-hangup': () =>
         model.ownEnds.has(id) ||
         this.has(id, 'api') ||
-        // Known, rare and not mended: events of a REFER that are late by more than the requests take.
+        // Known, rare and not mended: they came back from a REFER while their call, ending, gave them back.
         (isTroubled && this.has(id, 'transfer')),
-      'not-answered': () => model.ownEnds.has(id) || isTroubled || this.has(id, 'api'),
+      'not-answered': () => model.ownEnds.has(id) || isTroubled || this.has(id, 'api', 'kill'),
       'bot-hangup': () => this.has(id, 'bot'),
       'bot-closed': () => this.has(id, 'bot'),
       'bot-lost': () => this.has(id, 'bot'),
