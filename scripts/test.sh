@@ -46,8 +46,8 @@ run() {
   skipped=$((skipped + $(total "$log" skipped todo)))
 }
 
-# A virtual machine may stand still for longer than a call can bear (steal). So an end-to-end test that failed has one more try; that it
-# needed one is said.
+# A virtual machine may stand still for longer than a call can bear (steal). So a test with calls in it, end-to-end or of the whole
+# daemon, that failed has one more try; that it needed one is said.
 say_second_tries() {
   local log="$1" name
   grep -q '^what failed is tried once more' "$log" || return 0
@@ -87,7 +87,7 @@ check() {
   run mock-check e2e/mock-pipecat check "${SANDBOX[@]}"
   run e2e-check e2e check "${SANDBOX[@]}"
   run bench-check bench check "${SANDBOX[@]}"
-  run bridge-tests bridge test "${SANDBOX[@]}"
+  run bridge-tests bridge test:ci "${SANDBOX[@]}"
   run mock-tests e2e/mock-pipecat test "${SANDBOX[@]}"
   run bench-tests bench test "${SANDBOX[@]}"
 }

@@ -150,6 +150,9 @@ export async function play(steps: readonly Step[], seed: number): Promise<void> 
 
 export const targets: readonly FuzzTarget[] = [
   {
+    // OPEN: about one sequence in 500 to 5,000 still breaks this (an originated channel with two ends; a caller who returns from
+    // a REFER while the call that is ending gives them back). The long round finds it and fails; the short one keeps to a seed
+    // without it, so that other work is not stopped by chance. To be mended, then the seed goes.
     seed: 31,
     name: 'comparison: no call ends wrongly, none stays without its caller, nothing in Asterisk without its owner',
     property: fc.asyncProperty(
