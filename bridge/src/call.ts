@@ -7,7 +7,7 @@ import { CallEnded, Ending } from './call/ending.ts';
 import { playLastWords } from './call/last-words.ts';
 import { MediaTroubles } from './call/media-troubles.ts';
 import { RecordingLog } from './call/recording-log.ts';
-import { expectUsable, UNUSABLE, UnusableAnswer } from './call/usable-answer.ts';
+import { AnswerProof, UNUSABLE, UnusableAnswer } from './call/usable-answer.ts';
 import type { CallInfo } from './call-info.ts';
 import type { CallChange, CallResult, CallState } from './call-result.ts';
 import type { CallSettings } from './call-settings.ts';
@@ -60,6 +60,7 @@ export class Call {
   #media: MediaSession | undefined;
   #state: CallState = 'setup';
   #answered: boolean;
+  readonly #proof: AnswerProof;
   /** The bot was let go while the call goes on. */
   #botGone = false;
   #figures: MediaFigures | undefined;
@@ -72,6 +73,8 @@ export class Call {
     });
     this.path = new MediaPath({ ...context.ids, callerId: info.channelId }, settings.media, context.ari);
     this.#answered = isUp;
+    // Somebody else's call has just been answered.
+    this.#proof = new AnswerProof(isUp && info.direction === 'outbound' && info.answeredAtMs === undefined);
     this.#settings = settings;
     this.#context = context;
     this.#dial = dial;
@@ -251,26 +254,21 @@ export class Call {
   /** A step failed. A caller who has just left makes steps fail too, before the event that tells of it: that reason is the true one. */
   async #failed(error: unknown): Promise<void> {
     if (error instanceof AriError && error.status >= 400) await this.#ending.soon();
-    if (error instanceof UnusableAnswer) {
-      this.#answered = false;
-      this.#ending.refused(UNUSABLE);
-    }
+    if (error instanceof UnusableAnswer) this.#ending.refused(UNUSABLE);
     this.end(reasonOfFailure(error as Error));
   }
 
   /** Acquires in order; what is to be undone is pushed to `release` before it is asked for. */
   async #setUp(release: (() => Promise<unknown>)[]): Promise<void> {
     const { ari, media: pool } = this.#context;
-    const { channelId, direction, answeredAtMs } = this.info;
+    const { channelId } = this.info;
     const opening = pool.open(this.#settings.media, (event) => this.#mediaHappened(event));
     const media = await this.#ending.openOrEnd(opening);
     this.#media = media;
     release.push(() => media.close());
     this.#mark('media');
     const callee = this.#dial?.run(channelId, this.#ending.signal).then(() => this.#isAnswered());
-    // Somebody else's call, which has just been answered.
-    const isFresh = this.#answered && direction === 'outbound' && answeredAtMs === undefined;
-    const usable = isFresh ? expectUsable(ari, channelId) : undefined;
+    const usable = this.#proof.isGiven ? undefined : this.#proof.demand(ari, channelId);
     const ringing = this.#answered || callee !== undefined ? undefined : ari.ring(channelId);
     if (ringing !== undefined) this.#inBackground(ringing, 'ring');
     this.#inBackground(ari.subscribe(channelId), 'subscribe');
@@ -353,6 +351,7 @@ export class Call {
 
   async #close(release: (() => Promise<unknown>)[]): Promise<CallResult> {
     this.#state = 'closing';
+    this.#answered &&= this.#proof.isGiven;
     this.#changed('closing');
     const reason = this.#ending.reason ?? { kind: 'setup-failed', detail: 'ended without a reason' };
     const treatment = treatmentOf(reason);

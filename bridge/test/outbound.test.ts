@@ -157,6 +157,15 @@ test('a callee for whom there is no room is hung up, and the call reported as an
   await lab.ended();
 });
 
+test('somebody else’s call that Asterisk ends with its answer, before it says of the audio, was none', async (t) => {
+  const lab = await Lab.start(t);
+  const others = lab.ari.originate({ to: '+4930777', args: ['call-11'] });
+  lab.ari.answered(others);
+  lab.ari.hangUp(others.id, 58);
+  const ended = await lab.ended();
+  assert.deepEqual([ended.outcome, ended.answered], ['failed', false]);
+});
+
 test('an answer that cannot be used fails the call, whoever placed it, and is no answer', async (t) => {
   const lab = await Lab.start(t);
   lab.ari.hasAudio = false;

@@ -24,3 +24,26 @@ export async function expectUsable(ari: AriClient, channelId: string): Promise<v
     throw error;
   }
 }
+
+/**
+ * That the answer of somebody else's callee left the call with audio. Until it is given, the answer is none: Asterisk ends a call
+ * by itself whose answer has no session description, and its end may come before what it says of the audio.
+ */
+export class AnswerProof {
+  #isGiven: boolean;
+
+  /** `isNeeded`: where a callee has just answered. */
+  constructor(isNeeded: boolean) {
+    this.#isGiven = !isNeeded;
+  }
+
+  get isGiven(): boolean {
+    return this.#isGiven;
+  }
+
+  /** Rejects as {@link expectUsable} does; then the proof is not given. */
+  async demand(ari: AriClient, channelId: string): Promise<void> {
+    await expectUsable(ari, channelId);
+    this.#isGiven = true;
+  }
+}
