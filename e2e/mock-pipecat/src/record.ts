@@ -117,8 +117,7 @@ export class CallRecord {
     if (typeof event !== 'string') return this.#bad('a message without event', atMs);
     if (event !== 'media') list(this.#events, { ...told(json as Record<string, unknown>), event, atMs });
     if (this.#hangup) return this.#bad(`${event} after hangup`, atMs);
-    if (!this.start && event !== 'start')
-      return this.#bad(`${event} before start`, atMs);
+    if (!this.start && event !== 'start') return this.#bad(`${event} before start`, atMs);
     if (!EVENTS.has(event)) return undefined;
     const { data: message, error } = messageSchema.safeParse(json);
     if (!message) return this.#bad(`${event}: ${problems(error)}`, atMs);
