@@ -22,56 +22,8 @@ export interface Originated {
   before: CallRecord | undefined;
 }
 
-/** Dials that may be under way at once; of more, the oldest is forgotten. */
-const DIALS_MAX = 10_000;
-
 /** A created channel that was never dialled, left by a former process, goes after this time. */
 const UNDIALLED_MAX_MS = 600_000;
-
-/** The calls that others place, by channel. */
-export class OriginatedCalls {
-  readonly #dials = new Map<string, Originated>();
-  readonly #ids: CallIds;
-
-  constructor(ids: CallIds) {
-    this.#ids = ids;
-  }
-
-  get all(): ReadonlyMap<string, Originated> {
-    return this.#dials;
-  }
-
-  /** The dial of a channel, which begins with the first that is heard of it. */
-  of(channel: AriChannel, inherited: () => CallRecord | undefined): Originated {
-    const known = this.#dials.get(channel.id);
-    if (known !== undefined) {
-      known.channel = channel;
-      return known;
-    }
-    const before = inherited();
-    const sinceMs = before === undefined ? Date.now() : Date.parse(before.times.offered);
-    const dialled = before?.to ?? '';
-    const dial: Originated = { channel, dialled, ringing: false, sinceMs, before, ids: this.#ids };
-    this.#dials.set(channel.id, dial);
-    const [oldest] = this.#dials.keys();
-    if (this.#dials.size > DIALS_MAX && oldest !== undefined) this.#dials.delete(oldest);
-    return dial;
-  }
-
-  /** Takes all dials off the list. */
-  takeAll(): Originated[] {
-    const dials = [...this.#dials.values()];
-    this.#dials.clear();
-    return dials;
-  }
-
-  /** Takes the dial of a channel off the list: it was answered, or it failed. */
-  take(channelId: string): Originated | undefined {
-    const dial = this.#dials.get(channelId);
-    this.#dials.delete(channelId);
-    return dial;
-  }
-}
 
 /** What is known of a dial, for its record. */
 export function describeDial({ channel, dialled, args, sinceMs, before, ids }: Originated): UnansweredDial {

@@ -11,13 +11,13 @@ import { DIAL_ID_PREFIX, type Dial } from './dial.ts';
 import { asInherited, InheritedCalls } from './inherited.ts';
 import type { Logger } from './log.ts';
 import type { MediaPool } from './media/pool.ts';
-import { type Originated, OriginatedCalls } from './originated.ts';
-import { dialOutcome } from './outcome.ts';
+import type { Originated } from './originated.ts';
 import type { CallRecord } from './records/record.ts';
 import { type CallReports, recordOf } from './reports.ts';
 import { Comparison } from './switchboard/comparison.ts';
 import { Farewells } from './switchboard/farewells.ts';
 import { LiveCalls } from './switchboard/live-calls.ts';
+import { OthersDials } from './switchboard/others-dials.ts';
 import { REFER_RESULT } from './switchboard/reconciliation.ts';
 
 /** What the switchboard works with. */
@@ -47,10 +47,10 @@ export class Switchboard {
   readonly #asking = new Set<string>();
   /** Which call has which id. */
   readonly ids = new CallIds((channelId) => this.#isLive(channelId));
-  readonly #originated = new OriginatedCalls(this.ids);
-  readonly live = new LiveCalls(this.#calls, this.#originated.all);
   readonly #inherited = new InheritedCalls();
   readonly #farewells: Farewells;
+  readonly #others: OthersDials;
+  readonly live: LiveCalls;
   readonly #comparison: Comparison;
   /** Channels of ours that are being made, to be dialled. */
   readonly #placing = new Map<string, Dial>();
@@ -63,13 +63,14 @@ export class Switchboard {
   constructor(context: SwitchboardContext) {
     this.#context = context;
     this.#farewells = new Farewells(context.ari);
+    const shared = { farewells: this.#farewells, inherited: this.#inherited };
+    this.#others = new OthersDials({ ...shared, ids: this.ids, reports: context.reports });
+    this.live = new LiveCalls(this.#calls, this.#others.all);
     this.#comparison = new Comparison({
-      ...{ ...context, farewells: this.#farewells, inherited: this.#inherited },
-      ...{ originated: this.#originated, calls: this.#calls },
+      ...{ ...context, ...shared, others: this.#others, calls: this.#calls },
       coming: () => [...this.#placing.keys(), ...this.#asking],
       stasisStart: (channel, args) => this.#stasisStart(channel, args),
       rings: (channel) => this.#rings(channel),
-      dialBegan: (channel) => void this.#originatedCall(channel),
     });
   }
 
@@ -85,7 +86,7 @@ export class Switchboard {
   }
 
   #isLive(channelId: string): boolean {
-    const lists = [this.#calls, this.#originated.all, this.#placing, this.#asking, this.#inherited];
+    const lists = [this.#calls, this.#others.all, this.#placing, this.#asking, this.#inherited];
     return lists.some((list) => list.has(channelId)) || this.live.findByChannel(channelId) !== undefined;
   }
 
@@ -131,7 +132,7 @@ export class Switchboard {
   /** Another process has our app: its calls are no longer ours, and it is told of all others. */
   letGo(): void {
     for (const call of this.#calls.values()) call.end({ kind: 'taken-over' });
-    for (const dial of this.#originated.takeAll()) this.#context.reports.dialTakenOver(dial);
+    this.#others.letGo();
     for (const waiting of [this.#asking, this.#again, this.#farewells]) waiting.clear();
   }
 
@@ -188,10 +189,7 @@ export class Switchboard {
     if (this.#asking.has(channel.id)) return;
     if (!isTelephone(channel)) return this.#dismiss(channel, 21, 'no telephone line');
     // A caller's phone is in the state Ring; one that is called, Down and then Ringing.
-    if (channel.state === 'Down' || channel.state === 'Ringing') {
-      this.#originatedCall(channel).args = args;
-      return;
-    }
+    if (channel.state === 'Down' || channel.state === 'Ringing') return this.#others.entered(channel, args);
     // The call that had them transferred is gone: done, or to be taken up again.
     if (args[0] === REFER_RESULT && args[1] === 'SUCCESS')
       return this.#context.background.run(this.#context.ari.hangUp(channel.id, 16), 'hang up a caller');
@@ -247,7 +245,7 @@ export class Switchboard {
 
   /** A caller's channel is ours from now on: it gets a call, or is given back. */
   #offer(channel: AriChannel, args: readonly string[]): void {
-    const dial = this.#originated.all.get(channel.id);
+    const dial = this.#others.all.get(channel.id);
     const { refusal } = this;
     if (refusal !== undefined) {
       // A dial stays on the list: its end is told to who placed it.
@@ -258,7 +256,7 @@ export class Switchboard {
       reports.refused(channel.id, refusal, caller);
       return this.#giveBack(channel.id, refusal, dial !== undefined);
     }
-    this.#originated.take(channel.id);
+    this.#others.answered(channel.id);
     const variables = channel.channelvars;
     if (variables !== undefined) return this.#take(channel, args, variables, dial);
     // No `channelvars` in ari.conf: they are asked for, one by one. The caller may leave meanwhile (see StasisEnd).
@@ -335,17 +333,8 @@ export class Switchboard {
     const { id } = event.channel;
     if (this.#mediaCall(id)?.path.hasEntered) this.#mediaCall(id)?.mediaGone();
     this.#calls.get(id)?.callerHungUp(event.cause, event.tech_cause);
-    if (this.#wasWithdrawn(event.channel)) this.#originatedCall(event.channel);
-    const dial = this.#originated.take(id);
-    if (dial === undefined) return;
-    this.#farewells.keep(id, { cause: 16, isDone: true });
-    dial.channel = event.channel;
-    this.#context.reports.dialFailed(
-      dial,
-      dialOutcome(event.cause, event.tech_cause),
-      event.cause,
-      event.tech_cause,
-    );
+    if (this.#wasWithdrawn(event.channel)) this.#others.began(event.channel);
+    this.#others.ended(event.channel, event.cause, event.tech_cause);
   }
 
   /** Whether somebody has originated a channel and hung it up before Asterisk had begun to dial: its end is all that is heard of it. */
@@ -361,37 +350,26 @@ export class Switchboard {
     if (isOwn(peer.id, 'pcm') || this.#isPast(peer.id)) return;
     if (dialstatus === 'RINGING') this.#rings(peer);
     if (this.#calls.has(peer.id)) return;
-    const dial = this.#originatedCall(peer);
-    dial.dialled ||= dialstring.split('@')[0] ?? '';
+    this.#others.dialled(peer, dialstring);
   }
 
   /** Whether what is told of a channel comes late: its dial has ended, or was ours and never came to be. */
   #isPast(id: string): boolean {
-    if (this.#calls.has(id) || this.#originated.all.has(id) || this.#inherited.has(id)) return false;
+    if (this.#calls.has(id) || this.#others.all.has(id) || this.#inherited.has(id)) return false;
     return this.#farewells.has(id) || id.startsWith(DIAL_ID_PREFIX);
-  }
-
-  #originatedCall(channel: AriChannel): Originated {
-    const isNew = !this.#originated.all.has(channel.id);
-    const dial = this.#originated.of(channel, () => this.#inherited.take(channel.id));
-    if (isNew) this.#context.reports.dialChanged(dial, 'dialling');
-    return dial;
   }
 
   #rings(channel: AriChannel): void {
     const call = this.#calls.get(channel.id);
     if (call?.dial?.rings()) this.#context.reports.changed(call, 'ringing');
-    const dial = this.#originated.all.get(channel.id);
-    if (dial === undefined || dial.ringing) return;
-    dial.ringing = true;
-    this.#context.reports.dialChanged(dial, 'ringing');
+    this.#others.rings(channel.id);
   }
 
   #stateChanged(channel: AriChannel): void {
     if (channel.state === 'Ringing') return this.#rings(channel);
     if (channel.state !== 'Up') return;
     this.#calls.get(channel.id)?.dial?.answered();
-    const args = this.#originated.all.get(channel.id)?.args;
+    const args = this.#others.all.get(channel.id)?.args;
     if (args !== undefined) this.#offer(channel, args);
   }
 

@@ -4,12 +4,13 @@ import type { Background } from '../background.ts';
 import type { Call } from '../call.ts';
 import { asInherited, type InheritedCalls } from '../inherited.ts';
 import type { Logger } from '../log.ts';
-import { isForgotten, type OriginatedCalls } from '../originated.ts';
+import { isForgotten } from '../originated.ts';
 import type { CallRecord } from '../records/record.ts';
 import type { CallReports } from '../reports.ts';
 import type { Transfer } from '../transfer.ts';
 import type { Farewells } from './farewells.ts';
 import { readHoldings } from './holdings.ts';
+import type { OthersDials } from './others-dials.ts';
 import { type Action, type Beliefs, type BelievedCall, reconcile } from './reconciliation.ts';
 
 /** What is known of calls, and who acts on what is found. */
@@ -20,14 +21,13 @@ export interface ComparisonContext {
   readonly background: Background;
   readonly farewells: Farewells;
   readonly inherited: InheritedCalls;
-  readonly originated: OriginatedCalls;
+  readonly others: OthersDials;
   /** By the caller's channel. */
   readonly calls: ReadonlyMap<string, Call>;
   /** Channels that will be calls, or are asked for first. */
   readonly coming: () => Iterable<string>;
   readonly stasisStart: (channel: AriChannel, args: readonly string[]) => void;
   readonly rings: (channel: AriChannel) => void;
-  readonly dialBegan: (channel: AriChannel) => void;
 }
 
 interface Before {
@@ -101,7 +101,7 @@ export class Comparison {
   }
 
   #dials() {
-    return [...this.#context.originated.all.values()].map((dial) => ({
+    return [...this.#context.others.all.values()].map((dial) => ({
       channelId: dial.channel.id,
       isInStasis: dial.args !== undefined,
       isRinging: dial.ringing,
@@ -110,8 +110,8 @@ export class Comparison {
   }
 
   #owned(): Set<string> {
-    const { calls, originated, coming } = this.#context;
-    return new Set([...calls.keys(), ...originated.all.keys(), ...coming()]);
+    const { calls, others, coming } = this.#context;
+    return new Set([...calls.keys(), ...others.all.keys(), ...coming()]);
   }
 
   #things(): Set<string> {
@@ -141,21 +141,17 @@ export class Comparison {
   }
 
   #act(action: Action, before: ReadonlyMap<string, Before>): void {
-    const { originated, farewells, inherited, reports, stasisStart } = this.#context;
+    const { others, farewells, inherited, reports, stasisStart } = this.#context;
     switch (action.type) {
       case 'offer': {
         if (farewells.has(action.channel.id)) return;
         this.found.add(action.channel.id);
         // Its own arguments are those of an earlier entry, where it was created and dialled.
-        const args = originated.all.get(action.channel.id)?.args ?? action.args;
+        const args = others.all.get(action.channel.id)?.args ?? action.args;
         return stasisStart(action.channel, args);
       }
-      case 'other-dial-gone': {
-        const dial = originated.take(action.channelId);
-        // What is told late of it is no news of another dial.
-        farewells.keep(action.channelId, { cause: 16, isDone: true });
-        return dial && reports.dialFailed(dial, 'failed', 0);
-      }
+      case 'other-dial-gone':
+        return others.lost(action.channelId);
       case 'other-dial-rings':
         return this.#context.rings(action.channel);
       case 'repeat-farewell':
@@ -169,7 +165,7 @@ export class Comparison {
       case 'destroy-bridge':
         return this.#inBackground(this.#context.ari.destroyBridge(action.bridgeId), 'remove a bridge');
       case 'inherited-rings':
-        return this.#context.dialBegan(action.channel);
+        return void others.began(action.channel);
       case 'inherited-lives':
         return this.#recall(action.record.channelId);
       case 'inherited-died':
@@ -223,14 +219,11 @@ export class Comparison {
 
   /** A call that was taken before its record was known gets it. */
   #recall(channelId: string): void {
-    const { calls, inherited, originated } = this.#context;
+    const { calls, inherited, others } = this.#context;
+    others.recall(channelId);
     const call = calls.get(channelId);
-    const dial = originated.all.get(channelId);
-    if (call === undefined && dial === undefined) return;
-    const record = inherited.take(channelId);
-    if (record === undefined) return;
-    if (call !== undefined) call.info = asInherited(call.info, record);
-    if (dial !== undefined) dial.before = record;
+    const record = call && inherited.take(channelId);
+    if (call !== undefined && record !== undefined) call.info = asInherited(call.info, record);
   }
 
   #inBackground(work: Promise<unknown>, what: string): void {

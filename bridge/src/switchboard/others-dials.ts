@@ -1,0 +1,110 @@
+import type { AriChannel } from '../ari/model.ts';
+import type { CallIds } from '../call/call-ids.ts';
+import type { InheritedCalls } from '../inherited.ts';
+import type { Originated } from '../originated.ts';
+import { dialOutcome } from '../outcome.ts';
+import type { CallReports } from '../reports.ts';
+import type { Farewells } from './farewells.ts';
+
+/** Dials that may be under way at once; of more, the oldest is forgotten. */
+const DIALS_MAX = 10_000;
+
+/** What the dials of others are kept with. */
+export interface OthersDialsContext {
+  readonly ids: CallIds;
+  readonly inherited: InheritedCalls;
+  readonly farewells: Farewells;
+  readonly reports: CallReports;
+}
+
+/** The calls that others place through ARI, by channel, until they are answered or have failed. Nobody else writes their fields. */
+export class OthersDials {
+  readonly #context: OthersDialsContext;
+  readonly #dials = new Map<string, Originated>();
+
+  constructor(context: OthersDialsContext) {
+    this.#context = context;
+  }
+
+  get all(): ReadonlyMap<string, Originated> {
+    return this.#dials;
+  }
+
+  /** The dial of a channel, which begins with the first that is heard of it. */
+  began(channel: AriChannel): Originated {
+    const known = this.#dials.get(channel.id);
+    if (known !== undefined) {
+      known.channel = channel;
+      return known;
+    }
+    const { ids, inherited, reports } = this.#context;
+    const before = inherited.take(channel.id);
+    const sinceMs = before === undefined ? Date.now() : Date.parse(before.times.offered);
+    const dial: Originated = { channel, dialled: before?.to ?? '', ringing: false, sinceMs, before, ids };
+    this.#dials.set(channel.id, dial);
+    const [oldest] = this.#dials.keys();
+    if (this.#dials.size > DIALS_MAX && oldest !== undefined) this.#dials.delete(oldest);
+    reports.dialChanged(dial, 'dialling');
+    return dial;
+  }
+
+  /** A channel that was created, to be dialled later, waits in our app for the answer. */
+  entered(channel: AriChannel, args: readonly string[]): void {
+    this.began(channel).args = args;
+  }
+
+  /** A channel is dialled: `dialstring` is what follows `PJSIP/` in its endpoint. */
+  dialled(channel: AriChannel, dialstring: string): void {
+    const dial = this.began(channel);
+    dial.dialled ||= dialstring.split('@')[0] ?? '';
+  }
+
+  /** The callee's phone rings. */
+  rings(channelId: string): void {
+    const dial = this.#dials.get(channelId);
+    if (dial === undefined || dial.ringing) return;
+    dial.ringing = true;
+    this.#context.reports.dialChanged(dial, 'ringing');
+  }
+
+  /** The callee has answered: it is a dial no more. */
+  answered(channelId: string): Originated | undefined {
+    const dial = this.#dials.get(channelId);
+    this.#dials.delete(channelId);
+    return dial;
+  }
+
+  /** A channel has ended without an answer. `cause` is Q.850, and 0 where there is none. */
+  ended(channel: AriChannel, cause: number, sipStatus?: number): void {
+    const dial = this.#end(channel.id);
+    if (dial === undefined) return;
+    dial.channel = channel;
+    this.#context.reports.dialFailed(dial, dialOutcome(cause, sipStatus), cause, sipStatus);
+  }
+
+  /** A channel is gone, and how was not told. */
+  lost(channelId: string): void {
+    const dial = this.#end(channelId);
+    if (dial !== undefined) this.#context.reports.dialFailed(dial, 'failed', 0);
+  }
+
+  /** What is told late of it is no news of another dial. */
+  #end(channelId: string): Originated | undefined {
+    const dial = this.answered(channelId);
+    if (dial !== undefined) this.#context.farewells.keep(channelId, { cause: 16, isDone: true });
+    return dial;
+  }
+
+  /** What the process before knew of a dial is found only now. */
+  recall(channelId: string): void {
+    const dial = this.#dials.get(channelId);
+    if (dial !== undefined) dial.before = this.#context.inherited.take(channelId) ?? dial.before;
+  }
+
+  /** Another process has our app: it is told of all of them. */
+  letGo(): void {
+    const dials = [...this.#dials.values()];
+    this.#dials.clear();
+    for (const dial of dials) this.#context.reports.dialTakenOver(dial);
+  }
+}
