@@ -128,26 +128,61 @@ test('a caller of a former process is adopted, with ids that were in use', async
   await lab.ended();
 });
 
-test('a caller is adopted though the removal of what a former call left takes its time', async (t) => {
-  const ari = await FakeAri.start();
-  ari.add({ id: 'old', state: 'Up', inStasis: true });
-  ari.add({ id: 'pcm-0000abcd-1-old~', state: 'Up', inStasis: true });
-  ari.bridges.set('pcb-0000abcd-1-old', new Set(['old', 'pcm-0000abcd-1-old~']));
-  // Asterisk replies at once, and removes later: until then it refuses the same ids.
-  const removed = Promise.withResolvers<void>();
-  ari.before(/^DELETE .*0000abcd/, () => {
-    removed.resolve();
+/** Asterisk replies at once to a removal, and removes later: until then it refuses the same ids. */
+function removesLater(ari: FakeAri, ids: RegExp): { readonly asked: Promise<void>; carryOut(): void } {
+  const { promise: asked, resolve } = Promise.withResolvers<void>();
+  const late: string[] = [];
+  ari.before(new RegExp(`^DELETE .*(${ids.source})`), ({ path }) => {
+    late.push(path.split('/').at(-1) ?? '');
+    resolve();
     return 204;
   });
-  const lab = await Lab.start(t, { ari });
-  await removed.promise;
-  const session = await lab.session();
-  await until(() => session.of('answered').length > 0, 'answered');
-  ari.bridges.delete('pcb-0000abcd-1-old');
-  ari.channels.delete('pcm-0000abcd-1-old~');
-  assert.deepEqual(lab.logged('call ended'), []);
-  ari.hangUp('old');
+  const carryOut = () => {
+    for (const id of late.map(decodeURIComponent)) {
+      ari.bridges.delete(id);
+      if (ari.channels.has(id)) ari.hangUp(id);
+    }
+  };
+  return { asked, carryOut };
+}
+
+for (const [of, mark] of [
+  ['of this version', '0000abcd-1-old'],
+  ['of version 0.1', 'old'],
+] as const) {
+  test(`a caller is adopted though the removal of what a former call left takes its time: ids ${of}`, async (t) => {
+    const ari = await FakeAri.start();
+    ari.add({ id: 'old', state: 'Up', inStasis: true });
+    ari.add({ id: `pcm-${mark}~`, state: 'Up', inStasis: true });
+    ari.bridges.set(`pcb-${mark}`, new Set(['old', `pcm-${mark}~`]));
+    const removal = removesLater(ari, new RegExp(`/pc[bm]-${mark}~?$`));
+    const lab = await Lab.start(t, { ari });
+    await removal.asked;
+    const session = await lab.session();
+    await until(() => session.of('answered').length > 0, 'answered');
+    removal.carryOut();
+    assert.deepEqual(lab.logged('call ended'), []);
+    ari.hangUp('old');
+    await lab.ended();
+  });
+}
+
+test('a caller who comes again is served though the removal of what their former call had takes its time', async (t) => {
+  const lab = await Lab.start(t);
+  const { channel } = await lab.call();
+  const former = [...lab.ari.ownOf(channel.id, 'pcb'), ...lab.ari.ownOf(channel.id, 'pcm')];
+  assert.equal(former.length, 2);
+  const removal = removesLater(lab.ari, new RegExp(former.join('|')));
+  lab.ari.emit('StasisEnd', { channel: lab.ari.show(channel) });
   await lab.ended();
+  await removal.asked;
+  lab.ari.emit('StasisStart', { channel: lab.ari.show(channel), args: [] });
+  const session = await lab.session(1);
+  await until(() => session.of('answered').length > 0, 'answered');
+  removal.carryOut();
+  assert.equal(lab.logged('call ended').length, 1);
+  lab.ari.hangUp(channel.id);
+  await lab.ended(1);
 });
 
 test('a reconciliation that fails is done again', async (t) => {
