@@ -116,6 +116,7 @@ export class Daemon {
       instance,
       config,
       ari: this.#ari,
+      caughtUp: () => this.#events.caughtUp(),
       media: this.#media,
       reports: new CallReports({
         metrics: this.#metrics,

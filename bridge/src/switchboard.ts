@@ -26,6 +26,8 @@ export interface SwitchboardContext {
   readonly instance: string;
   readonly config: Config;
   readonly ari: AriClient;
+  /** Marks the events of now; what is returned resolves when all have been heard that Asterisk had told when it was called. */
+  readonly caughtUp: () => () => Promise<void>;
   readonly media: MediaPool;
   readonly reports: CallReports;
   readonly background: Background;
@@ -146,13 +148,12 @@ export class Switchboard {
   /** Finds whom an event concerns. Nothing is awaited here. */
   dispatch(event: ChannelEvent): void {
     const { id } = event.type === 'Dial' ? event.peer : event.channel;
+    this.#comparison.heard(id, event.type);
     if (isOwn(id, 'pct')) return this.#legHappened(id, event);
     switch (event.type) {
       case 'StasisStart':
-        if (this.#comparison.found.delete(id)) return;
         return this.#stasisStart(event.channel, event.args, event.replace_channel);
       case 'StasisEnd':
-        if (this.#comparison.hadLeftBefore(id)) return;
         for (const waiting of [this.#asking, this.#again]) waiting.delete(id);
         return this.#calls.get(id)?.callerLeftStasis();
       case 'ChannelHold':

@@ -136,6 +136,16 @@ export class AsteriskModel {
     });
   }
 
+  /** Tells the app something of itself, behind all that was told before. */
+  tellApp(heard: () => void): void {
+    const { listener } = this;
+    const { nowMs } = this.clock;
+    this.#lastEventMs = Math.max(this.#lastEventMs, nowMs + this.upTo(this.weather.eventMaxMs));
+    this.clock.after(this.#lastEventMs - nowMs, () => {
+      if (listener !== undefined && this.listener === listener) heard();
+    });
+  }
+
   /** Whether a channel is there, and is not on its way out. */
   isUp(channel: ModelChannel): boolean {
     return this.channels.get(channel.id) === channel && !channel.isLeaving;

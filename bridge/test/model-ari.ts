@@ -58,6 +58,21 @@ export class ModelAri {
     });
   }
 
+  /** As `AriConnection` has it: the events of one connection, and a mark behind them. */
+  caughtUp(): () => Promise<void> {
+    const model = this.#model;
+    const { listener } = model;
+    return async () => {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      const isLost = () => listener === undefined || model.listener !== listener;
+      if (isLost()) throw new Error('the connection to the events has ended');
+      await this.#ask('', () => model.tellApp(resolve), true);
+      model.clock.after(TIMEOUT_MS, () => reject(new Error('behind')));
+      await promise;
+      if (this.isDead) await new Promise(() => {});
+    };
+  }
+
   #present(id: string): ModelChannel {
     const channel = this.#model.channels.get(id);
     if (channel === undefined) throw new AriError(`model ${id}`, 404, 'Channel not found');

@@ -66,6 +66,7 @@ class ModelBridge {
     });
     this.switchboard = new Switchboard({
       instance: number.toString(16).padStart(8, '0'),
+      caughtUp: () => this.ari.caughtUp(),
       ...{ config, ari: this.ari.client, media: this.media.pool, reports, log: silent },
       background: new Background(silent),
     });
@@ -164,11 +165,7 @@ export class ModelLab {
     const isTroubled = model.troubled.has(id);
     const isGood = {
       // A call that has just been answered may still be hung up as a dial.
-      'caller-hangup': () =>
-        model.ownEnds.has(id) ||
-        this.has(id, 'api') ||
-        // Known, rare and not mended: they came back from a REFER while their call, ending, gave them back.
-        (isTroubled && this.has(id, 'transfer')),
+      'caller-hangup': () => model.ownEnds.has(id) || this.has(id, 'api'),
       'not-answered': () => model.ownEnds.has(id) || isTroubled || this.has(id, 'api', 'kill'),
       'bot-hangup': () => this.has(id, 'bot'),
       'bot-closed': () => this.has(id, 'bot'),

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { CatchUp } from './catch-up.ts';
 import { claimVariable, formatClaim, HolderWatch } from './claim.ts';
 import { type AriAccess, AriClient, type AriError } from './client.ts';
 import { EventsSocket } from './events.ts';
@@ -61,6 +62,10 @@ export class AriConnection {
   readonly #watch: HolderWatch;
   readonly #variable: string;
   #socket: EventsSocket | undefined;
+  /** Of the connection that there is now. */
+  #catchUp: CatchUp | undefined;
+  /** The event filter of the connection is set, or was refused. */
+  #filtered = Promise.resolve();
   #running = Promise.resolve();
   #attempt = 0;
   #problem = '';
@@ -104,6 +109,18 @@ export class AriConnection {
     await Promise.race([freed, delay(STOP_MS, undefined, { ref: false })]);
     await this.#own.close();
     await this.#running;
+  }
+
+  /**
+   * Marks the events of now. What is returned resolves when all events have been heard that Asterisk had told when it was called, of
+   * the same connection; it rejects where that has ended, or does not bring them within `ARI_TIMEOUT_MS`.
+   */
+  caughtUp(): () => Promise<void> {
+    const catchUp = this.#catchUp;
+    return async () => {
+      if (catchUp === undefined) throw new Error('the events of Asterisk do not reach us');
+      await catchUp.done();
+    };
   }
 
   /** Drops the connection: it is opened anew, later the more often this happens. */
@@ -151,14 +168,22 @@ export class AriConnection {
       onBeat: (count) => void this.#claim(count),
       onLost: (why) => this.#socket?.close(why),
     });
+    const catchUp = new CatchUp({
+      ...{ instance: this.#options.instance, limitMs: this.#access.timeoutMs },
+      // The filter of a former process would keep it from us.
+      send: (name) => this.#filtered.then(() => this.#own.sendUserEvent(name)),
+    });
+    this.#catchUp = catchUp;
     this.#socket = new EventsSocket(this.#access, {
       onOpen: () => this.#opened(heartbeat),
       onClosed: closed.resolve,
-      onEvent: (event) => this.#happened(event, heartbeat),
+      onEvent: (event) => this.#happened(event, heartbeat, catchUp),
       onUnreadable: this.#handlers.onUnreadable,
     });
     const why = await closed.promise;
     heartbeat.stop();
+    catchUp.close();
+    this.#catchUp = undefined;
     this.#socket = undefined;
     this.#isProved = false;
     if (!this.#stopped) this.#down(why);
@@ -172,8 +197,8 @@ export class AriConnection {
     void this.#claim(0);
     this.#ari.release();
     // It only spares work, but that of a former process may keep the heartbeat from us.
-    const filtered = this.#own.allowEvents(EVENT_TYPES).catch(() => {});
-    const proved = filtered.then(() => heartbeat.start());
+    this.#filtered = this.#own.allowEvents(EVENT_TYPES).catch(() => {});
+    const proved = this.#filtered.then(() => heartbeat.start());
     Promise.all([proved, this.#handlers.onConnected()]).then(
       () => {
         // Lost or taken over meanwhile, otherwise.
@@ -187,8 +212,11 @@ export class AriConnection {
     );
   }
 
-  #happened(event: AriEvent, heartbeat: Heartbeat): void {
-    if (event.type === 'ChannelUserevent') return heartbeat.heard(event.eventname);
+  #happened(event: AriEvent, heartbeat: Heartbeat, catchUp: CatchUp): void {
+    if (event.type === 'ChannelUserevent') {
+      catchUp.heard(event.eventname);
+      return heartbeat.heard(event.eventname);
+    }
     if (event.type !== 'ApplicationReplaced') return this.#handlers.onEvent(event);
     this.#wasReplaced = true;
     this.#ari.hold();

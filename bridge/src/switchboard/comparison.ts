@@ -1,5 +1,5 @@
 import type { AriClient } from '../ari/client.ts';
-import type { AriChannel } from '../ari/model.ts';
+import type { AriChannel, ChannelEvent } from '../ari/model.ts';
 import type { Background } from '../background.ts';
 import type { Call } from '../call.ts';
 import { asInherited, type InheritedCalls } from '../inherited.ts';
@@ -16,6 +16,8 @@ import { type Action, type Beliefs, type BelievedCall, reconcile } from './recon
 /** What is known of calls, and who acts on what is found. */
 export interface ComparisonContext {
   readonly ari: AriClient;
+  /** Marks the events of now; what is returned resolves when all have been heard that Asterisk had told when it was called. */
+  readonly caughtUp: () => () => Promise<void>;
   readonly log: Logger;
   readonly reports: CallReports;
   readonly background: Background;
@@ -36,13 +38,28 @@ interface Before {
   readonly mediaId: string;
 }
 
-/** Compares what Asterisk holds with what we know, one comparison at a time, and acts on every difference. */
+/** Looks at what Asterisk holds, in one comparison: of what changes meanwhile it is asked again. */
+const LOOKS_MAX = 3;
+
+/** Events that tell what a comparison may find. */
+const TELLING: ReadonlySet<ChannelEvent['type']> = new Set<ChannelEvent['type']>([
+  ...(['StasisStart', 'StasisEnd', 'ChannelStateChange', 'Dial'] as const),
+  ...(['ChannelHangupRequest', 'ChannelDestroyed'] as const),
+]);
+
+/**
+ * Compares what Asterisk holds with what we know, one comparison at a time, and acts on every difference. An event that is under way
+ * makes a difference too, and so does one that has come since Asterisk was asked: nothing is done before the events have caught up, and
+ * nothing to a channel of which one has told meanwhile. What is found then, no event will ever tell.
+ */
 export class Comparison {
   readonly #context: ComparisonContext;
   #running: Promise<unknown> = Promise.resolve();
+  /** The next one, which has yet to begin. */
+  #next: Promise<void> | undefined;
   #startedAt = '';
-  /** Channels whose entry into our app was found before it was told: when it is told it is no news, unless they have left since. */
-  readonly found = new Set<string>();
+  /** Channels that events have told of since Asterisk was asked what it holds. */
+  readonly #told = new Set<string>();
 
   constructor(context: ComparisonContext) {
     this.#context = context;
@@ -54,23 +71,33 @@ export class Comparison {
     for (const { channelId } of records) this.#recall(channelId);
   }
 
-  /** Rejects where Asterisk does not say what it holds. */
+  /** Rejects where Asterisk does not say what it holds, or its events do not come. */
   async run(): Promise<void> {
-    const run = this.#running.then(() => this.#compare());
-    this.#running = run.catch(() => {});
-    await run;
+    this.#next ??= this.#running.then(() => {
+      this.#next = undefined;
+      return this.#compare();
+    });
+    const next = this.#next;
+    this.#running = next.catch(() => {});
+    await next;
   }
 
-  /** Whether a channel left our app before it entered it as was found, though that is told only now. */
-  hadLeftBefore(channelId: string): boolean {
-    const call = this.#context.calls.get(channelId);
-    const isHere = call !== undefined && !call.isEnding && !call.lastTransfer?.callerAway;
-    if (isHere) return this.found.has(channelId);
-    this.found.delete(channelId);
-    return false;
+  /** An event tells of a channel. */
+  heard(channelId: string, type: ChannelEvent['type']): void {
+    if (TELLING.has(type)) this.#told.add(channelId);
   }
 
   async #compare(): Promise<void> {
+    let only: ReadonlySet<string> | undefined;
+    for (let look = 1; look <= LOOKS_MAX; look++) {
+      const changed = await this.#look(only);
+      if (changed.size === 0) return;
+      only = changed;
+    }
+  }
+
+  /** Acts on what is different, if asked so `only` of some channels. Returns the channels that changed meanwhile. */
+  async #look(only: ReadonlySet<string> | undefined): Promise<ReadonlySet<string>> {
     const { ari, calls, farewells, inherited } = this.#context;
     // A call that begins from here on may not be on the list, and one that ends meanwhile may still be.
     const before = new Map(
@@ -83,7 +110,10 @@ export class Comparison {
     const kept = farewells.believed;
     const owned = this.#owned();
     const things = this.#things();
+    const caughtUp = this.#context.caughtUp();
+    this.#told.clear();
     const holdings = await readHoldings(ari, [...owned, ...things, ...kept.keys()]);
+    await caughtUp();
     const beliefs: Beliefs = {
       ...known,
       farewells: kept,
@@ -93,11 +123,14 @@ export class Comparison {
       startedAt: this.#startedAt,
     };
     this.#startedAt = holdings.startedAt || this.#startedAt;
-    const present = new Set(holdings.channels.map(({ id }) => id));
-    for (const id of this.found) if (!present.has(id) && !beliefs.owned.has(id)) this.found.delete(id);
-    const actions = reconcile(beliefs, holdings);
+    const found = reconcile(beliefs, holdings)
+      .map((action) => ({ action, about: channelsOf(action, before) }))
+      .filter(({ about }) => only === undefined || about.some((id) => only.has(id)));
+    const told = found.filter(({ about }) => about.some((id) => this.#told.has(id)));
+    const actions = found.filter((one) => !told.includes(one)).map(({ action }) => action);
     this.#say(actions);
     for (const action of actions) this.#act(action, before);
+    return new Set(told.flatMap(({ about }) => about));
   }
 
   #dials() {
@@ -145,7 +178,6 @@ export class Comparison {
     switch (action.type) {
       case 'offer': {
         if (farewells.has(action.channel.id)) return;
-        this.found.add(action.channel.id);
         // Its own arguments are those of an earlier entry, where it was created and dialled.
         const args = others.all.get(action.channel.id)?.args ?? action.args;
         return stasisStart(action.channel, args);
@@ -194,9 +226,7 @@ export class Comparison {
       case 'rejoin':
         return call.lastTransfer === transfer ? call.caller.rejoin() : undefined;
       case 'caller-returned':
-        if (call.lastTransfer !== transfer) return;
-        this.found.add(channelId);
-        return transfer?.callerReturned(action.args);
+        return call.lastTransfer === transfer ? transfer?.callerReturned(action.args) : undefined;
       case 'dial-entered':
         return call.dial?.entered();
       case 'dial-rings':
@@ -241,6 +271,17 @@ const MISSED: ReadonlySet<Action['type']> = new Set<Action['type']>([
   ...(['caller-gone', 'caller-left', 'caller-returned', 'rejoin', 'leg-gone'] as const),
   ...(['dial-answered', 'media-gone', 'other-dial-gone'] as const),
 ]);
+
+/** The channels that an action is about. */
+function channelsOf(action: Action, before: ReadonlyMap<string, Before>): string[] {
+  if (action.type === 'destroy-bridge') return [];
+  if ('record' in action) return [action.record.channelId];
+  const id = 'channel' in action ? action.channel.id : action.channelId;
+  if ('leg' in action) return [id, action.leg.id];
+  if ('legId' in action) return [id, action.legId];
+  const isOfMedia = action.type === 'media-entered' || action.type === 'media-gone';
+  return isOfMedia ? [id, before.get(id)?.mediaId ?? id] : [id];
+}
 
 function believed(call: Call): BelievedCall {
   const { dial, lastTransfer: transfer, path, stepsMs } = call;
