@@ -88,7 +88,7 @@ export class Call {
       end: (reason) => this.end(reason),
       warn: (detail, message) => this.#warn(detail, message),
       media: () => this.#media,
-      isActive: () => this.#isActive && !this.#botGone,
+      isLive: () => !this.isEnding && this.#ending.reason === undefined && !this.#botGone,
       isQuiet: () => this.#handover.isQuiet,
     });
     this.#handover = new Handover({
@@ -272,14 +272,14 @@ export class Call {
     const ringing = this.#answered || callee !== undefined ? undefined : ari.ring(channelId);
     if (ringing !== undefined) this.#inBackground(ringing, 'ring');
     this.#inBackground(ari.subscribe(channelId), 'subscribe');
-    const bot = media.connectBot();
-    const built = this.path.build(media, this.#settings.ariTimeoutMs, (step) => this.#mark(step), release);
+    const bot = this.#troubles.survive(() => media.connectBot());
+    const built = this.#troubles.buildPath(media, (step) => this.#mark(step), release);
     // Who was in the call already hears that it goes on while the bot is sought.
     const isBack = this.#answered && this.info.adopted !== undefined;
     const path = built.then(() => (isBack ? this.#join(media) : undefined));
     // A ringing tone that overtakes the answer would stay.
     await this.#ending.orEnd(Promise.all([bot, path, callee, usable, ringing?.catch(() => {})]));
-    await this.#ending.orEnd(media.botSettled());
+    await this.#ending.orEnd(this.#troubles.survive(() => media.botSettled()));
     if (!this.#answered) await this.#answer();
     if (!isBack) await this.#join(media);
     if (this.info.adopted?.isHeld) this.held(true);
@@ -288,6 +288,7 @@ export class Call {
   async #join(media: MediaSession): Promise<void> {
     await this.#ending.orEnd(this.#context.ari.addToBridge(this.path.bridgeId, this.caller.id));
     this.#mark('joined');
+    await this.#ending.orEnd(this.#troubles.settled());
     media.startRelay();
   }
 
@@ -298,7 +299,7 @@ export class Call {
       );
       await this.#ending.orEnd(Promise.race([this.#firstBotAudio.promise, limit]));
     }
-    await this.#ending.orEnd(this.#context.ari.answer(this.caller.id));
+    await this.#ending.orEnd(this.#troubles.settled().then(() => this.#context.ari.answer(this.caller.id)));
     this.#isAnswered();
   }
 

@@ -1,6 +1,7 @@
 import type { AriClient } from './ari/client.ts';
 import { type OwnKind, ownId } from './call/asterisk-ids.ts';
 import { asteriskFormat } from './media/line.ts';
+import { MediaError } from './media/media-error.ts';
 import type { MediaSession, MediaSettings } from './media/session.ts';
 import { withinLimit } from './time-limit.ts';
 
@@ -11,6 +12,7 @@ export interface CallIds {
   readonly callerId: string;
 }
 
+const orphaned = () => new MediaError('WorkerDied', 'the media that the channel leads to is gone');
 const isLate = () => new Error('the media channel did not enter Stasis in time');
 
 /** What a call has in Asterisk besides the caller: a mixing bridge, and in it the media channel that leads to us. */
@@ -22,9 +24,14 @@ export class MediaPath {
   readonly #settings: MediaSettings;
   #entered = Promise.withResolvers<void>();
   #hasEntered = false;
+  /** How often the media that a channel was made for was gone. */
+  #deaths = 0;
+  #bridge = Promise.resolve();
+  /** The latest media channel's way into the bridge. */
+  #laying = Promise.resolve();
+  #mark: (step: string) => void = () => {};
   /** Media channels that were made anew. */
   #renewals = 0;
-  #renewing: Promise<void> | undefined;
 
   constructor(ids: CallIds, settings: MediaSettings, ari: AriClient) {
     this.#ids = ids;
@@ -70,15 +77,13 @@ export class MediaPath {
     mark: (step: string) => void,
     release: (() => Promise<unknown>)[],
   ): Promise<void> {
-    const bridge = this.#ari.createBridge(this.bridgeId).then(() => mark('bridge'));
+    this.#mark = mark;
+    this.#bridge = this.#ari.createBridge(this.bridgeId).then(() => mark('bridge'));
     // What is under way is waited for before it is undone, or it would come to be after its removal.
-    release.push(() => bridge.catch(() => {}).then(() => this.#ari.destroyBridge(this.bridgeId)));
-    const channel = this.#createMediaChannel(media);
-    release.push(() => channel.catch(() => {}).then(() => this.removeMedia()));
-    await Promise.all([bridge, channel]);
-    await withinLimit(this.#entered.promise, limitMs, isLate);
-    mark('mediaChannel');
-    await this.joinMedia();
+    release.push(() => this.#bridge.catch(() => {}).then(() => this.#ari.destroyBridge(this.bridgeId)));
+    this.#laying = this.#lay(media, limitMs, this.#deaths);
+    release.push(() => this.removeMedia());
+    await this.#laying;
   }
 
   /** Puts the media channel into the bridge: whoever else is in it talks to the bot. */
@@ -86,29 +91,48 @@ export class MediaPath {
     await this.#ari.addToBridge(this.bridgeId, this.mediaChannelId);
   }
 
-  /** Makes the media channel anew, for media that was opened anew, and puts it into the bridge in place of the old one. */
+  /**
+   * Makes the media channel anew, for media that was opened anew, and puts it into the bridge in place of the old one, after
+   * {@link mediaDied}.
+   */
   renew(media: MediaSession, limitMs: number): Promise<void> {
     // A former one may still wait for Asterisk, and would point the media at its own channel.
-    const former = this.#renewing?.catch(() => {}) ?? Promise.resolve();
-    this.#renewing = former.then(() => this.#renew(media, limitMs));
-    return this.#renewing;
+    const former = this.#laying.catch(() => {});
+    const deaths = this.#deaths;
+    this.#laying = former.then(() => this.#renew(media, limitMs, deaths));
+    return this.#laying;
   }
 
-  async #renew(media: MediaSession, limitMs: number): Promise<void> {
+  async #renew(media: MediaSession, limitMs: number, deaths: number): Promise<void> {
+    if (deaths !== this.#deaths) throw orphaned();
     // Nothing waits for its removal: it has another id.
     this.#ari.hangUp(this.#mediaChannelId, 16).catch(() => {});
     this.#renewals += 1;
     this.#mediaChannelId = this.#id('pcm', `${this.#ids.number}.${this.#renewals}`);
     this.#entered = Promise.withResolvers<void>();
     this.#hasEntered = false;
-    await this.#createMediaChannel(media);
+    await this.#lay(media, limitMs, deaths);
+  }
+
+  /** `deaths`: as many as there were when it was asked for. */
+  async #lay(media: MediaSession, limitMs: number, deaths: number): Promise<void> {
+    await Promise.all([this.#bridge, this.#createMediaChannel(media, deaths)]);
     await withinLimit(this.#entered.promise, limitMs, isLate);
+    this.#mark('mediaChannel');
     await this.joinMedia();
+  }
+
+  /** The media that the channel leads to is no more: its way into the bridge, if it is still under way, fails. */
+  mediaDied(): void {
+    this.#deaths += 1;
+    this.#entered.promise.catch(() => {});
+    this.#entered.reject(orphaned());
   }
 
   /** Hangs the media channel up. */
   async removeMedia(): Promise<void> {
-    await this.#renewing?.catch(() => {});
+    this.mediaDied();
+    await this.#laying.catch(() => {});
     await this.#ari.hangUp(this.mediaChannelId, 16);
   }
 
@@ -117,15 +141,17 @@ export class MediaPath {
     return ownId({ kind, instance, number, callerId });
   }
 
-  async #createMediaChannel(media: MediaSession): Promise<void> {
+  async #createMediaChannel(media: MediaSession, deaths: number): Promise<void> {
     const { transport, address, line } = this.#settings;
     const format = asteriskFormat(line);
     if (transport === 'rtp') {
       const host = `${address}:${media.rtpPort}`;
       const peer = await this.#ari.createExternalMedia(this.mediaChannelId, host, format);
+      if (deaths !== this.#deaths) throw orphaned();
       await media.connectRtp(peer.address, peer.port);
     } else {
       const url = await this.#ari.createMediaSocket(this.mediaChannelId, format);
+      if (deaths !== this.#deaths) throw orphaned();
       await media.connectSocket(url, this.#ari.authorization);
     }
   }

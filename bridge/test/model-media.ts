@@ -52,7 +52,7 @@ export class ModelPool {
       media.tell({ type: 'bot-open', reconnected: false });
     };
     return {
-      ...{ rtpPort: 4_000, hasBot: true, connectBot },
+      ...{ rtpPort: 4_000, hasBot: true, relays: false, connectBot },
       ...{
         reopen: () => this.#later(3),
         connectRtp: () => this.#later(3),

@@ -17,6 +17,7 @@ function troubled(reopen: (time: number) => Promise<void>) {
   let renewals = 0;
   const path = {
     mediaChannelId: 'pcm-0',
+    mediaDied() {},
     async renew() {
       renewals += 1;
       this.mediaChannelId = `pcm-${renewals}`;
@@ -24,6 +25,7 @@ function troubled(reopen: (time: number) => Promise<void>) {
   };
   const media = {
     reopen: () => reopen(++reopened),
+    relays: true,
     connectBot: async () => {},
     startRelay: () => done.push('relay'),
   };
@@ -37,7 +39,7 @@ function troubled(reopen: (time: number) => Promise<void>) {
     end: (reason) => ended.push(reason),
     warn: () => {},
     media: () => media as unknown as MediaSession,
-    isActive: () => true,
+    isLive: () => true,
     isQuiet: () => false,
   });
   return { troubles, ended, done };
@@ -60,6 +62,7 @@ test('where the worker that takes a call dies too, the next one takes it', async
   const died = Promise.withResolvers<void>();
   const { troubles, ended, done } = troubled((time) => (time === 1 ? died.promise : delay(50)));
   const first = troubles.workerDied('died');
+  await delay(50);
   // As the pool does: what is asked fails, and the session is told.
   died.reject(new MediaError('WorkerDied', 'died'));
   const second = troubles.workerDied('died again');

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AriClient } from '../ari/client.ts';
-import type { EndReason } from '../end-reason.ts';
+import { type EndReason, reasonOfFailure } from '../end-reason.ts';
 import { MediaError } from '../media/media-error.ts';
 import type { MediaSession } from '../media/session.ts';
 import type { MediaPath } from '../media-path.ts';
@@ -9,6 +9,8 @@ import { LifeSigns } from './life-signs.ts';
 
 /** A call whose own packets or messages end workers must not end them for ever. */
 const RECOVERIES_MAX = 2;
+/** What ends one worker may end others in the same moment: a call is to find one that outlives it. */
+const DEATHS_TOGETHER_MS = 20;
 /** From a media channel's end to the word that our own worker died, whose socket it was. */
 const WORKER_DEATH_MS = 500;
 
@@ -24,19 +26,21 @@ export interface TroubledCall {
   readonly end: (reason: EndReason) => void;
   readonly warn: (detail: string, message: string) => void;
   readonly media: () => MediaSession | undefined;
-  /** Whether it is up, with its bot. */
-  readonly isActive: () => boolean;
+  /** Whether it is being set up, or up, with its bot. */
+  readonly isLive: () => boolean;
   /** Whether no audio of the caller is to be expected. */
   readonly isQuiet: () => boolean;
 }
 
-/** What can befall the media of a call that is up, and what is done then: the call goes on wherever it can. */
+/** What can befall the media of a call, and what is done then: the call goes on wherever it can. */
 export class MediaTroubles {
   readonly #call: TroubledCall;
   readonly #lifeSigns: LifeSigns;
   #recoveries = 0;
   /** The media channel that led to a worker that died. */
   #orphanId: string | undefined;
+  /** The latest recovery. */
+  #recovering = Promise.resolve();
 
   constructor(call: TroubledCall) {
     this.#call = call;
@@ -50,9 +54,9 @@ export class MediaTroubles {
 
   /** No audio has come for long: a caller who only listens is kept. Never rejects. */
   async timedOut(): Promise<void> {
-    const { isQuiet, isActive, media, end } = this.#call;
+    const { isQuiet, isLive, media, end } = this.#call;
     if ((await this.#lifeSigns.isAlive()) || isQuiet()) media()?.lineLives();
-    else if (isActive()) end({ kind: 'media-timeout' });
+    else if (isLive()) end({ kind: 'media-timeout' });
   }
 
   /** ARI: the media channel ended. Without it the call has no sound; where a worker died the call gets another one. Never rejects. */
@@ -64,29 +68,80 @@ export class MediaTroubles {
       end({ kind: 'media-failed', detail: 'the media channel ended' });
   }
 
-  /** The worker died: the call goes on in another, and the bot, connected anew, is told that it knows the call. Never rejects. */
-  async workerDied(detail: string): Promise<void> {
-    const { path, isActive, isQuiet, ending, end, warn, media } = this.#call;
-    const session = media();
-    if (session === undefined || !isActive()) return end({ kind: 'media-failed', detail });
-    this.#recoveries += 1;
-    const recovery = this.#recoveries;
-    this.#orphanId = path.mediaChannelId;
-    warn(detail, 'media opened anew');
+  /** As `MediaPath.build`, and {@link survive}. */
+  async buildPath(
+    media: MediaSession,
+    mark: (step: string) => void,
+    release: (() => Promise<unknown>)[],
+  ): Promise<void> {
+    const { path, limitMs } = this.#call;
+    await this.survive(() => path.build(media, limitMs, mark, release));
+  }
+
+  /**
+   * A step of the set-up that a worker's death may break: where it does, what takes its place counts. Rejects as the step does, or
+   * as {@link settled} does.
+   */
+  async survive(step: () => Promise<unknown>): Promise<void> {
+    await this.settled();
+    const before = this.#recoveries;
     try {
-      await ending.orEnd(this.#recover(session));
-      if (isQuiet()) session.expectAudio(false);
+      await step();
     } catch (error) {
-      // The worker that was to take it died too: that has begun another recovery.
-      if (error instanceof CallEnded || recovery !== this.#recoveries) return;
-      end({ kind: 'media-failed', detail: `${detail}, then: ${(error as Error).message}` });
+      // Asterisk may say that the media channel is gone before it is known why.
+      if (this.#call.transport === 'websocket' && (error as Error).name === 'AriError')
+        await delay(WORKER_DEATH_MS);
+      if (this.#recoveries === before) throw error;
+    }
+    await this.settled();
+  }
+
+  /** Resolves when no media is being opened anew. Rejects with what made that fail. */
+  async settled(): Promise<void> {
+    for (;;) {
+      const recovering = this.#recovering;
+      try {
+        await recovering;
+        if (recovering === this.#recovering) return;
+      } catch (error) {
+        if (recovering === this.#recovering) throw error;
+      }
     }
   }
 
-  async #recover(media: MediaSession): Promise<void> {
+  /** The worker died: the call goes on in another, and a bot that knows the call is told so. Never rejects. */
+  async workerDied(detail: string): Promise<void> {
+    const { path, isLive, isQuiet, ending, end, warn, media } = this.#call;
+    const session = media();
+    if (session === undefined || !isLive()) return end({ kind: 'media-failed', detail });
+    this.#recoveries += 1;
+    path.mediaDied();
+    const recovering = this.#recover(session, this.#recoveries);
+    this.#recovering = recovering;
+    this.#orphanId = path.mediaChannelId;
+    warn(detail, 'media opened anew');
+    try {
+      await ending.orEnd(recovering);
+      if (isQuiet()) session.expectAudio(false);
+    } catch (error) {
+      // The worker that was to take it died too: that has begun another recovery.
+      if (error instanceof CallEnded || recovering !== this.#recovering) return;
+      const failed = {
+        kind: 'media-failed',
+        detail: `${detail}, then: ${(error as Error).message}`,
+      } as const;
+      end(session.relays ? failed : reasonOfFailure(error as Error));
+    }
+  }
+
+  async #recover(media: MediaSession, recovery: number): Promise<void> {
     if (this.#recoveries > RECOVERIES_MAX) throw new MediaError('WorkerDied', 'too often under this call');
+    await delay(DEATHS_TOGETHER_MS);
     await media.reopen();
-    await Promise.all([this.#call.path.renew(media, this.#call.limitMs), media.connectBot()]);
-    media.startRelay();
+    const path = this.#call.path.renew(media, this.#call.limitMs).then(() => {
+      // The caller hears that the line is alive while the bot is connected.
+      if (media.relays && recovery === this.#recoveries) media.startRelay();
+    });
+    await Promise.all([path, media.connectBot()]);
   }
 }

@@ -39,7 +39,7 @@ export interface MediaShared {
 }
 
 /** One call's audio: the way to Asterisk, the way to the bot, and the relay between the two. Owns both; `close()` ends both. */
-export class Media implements Omit<MediaSession, 'reopen'> {
+export class Media implements Omit<MediaSession, 'reopen' | 'relays'> {
   readonly #settings: MediaSettings;
   readonly #shared: MediaShared;
   readonly #tell: (event: MediaEvent) => void;

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import type { Logger } from '../log.ts';
 import { MediaError } from './media-error.ts';
 import type { FromWorker, MediaRequest, WorkerSettings, WorkerStats } from './protocol.ts';
-import { RemoteMedia, type SessionThread } from './remote-media.ts';
+import { type Place, RemoteMedia, type SessionThread } from './remote-media.ts';
 import type { MediaEvent, MediaSession, MediaSettings } from './session.ts';
 
 /** The UDP ports of all workers together, and how many workers there are. */
@@ -19,6 +19,8 @@ export interface MediaPoolOptions {
  * timer, so that a machine that stood still, and the worker with it, counts as one.
  */
 const SILENT_SECONDS_MAX = 5;
+/** So many workers a call's opening may see die. */
+const OPEN_TRIES = 3;
 /** A worker that died before it reported would do so again at once. */
 const RESTART_MS = 1_000;
 /** A worker has loaded when it has reported; for so long that is waited for before it is ended. */
@@ -43,19 +45,30 @@ export class MediaPool {
     this.#workers = shares(options).map((settings, index) => this.#start(index, settings));
   }
 
-  /** Opens a call's media. `tell` hears what happens to it. Rejects with a {@link MediaError}. */
+  /** Opens a call's media, in another worker where one dies meanwhile. `tell` hears what happens to it. Rejects with a {@link MediaError}. */
   async open(settings: MediaSettings, tell: (event: MediaEvent) => void): Promise<MediaSession> {
-    const session = new RemoteMedia(settings, tell, () => this.#worker());
-    await session.open();
-    return session;
+    const session = new RemoteMedia(settings, tell, (its) => this.#place(its));
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await session.open();
+        return session;
+      } catch (error) {
+        const isDeath = (error as Error).name === 'WorkerDied';
+        if (!isDeath || this.#closing || attempt >= OPEN_TRIES) throw error;
+      }
+    }
   }
 
-  /** The worker with the fewest calls. Where none is alive, the first one that is; after a while whatever there is. */
-  async #worker(): Promise<MediaThread> {
+  /**
+   * A place in the worker with the fewest calls. Where none is alive, in the first one that is; after a while in whatever there is.
+   * It is found and taken in one turn: of several workers that die at once each is told by itself, and who has a place is told too.
+   */
+  async #place(session: RemoteMedia): Promise<Place> {
     const least = () => this.#workers.reduce((one, other) => (other.load < one.load ? other : one));
     const endMs = performance.now() + LOADING_MS;
     while (!least().isAlive && !this.#closing && performance.now() < endMs) await delay(LOADING_POLL_MS);
-    return least();
+    const thread = least();
+    return { thread, id: thread.take(session) };
   }
 
   /** Calls' media that are open, the UDP ports that carry them, and those with a bot. */

@@ -10,7 +10,6 @@ for (const isPaused of [true, false]) {
   test(`opened anew, a recording is ${isPaused ? '' : 'not '}paused as it was last told, though its disk failed then`, async () => {
     const asked: MediaRequest[] = [];
     const thread = {
-      take: () => 1,
       forget: () => {},
       tell: () => {},
       ask: async (_session: number, request: MediaRequest) => asked.push(request),
@@ -19,9 +18,10 @@ for (const isPaused of [true, false]) {
     const media = new RemoteMedia(
       settings,
       () => {},
-      async () => thread,
+      async () => ({ thread, id: 1 }),
     );
     await media.open();
+    media.startRelay();
     const told: MediaEvent = {
       type: 'recording',
       state: 'failed',
@@ -35,3 +35,21 @@ for (const isPaused of [true, false]) {
     assert.equal(again?.method === 'open' && again.settings.recording?.paused, isPaused);
   });
 }
+
+test('it has its place in another worker at once: that one may be known to be dead in the same turn', async () => {
+  const pending = Promise.withResolvers<unknown>();
+  const thread = { forget: () => {}, tell: () => {}, ask: () => pending.promise };
+  let placed = 0;
+  const told: string[] = [];
+  const media = new RemoteMedia(
+    {} as MediaSettings,
+    ({ type }) => told.push(type),
+    async () => ({ thread, id: ++placed }),
+  );
+  pending.resolve(4_000);
+  await media.open();
+  void media.reopen();
+  assert.equal(placed, 2);
+  media.workerDied('died');
+  assert.deepEqual(told, ['worker-died']);
+});

@@ -9,8 +9,6 @@ import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './se
 
 /** A worker, as a call's media in it sees it. */
 export interface SessionThread {
-  /** Takes a call's media: requests for it go to the id that it returns. */
-  take(session: RemoteMedia): number;
   /** Sends a request and waits for its reply. Rejects with a {@link MediaError}, also where the worker dies first. */
   ask(session: number, request: MediaRequest): Promise<unknown>;
   /** Sends a request that has no reply. */
@@ -18,44 +16,53 @@ export interface SessionThread {
   forget(session: number): void;
 }
 
+/** Where a call's media is: requests for it go to this id. */
+export interface Place {
+  readonly thread: SessionThread;
+  readonly id: number;
+}
+
 /** A call's media in a worker: every method is a request to it. Where that one dies it can be opened anew in another. */
 export class RemoteMedia implements MediaSession {
   readonly #settings: MediaSettings;
   readonly #tell: (event: MediaEvent) => void;
-  readonly #findThread: () => Promise<SessionThread>;
-  #current: { readonly thread: SessionThread; readonly id: number } | undefined;
-  #relays = false;
+  readonly #findPlace: (session: RemoteMedia) => Promise<Place>;
+  #current: Place | undefined;
   #closed = false;
+  #wasOpened = false;
   #isPaused: boolean;
   rtpPort = 0;
   hasBot = false;
+  relays = false;
 
   constructor(
     settings: MediaSettings,
     tell: (event: MediaEvent) => void,
-    findThread: () => Promise<SessionThread>,
+    findPlace: (session: RemoteMedia) => Promise<Place>,
   ) {
     this.#settings = settings;
     this.#tell = tell;
-    this.#findThread = findThread;
+    this.#findPlace = findPlace;
     this.#isPaused = settings.recording?.paused ?? false;
   }
 
   /** Opens it. Rejects with a {@link MediaError}. */
   async open(settings = this.#settings): Promise<void> {
-    const thread = await this.#findThread();
-    if (this.#closed) throw new MediaError('WorkerDied', 'the call has ended');
-    const id = thread.take(this);
-    this.#current = { thread, id };
+    const { thread, id } = await this.#findPlace(this);
     try {
+      if (this.#closed) throw new MediaError('WorkerDied', 'the call has ended');
+      this.#current = { thread, id };
       this.rtpPort = (await thread.ask(id, { method: 'open', settings })) as number;
     } catch (error) {
       thread.forget(id);
       throw error;
     }
+    this.#wasOpened = true;
   }
 
   async reopen(): Promise<void> {
+    // Nothing has been heard or recorded yet: the bot begins anew.
+    if (!this.relays) return await this.open();
     const { recording } = this.#settings;
     // The former file is whole as far as it was written; nobody else writes to it any more.
     const path =
@@ -71,7 +78,8 @@ export class RemoteMedia implements MediaSession {
   workerDied(detail: string): void {
     this.hasBot = false;
     this.rtpPort = 0;
-    this.#tell({ type: this.#relays ? 'worker-died' : 'lost', detail });
+    // Who opens it for the first time sees that fail.
+    if (this.#wasOpened) this.#tell({ type: 'worker-died', detail });
   }
 
   async #ask(request: MediaRequest): Promise<unknown> {
@@ -108,7 +116,7 @@ export class RemoteMedia implements MediaSession {
   }
 
   startRelay(): void {
-    this.#relays = true;
+    this.relays = true;
     this.#order({ method: 'startRelay' });
   }
 

@@ -85,9 +85,9 @@ export type MediaEvent =
   | { readonly type: 'line-quiet' | 'media-timeout' | 'silence' }
   /** The bot does what none may: its socket is being closed, `detail` says with which code and why. Once. */
   | { readonly type: 'bot-misbehaved'; readonly detail: string }
-  /** The worker died while it relayed: `reopen` takes the call to another. */
+  /** The worker died: `reopen` takes the call to another. */
   | { readonly type: 'worker-died'; readonly detail: string }
-  /** The media is gone: Asterisk's socket, or the worker before the relay. */
+  /** The media is gone: Asterisk closed its socket. */
   | { readonly type: 'lost'; readonly detail: string };
 
 /** What a call's media has counted. */
@@ -111,7 +111,9 @@ export interface MediaSession {
   readonly rtpPort: number;
   /** Whether a bot's socket is open. */
   readonly hasBot: boolean;
-  /** After `worker-died`: opens the media in another worker, where it has to be connected again, and relayed. Rejects with a `MediaError`. */
+  /** Whether `startRelay` was called. */
+  readonly relays: boolean;
+  /** After `worker-died`: opens the media in another worker, where it has to be connected again, and relayed if it was. Rejects with a `MediaError`. */
   reopen(): Promise<void>;
   connectRtp(address: string, port: number): Promise<void>;
   connectSocket(url: string, authorization: string): Promise<void>;
