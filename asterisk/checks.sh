@@ -60,6 +60,8 @@ is_optional_address() { [[ -z $1 ]] || is_address "$1"; }
 
 is_networks() {
   local IFS=, item items
+  # `read` would look at the first line only.
+  [[ $1 =~ ^[0-9./,]+$ ]] || return
   read -ra items <<<"$1"
   ((${#items[@]} > 0)) || return
   for item in "${items[@]}"; do

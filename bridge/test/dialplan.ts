@@ -1,50 +1,144 @@
-/** Reads Asterisk's dialplan, and says where a value from outside could be more than text. */
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are Asterisk's
+/** Reads Asterisk's dialplan, and says where a value from outside could be more than text, or a channel come in unasked. */
 
 /** One priority of a dialplan: `Set(a=b)` is application `Set` with `a=b`. */
 export interface Step {
   readonly context: string;
+  readonly extension: string;
+  readonly priority: number;
+  /** Empty where it has none. */
+  readonly label: string;
   readonly application: string;
   readonly data: string;
+}
+
+/** A dialplan, as far as every line of it is of a form that is known here. */
+export interface Dialplan {
+  readonly steps: readonly Step[];
+  /** Who may enter a context, as the comment under its name says. */
+  readonly contexts: ReadonlyMap<string, string>;
+  /** Lines of no known form: Asterisk may read in them what this reader does not. */
+  readonly unknown: readonly string[];
 }
 
 /** What may be run: each reads its argument once. */
 const APPLICATIONS = [
   ...['Set', 'Goto', 'GotoIf', 'Stasis', 'Transfer', 'Progress', 'Playback', 'Hangup', 'PJSIPHangup'],
 ];
-/** What the operator wrote, or Asterisk counts. */
+/** What the operator wrote, or Asterisk counts: nothing in the dialplan sets them. */
 const OURS = [
   ...['ARI_APP', 'CONTEXT', 'PROVIDER_MAX_CALLS', 'PROVIDER_REGISTERS', 'PROVIDER_TRUST_HEADERS'],
   ...['PROVIDER_FALLBACK', 'PROVIDER_DOMAIN', 'FALLBACK'],
 ];
 const OUR_FUNCTIONS = ['CHANNEL(endpoint)', 'CHANNEL(channeltype)'];
-/** A FILTER that leaves nothing that means anything to a parser of Asterisk's. */
-const PLAIN_SET = /^(?:\\x2d|[\w+*#.:])(?:\\x2d|-(?=[\w])|[\w+*#.:])*$/;
+/** Functions that may be written with plain values. The caller's number and name are texts, and may be written with any. */
+const WRITTEN_PLAIN = ['GROUP(provider)', 'TIMEOUT(absolute)'];
+const WRITTEN_TEXT = ['CALLERID(num)', 'CALLERID(name)'];
+/**
+ * A FILTER that leaves nothing that means anything to a parser of Asterisk's. Ranges within digits or letters of one case only: between
+ * them, and in `+-9`, lie characters that do.
+ */
+const PLAIN_SET = /^(?:\\x2d|[0-9]-[0-9]|[a-z]-[a-z]|[A-Z]-[A-Z]|[\w+*#.:])+$/;
 
-/** All steps of a dialplan file. */
-export function readDialplan(text: string): Step[] {
+const COMMENT = /^;(?!-)/;
+const SECTION = /^\[([\w-]+)\]$/;
+const STEP =
+  /^(?:exten => (?<extension>[^,;]+),(?<priority>\d+)| same => n)(?:\((?<label>[\w-]+)\))?,(?<application>\w+)\((?<data>.*)\)$/;
+/** Of all providers, unless a provider has one of its own: the operator's setting, put in at the start. */
+const GLOBALS = ['PROVIDER_FALLBACK = ${FALLBACK}'];
+/** The operator's own dialplan. */
+const INCLUDES = ['#tryinclude /etc/asterisk-providers/*.conf'];
+
+/** Reads a dialplan file, line by line; what is of no known form is named, not guessed at. */
+export function readDialplan(text: string): Dialplan {
   const steps: Step[] = [];
-  let context = '';
-  for (const line of text.split('\n')) {
-    context = /^\[([^\]]+)\]/.exec(line)?.[1] ?? context;
-    const [, application, data] =
-      /^(?:exten =>|\s*same =>)\s*(?:[^,]+,)?(?:n|\d+)(?:\([\w-]+\))?,(\w+)\((.*)\)\s*$/.exec(line) ?? [];
-    if (application !== undefined && data !== undefined) steps.push({ context, application, data });
-    else if (/^\s*(exten|same)\s*=/.test(line)) steps.push({ context, application: `?${line}`, data: '' });
+  const contexts = new Map<string, string>();
+  const unknown: string[] = [];
+  let [context, extension] = ['', ''];
+  const lines = text.split('\n');
+  for (const [i, line] of lines.entries()) {
+    const section = SECTION.exec(line)?.[1];
+    const step = STEP.exec(line)?.groups;
+    if (line === '' || COMMENT.test(line) || INCLUDES.includes(line)) continue;
+    if (section !== undefined && !contexts.has(section)) {
+      context = section;
+      contexts.set(context, /^; May enter: (\w+ channels)/.exec(lines[i + 1] ?? '')?.[1] ?? '');
+    } else if (context === 'globals' && GLOBALS.includes(line)) continue;
+    // A semicolon without a backslash before it begins a comment, wherever it stands.
+    else if (step === undefined || context === '' || context === 'globals' || /(?<!\\);/.test(line)) {
+      unknown.push(line);
+    } else {
+      const { label = '', application = '', data = '' } = step;
+      extension = step.extension ?? extension;
+      steps.push({ context, extension, priority: Number(step.priority ?? 0), label, application, data });
+    }
   }
-  return steps;
+  return { steps, contexts, unknown };
 }
 
-/** What is wrong with a dialplan: one line each. */
-export function dialplanFaults(steps: readonly Step[]): string[] {
+/** Where outside data is more than text: one line each. */
+export function dialplanFaults({ steps, unknown }: Dialplan): string[] {
   const plain = plainVariables(steps);
-  return steps.flatMap(({ context, application, data }) => {
+  const faults = steps.flatMap((step) => {
+    const { context, application, data } = step;
     const where = `[${context}] ${application}(${data})`;
     if (!APPLICATIONS.includes(application)) return [`${where}: is not among the applications that may run`];
     if (application !== 'Set') return isPlain(data, plain) ? [] : [`${where}: outside data decides`];
     const [, name = '', value = ''] = /^([^=]*)=(.*)$/.exec(data) ?? [];
     if (name.includes('${')) return [`${where}: outside data names a variable`];
+    if (OURS.includes(name)) return [`${where}: is not the dialplan's to set`];
+    if (WRITTEN_PLAIN.includes(name)) return isPlain(value, plain) ? [] : [`${where}: outside data decides`];
+    if (!WRITTEN_TEXT.includes(name) && !/^[A-Za-z]\w*$/.test(name))
+      return [`${where}: is not among the functions that may be written`];
     return hasOnlySafeReads(value, plain) ? [] : [`${where}: outside data is an argument`];
   });
+  return [...unknown.map((line) => `is no line of a known form: ${line}`), ...faults];
+}
+
+/** Where a channel could come in that was not asked what it is: one line each. */
+export function entranceFaults({ steps, contexts }: Dialplan): string[] {
+  const faults: string[] = [];
+  for (const [context, who] of contexts) {
+    if (context === 'globals') continue;
+    const own = steps.filter((step) => step.context === context);
+    if (who !== 'PJSIP channels' && who !== 'no channels')
+      faults.push(`[${context}] does not say who may enter`);
+    if (who === 'no channels' && own.length > 0) faults.push(`[${context}] has steps, and nobody may enter`);
+    for (const entrance of own.filter(({ priority }) => priority > 0))
+      if (!isGuarded(entrance, own, contexts)) faults.push(`[${context}] ${entrance.extension} asks nobody`);
+  }
+  return [...faults, ...steps.flatMap((step) => jumpFaults(step))];
+}
+
+/** Whether an extension begins with the question, and sends all others away; or does nothing that one could come in by. */
+function isGuarded(
+  { extension, priority, application, data }: Step,
+  own: readonly Step[],
+  contexts: ReadonlyMap<string, string>,
+): boolean {
+  if (priority !== 1) return false;
+  const all = stepsOf(extension, own);
+  // A channel that is at its end, or in the context already.
+  if (extension === 'h') return all.every((step) => ['Set', 'Hangup'].includes(step.application));
+  if (extension === 'T') return true;
+  const [, context = ''] = application === 'Goto' ? (/^([\w-]+),s,1$/.exec(data) ?? []) : [];
+  if (contexts.get(context) === 'PJSIP channels' && all.length === 1) return true;
+  const question = /^\$\["\$\{CHANNEL\(channeltype\)\}" != "PJSIP"\]\?([\w-]+)$/.exec(data);
+  const turnedAway = all.find(({ label }) => label === question?.[1]);
+  return application === 'GotoIf' && turnedAway?.application === 'Hangup';
+}
+
+function stepsOf(extension: string, own: readonly Step[]): Step[] {
+  return own.filter((step) => step.extension === extension);
+}
+
+/** A jump to another context, or extension, is to its first step: else it would pass the question by. */
+function jumpFaults({ context, application, data }: Step): string[] {
+  if (application !== 'Goto' && application !== 'GotoIf') return [];
+  const places = application === 'Goto' ? [data] : data.slice(data.lastIndexOf(']?') + 2).split(':');
+  return places
+    .filter((place) => place.includes(',') && !place.endsWith(',1'))
+    .map((place) => `[${context}] jumps to ${place}, behind the question`);
 }
 
 /** Variables that hold plain characters wherever they are set. */

@@ -1,0 +1,345 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are Asterisk's, or of our templates
+/**
+ * What each setting of Asterisk's files may be, besides its dialplan and modules. A setting that is not here is a fault: who adds
+ * one adds it here, and looks up first whom it lets in, what it makes Asterisk read, and what it tells to strangers.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+
+const folder = new URL('../../asterisk/etc/', import.meta.url);
+/** Files with a test of their own, and the tones. */
+const OTHERS = ['extensions.conf', 'modules.conf', 'indications.conf'];
+const INCLUDES = ['#include /run/asterisk/etc/providers/*.conf'];
+
+/** Settings of a section: the value that it must have, or what it may look like. Those that must be there begin with `!`. */
+type Section = Readonly<Record<string, string | RegExp>>;
+
+/** A number, a name or a list of such: no more than it says. */
+const PLAIN = /^[\w.,:/+-]+$/;
+const put = (...names: string[]) => new RegExp(`^(${names.map((name) => `\\$\\{${name}\\}`).join('|')})$`);
+const NETWORK = {
+  ...{ external_signaling_address: put('EXTERNAL_ADDRESS'), external_media_address: put('EXTERNAL_ADDRESS') },
+  local_net: put('LOCAL_NETS'),
+};
+const transport = (protocol: string): Section => ({
+  ...NETWORK,
+  ...{ '!type': 'transport', '!protocol': protocol, '!bind': '${SIP_ADDRESS}:${SIP_PORT}' },
+});
+
+const KNOWN: Readonly<Record<string, Readonly<Record<string, Section>>>> = {
+  'ari.conf': {
+    // No origin of a browser is allowed: `allowed_origins` is not here.
+    '[general]': { '!enabled': 'yes', pretty: 'no', websocket_write_timeout: PLAIN, channelvars: PLAIN },
+    '[${ARI_USERNAME}]': {
+      ...{ '!type': 'user', read_only: 'no', password_format: 'plain' },
+      '!password': put('ARI_PASSWORD'),
+    },
+  },
+  'asterisk.conf': {
+    '[directories]': {
+      ...{ astetcdir: PLAIN, astrundir: PLAIN, astdbdir: PLAIN, astspooldir: PLAIN, astlogdir: PLAIN },
+      ...{ astcachedir: PLAIN, astvarlibdir: PLAIN, astkeydir: PLAIN, astdatadir: PLAIN },
+    },
+    // No `execincludes`, which runs programs, and no section `[compat]`, which makes Set an MSet.
+    '[options]': {
+      ...{ verbose: put('ASTERISK_VERBOSE'), nocolor: 'yes', hideconnect: 'yes', '!live_dangerously': 'no' },
+      ...{ defaultlanguage: PLAIN, documentation_language: PLAIN },
+    },
+  },
+  'cdr.conf': { '[general]': { '!enable': 'no' } },
+  'cel.conf': { '[general]': { '!enable': 'no' } },
+  'manager.conf': { '[general]': { '!enabled': 'no', '!webenabled': 'no' } },
+  'http.conf': {
+    '[general]': {
+      ...{ '!enabled': 'yes', servername: 'sip', '!bindaddr': put('ARI_ADDRESS'), bindport: put('ARI_PORT') },
+      ...{ '!enable_static': 'no', '!enable_status': 'no', sessionlimit: PLAIN },
+      ...{ session_keep_alive: PLAIN, session_inactivity: PLAIN },
+    },
+  },
+  'logger.conf': {
+    '[general]': { '!dateformat': '%F %T.%3q ${LOG_MARK}', queue_log: 'no' },
+    // Notices say numbers; SECURITY lines are what fail2ban reads.
+    '[logfiles]': { '!console': 'warning,error,verbose,security' },
+  },
+  'rtp.conf': {
+    '[general]': {
+      ...{ rtpstart: put('ASTERISK_RTP_PORT_MIN'), rtpend: put('ASTERISK_RTP_PORT_MAX') },
+      ...{ '!strictrtp': 'yes', '!probation': put('RTP_PROBATION'), '!icesupport': 'no' },
+    },
+  },
+  'pjsip.conf': {
+    '[global]': {
+      ...{ '!type': 'global', '!user_agent': 'sip', '!default_realm': 'sip', ignore_uri_user_options: 'yes' },
+      ...{ '!endpoint_identifier_order': 'ip', '!default_outbound_endpoint': 'nobody' },
+      ...{ unidentified_request_count: '1', unidentified_request_period: PLAIN },
+    },
+    '[udp]': transport('udp'),
+    '[tcp]': transport('tcp'),
+    '[_provider](!)': {
+      ...{ '!type': 'endpoint', '!context': 'from-provider', '!identify_by': 'ip', '!disallow': 'all' },
+      ...{ '!direct_media': 'no', sdp_session: 'call', '!ice_support': 'no', force_rport: 'yes' },
+      ...{ rtp_timeout: PLAIN, rtp_timeout_hold: PLAIN, timers: 'yes', trust_id_inbound: 'yes' },
+      ...{ send_pai: 'yes', send_connected_line: 'no', '!allow_transfer': 'no', '!allow_subscribe': 'no' },
+      '!set_var': 'FORWARD_CONTEXT=nowhere',
+    },
+  },
+  'provider.conf': {
+    '[${NAME}](_provider)': {
+      ...{ transport: put('TRANSPORT'), aors: put('AOR'), allow: put('CODECS'), dtmf_mode: put('DTMF') },
+      ...{
+        '!rtp_symmetric': put('SYMMETRIC'),
+        rewrite_contact: put('REWRITES'),
+        user_eq_phone: put('PHONE'),
+      },
+      ...{ '!deny': put('DENY'), '!permit': put('PERMIT'), from_user: put('FROM_USER') },
+      ...{
+        from_domain: put('FROM_DOMAIN'),
+        contact_user: put('CONTACT_USER'),
+        outbound_auth: put('ACCOUNT'),
+      },
+      outbound_proxy: put('OUTBOUND_PROXY'),
+      '!set_var':
+        /^(PROVIDER_(MAX_CALLS|TRUST_HEADERS|REGISTERS)=)?\$\{(MAX_CALLS|TRUSTS|REGISTERS|SET_\w+)\}$/,
+    },
+  },
+  'provider-auth.conf': {
+    '[${NAME}]': {
+      ...{ '!type': 'auth', '!auth_type': 'digest', username: put('USERNAME'), password: put('PASSWORD') },
+    },
+  },
+  'provider-identify.conf': {
+    '[${NAME}]': { '!type': 'identify', '!endpoint': put('NAME'), '!match': put('SOURCES') },
+  },
+  // Nobody registers here: `max_contacts` is not here.
+  'provider-target.conf': {
+    '[${NAME}]': {
+      ...{ '!type': 'aor', '!contact': put('TARGET'), qualify_frequency: put('QUALIFY_SECONDS') },
+      outbound_proxy: put('OUTBOUND_PROXY'),
+    },
+  },
+  'provider-transport.conf': {
+    '[${TRANSPORT}]': {
+      ...NETWORK,
+      ...{ '!type': 'transport', '!protocol': put('PROTOCOL'), '!bind': put('BIND') },
+    },
+  },
+  'provider-registration.conf': {
+    '[${NAME}]': {
+      ...{ '!type': 'registration', transport: put('TRANSPORT'), server_uri: put('TARGET') },
+      ...{ client_uri: put('CLIENT'), contact_user: put('CONTACT_USER'), outbound_auth: put('NAME') },
+      ...{ outbound_proxy: put('OUTBOUND_PROXY'), '!line': 'yes', '!endpoint': put('NAME') },
+      ...{ expiration: PLAIN, max_random_initial_delay: PLAIN, retry_interval: PLAIN },
+      ...{ forbidden_retry_interval: PLAIN, fatal_retry_interval: PLAIN, max_retries: PLAIN },
+      auth_rejection_permanent: 'no',
+    },
+  },
+};
+
+/** What is wrong with a file: one line each. */
+function faultsOf(file: string, text: string): string[] {
+  const faults: string[] = [];
+  const sections = KNOWN[file] ?? {};
+  const seen: string[] = [];
+  let section = '';
+  for (const line of text.split('\n')) {
+    if (line === '' || /^;(?!-)/.test(line) || (file === 'pjsip.conf' && INCLUDES.includes(line))) continue;
+    const [, key, value = ''] = /^(\w+) =>? (\S[^;]*)$/.exec(line) ?? [];
+    if (sections[line] !== undefined && !seen.includes(line)) {
+      section = line;
+      seen.push(section);
+    } else if (key === undefined || section === '') faults.push(`is not known: ${line}`);
+    else {
+      const rule = sections[section]?.[`!${key}`] ?? sections[section]?.[key];
+      const isRight = typeof rule === 'string' ? value === rule : rule?.test(value);
+      if (!isRight) faults.push(`${section}: is not known, or not with this value: ${line}`);
+      seen.push(`${section}!${key}`);
+    }
+  }
+  const wanted = Object.entries(sections).flatMap(([name, settings]) => [
+    name,
+    ...Object.keys(settings)
+      .filter((key) => key.startsWith('!'))
+      .map((key) => name + key),
+  ]);
+  return [...faults, ...wanted.filter((one) => !seen.includes(one)).map((one) => `is missing: ${one}`)];
+}
+
+const files = readdirSync(folder).filter((file) => !OTHERS.includes(file));
+
+for (const file of files) {
+  test(`every setting is known, and what decides who may do what is as it must be: ${file}`, () => {
+    const text = readFileSync(new URL(file, folder), 'utf8');
+    assert.ok(KNOWN[file] !== undefined, 'a file that this test does not know');
+    assert.deepEqual(faultsOf(file, text), []);
+  });
+}
+
+test('every file that this test knows is there', () => {
+  assert.deepEqual(files.toSorted(), Object.keys(KNOWN).toSorted());
+});
+
+/** One fault each: what would open Asterisk, or have it read more than it should. */
+const HOLES: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
+  'pjsip.conf': [
+    ['context = from-provider', 'context = transfer'],
+    ['identify_by = ip', 'identify_by = ip,username'],
+    ['endpoint_identifier_order = ip', 'endpoint_identifier_order = ip,anonymous'],
+    ['allow_transfer = no', 'allow_transfer = yes'],
+    ['allow_subscribe = no', 'allow_subscribe = no\nmessage_context = from-provider'],
+    ['allow_subscribe = no', 'allow_subscribe = no\nredirect_method = uri_core'],
+    ['set_var = FORWARD_CONTEXT=nowhere', 'set_var = FORWARD_CONTEXT=${NAME}'],
+    ['ice_support = no\n', ''],
+    ['protocol = tcp', 'protocol = ws'],
+    ['[udp]', '[anonymous]'],
+    ['#include /run/asterisk/etc/providers/*.conf', '#exec /tmp/program'],
+    ['[udp]', ';-- a comment --;allow_guests = yes\n[udp]'],
+  ],
+  'provider.conf': [
+    ['aors = ${AOR}', 'aors = ${AOR}\ncontext = ${FALLBACK}'],
+    ['rtp_symmetric = ${SYMMETRIC}', 'rtp_symmetric = yes'],
+    ['set_var = ${SET_DOMAIN}', 'set_var = X=${EVAL(${NAME})}'],
+    ['permit = ${PERMIT}\n', ''],
+  ],
+  'provider-identify.conf': [
+    ['match = ${SOURCES}', 'match = 0.0.0.0/0'],
+    ['match = ${SOURCES}', 'match = ${SOURCES}\nmatch_header = X-Name: ${NAME}'],
+  ],
+  'provider-target.conf': [['type = aor', 'type = aor\nmax_contacts = 10']],
+  'rtp.conf': [
+    ['icesupport = no', 'icesupport = yes'],
+    ['strictrtp = yes', 'strictrtp = no'],
+    ['probation = ${RTP_PROBATION}', 'probation = 4'],
+  ],
+  'asterisk.conf': [
+    ['nocolor = yes', 'nocolor = yes\nexecincludes = yes'],
+    ['live_dangerously = no\n', ''],
+  ],
+  'ari.conf': [['pretty = no', 'pretty = no\nallowed_origins = *']],
+  'http.conf': [
+    ['bindaddr = ${ARI_ADDRESS}', 'bindaddr = 0.0.0.0'],
+    ['enable_static = no', 'enable_static = yes'],
+  ],
+  'manager.conf': [['webenabled = no', 'webenabled = yes']],
+  'logger.conf': [['queue_log = no', 'queue_log = no\nexec_after_rotate = /tmp/program']],
+};
+for (const [file, holes] of Object.entries(HOLES)) {
+  for (const [right, wrong] of holes) {
+    test(`a hole in ${file} is seen: ${JSON.stringify(wrong)}`, () => {
+      const text = readFileSync(new URL(file, folder), 'utf8');
+      assert.ok(text.includes(right));
+      assert.notDeepEqual(
+        faultsOf(
+          file,
+          text.replace(right, () => wrong),
+        ),
+        [],
+      );
+    });
+  }
+}
+
+/** One value of each kind that checks.sh knows. A secret may have any printable character: it stands behind `password =` alone. */
+const VALUES: Readonly<Record<string, string>> = {
+  ...{
+    name: 'acme',
+    address: '192.0.2.1',
+    optional_address: '192.0.2.1',
+    port: '5060',
+    networks: '192.0.2.0/24',
+  },
+  ...{ host: 'sip.example:5060', hostname: 'sip.example', user: '+4930', proxy: 'sip:sip.example' },
+  ...{
+    fallback: 'humans,100',
+    verbosity: '3',
+    count: '20',
+    auth: 'ip',
+    transport: 'udp',
+    codecs: 'ulaw,alaw',
+  },
+  ...{
+    dtmf: 'rfc4733',
+    yesno: 'yes',
+    nat: 'contact',
+    modules: 'app_dial,func_base64',
+    secret: 'A;b$[c]{d}"e',
+  },
+};
+/** What a parser of Asterisk's would take for more than text; a line's end would begin a setting of its own. */
+const MEANINGS = [
+  '\n',
+  '\r',
+  ';',
+  '$',
+  '${EXTEN}',
+  '[x]',
+  '(',
+  ')',
+  ' ',
+  '\t',
+  '"',
+  "'",
+  '\\',
+  '`',
+  '&',
+  '|',
+  '\x01',
+];
+
+/** Which of the values checks.sh takes for a kind. */
+function taken(kind: string, values: readonly string[]): string[] {
+  const script =
+    'source "$1/checks.sh"; kind=$2; shift 2; for v; do "is_$kind" "$v" && printf "%s\\0" "$v" || :; done';
+  const given = ['-c', script, 'check', new URL('..', folder).pathname, kind, ...values];
+  return execFileSync('bash', given, { encoding: 'utf8' }).split('\0').slice(0, -1);
+}
+
+const read = (name: string) => readFileSync(new URL(`../${name}`, folder), 'utf8');
+
+test('every value that the templates take in has a kind', () => {
+  const kinds = [...read('checks.sh').matchAll(/^ {2}\[(\w+)\]=/gm)].map(([, kind]) => kind);
+  assert.deepEqual(kinds.toSorted(), Object.keys(VALUES).toSorted());
+  const keys = [...read('provider-keys').matchAll(/^(\w+) asterisk (\w+)$/gm)];
+  assert.ok(keys.length >= 20);
+  const any = keys.filter(([, , kind = '']) => VALUES[kind] === undefined).map(([, key]) => key);
+  // Neither is put into a file: one is opened, the other is looked up, and its form is checked there.
+  assert.deepEqual(any.toSorted(), ['PASSWORD_FILE', 'PASSWORD_VARIABLE']);
+  const settings = [...read('entrypoint').matchAll(/^ {2}(?:setting (\w+) \S+|required (\w+)) (\w+)$/gm)];
+  assert.ok(settings.length >= 11);
+  for (const [line, , , kind = ''] of settings) assert.ok(VALUES[kind] !== undefined, line);
+});
+
+for (const [kind, value] of Object.entries(VALUES)) {
+  test(`no value that means anything to Asterisk's parsers is taken for: ${kind}`, () => {
+    assert.deepEqual(taken(kind, [value]), [value]);
+    const meanings = kind === 'secret' ? ['\n', '\r', ' ', '\t', '\x01'] : MEANINGS;
+    const bad = meanings.flatMap((mark) => [
+      ...[value + mark, mark + value, value + mark + value, value[0] + mark + value.slice(1)],
+    ]);
+    assert.deepEqual(taken(kind, bad), []);
+  });
+}
+
+test('modules for the operator’s dialplan: none that runs programs or reads its argument twice', () => {
+  const bad = [
+    'app_exec',
+    'app_system',
+    'app_externalivr',
+    'app_originate',
+    'func_shell',
+    'func_eval',
+    'func_env',
+  ];
+  assert.deepEqual(
+    taken(
+      'modules',
+      bad.flatMap((name) => [name, `app_dial,${name}`]),
+    ),
+    [],
+  );
+  assert.deepEqual(
+    taken('modules', ['res_agi', 'pbx_lua', '../x', 'app_dial.so', 'app_dial,,app_queue']),
+    [],
+  );
+});
