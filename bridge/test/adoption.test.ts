@@ -229,3 +229,28 @@ test('an adopted call whose record is read late, and that ends soon after, has o
     [['late', 'caller-hangup']],
   );
 });
+
+test('an adopted call that has ended long before its record is read has one record, and ends once', async (t) => {
+  const { lab, channel, config } = await orphan(t, { X_CALL_ID: 'later' }, async () => {});
+  const locked = new DatabaseSync(join(config.RECORDS_DIR ?? '', 'calls.db'));
+  locked.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+  const next = await Lab.start(t, {
+    ...{ ari: lab.ari, bot: lab.bot },
+    config: { ...config, API_TOKEN, RECONCILE_MS: '200' },
+  });
+  await next.session(1);
+  next.ari.hangUp(channel.id);
+  await next.ended();
+  // Its channel is not even known as one that has gone, by then.
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  locked.close();
+  await until(() => next.logged('call records are written again').length > 0, 'the records');
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  const { body } = await api(next, 'GET', '/calls');
+  const records = (body as { calls: CallRecord[] }).calls;
+  assert.deepEqual(
+    records.map(({ callId, endReason }) => [callId, endReason]),
+    [['later', 'caller-hangup']],
+  );
+  assert.equal(next.logged('call record').length, 1);
+});

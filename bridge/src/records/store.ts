@@ -48,6 +48,8 @@ export class RecordStore {
   #hanging = false;
   readonly #watch: NodeJS.Timeout;
   #problem: string | undefined;
+  /** Channels whose calls have ended here before those of the process before were read, while that may be. */
+  #endedFirst: Set<string> | undefined = new Set();
   #closing = false;
   /** Writes that reached the database, and those given up. */
   readonly stats = { written: 0, dropped: 0 };
@@ -87,6 +89,9 @@ export class RecordStore {
 
   /** Keeps a call's record: its first one, or what has become of it. */
   save(record: CallRecord): void {
+    const endedFirst = this.#endedFirst;
+    if (record.state === 'closed' && endedFirst !== undefined && endedFirst.size < WAITING_MAX)
+      endedFirst.add(record.channelId);
     this.#write({ type: 'call', record });
   }
 
@@ -187,16 +192,25 @@ export class RecordStore {
         return;
       case 'health':
         this.#heard.resolve();
+        // What there was to recover has been told before.
+        if (message.problem === undefined) this.#endedFirst = undefined;
         return this.#setProblem(message.problem);
       case 'remark':
         return this.#log.error(message.text);
       case 'recovered':
-        return this.#onRecovered(message.records);
+        return this.#recovered(message.records);
       case 'answer':
         return this.#questions.resolve(message.id, message.value);
       case 'failure':
         return this.#questions.reject(message.id, new RecordStoreError(message.message));
     }
+  }
+
+  /** A call that was taken up before its record could be read, and has ended since, is not told of again. */
+  #recovered(records: readonly CallRecord[]): void {
+    const unheard = records.filter(({ channelId }) => !this.#endedFirst?.has(channelId));
+    this.#endedFirst = undefined;
+    if (unheard.length > 0) this.#onRecovered(unheard);
   }
 
   #setProblem(problem: string | undefined): void {
@@ -207,6 +221,7 @@ export class RecordStore {
 
   #died(why: string): void {
     this.#worker = undefined;
+    this.#endedFirst = undefined;
     this.#heard.resolve();
     this.#silentSinceMs = undefined;
     this.#questions.rejectAll(new RecordStoreError(why));
