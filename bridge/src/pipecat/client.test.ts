@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { type BotConnection, connectBot } from './client.ts';
 import { Draft } from './draft.ts';
 
@@ -13,16 +13,17 @@ function frame(first: number, payload: string): Buffer {
 }
 
 /** A bot made of bare TCP, so that a test says how its bytes are cut. */
-async function bareBot(): Promise<{
+async function bareBot(isHalfOpen = false): Promise<{
   url: string;
   accept: (behind: Buffer) => Promise<Socket>;
   close: () => void;
 }> {
-  const server = createServer().listen(0, '127.0.0.1');
+  const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const accept = async (behind: Buffer) => {
     const [socket] = (await once(server, 'connection')) as [Socket];
     socket.setNoDelay();
+    if (!isHalfOpen) socket.on('end', () => socket.end());
     const [request] = await once(socket, 'data');
     const key = /sec-websocket-key: (.+)\r/i.exec(String(request))?.[1];
     const proof = createHash('sha1').update(`${key}${GUID}`).digest('base64');
@@ -37,7 +38,12 @@ async function bareBot(): Promise<{
   };
 }
 
-test('messages keep their order however the stream is cut, from the first byte behind the handshake on', async (t) => {
+// Within each part of a header, of the payload, and between two messages.
+for (const cut of [0, 1, 2, 4, 5, 6, 8, 12, 13, 18])
+  test(`messages keep their order however the stream is cut, ${cut} bytes of it behind the handshake`, (t) =>
+    keepsOrder(t, cut));
+
+async function keepsOrder(t: TestContext, cut: number): Promise<void> {
   const bot = await bareBot();
   t.after(bot.close);
   const texts: string[] = [];
@@ -70,16 +76,23 @@ test('messages keep their order however the stream is cut, from the first byte b
   const limits = { maxMessageBytes: 100, sendBufferBytes: 1_000, pingMs: 60_000 };
   const target = { url: bot.url, query: {}, authorization: undefined, origin: undefined, ca: undefined };
   const open = connectBot(target, limits, handlers, AbortSignal.timeout(5_000));
-  const socket = await bot.accept(stream.subarray(0, 8));
+  const socket = await bot.accept(stream.subarray(0, cut));
+  const came: Buffer[] = [];
+  socket.on('data', (data) => came.push(data));
   await open;
-  for (let at = 8; at < stream.length; at += 11) {
+  for (let at = cut; at < stream.length; at += 11) {
     await new Promise((resolve) => socket.write(stream.subarray(at, at + 11), resolve));
     await new Promise(setImmediate);
   }
   await closed;
   assert.deepEqual(texts, ['one', 'two', 'three', 'binary four', 'five', 'oversize', 'six']);
+  const answers = [...messagesOf(Buffer.concat(came))].map(({ first, payload }) => [first, String(payload)]);
+  assert.deepEqual(answers, [
+    [0x8a, 'ping'],
+    [0x88, '\x03\ufffd'],
+  ]);
   await connection?.close(1000);
-});
+}
 
 /** What a server reads from whole frames of a client: each message's first byte, its length, and its bytes. */
 function* messagesOf(stream: Buffer): Generator<{ first: number; payload: Buffer }> {
@@ -161,4 +174,58 @@ test('media made in one draft arrives whole and in order, save the oldest of wha
   const closed = connection?.close(1000);
   socket.destroy();
   await closed;
+});
+
+/** A connection to a bare bot, which has said nothing yet. */
+async function connected(t: TestContext) {
+  const bot = await bareBot(true);
+  t.after(bot.close);
+  let connection: BotConnection | undefined;
+  const closed = Promise.withResolvers<{ code: number; reason: string; atMs: number }>();
+  const handlers = {
+    onOpen: (opened: BotConnection) => {
+      connection = opened;
+    },
+    onText: () => {},
+    onBinary: () => {},
+    onOversize: () => {},
+    onClosed: (code: number, reason: string) => closed.resolve({ code, reason, atMs: performance.now() }),
+  };
+  const limits = { maxMessageBytes: 100_000, sendBufferBytes: 1_000, pingMs: 60_000 };
+  const target = { url: bot.url, query: {}, authorization: undefined, origin: undefined, ca: undefined };
+  const open = connectBot(target, limits, handlers, AbortSignal.timeout(5_000));
+  const socket = await bot.accept(Buffer.alloc(0));
+  t.after(() => socket.destroy());
+  await open;
+  return { socket, connection: connection as unknown as BotConnection, closed: closed.promise };
+}
+
+for (const [code, bytes] of [
+  [1000, Buffer.of(3, 232)],
+  [1005, Buffer.alloc(0)],
+  [4000, Buffer.of(15, 160)],
+] as const) {
+  test(`a bot that closes with ${code} and keeps its TCP connection is gone all the same`, async (t) => {
+    const { socket, closed } = await connected(t);
+    socket.resume();
+    const startMs = performance.now();
+    socket.write(Buffer.concat([Buffer.of(0x88, bytes.length), bytes]));
+    const { code: seen, atMs } = await closed;
+    assert.equal(seen, code);
+    assert.ok(atMs - startMs < 3_000, `after ${atMs - startMs} ms`);
+  });
+}
+
+test('a bot that pings and never reads the answers is closed, and told why', {
+  timeout: 20_000,
+}, async (t) => {
+  const { socket, closed } = await connected(t);
+  socket.pause();
+  const ping = frame(0x89, 'p'.repeat(125));
+  const pings = Buffer.concat(Array.from({ length: 500 }, () => ping));
+  const flood = setInterval(() => socket.writableLength < 1e6 && socket.write(pings), 2);
+  t.after(() => clearInterval(flood));
+  const { code, reason } = await closed;
+  assert.equal(code, 1008, reason);
+  assert.match(reason, /does not read/);
 });

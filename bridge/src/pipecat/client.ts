@@ -57,7 +57,7 @@ const HELD_MESSAGES_MAX = 50;
 const CLOSE_MS = 1_000;
 /** Pieces of one message; a bot sends one. */
 const MAX_FRAGMENTS = 1_024;
-/** Beside media, what may wait for a bot that does not read: thousands of marks. */
+/** Beside media, what may wait for a bot that does not read: thousands of marks, and of answers to its pings. */
 const UNREAD_MAX_BYTES = 262_144;
 /** WebSocket close codes (RFC 6455 section 7.4.1). */
 const PROTOCOL_ERROR = 1002;
@@ -115,6 +115,10 @@ async function openSocket(
     maxPayload: maxMessageBytes,
     maxFragments: MAX_FRAGMENTS,
     skipUTF8Validation: true,
+    // One that has said its end and keeps its TCP connection is cut off as well. The types do not know it yet.
+    ...({ closeTimeout: CLOSE_MS } as object),
+    // Answered below: not without end where the bot reads none of it.
+    autoPong: false,
     // Said here, so that no environment variable can say otherwise.
     rejectUnauthorized: true,
     ...(ca ? { ca } : {}),
@@ -187,6 +191,9 @@ export class BotConnection {
       onOverBudget: (waitMs) => handlers.onOverBudget?.(waitMs),
       onMisbehaved: (code, why) => this.#misbehaved(code, why),
     });
+    socket.on('ping', (data) => {
+      if (socket.readyState === WebSocket.OPEN && this.#mayTell()) socket.pong(data);
+    });
     socket.on('pong', () => {
       this.#alive = true;
       handlers.onPong?.();
@@ -206,11 +213,7 @@ export class BotConnection {
 
   /** Sends a control message. */
   send(text: string): void {
-    const socket = this.#socket;
-    if (socket.readyState !== WebSocket.OPEN) return;
-    if (socket.bufferedAmount > this.#limits.sendBufferBytes + UNREAD_MAX_BYTES)
-      this.#misbehaved(POLICY_VIOLATION, 'the bot does not read what it is told');
-    else socket.send(text);
+    if (this.#socket.readyState === WebSocket.OPEN && this.#mayTell()) this.#socket.send(text);
   }
 
   /** Sends media, unless the bot does not read: then a copy is held for up to a second, and the oldest is dropped and counted. */
@@ -265,6 +268,13 @@ export class BotConnection {
     const closeCode = FAILURES[code] ?? PROTOCOL_ERROR;
     this.#ours ??= { code: closeCode, why: message };
     if (closeCode !== PROTOCOL_ERROR) this.#handlers.onMisbehaved?.(closeCode, message);
+  }
+
+  /** Whether there is room for one more that is not media; a bot that has left none by not reading is closed. */
+  #mayTell(): boolean {
+    if (this.#socket.bufferedAmount <= this.#limits.sendBufferBytes + UNREAD_MAX_BYTES) return true;
+    this.#misbehaved(POLICY_VIOLATION, 'the bot does not read what it is told');
+    return false;
   }
 
   #misbehaved(code: number, why: string): void {

@@ -56,6 +56,8 @@ export class BotStream {
   #socket: WebSocket | undefined;
   #handlers: StreamHandlers | undefined;
   readonly #frames = new FrameReader();
+  /** Of a header that began right behind the handshake and goes on in the next chunk: what `ws` has of it. */
+  #headBytesOfWs = 0;
   /** Where the payload of the frame under way goes. */
   #target: 'ws' | 'message' | 'nowhere' = 'ws';
   /** The message under way, where it goes on from chunk to chunk, and how much of it is there. */
@@ -124,7 +126,9 @@ export class BotStream {
   }
 
   #passOver(head: Buffer): void {
-    for (let at = 0; at < head.length; at = this.#frames.end) this.#frames.next(head, at, head.length);
+    const frames = this.#frames;
+    for (let at = 0; at < head.length; at = frames.end)
+      this.#headBytesOfWs = frames.next(head, at, head.length) === 'header' ? frames.head.length : 0;
   }
 
   /** False: no more is read until the stream is resumed. */
@@ -233,7 +237,7 @@ export class BotStream {
     if (opcode >= CLOSE) budget.control();
     // After our close nothing counts but the bot's.
     if (this.#isEnding && opcode !== CLOSE) this.#target = 'nowhere';
-    else if (!frames.isPlain) this.#toWs(frames.head);
+    else if (this.#headBytesOfWs > 0 || !frames.isPlain) this.#headToWs(frames.head);
     else if (frames.payloadBytes > maxMessageBytes) this.#refuse(frames.payloadBytes);
     else {
       this.#target = 'message';
@@ -241,6 +245,11 @@ export class BotStream {
       this.#messageBytes = 0;
       if (frames.payloadBytes === 0) this.#deliver(this.#message, 0, 0);
     }
+  }
+
+  #headToWs(head: Buffer): void {
+    this.#toWs(head.subarray(this.#headBytesOfWs));
+    this.#headBytesOfWs = 0;
   }
 
   #toWs(bytes: Buffer): void {
