@@ -55,6 +55,7 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
       start: startFields(info),
       startOnAnswer: false,
       isResumed: isAdopted,
+      botHasActed: isAdopted,
       bot: {
         target: {
           url: expandBotUrl(provider?.pipecatUrl[info.direction] ?? config.PIPECAT_URL, info),

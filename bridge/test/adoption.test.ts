@@ -13,7 +13,7 @@ import { startProcess } from './bridge-process.ts';
 import { FakeAri } from './fake-ari.ts';
 import type { BotSession } from './fake-bot.ts';
 import type { FakeChannel } from './fake-channel.ts';
-import { Lab, until } from './harness.ts';
+import { Lab, speech, until } from './harness.ts';
 
 /** A call of a process that is killed, in a way that Asterisk and its caller outlive. */
 interface Orphan {
@@ -253,4 +253,16 @@ test('an adopted call that has ended long before its record is read has one reco
     [['later', 'caller-hangup']],
   );
   assert.equal(next.logged('call record').length, 1);
+});
+
+test('a bot that spoke before the crash and closes after it has ended the call: it was there', async (t) => {
+  const { lab, config } = await orphan(t, {}, async (session, channel, { ari }) => {
+    session.speak(speech(2));
+    await until(() => ari.mediaOf(channel.id).speech().length > 0, 'heard');
+  });
+  const next = await Lab.start(t, { ari: lab.ari, bot: lab.bot, config });
+  const session = await next.session(1);
+  await until(() => session.of('answered').length > 0, 'goes on');
+  session.close(1000);
+  assert.equal((await next.ended()).reason.kind, 'bot-closed');
 });

@@ -158,6 +158,23 @@ test('an exception in a worker costs nobody the call, and a report that cannot b
   assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
 });
 
+for (const speaks of [true, false]) {
+  test(`a bot that ${speaks ? 'spoke' : 'said nothing'} before its worker died, and closes after it, was ${speaks ? '' : 'not '}there`, async (t) => {
+    const lab = await Lab.start(t, { config: { MEDIA_WORKERS: '1' } });
+    const { channel, session } = await lab.call();
+    if (speaks) {
+      session.speak(speech(2));
+      await until(() => lab.ari.mediaOf(channel.id).speech().length > 0, 'heard');
+    }
+    await until(async () => (await lab.metric('media_heap_bytes')) > 0, 'the first report');
+    await workers.at(-1)?.terminate();
+    const next = await lab.session(1);
+    await until(() => next.of('answered').length > 0, 'goes on');
+    next.close(1000);
+    assert.equal((await lab.ended()).reason.kind, speaks ? 'bot-closed' : 'bot-unavailable');
+  });
+}
+
 test('a worker that hangs is ended and replaced', async (t) => {
   const lab = await Lab.start(t, { config: { MEDIA_WORKERS: '1' } });
   const { channel } = await lab.call();

@@ -50,7 +50,7 @@ export class BotMessages {
   readonly #refusals: Refusals;
   readonly #end: EndMarker;
   #hasSounded = false;
-  #hasActed = false;
+  #hasActed: boolean;
   #hasHungUp = false;
   #isMisbehaving = false;
   /** The long message that is being taken. */
@@ -69,6 +69,7 @@ export class BotMessages {
     hooks: BotMessageHooks,
   ) {
     this.#settings = settings;
+    this.#hasActed = settings.botHasActed ?? false;
     this.#dialect = dialect;
     this.#queue = queue;
     this.#budget = budget;
@@ -89,7 +90,7 @@ export class BotMessages {
     return this.#hasSounded;
   }
 
-  /** Whether the bot has done anything for the caller: sounds, keys, a transfer. */
+  /** Whether the bot has done anything for the caller, in this thread or before: sounds, keys, a transfer. */
   get hasActed(): boolean {
     return this.#hasActed || this.#hasSounded;
   }

@@ -16,6 +16,9 @@ export interface SessionThread {
   forget(session: number): void;
 }
 
+/** What a bot does for the caller. */
+const ACTS: ReadonlySet<MediaEvent['type']> = new Set(['first-bot-audio', 'bot-dtmf', 'bot-transfer']);
+
 /** Where a call's media is: requests for it go to this id. */
 export interface Place {
   readonly thread: SessionThread;
@@ -31,6 +34,7 @@ export class RemoteMedia implements MediaSession {
   #closed = false;
   #wasOpened = false;
   #isPaused: boolean;
+  #botHasActed: boolean;
   rtpPort = 0;
   hasBot = false;
   relays = false;
@@ -44,6 +48,7 @@ export class RemoteMedia implements MediaSession {
     this.#tell = tell;
     this.#findPlace = findPlace;
     this.#isPaused = settings.recording?.paused ?? false;
+    this.#botHasActed = settings.botHasActed ?? false;
   }
 
   /** Opens it. Rejects with a {@link MediaError}. */
@@ -69,7 +74,7 @@ export class RemoteMedia implements MediaSession {
       recording && join(dirname(recording.path), recordingName(new Date(), randomBytes(8).toString('hex')));
     await this.open({
       ...this.#settings,
-      ...{ startOnAnswer: false, isResumed: true },
+      ...{ startOnAnswer: false, isResumed: true, botHasActed: this.#botHasActed },
       recording: recording && { ...recording, path: path ?? '', paused: this.#isPaused },
     });
   }
@@ -96,6 +101,7 @@ export class RemoteMedia implements MediaSession {
   happened(event: MediaEvent, hasBot: boolean): void {
     this.hasBot = hasBot;
     if (event.type === 'recording') this.#isPaused = event.isPaused;
+    this.#botHasActed ||= ACTS.has(event.type);
     this.#tell(event);
   }
 

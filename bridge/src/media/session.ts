@@ -28,6 +28,8 @@ export interface MediaSettings {
   readonly startOnAnswer: boolean;
   /** The call was with a bot before: every `start` says so. */
   readonly isResumed?: boolean;
+  /** The caller has had something of a bot before: one that leaves now was there. */
+  readonly botHasActed?: boolean;
   readonly bot: BotLinkSettings;
   /** How long an utterance waits for more before it is played, or found from the bot's cadence. */
   readonly prebufferMs: number | 'adaptive';
