@@ -106,6 +106,8 @@ export function startBridge(ports: Ports, environment: Environment = {}): Promis
       ARI_USERNAME: SECRETS.ariUsername,
       ARI_PASSWORD: SECRETS.ariPassword,
       PIPECAT_URL: `ws://${LOCALHOST}:${ports.mock}/ws/asterisk`,
+      ASTERISK_RTP_PORT_MIN: `${ports.asteriskRtpMin}`,
+      ASTERISK_RTP_PORT_MAX: `${ports.asteriskRtpMax}`,
       RTP_PORT_MIN: `${ports.rtpMin}`,
       RTP_PORT_MAX: `${ports.rtpMax}`,
       HTTP_PORT: `${ports.http}`,

@@ -51,7 +51,7 @@ check_configuration() {
   for service in asterisk bridge; do
     command=(--check)
     if [ "$service" = bridge ]; then command=(node src/main.ts --check); fi
-    docker compose run --rm --no-deps --no-TTY "$service" "${command[@]}" >.logs/check.log 2>&1 && continue
+    docker compose run --rm --no-deps --no-TTY "$service" "${command[@]}" >.logs/check.log 2>&1 && { grep '^note: ' .logs/check.log || true; } && continue
     grep -vE '^ ?(Container|Volume|Network) ' .logs/check.log >&2
     fail "$service would not start; nothing was stopped or started" "put right what stands above, then: make up"
   done

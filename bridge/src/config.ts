@@ -6,6 +6,7 @@ import { certificates } from './certificates.ts';
 import { DIALECTS } from './pipecat/dialect.ts';
 import { loadProviders, type Provider } from './providers.ts';
 import { parseHostRules } from './reports/callback-url.ts';
+import type { PortNeeds } from './switchboard/asterisk-ports.ts';
 
 /** Every problem of the environment at once; `message` lists them by variable name, a line each. */
 export class ConfigError extends Error {
@@ -78,6 +79,9 @@ const schema = z
     BOT_BURST_S: z.coerce.number().int().min(1).max(60).default(8),
     BOT_OVER_BUDGET_MS: milliseconds(0, 600_000).default(5_000),
 
+    // Asterisk's own, which it checks: here to be compared with what calls need.
+    ASTERISK_RTP_PORT_MIN: port.default(10_000),
+    ASTERISK_RTP_PORT_MAX: port.default(17_999),
     RTP_ADDRESS: ipv4.default('127.0.0.1'),
     RTP_PORT_MIN: port.default(20_000),
     RTP_PORT_MAX: port.default(23_999),
@@ -194,6 +198,16 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     throw new ConfigError(`the configuration has ${problems.length} problem(s):\n  ${problems.join('\n  ')}`);
   }
   return { ...result.data, providers };
+}
+
+/** What calls need of the RTP ports, and what there is. */
+export function portNeeds(config: Config): PortNeeds {
+  return {
+    maxCalls: config.MAX_CALLS,
+    transport: config.MEDIA_TRANSPORT,
+    asterisk: { min: config.ASTERISK_RTP_PORT_MIN, max: config.ASTERISK_RTP_PORT_MAX },
+    bridge: { min: config.RTP_PORT_MIN, max: config.RTP_PORT_MAX },
+  };
 }
 
 interface Formats {

@@ -5,7 +5,7 @@ import { type AriAccess, AriClient, AriError } from './ari/client.ts';
 import { AriConnection } from './ari/connection.ts';
 import { Background } from './background.ts';
 import { StatusCallbacks } from './callback.ts';
-import type { Config } from './config.ts';
+import { type Config, portNeeds } from './config.ts';
 import { EventStream } from './http/event-stream.ts';
 import { Metrics } from './http/metrics.ts';
 import { startHttp } from './http/server.ts';
@@ -16,6 +16,7 @@ import { Retention } from './recording/retention.ts';
 import { Ledger } from './records/ledger.ts';
 import { RecordStore } from './records/store.ts';
 import { CallReports } from './reports.ts';
+import { AsteriskPorts, rangeWarnings } from './switchboard/asterisk-ports.ts';
 import { Switchboard } from './switchboard.ts';
 
 const { version } = packageJson;
@@ -45,6 +46,7 @@ export class Daemon {
   readonly #ari: AriClient;
   readonly #events: AriConnection;
   readonly #media: MediaPool;
+  readonly #asteriskPorts: AsteriskPorts;
   readonly #metrics: Metrics;
   readonly #recordings: Retention;
   readonly #records: RecordStore;
@@ -85,6 +87,7 @@ export class Daemon {
       { workers: config.MEDIA_WORKERS, rtpPortMin: config.RTP_PORT_MIN, rtpPortMax: config.RTP_PORT_MAX },
       log,
     );
+    this.#asteriskPorts = new AsteriskPorts(portNeeds(config).asterisk);
     const { RECORDS_DIR: directory, RECORDS_DAYS: days, RECORDS_MAX_MB: maxMegabytes } = config;
     this.#records = new RecordStore({ directory, days, maxMegabytes }, log, (records) => {
       log.warn({ calls: records.length }, 'the process before died in mid-call');
@@ -118,6 +121,7 @@ export class Daemon {
       ari: this.#ari,
       caughtUp: () => this.#events.caughtUp(),
       media: this.#media,
+      asteriskPorts: this.#asteriskPorts,
       reports: new CallReports({
         metrics: this.#metrics,
         callbacks: this.#callbacks,
@@ -181,6 +185,7 @@ export class Daemon {
     this.#background.run(this.#callbacks.resume(), 'resume callbacks');
     this.#recordings.start();
     this.#sweep = setInterval(() => this.#compare(), this.#config.RECONCILE_MS);
+    for (const warning of rangeWarnings(portNeeds(this.#config))) this.#log.warn(warning);
     this.#log.info({ http: `${HTTP_ADDRESS}:${this.httpPort}`, ari: this.#config.ARI_URL }, 'bridge started');
   }
 
@@ -216,6 +221,8 @@ export class Daemon {
     const recordings =
       this.#recordings.problem ?? this.#recordings.recentFailures(failures, performance.now());
     if (recordings !== undefined) warnings.push(`recordings may have gaps or end early: ${recordings}`);
+    warnings.push(...rangeWarnings(portNeeds(this.#config)));
+    warnings.push(...this.#asteriskPorts.warnings(this.#ari.mediaRefusedMs, performance.now()));
     return { problems, warnings };
   }
 

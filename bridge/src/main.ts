@@ -1,8 +1,9 @@
 import { getPriority, setPriority } from 'node:os';
-import { ConfigError, loadConfig } from './config.ts';
+import { ConfigError, loadConfig, portNeeds } from './config.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { exitNow } from './exit.ts';
 import { createLogger, type Logger } from './log.ts';
+import { rangeWarnings } from './switchboard/asterisk-ports.ts';
 
 /** Exit codes: 78 is EX_CONFIG of sysexits.h: starting again without a change will not help. */
 const EXIT_FAILURE = 1;
@@ -51,7 +52,10 @@ function stopOnSignals(daemon: Daemon, shutdownMs: number, log: Logger): void {
 try {
   const config = loadConfig(process.env);
   // The configuration alone: `make up` asks before it stops what runs.
-  if (process.argv[2] === '--check') process.exit(0);
+  if (process.argv[2] === '--check') {
+    for (const warning of rangeWarnings(portNeeds(config))) console.log(`note: ${warning}`);
+    process.exit(0);
+  }
   const log = createLogger(config.LOG_LEVEL);
   dieLoudly(log);
   stopOnSignals(await startDaemon(config, log), config.SHUTDOWN_MS, log);

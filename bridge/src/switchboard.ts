@@ -14,6 +14,7 @@ import type { MediaPool } from './media/pool.ts';
 import type { Originated } from './originated.ts';
 import type { CallRecord } from './records/record.ts';
 import { type CallReports, recordOf } from './reports.ts';
+import type { AsteriskPorts } from './switchboard/asterisk-ports.ts';
 import { Comparison } from './switchboard/comparison.ts';
 import { Farewells } from './switchboard/farewells.ts';
 import { LiveCalls } from './switchboard/live-calls.ts';
@@ -29,6 +30,7 @@ export interface SwitchboardContext {
   /** Marks the events of now; what is returned resolves when all have been heard that Asterisk had told when it was called. */
   readonly caughtUp: () => () => Promise<void>;
   readonly media: MediaPool;
+  readonly asteriskPorts: AsteriskPorts;
   readonly reports: CallReports;
   readonly background: Background;
   readonly log: Logger;

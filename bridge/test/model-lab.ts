@@ -10,6 +10,7 @@ import { Operator } from '../src/operator.ts';
 import { parseProvider } from '../src/providers.ts';
 import type { CallRecord } from '../src/records/record.ts';
 import { CallReports } from '../src/reports.ts';
+import { AsteriskPorts } from '../src/switchboard/asterisk-ports.ts';
 import { Switchboard } from '../src/switchboard.ts';
 import { AsteriskModel, FAIR, randomNumbers } from './asterisk-model.ts';
 import { ModelAri } from './model-ari.ts';
@@ -66,6 +67,7 @@ class ModelBridge {
     });
     this.switchboard = new Switchboard({
       instance: number.toString(16).padStart(8, '0'),
+      asteriskPorts: new AsteriskPorts({ min: 10_000, max: 17_999 }),
       caughtUp: () => this.ari.caughtUp(),
       ...{ config, ari: this.ari.client, media: this.media.pool, reports, log: silent },
       background: new Background(silent),

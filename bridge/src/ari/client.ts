@@ -61,6 +61,8 @@ export class AriClient {
   readonly #prefix: string;
   /** Requests that change something wait for it. Undefined: they do not. */
   #gate: PromiseWithResolvers<void> | undefined;
+  /** When Asterisk last could not make a media channel, on the monotonic clock, ms. */
+  mediaRefusedMs: number | undefined;
 
   constructor(access: AriAccess) {
     const url = new URL(access.url);
@@ -207,14 +209,19 @@ export class AriClient {
 
   /** `POST /channels/externalMedia`: an RTP channel of ours, that sends to `externalHost` (an address and port). */
   async createExternalMedia(channelId: string, externalHost: string, format: string): Promise<MediaAddress> {
-    const reply = await this.#request('POST', '/channels/externalMedia', {
+    const query = {
       channelId,
       app: this.#access.app,
       external_host: externalHost,
       format,
       direction: 'both',
-    });
-    return parseMediaAddress(reply);
+    };
+    try {
+      return parseMediaAddress(await this.#request('POST', '/channels/externalMedia', query));
+    } catch (error) {
+      if (error instanceof AriError && error.status >= 500) this.mediaRefusedMs = performance.now();
+      throw error;
+    }
   }
 
   /**

@@ -8,6 +8,7 @@ import { isForgotten } from '../originated.ts';
 import type { CallRecord } from '../records/record.ts';
 import type { CallReports } from '../reports.ts';
 import type { Transfer } from '../transfer.ts';
+import type { AsteriskPorts } from './asterisk-ports.ts';
 import type { Farewells } from './farewells.ts';
 import { readHoldings } from './holdings.ts';
 import type { OthersDials } from './others-dials.ts';
@@ -21,6 +22,7 @@ export interface ComparisonContext {
   readonly log: Logger;
   readonly reports: CallReports;
   readonly background: Background;
+  readonly asteriskPorts: AsteriskPorts;
   readonly farewells: Farewells;
   readonly inherited: InheritedCalls;
   readonly others: OthersDials;
@@ -113,6 +115,8 @@ export class Comparison {
     const caughtUp = this.#context.caughtUp();
     this.#told.clear();
     const holdings = await readHoldings(ari, [...owned, ...things, ...kept.keys()]);
+    const full = this.#context.asteriskPorts.saw(holdings.channels.map(({ name }) => name));
+    if (full !== undefined) this.#context.log.warn(full);
     await caughtUp();
     const beliefs: Beliefs = {
       ...known,
