@@ -12,6 +12,8 @@ export interface Originated {
   /** The number, where Asterisk told it. */
   dialled: string;
   ringing: boolean;
+  /** The callee's side has forwarded it (3xx), which is its end. */
+  isForwarded: boolean;
   /** App arguments of a channel that entered Stasis before its dial (ARI's create and dial): it waits there for the answer. */
   args?: readonly string[];
   /** Unix time, ms. */
@@ -25,10 +27,16 @@ export interface Originated {
 /** A created channel that was never dialled, left by a former process, goes after this time. */
 const UNDIALLED_MAX_MS = 600_000;
 
+/** The call id that whoever placed a call wants for it, as far as it is known before the answer. */
+export function wishedId({ channel, args, before }: Originated): string | undefined {
+  return [before?.callId, channel.channelvars?.X_CALL_ID, args?.[0]].find(isUsableId);
+}
+
 /** What is known of a dial, for its record. */
-export function describeDial({ channel, dialled, args, sinceMs, before, ids }: Originated): UnansweredDial {
+export function describeDial(dial: Originated): UnansweredDial {
+  const { channel, dialled, sinceMs, before, ids } = dial;
   const variables = channel.channelvars ?? {};
-  const wished = [before?.callId, variables.X_CALL_ID, args?.[0]].find(isUsableId);
+  const wished = wishedId(dial);
   const isGiven = wished !== undefined && (wished === before?.callId || ids.claim(channel.id, wished));
   return {
     callId: isGiven ? wished : channel.id,

@@ -88,6 +88,11 @@ export class CallReports {
     if (caller !== undefined) onChange('ended', refusedRecord(caller, why, Date.now()));
   }
 
+  /** A callee's side has forwarded a call to somewhere else, and it does not go there. */
+  forwardRefused(): void {
+    this.#context.metrics.forwardRefused();
+  }
+
   /** A call of the process before has gone with it. */
   died(live: CallRecord): void {
     const record = diedRecord(live, Date.now());

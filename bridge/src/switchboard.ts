@@ -17,6 +17,7 @@ import { type CallReports, recordOf } from './reports.ts';
 import type { AsteriskPorts } from './switchboard/asterisk-ports.ts';
 import { Comparison } from './switchboard/comparison.ts';
 import { Farewells } from './switchboard/farewells.ts';
+import { Forwards } from './switchboard/forwards.ts';
 import { LiveCalls } from './switchboard/live-calls.ts';
 import { OthersDials } from './switchboard/others-dials.ts';
 import { REFER_RESULT } from './switchboard/reconciliation.ts';
@@ -54,6 +55,7 @@ export class Switchboard {
   readonly #inherited = new InheritedCalls();
   readonly #farewells: Farewells;
   readonly #others: OthersDials;
+  readonly #forwards: Forwards;
   readonly live: LiveCalls;
   readonly #comparison: Comparison;
   /** Channels of ours that are being made, to be dialled. */
@@ -69,12 +71,14 @@ export class Switchboard {
     this.#farewells = new Farewells(context.ari);
     const shared = { farewells: this.#farewells, inherited: this.#inherited };
     this.#others = new OthersDials({ ...shared, ids: this.ids, reports: context.reports });
+    this.#forwards = new Forwards({ ...context, ...shared });
     this.live = new LiveCalls(this.#calls, this.#others.all);
     this.#comparison = new Comparison({
       ...{ ...context, ...shared, others: this.#others, calls: this.#calls },
       coming: () => [...this.#placing.keys(), ...this.#asking],
       stasisStart: (channel, args) => this.#stasisStart(channel, args),
       rings: (channel) => this.#rings(channel),
+      forwarded: (leg) => this.#forwards.refuse(leg),
     });
   }
 
@@ -188,6 +192,7 @@ export class Switchboard {
     if (call !== undefined) return this.#cameBack(call, channel, args);
     if (replaced !== undefined && this.#tookPlace(channel, replaced.id)) return;
     if (channel.id.startsWith(DIAL_ID_PREFIX) && this.#farewells.has(channel.id)) return;
+    if (this.#forwards.has(channel.id)) return this.#forwards.hangUp(channel.id);
     this.#farewells.forget(channel.id);
     if (this.#asking.has(channel.id)) return;
     if (!isTelephone(channel)) return this.#dismiss(channel, 21, 'no telephone line');
@@ -347,13 +352,17 @@ export class Switchboard {
   }
 
   /** A dial of ours, or somebody else's who originates into our app: only such channels have Dial events for us. */
-  #dial({ peer, caller, dialstring, dialstatus }: Extract<ChannelEvent, { type: 'Dial' }>): void {
+  #dial({ peer, caller, ...event }: Extract<ChannelEvent, { type: 'Dial' }>): void {
     // With a caller it is the dialplan that dials, for a call that we gave back.
-    if (caller !== undefined || this.#placing.has(peer.id)) return;
-    if (isOwn(peer.id, 'pcm') || this.#isPast(peer.id)) return;
+    if (caller !== undefined) return;
+    const { dialstring, dialstatus, forward, forwarded } = event;
+    // Whoever was forwarded, and however late that is told: the leg that it left behind is nobody's.
+    if (forward !== '') this.#forwards.refuse(forwarded, peer);
+    if (this.#placing.has(peer.id) || isOwn(peer.id, 'pcm') || this.#isPast(peer.id)) return;
     if (dialstatus === 'RINGING') this.#rings(peer);
     if (this.#calls.has(peer.id)) return;
     this.#others.dialled(peer, dialstring);
+    if (forward !== '') this.#others.forwarded(peer);
   }
 
   /** Whether what is told of a channel comes late: its dial has ended, or was ours and never came to be. */

@@ -162,6 +162,30 @@ export class FakeAri {
     this.emit('ChannelDestroyed', { channel: this.show(channel), ...causes });
   }
 
+  /**
+   * The callee's side answers a dial with 3xx, and Asterisk dials `to` at another provider by itself, as 22 does: on a new channel that
+   * has the app arguments of the first, and nothing else of it. Without `noted` Asterisk has not yet written the 3xx down.
+   */
+  forwards(channel: FakeChannel, to = '+4930999@other', noted: number | undefined = 302): FakeChannel {
+    const name = `PJSIP/other-${String(this.#nextId++).padStart(8, '0')}`;
+    const { args } = channel;
+    const leg = this.add({ name, args, to: '+4930999', from: '', state: 'Down', isOriginated: true });
+    leg.subscribed = true;
+    this.emitForward(channel, `PJSIP/${to}`, leg, noted);
+    return leg;
+  }
+
+  /** The word of a forward, and the end of the channel that was forwarded. */
+  emitForward(channel: FakeChannel, forward: string, leg?: FakeChannel, noted?: number): void {
+    const causes = noted === undefined ? { cause: 0 } : { cause: 23, tech_cause: noted };
+    const peer = this.show(channel);
+    if (noted !== undefined) this.emit('ChannelHangupRequest', { channel: peer, ...causes });
+    const forwarded = leg && this.show(leg);
+    this.emit('Dial', { peer, dialstatus: 'CANCEL', dialstring: '', forward, forwarded });
+    this.channels.delete(channel.id);
+    this.emit('ChannelDestroyed', { channel: peer, ...causes, cause_txt: 'said so' });
+  }
+
   /** Puts a channel there without a word to anybody. */
   add(options: ChannelOptions & Partial<FakeChannel>): FakeChannel {
     const id = options.id ?? `1763800000.${this.#nextId++}`;
@@ -170,7 +194,7 @@ export class FakeAri {
       name: options.name ?? `PJSIP/pb_fintech-${String(this.#nextId++).padStart(8, '0')}`,
       state: options.state ?? 'Ring',
       inStasis: options.inStasis ?? false,
-      subscribed: false,
+      subscribed: options.subscribed ?? false,
       continued: false,
       isOriginated: options.isOriginated ?? false,
       args: options.args ?? [],

@@ -200,6 +200,24 @@ test('a phone that rings since before goes on ringing under its record', async (
   assert.partialDeepStrictEqual(record, { from: '+4930111', to: '+4930777', outcome: 'busy' });
 });
 
+for (const state of ['Ringing', 'Up'] as const) {
+  test(`a forward of a call that rings since before is refused (${state})`, async (t) => {
+    const directory = folder(t);
+    leftBehind(directory, { state: 'ringing', times: { offered: '2026-11-22T10:00:00.000Z' } });
+    const ari = await FakeAri.start();
+    const leg = { id: '1.2', state, inStasis: state === 'Up', isOriginated: true, args: ['c-1'], from: '' };
+    ari.add({ ...leg, subscribed: true });
+    const lab = await Lab.start(t, { ari, config: { RECORDS_DIR: directory } });
+    await until(() => ari.channels.size === 0, 'the leg is hung up');
+    await lab.stop();
+    assert.equal(lab.bot.attempts, 0);
+    assert.deepEqual(
+      stored(directory).map(({ callId }) => callId),
+      ['c-1'],
+    );
+  });
+}
+
 test('who placed a call that died with the process is told of an error', async (t) => {
   const directory = folder(t);
   const receiver = await FakeReceiver.start('callback-secret');

@@ -4,7 +4,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BridgeApi } from '../bridge-api.ts';
 import { CALLER_HZ, MARKER_HZ } from '../mock-pipecat/src/tones.ts';
-import { ACME, FINTECH, PICKY, PROVIDER_PORT, STREAM } from '../ports.ts';
+import { ACME, ATTENTIVE, FINTECH, PICKY, PROVIDER_PORT, STREAM, TRUNK } from '../ports.ts';
 import { type SipDialogue, SipPhone } from '../sip-phone.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { requestText, type SipRequest } from '../sipp/text.ts';
@@ -224,32 +224,128 @@ test('a provider that wants user=phone gets it', async () => {
 });
 
 /** What the Contact of a 3xx may name: a number of ours, and words of Asterisk's own dial strings. */
-const FORWARDS = ['+4930999102', '102', 's', 'Local%2F102%40from-provider', 'Local%2Frefer%40transfer'];
+const NUMBERS = ['+4930999102', '102', 's', 'Local%2F102%40from-provider', 'Local%2Frefer%40transfer'];
+
+/** Contacts that name a provider, the same or another one: Asterisk's core calls it by itself, and nothing in its settings refuses that. */
+const FOREIGN_FORWARDS = [
+  'PJSIP%2F%2B4930999%40trunk',
+  'pjsip%2f%2B4930999%40trunk',
+  'PJSIP%2Ftrunk',
+  `PJSIP%2Ftrunk%2Fsip%3Ax%40${ATTENTIVE}%3A${PROVIDER_PORT}`,
+  'PJSIP%2F%2B4930999%40pb_fintech',
+];
+
+/** Originates a call to pb_fintech, whose side answers with a 3xx. */
+async function forwarded(phone: SipPhone, user: string, status = 302): Promise<string> {
+  const callId = newCallId('forward');
+  await stack.ari.originate({ to: '+4930555102@pb_fintech', callId, variables: { X_CALL_ID: callId } });
+  const invite = await phone.nextRequest('INVITE');
+  phone.reply(invite, `${status} Elsewhere`, '', [redirect(user)]);
+  return callId;
+}
+
+function redirect(user: string): string {
+  return `Contact: <sip:${user}@${FINTECH}:${PROVIDER_PORT}>`;
+}
+
+/** One dial has failed, by a forward, and nothing else has happened. */
+async function expectRefused(callId: string, callsBefore: number, status = 302): Promise<void> {
+  const { outcome, sipStatus } = await stack.record(callId);
+  // Asterisk does not always say which 3xx it was.
+  assert.deepEqual([outcome, sipStatus === status ? 302 : sipStatus], ['failed', 302]);
+  await until('nothing is left', 5000, async () => (await stack.ari.channels()).length === 0);
+  await sleep(300);
+  assert.deepEqual(await stack.ari.channels(), []);
+  const { calls } = await stack.api('/calls?limit=500');
+  assert.deepEqual(
+    calls.filter(({ state }) => state !== 'closed'),
+    [],
+  );
+  assert.equal(calls.length, callsBefore + 1);
+  assert.deepEqual(await stack.bot.calls({ call_id: callId }), []);
+}
+
+async function callCount(): Promise<number> {
+  return (await stack.api('/calls?limit=500')).calls.length;
+}
 
 describe('a callee that forwards an originated call has refused it', () => {
-  for (const user of FORWARDS) {
-    test(user, async () => {
+  const FORWARDS = [
+    ...NUMBERS.map((user) => [user, 302] as const),
+    ...[300, 301, 305, 380].map((status) => ['+4930999102', status] as const),
+  ];
+  for (const [user, status] of FORWARDS) {
+    test(`${user}, ${status}`, async () => {
+      const before = await callCount();
       await using phone = await SipPhone.open({ address: FINTECH, port: PROVIDER_PORT }, stack.ports);
-      const { id } = await stack.ari.originate({
-        to: '+4930555102@pb_fintech',
-        callId: newCallId('forward'),
-      });
-      const invite = await phone.nextRequest('INVITE');
-      const contact = `Contact: <sip:${user}@${FINTECH}:${PROVIDER_PORT}>`;
-      phone.reply(invite, '302 Moved Temporarily', '', [contact]);
-      // OPEN: Asterisk says 302 and cause 23 in most cases, and at times cause 0 alone: then the outcome is no-answer.
-      await until('the dial has ended', 5000, async () => {
-        const { calls } = await stack.api('/calls?limit=100');
-        const call = calls.find(({ channelId }) => channelId === id);
-        return call?.state === 'closed' && (call.sipStatus === 302 || call.cause === 0);
-      });
-      await sleep(300);
-      assert.deepEqual(await stack.ari.channels(), []);
-      const live = (await stack.api('/calls?limit=100')).calls.filter(({ state }) => state !== 'closed');
-      assert.deepEqual(live, []);
+      await expectRefused(await forwarded(phone, user, status), before, status);
       assert.equal(phone.arrivals.filter(({ method }) => method === 'INVITE').length, 1);
     });
   }
+
+  for (const user of FOREIGN_FORWARDS) {
+    test(`${user}: the leg that Asterisk dials is cancelled at once, and hung up if it has been answered`, async () => {
+      for (const answer of ['180 Ringing', '200 OK']) {
+        const before = await callCount();
+        await using first = await SipPhone.open({ address: FINTECH, port: PROVIDER_PORT }, stack.ports);
+        await using trunk = await SipPhone.open({ address: TRUNK, port: PROVIDER_PORT }, stack.ports);
+        await using third = await SipPhone.open({ address: ATTENTIVE, port: PROVIDER_PORT }, stack.ports);
+        const callId = await forwarded(first, user);
+        const phones = [first, trunk, third];
+        const all = phones.map(async (phone) => [phone, await phone.nextRequest('INVITE', 3000)] as const);
+        void Promise.allSettled(all);
+        const [phone, invite] = await Promise.any(all);
+        phone.reply(invite, answer, answer.startsWith('2') ? phone.sdp() : '');
+        const { method } = await phone.next('its end', (one) => /CANCEL|BYE/.test(one.method ?? ''), 2000);
+        if (method === 'CANCEL') phone.reply(invite, '487 Request Terminated');
+        await expectRefused(callId, before);
+      }
+    });
+  }
+
+  test('a forward of a forward', async () => {
+    const before = await callCount();
+    await using first = await SipPhone.open({ address: FINTECH, port: PROVIDER_PORT }, stack.ports);
+    await using second = await SipPhone.open({ address: TRUNK, port: PROVIDER_PORT }, stack.ports);
+    await using third = await SipPhone.open({ address: ATTENTIVE, port: PROVIDER_PORT }, stack.ports);
+    const callId = await forwarded(first, 'PJSIP%2F%2B4930999%40trunk');
+    const invite = await second.nextRequest('INVITE');
+    second.reply(invite, '302 Elsewhere', '', [redirect('PJSIP%2F%2B4930998%40attentive')]);
+    const last = await third.nextRequest('INVITE', 1000).catch(() => undefined);
+    if (last !== undefined) {
+      third.reply(last, '180 Ringing');
+      await third.nextRequest('CANCEL', 2000);
+      third.reply(last, '487 Request Terminated');
+    }
+    await expectRefused(callId, before);
+  });
+
+  test('what the bridge dials itself is not forwarded: a call, and the second leg of a transfer', async () => {
+    await using first = await SipPhone.open({ address: FINTECH, port: PROVIDER_PORT }, stack.ports);
+    await using trunk = await SipPhone.open({ address: TRUNK, port: PROVIDER_PORT }, stack.ports);
+    const callId = newCallId('own');
+    const order = { to: '+919876543210', provider: 'pb_fintech', callId };
+    assert.equal((await new BridgeApi(stack.ports).request('POST', '/calls', order)).status, 202);
+    const invite = await first.nextRequest('INVITE');
+    first.reply(invite, '302 Elsewhere', '', [redirect('PJSIP%2F%2B4930999%40trunk')]);
+    const { outcome, sipStatus } = await stack.record(callId);
+    assert.deepEqual([outcome, sipStatus], ['failed', 302]);
+    assert.deepEqual(
+      trunk.arrivals.map(({ startLine }) => startLine),
+      [],
+    );
+    const caller = await callBot(trunk, 'forward-leg', {}, '108');
+    await stack.bot.wait(caller.callId, 'media');
+    await stack.bot.send(caller.callId, { event: 'transfer', to: '+4930777' });
+    const leg = await trunk.nextRequest('INVITE');
+    trunk.reply(leg, '302 Elsewhere', '', [redirect('PJSIP%2F%2B4930999%40pb_fintech')]);
+    await until('the transfer has failed', 5000, async () => {
+      const { events } = await stack.bot.wait(caller.callId, 'answered');
+      return events.some(({ event, status }) => event === 'transfer' && status === 'failed');
+    });
+    await hangUp(trunk, caller.callId, caller.dialogue);
+    assert.equal(first.arrivals.filter(({ method }) => method === 'INVITE').length, 1);
+  });
 });
 
 test('a caller whose network takes a transfer and hangs up is no call of the provider any more', async () => {

@@ -6,6 +6,8 @@ const channelSchema = z.object({
   state: z.string().default('Unknown'),
   /** The SIP Call-ID of a PJSIP channel. */
   protocol_id: z.string().default(''),
+  /** Asterisk's clock, ISO 8601. */
+  creationtime: z.string().optional(),
   caller: z.object({ number: z.string().default('') }).default({ number: '' }),
   connected: z.object({ number: z.string().default('') }).default({ number: '' }),
   dialplan: z
@@ -70,6 +72,10 @@ const eventSchema = z.discriminatedUnion('type', [
     caller: channelSchema.optional(),
     dialstatus: z.string().default(''),
     dialstring: z.string().default(''),
+    /** Where the callee's side has forwarded the call to (3xx): a number, or `PJSIP/…`. */
+    forward: z.string().default(''),
+    /** The leg that Asterisk dials for it; absent where it could not make one. */
+    forwarded: channelSchema.optional(),
   }),
   z.object({ type: z.literal('ApplicationReplaced'), application: z.string().default('') }),
   /** Of `POST /events/user/{name}`: the heartbeat of the connection. */

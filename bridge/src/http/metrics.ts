@@ -41,6 +41,11 @@ export class Metrics {
     labelNames: ['outcome'],
     registers: [this.registry],
   });
+  readonly #forwards = new Counter({
+    name: `${PREFIX}forwards_refused_total`,
+    help: 'Outbound dials that the callee’s side forwarded to somewhere else (SIP 3xx), which is refused',
+    registers: [this.registry],
+  });
   readonly #transfers = new Counter({
     name: `${PREFIX}transfers_total`,
     help: 'Transfers completed, failed or refused, by why',
@@ -141,6 +146,11 @@ export class Metrics {
   /** Counts an outbound dial that was not answered. */
   dialFailed(outcome: string): void {
     this.#dials.inc({ outcome });
+  }
+
+  /** Counts a forward (SIP 3xx) that was refused. */
+  forwardRefused(): void {
+    this.#forwards.inc();
   }
 
   /** Counts a transfer that was completed or came to nothing; one that was refused has failed. */

@@ -4,7 +4,7 @@ import type { Background } from '../background.ts';
 import type { Call } from '../call.ts';
 import { asInherited, type InheritedCalls } from '../inherited.ts';
 import type { Logger } from '../log.ts';
-import { isForgotten } from '../originated.ts';
+import { isForgotten, wishedId } from '../originated.ts';
 import type { CallRecord } from '../records/record.ts';
 import type { CallReports } from '../reports.ts';
 import type { Transfer } from '../transfer.ts';
@@ -32,6 +32,8 @@ export interface ComparisonContext {
   readonly coming: () => Iterable<string>;
   readonly stasisStart: (channel: AriChannel, args: readonly string[]) => void;
   readonly rings: (channel: AriChannel) => void;
+  /** A leg was found that Asterisk dials since a callee's side forwarded a call. */
+  readonly forwarded: (leg: AriChannel) => void;
 }
 
 interface Before {
@@ -121,6 +123,7 @@ export class Comparison {
     const beliefs: Beliefs = {
       ...known,
       farewells: kept,
+      lateDials: this.#dials().filter(({ channelId }) => !owned.has(channelId)),
       inherited: inherited.all,
       owned: new Set([...owned, ...this.#owned(), ...farewells.believed.keys()]),
       things: new Set([...things, ...this.#things()]),
@@ -143,6 +146,8 @@ export class Comparison {
       isInStasis: dial.args !== undefined,
       isRinging: dial.ringing,
       isForgotten: isForgotten(dial),
+      callId: wishedId(dial),
+      createdAtMs: Date.parse(dial.channel.creationtime ?? ''),
     }));
   }
 
@@ -187,9 +192,11 @@ export class Comparison {
         return stasisStart(action.channel, args);
       }
       case 'other-dial-gone':
-        return others.lost(action.channelId);
+        return others.lost(action.channelId, action.isForwarded);
       case 'other-dial-rings':
         return this.#context.rings(action.channel);
+      case 'refuse-forward':
+        return this.#context.forwarded(action.channel);
       case 'repeat-farewell':
         return this.#inBackground(farewells.repeat(action.channelId), 'leave a channel');
       case 'count-farewell':

@@ -2,12 +2,15 @@ import type { AriChannel } from '../ari/model.ts';
 import type { CallIds } from '../call/call-ids.ts';
 import type { InheritedCalls } from '../inherited.ts';
 import type { Originated } from '../originated.ts';
-import { dialOutcome } from '../outcome.ts';
+import { dialOutcome, type Outcome } from '../outcome.ts';
 import type { CallReports } from '../reports.ts';
 import type { Farewells } from './farewells.ts';
 
 /** Dials that may be under way at once; of more, the oldest is forgotten. */
 const DIALS_MAX = 10_000;
+
+/** What Asterisk says of a 3xx, in Q.850 (its own value) and in SIP. Which 3xx it was is not known where Asterisk does not say it. */
+const REDIRECTED = { cause: 23, sipStatus: 302 };
 
 /** What the dials of others are kept with. */
 export interface OthersDialsContext {
@@ -40,7 +43,8 @@ export class OthersDials {
     const { ids, inherited, reports } = this.#context;
     const before = inherited.take(channel.id);
     const sinceMs = before === undefined ? Date.now() : Date.parse(before.times.offered);
-    const dial: Originated = { channel, dialled: before?.to ?? '', ringing: false, sinceMs, before, ids };
+    const facts = { channel, dialled: before?.to ?? '', sinceMs, before, ids };
+    const dial: Originated = { ...facts, ringing: false, isForwarded: false };
     this.#dials.set(channel.id, dial);
     const [oldest] = this.#dials.keys();
     if (this.#dials.size > DIALS_MAX && oldest !== undefined) this.#dials.delete(oldest);
@@ -57,6 +61,11 @@ export class OthersDials {
   dialled(channel: AriChannel, dialstring: string): void {
     const dial = this.began(channel);
     dial.dialled ||= dialstring.split('@')[0] ?? '';
+  }
+
+  /** The callee's side has forwarded it, which is refused: its end follows. */
+  forwarded(channel: AriChannel): void {
+    this.began(channel).isForwarded = true;
   }
 
   /** The callee's phone rings. */
@@ -79,13 +88,23 @@ export class OthersDials {
     const dial = this.#end(channel.id);
     if (dial === undefined) return;
     dial.channel = channel;
-    this.#context.reports.dialFailed(dial, dialOutcome(cause, sipStatus), cause, sipStatus);
+    this.#failed(dial, dialOutcome(cause, sipStatus), cause, sipStatus);
   }
 
   /** A channel is gone, and how was not told. */
-  lost(channelId: string): void {
+  lost(channelId: string, isForwarded: boolean): void {
     const dial = this.#end(channelId);
-    if (dial !== undefined) this.#context.reports.dialFailed(dial, 'failed', 0);
+    if (dial === undefined) return;
+    dial.isForwarded ||= isForwarded;
+    this.#failed(dial, 'failed', 0);
+  }
+
+  /** Asterisk forwards a call at times before it has noted the 3xx on its channel: then its end has neither cause nor status. */
+  #failed(dial: Originated, outcome: Outcome, cause: number, sipStatus?: number): void {
+    const { reports } = this.#context;
+    if (!dial.isForwarded || sipStatus !== undefined)
+      return reports.dialFailed(dial, outcome, cause, sipStatus);
+    reports.dialFailed(dial, 'failed', cause || REDIRECTED.cause, REDIRECTED.sipStatus);
   }
 
   /** What is told late of it is no news of another dial. */

@@ -1,6 +1,8 @@
 import type { AriChannel } from '../ari/model.ts';
 import { isOwn } from '../call/asterisk-ids.ts';
+import { DIAL_ID_PREFIX } from '../dial.ts';
 import type { CallRecord } from '../records/record.ts';
+import { forwardedFrom, type LostDial } from './forwarded-leg.ts';
 
 /** What Asterisk holds, as it was read. */
 export interface Holdings {
@@ -37,7 +39,7 @@ export interface BelievedCall {
 }
 
 /** A dial of somebody else's. */
-export interface BelievedDial {
+export interface BelievedDial extends LostDial {
   readonly channelId: string;
   /** It waits in our app, undialled or ringing. */
   readonly isInStasis: boolean;
@@ -59,6 +61,8 @@ export interface BelievedFarewell {
 export interface Beliefs {
   readonly calls: readonly BelievedCall[];
   readonly dials: readonly BelievedDial[];
+  /** Dials that began since the question. */
+  readonly lateDials?: readonly BelievedDial[];
   readonly farewells: ReadonlyMap<string, BelievedFarewell>;
   /** Calls of the process before, that nothing has been heard of. */
   readonly inherited: readonly CallRecord[];
@@ -81,10 +85,17 @@ export type Action =
   | { readonly type: 'leg-entered' | 'leg-answered'; readonly channelId: string; readonly leg: AriChannel }
   | { readonly type: 'leg-gone'; readonly channelId: string; readonly legId: string }
   | { readonly type: 'media-entered' | 'media-gone'; readonly channelId: string }
-  | { readonly type: 'other-dial-gone'; readonly channelId: string; readonly isAsteriskLost: boolean }
+  | {
+      readonly type: 'other-dial-gone';
+      readonly channelId: string;
+      readonly isAsteriskLost: boolean;
+      readonly isForwarded: boolean;
+    }
   | { readonly type: 'other-dial-rings'; readonly channel: AriChannel }
   /** Somebody waits in our app whom nobody serves. */
   | { readonly type: 'offer'; readonly channel: AriChannel; readonly args: readonly string[] }
+  /** Asterisk dials somebody, or has, since the callee's side of a lost dial forwarded it. */
+  | { readonly type: 'refuse-forward'; readonly channel: AriChannel }
   | { readonly type: 'repeat-farewell' | 'forget-farewell' | 'count-farewell'; readonly channelId: string }
   | { readonly type: 'hang-up'; readonly channelId: string; readonly why: HangUpReason }
   | { readonly type: 'destroy-bridge'; readonly bridgeId: string }
@@ -114,11 +125,12 @@ export function reconcile(beliefs: Beliefs, holdings: Holdings): Action[] {
     members: new Map(holdings.bridges.map(({ id, channels }) => [id, new Set(channels)])),
     isAsteriskLost: isOtherStart(beliefs.startedAt, holdings.startedAt),
   };
+  const forwards = forwardedLegs(beliefs, holdings, seen);
   return [
     ...beliefs.calls.flatMap((call) => ofCall(call, seen)),
-    ...beliefs.dials.flatMap((dial) => ofDial(dial, seen)),
+    ...beliefs.dials.flatMap((dial) => ofDial(dial, seen, forwards)),
     ...[...beliefs.farewells].flatMap(([id, farewell]) => ofFarewell(id, farewell, seen)),
-    ...ofNobody(beliefs, holdings),
+    ...ofNobody(beliefs, holdings, forwards),
     ...beliefs.inherited.flatMap((record) => ofInherited(record, beliefs, holdings, seen)),
   ];
 }
@@ -189,9 +201,14 @@ function ofMedia({ channelId, media, mediaId }: BelievedCall, seen: Seen): Actio
     : [];
 }
 
-function ofDial({ channelId, isInStasis, isRinging, isForgotten }: BelievedDial, seen: Seen): Action[] {
+function ofDial(
+  { channelId, isInStasis, isRinging, isForgotten }: BelievedDial,
+  seen: Seen,
+  forwards: ReadonlyMap<string, string>,
+): Action[] {
   if (!seen.exists.has(channelId)) {
-    return [{ type: 'other-dial-gone', channelId, isAsteriskLost: seen.isAsteriskLost }];
+    const isForwarded = [...forwards.values()].includes(channelId);
+    return [{ type: 'other-dial-gone', channelId, isAsteriskLost: seen.isAsteriskLost, isForwarded }];
   }
   const channel = seen.present.get(channelId);
   if (channel === undefined) return [];
@@ -224,7 +241,50 @@ function ofFarewell(
   return [{ type: isDone && times === 0 ? 'count-farewell' : 'repeat-farewell', channelId }];
 }
 
-function ofNobody({ owned, things, farewells }: Beliefs, holdings: Holdings): Action[] {
+/**
+ * Dials of others that are gone without a word, those of the process before among them. One that began since the question may only
+ * not have been there yet.
+ */
+function lostDials(
+  { dials, lateDials = [], inherited }: Beliefs,
+  { exists, isAsteriskLost }: Seen,
+): (LostDial & { readonly channelId: string })[] {
+  // With Asterisk itself a leg that it dials is gone too.
+  if (isAsteriskLost) return [];
+  const before = inherited.filter(
+    ({ state, channelId }) =>
+      (state === 'dialling' || state === 'ringing') && !channelId.startsWith(DIAL_ID_PREFIX),
+  );
+  const all = [
+    ...dials,
+    ...lateDials,
+    ...before.map(({ callId, channelId }) => ({
+      channelId,
+      callId: callId === channelId ? undefined : callId,
+    })),
+  ];
+  return all.filter(({ channelId }) => !exists.has(channelId));
+}
+
+/** Legs that Asterisk dials, or has, since a dial was forwarded; each with the channel of that dial. */
+function forwardedLegs(beliefs: Beliefs, holdings: Holdings, seen: Seen): Map<string, string> {
+  const lost = lostDials(beliefs, seen);
+  const { channels, appChannelIds } = holdings;
+  const legs = lost.length === 0 ? [] : channels.filter(({ id }) => appChannelIds.has(id));
+  return new Map(
+    legs.flatMap((leg) => {
+      if (beliefs.owned.has(leg.id) || beliefs.farewells.has(leg.id)) return [];
+      const from = forwardedFrom(leg, stasisArgs(leg), lost);
+      return from === undefined ? [] : [[leg.id, from.channelId]];
+    }),
+  );
+}
+
+function ofNobody(
+  { owned, things, farewells, lateDials = [] }: Beliefs,
+  holdings: Holdings,
+  forwards: ReadonlyMap<string, string>,
+): Action[] {
   const { channels, bridges, unreadable, appChannelIds } = holdings;
   const actions: Action[] = unreadable.map((channelId) => ({
     type: 'hang-up',
@@ -239,7 +299,11 @@ function ofNobody({ owned, things, farewells }: Beliefs, holdings: Holdings): Ac
     }
     if (owned.has(id) || farewells.has(id) || !appChannelIds.has(id)) continue;
     const args = stasisArgs(channel);
-    if (args !== undefined) actions.push({ type: 'offer', channel, args });
+    const from = forwards.get(id);
+    // The next comparison knows more of a dial that began since this one's question.
+    if (lateDials.some(({ channelId }) => channelId === from)) continue;
+    if (from !== undefined) actions.push({ type: 'refuse-forward', channel });
+    else if (args !== undefined) actions.push({ type: 'offer', channel, args });
   }
   for (const { id } of bridges) {
     if (isOwn(id, 'pcb') && !things.has(id)) actions.push({ type: 'destroy-bridge', bridgeId: id });
