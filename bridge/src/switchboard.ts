@@ -357,12 +357,12 @@ export class Switchboard {
     if (caller !== undefined) return;
     const { dialstring, dialstatus, forward, forwarded } = event;
     // Whoever was forwarded, and however late that is told: the leg that it left behind is nobody's.
-    if (forward !== '') this.#forwards.refuse(forwarded, peer);
+    if (forward) this.#forwards.refuse(forwarded, peer);
     if (this.#placing.has(peer.id) || isOwn(peer.id, 'pcm') || this.#isPast(peer.id)) return;
     if (dialstatus === 'RINGING') this.#rings(peer);
     if (this.#calls.has(peer.id)) return;
     this.#others.dialled(peer, dialstring);
-    if (forward !== '') this.#others.forwarded(peer);
+    if (forward) this.#others.forwarded(peer);
   }
 
   /** Whether what is told of a channel comes late: its dial has ended, or was ours and never came to be. */
