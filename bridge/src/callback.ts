@@ -1,7 +1,8 @@
 import { createHmac, randomUUID } from 'node:crypto';
-import { type LookupAddress, type LookupOptions, lookup } from 'node:dns';
+import type { LookupFunction } from 'node:net';
 import { Agent, type Dispatcher, request } from 'undici';
 import type { Logger } from './log.ts';
+import { NameLookups, type Resolve } from './name-lookups.ts';
 import type { StoredCallback } from './records/protocol.ts';
 import { callbackTarget, isUnfit } from './reports/callback-url.ts';
 import { retryAfterMs } from './reports/retry-after.ts';
@@ -49,6 +50,8 @@ const BACKOFF_MAX_MS = 300_000;
 const PENDING_MAX = 10_000;
 /** What is older has no use any more, as after a long stop of the bridge. */
 const AGE_MAX_MS = 86_400_000;
+/** Names of receivers are others' to choose: so many of them are looked up at a time. */
+const NAMES = { atOnce: 4, waitMs: TIMEOUT_MS };
 /** Requests to one receiver at a time. */
 const CONNECTIONS = 16;
 const RESUME_RETRY_MS = 30_000;
@@ -77,10 +80,12 @@ export class StatusCallbacks {
   /** Callbacks delivered, given up (their URL may be one that is not allowed), and dropped since too many were waiting; and tries that failed. */
   readonly stats = { delivered: 0, failed: 0, dropped: 0, failedTries: 0 };
 
-  constructor(settings: CallbackSettings, store: CallbackStore, log: Logger) {
+  /** `resolve` finds the addresses of receivers; unset: as the system does. */
+  constructor(settings: CallbackSettings, store: CallbackStore, log: Logger, resolve?: Resolve) {
     this.#settings = settings;
     this.#store = store;
     this.#log = log;
+    const { lookup } = new NameLookups(NAMES, resolve);
     this.#agent = new Agent({
       connections: CONNECTIONS,
       headersTimeout: TIMEOUT_MS,
@@ -88,7 +93,7 @@ export class StatusCallbacks {
       connect: {
         timeout: TIMEOUT_MS,
         // Whom the operator has named may be anywhere.
-        ...(settings.hosts.length === 0 ? { lookup: lookUp } : {}),
+        lookup: settings.hosts.length === 0 ? fitOnly(lookup) : lookup,
       },
     });
   }
@@ -264,17 +269,14 @@ function backoffMs(tries: number): number {
   return Math.round(plain * (1 + Math.random() / 4));
 }
 
-/** Resolves a receiver's name, without the addresses that callbacks do not go to. */
-function lookUp(
-  name: string,
-  options: LookupOptions,
-  done: (error: NodeJS.ErrnoException | null, address: string | LookupAddress[], family?: number) => void,
-): void {
-  lookup(name, { ...options, all: true }, (error, found) => {
-    if (error !== null) return done(error, []);
-    const [first, ...others] = found.filter(({ address }) => !isUnfit(address));
-    if (first === undefined) return done(new Error(`${name} has no address that callbacks go to`), []);
-    if (options.all) done(null, [first, ...others]);
-    else done(null, first.address, first.family);
-  });
+/** Finds the addresses of a receiver without those that callbacks do not go to. */
+function fitOnly(lookup: LookupFunction): LookupFunction {
+  return (name, options, done) =>
+    lookup(name, { ...options, all: true }, (error, found) => {
+      if (error !== null || typeof found === 'string') return done(error, []);
+      const [first, ...others] = found.filter(({ address }) => !isUnfit(address));
+      if (first === undefined) return done(new Error(`${name} has no address that callbacks go to`), []);
+      if (options.all) done(null, [first, ...others]);
+      else done(null, first.address, first.family);
+    });
 }

@@ -11,6 +11,12 @@ const EXIT_CONFIG = 78;
 /** Over the limits that the shutdown's own steps have. */
 const SHUTDOWN_SLACK_MS = 5_000;
 
+/**
+ * Threads in which the system looks names up and reads files. Half of them may look up names at a time, and a name whose server says
+ * nothing keeps its thread for many seconds, whoever waits behind it. The pool is made at its first use, with so many threads.
+ */
+const POOL_THREADS = '64';
+
 /** How much control gives way to audio: on a core that is full, calls in progress get three quarters of it, and new ones are set up later. */
 const CONTROL_NICE = 5;
 const NICE_MAX = 19;
@@ -50,6 +56,7 @@ function stopOnSignals(daemon: Daemon, shutdownMs: number, log: Logger): void {
 }
 
 try {
+  process.env.UV_THREADPOOL_SIZE ??= POOL_THREADS;
   const config = loadConfig(process.env);
   // The configuration alone: `make up` asks before it stops what runs.
   if (process.argv[2] === '--check') {

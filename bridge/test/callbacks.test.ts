@@ -3,6 +3,9 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { pino } from 'pino';
+import { StatusCallbacks } from '../src/callback.ts';
+import type { Resolve } from '../src/name-lookups.ts';
 import { API_TOKEN, api, listen } from './api-client.ts';
 import { Lab, until } from './harness.ts';
 
@@ -92,4 +95,27 @@ test('a metadata address is asked for by nobody, under a name neither', async (t
   for (const host of ['169.254.169.254', '0xa9fea9fe', '[::ffff:a9fe:a9fe]'])
     failedDial(lab, `http://${host}/`);
   await until(() => lab.logged('status callback given up').length === 3, 'refused');
+});
+
+test('receivers whose names nobody answers for take no more than four threads of the resolver', async () => {
+  const asked: string[] = [];
+  const silent: Resolve = (name) => void asked.push(name);
+  const store = { keepCallback() {}, forgetCallback() {}, callbacks: async () => [] };
+  const log = pino({ level: 'silent' });
+  for (const hosts of [[], ['*.example']]) {
+    asked.length = 0;
+    const callbacks = new StatusCallbacks({ secret: undefined, tries: 3, hosts }, store, log, silent);
+    const fields = {
+      call_sid: 'a',
+      call_id: 'a',
+      status: 'completed',
+      outcome: 'answered',
+      cause: '16',
+    } as const;
+    for (let i = 0; i < 40; i++) callbacks.post(`http://h${i % 20}.example/`, fields);
+    await until(() => asked.length > 0, 'the first name');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(asked.length, 4);
+    await callbacks.close(0);
+  }
 });

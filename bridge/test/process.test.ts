@@ -23,3 +23,13 @@ test('audio comes before the set-up of calls: the control thread has a lower pri
   assert.equal(workers.length, 1);
   assert.equal(niceOf(pid, workers[0] as string), niceOf(process.pid, process.pid));
 });
+
+test('names that nobody answers for leave threads for others: there are 64', async (t) => {
+  const lab = await Lab.start(t);
+  const { pid = 0 } = await startProcess(t, lab);
+  const names = () =>
+    readdirSync(`/proc/${pid}/task`).map((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/comm`, 'utf8').trim(),
+    );
+  await until(() => names().filter((name) => name === 'libuv-worker').length === 64, `the pool: ${names()}`);
+});

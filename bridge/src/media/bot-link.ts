@@ -1,10 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { NameLookups } from '../name-lookups.ts';
 import type { Budget } from '../pipecat/budget.ts';
 import {
   BotConnectError,
   type BotConnection,
   type BotHandlers,
   type BotLimits,
+  type BotNames,
   type BotTarget,
   connectBot,
 } from '../pipecat/client.ts';
@@ -40,6 +42,13 @@ export interface BotLinkHandlers {
   readonly onGone: (isClean: boolean, detail: string) => void;
 }
 
+/** Names that bots' servers send us on to are others' to choose: so many of them are looked up at a time, and their calls do not wait longer. */
+const OTHERS_NAMES = { atOnce: 2, waitMs: 5_000 };
+// All calls of a thread share these. Of its own bots' names the operator has written few.
+const names: BotNames = {
+  own: new NameLookups({ atOnce: Number.POSITIVE_INFINITY, waitMs: 0 }).lookup,
+  others: new NameLookups(OTHERS_NAMES).lookup,
+};
 /** Pause between two tries to reach a bot. */
 const RETRY_MS = 250;
 /** Close codes of a bot that is done (RFC 6455 section 7.4.1): normal, and a close frame without a code (section 7.1.5). */
@@ -128,7 +137,7 @@ export class BotLink {
     const handlers = { onOpen, onText, onBinary, onOversize, onOverBudget, onMisbehaved, onClosed };
     for (let attempt = 1; ; attempt++) {
       try {
-        return await connectBot(target, limits, handlers, signal, this.#budget);
+        return await connectBot(target, limits, handlers, signal, this.#budget, names);
       } catch (error) {
         if (!(error instanceof BotConnectError) || signal.aborted || attempt >= tries) throw error;
         await delay(RETRY_MS, undefined, { signal }).catch(() => {});

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import type { LookupAddress } from 'node:dns';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { type BotConnection, connectBot } from './client.ts';
 import { Draft } from './draft.ts';
 
+type LookupDone = (error: null, found: LookupAddress[]) => void;
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 function frame(first: number, payload: string): Buffer {
@@ -16,6 +18,7 @@ function frame(first: number, payload: string): Buffer {
 async function bareBot(isHalfOpen = false): Promise<{
   url: string;
   accept: (behind: Buffer) => Promise<Socket>;
+  redirect: (location: string) => Promise<void>;
   close: () => void;
 }> {
   const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
@@ -31,8 +34,14 @@ async function bareBot(isHalfOpen = false): Promise<{
     socket.write(Buffer.concat([Buffer.from(head), behind]));
     return socket;
   };
+  const redirect = async (location: string) => {
+    const [socket] = (await once(server, 'connection')) as [Socket];
+    await once(socket, 'data');
+    socket.end(`HTTP/1.1 302 Found\r\nLocation: ${location}\r\n\r\n`);
+  };
   return {
     url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    redirect,
     accept,
     close: () => server.close(),
   };
@@ -228,4 +237,30 @@ test('a bot that pings and never reads the answers is closed, and told why', {
   const { code, reason } = await closed;
   assert.equal(code, 1008, reason);
   assert.match(reason, /does not read/);
+});
+
+test('the name of the bot and the names that it sends us on to are looked up each in their own way', async (t) => {
+  const bot = await bareBot();
+  t.after(bot.close);
+  const { port } = new URL(bot.url);
+  const asked: string[] = [];
+  const here = (whose: string) => (name: string, _options: object, done: LookupDone) => {
+    asked.push(`${whose} ${name}`);
+    done(null, [{ address: '127.0.0.1', family: 4 }]);
+  };
+  const names = { own: here('own'), others: here('others') };
+  const url = `ws://own.example:${port}/`;
+  const target = { url, query: {}, authorization: undefined, origin: undefined, ca: undefined };
+  const limits = { maxMessageBytes: 100, sendBufferBytes: 1_000, pingMs: 60_000 };
+  const handlers = {
+    onOpen: (connection: BotConnection) => void connection.close(1000),
+    ...{ onText: () => {}, onBinary: () => {}, onOversize: () => {}, onClosed: () => {} },
+  };
+  const open = connectBot(target, limits, handlers, AbortSignal.timeout(5_000), undefined, names);
+  await bot.redirect(`ws://own.example:${port}/again`);
+  await bot.redirect(`ws://elsewhere.example:${port}/`);
+  const socket = await bot.accept(Buffer.alloc(0));
+  await open;
+  socket.destroy();
+  assert.deepEqual(asked, ['own own.example', 'own own.example', 'others elsewhere.example']);
 });

@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net';
 import { WebSocket } from 'ws';
 import { Budget, NO_LIMITS } from './budget.ts';
 import type { Draft } from './draft.ts';
@@ -27,6 +28,14 @@ export interface BotLimits {
   readonly sendBufferBytes: number;
   /** Ping interval; a bot that has not answered by the next one is lost. */
   readonly pingMs: number;
+}
+
+/** How the names of hosts are looked up. */
+export interface BotNames {
+  /** Of the bot, as the operator wrote it. */
+  readonly own: LookupFunction;
+  /** Of hosts that a bot's server sends us on to. */
+  readonly others: LookupFunction;
 }
 
 /** What the owner of the connection is told. */
@@ -74,7 +83,7 @@ const FAILURES: Readonly<Record<string, number>> = {
 /**
  * Opens the WebSocket to a bot, where its server says it is. Rejects with {@link BotConnectError} when it is refused, fails, or
  * `signal` (time limit or end of the call) fires first; nothing is left open then. `budget`: what the bot may send, of its call; none:
- * as much as it likes.
+ * as much as it likes. `names`: unset, as Node does.
  */
 export async function connectBot(
   target: BotTarget,
@@ -82,6 +91,7 @@ export async function connectBot(
   handlers: BotHandlers,
   signal: AbortSignal,
   budget = new Budget(NO_LIMITS),
+  names?: BotNames,
 ): Promise<void> {
   if (signal.aborted) throw new BotConnectError('given up');
   const url = new URL(target.url);
@@ -90,7 +100,8 @@ export async function connectBot(
   url.search = url.search.replaceAll('+', '%20');
   let at: Redirect = { url, isSameOrigin: true };
   for (let redirects = 0; ; redirects++) {
-    const next = await openSocket(at, target, limits, handlers, signal, budget);
+    const lookup = at.url.hostname === url.hostname ? names?.own : names?.others;
+    const next = await openSocket(at, target, limits, handlers, signal, budget, lookup);
     if (next === undefined) return;
     if (redirects === REDIRECTS_MAX) throw new BotConnectError('too many redirects');
     // Who was once somebody else's gets no credentials any more, wherever it sends us.
@@ -106,9 +117,10 @@ async function openSocket(
   handlers: BotHandlers,
   signal: AbortSignal,
   budget: Budget,
+  lookup: LookupFunction | undefined,
 ): Promise<Redirect | undefined> {
   const { maxMessageBytes } = limits;
-  const stream = new BotStream(url.protocol === 'wss:', { maxMessageBytes, budget });
+  const stream = new BotStream(url.protocol === 'wss:', { maxMessageBytes, budget, lookup });
   const socket = new WebSocket(url, {
     ...stream.options,
     perMessageDeflate: false,

@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto';
-import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
+import { connect, isIP, type LookupFunction, type NetConnectOpts, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { type ClientOptions, WebSocket } from 'ws';
 import type { Budget } from './budget.ts';
@@ -24,6 +24,8 @@ export interface StreamLimits {
   /** Of a message; up to `REFUSED_TIMES_MAX` times as much is read past, what is longer closes the socket at its header. */
   readonly maxMessageBytes: number;
   readonly budget: Budget;
+  /** Finds the addresses of the bot's host; unset: as Node does. */
+  readonly lookup: LookupFunction | undefined;
 }
 
 const READ_BYTES = 65_536;
@@ -118,10 +120,14 @@ export class BotStream {
   }
 
   #connect(options: NetConnectOpts): Socket {
-    const onread = { buffer: readBuffer, callback: (bytes: number) => this.#read(bytes) };
+    const { lookup } = this.#limits;
+    const how = {
+      onread: { buffer: readBuffer, callback: (bytes: number) => this.#read(bytes) },
+      ...(lookup === undefined ? {} : { lookup }),
+    };
     this.#stream = this.#isSecure
-      ? connectTls({ ...secure(options), onread } as ConnectionOptions)
-      : connect({ ...options, onread });
+      ? connectTls({ ...secure(options), ...how } as ConnectionOptions)
+      : connect({ ...options, ...how });
     return this.#stream;
   }
 
