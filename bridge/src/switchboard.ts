@@ -48,8 +48,8 @@ export class Switchboard {
   readonly #context: SwitchboardContext;
   /** By the caller's channel. */
   readonly #calls = new Map<string, Call>();
-  /** Channels whose variables are being read. */
-  readonly #asking = new Set<string>();
+  /** Channels whose variables are being read, and how each is taken. */
+  readonly #asking = new Map<string, () => void>();
   /** Which call has which id. */
   readonly ids = new CallIds((channelId) => this.#isLive(channelId));
   readonly #inherited = new InheritedCalls();
@@ -75,7 +75,7 @@ export class Switchboard {
     this.live = new LiveCalls(this.#calls, this.#others.all);
     this.#comparison = new Comparison({
       ...{ ...context, ...shared, others: this.#others, calls: this.#calls },
-      coming: () => [...this.#placing.keys(), ...this.#asking],
+      coming: () => [...this.#placing.keys(), ...this.#asking.keys()],
       stasisStart: (channel, args) => this.#stasisStart(channel, args),
       rings: (channel) => this.#rings(channel),
       forwarded: (leg) => this.#forwards.refuse(leg),
@@ -139,9 +139,10 @@ export class Switchboard {
 
   /** Another process has our app: its calls are no longer ours, and it is told of all others. */
   letGo(): void {
+    for (const take of this.#asking.values()) take();
     for (const call of this.#calls.values()) call.end({ kind: 'taken-over' });
     this.#others.letGo();
-    for (const waiting of [this.#asking, this.#again, this.#farewells]) waiting.clear();
+    for (const waiting of [this.#again, this.#farewells]) waiting.clear();
   }
 
   /** Ends the call that its bot knows by this Twilio SID, after its last words; false where there is none. */
@@ -160,7 +161,8 @@ export class Switchboard {
       case 'StasisStart':
         return this.#stasisStart(event.channel, event.args, event.replace_channel);
       case 'StasisEnd':
-        for (const waiting of [this.#asking, this.#again]) waiting.delete(id);
+        this.#again.delete(id);
+        this.#asking.get(id)?.();
         return this.#calls.get(id)?.callerLeftStasis();
       case 'ChannelHold':
       case 'ChannelUnhold':
@@ -267,17 +269,17 @@ export class Switchboard {
     this.#others.answered(channel.id);
     const variables = channel.channelvars;
     if (variables !== undefined) return this.#take(channel, args, variables, dial);
-    // No `channelvars` in ari.conf: they are asked for, one by one. The caller may leave meanwhile (see StasisEnd).
-    this.#asking.add(channel.id);
-    const asked = this.#context.ari.variables(channel.id, CALL_VARIABLES).then(
-      (answers) => {
-        if (this.#asking.delete(channel.id)) this.#take(channel, args, answers, dial);
-      },
-      (error) => {
-        if (this.#asking.delete(channel.id)) this.#giveBack(channel.id, 'setup-failed', dial !== undefined);
-        throw error;
-      },
-    );
+    // No `channelvars` in ari.conf: they are asked for, one by one. Who leaves meanwhile was a call too: it ends without them.
+    const take = (answers: Readonly<Record<string, string>> = {}) => {
+      if (this.#asking.delete(channel.id)) this.#take(channel, args, answers, dial);
+    };
+    this.#asking.set(channel.id, take);
+    const asked = this.#context.ari.variables(channel.id, CALL_VARIABLES).then(take, ({ message }: Error) => {
+      if (!this.#asking.has(channel.id)) return;
+      take();
+      const detail = `the variables could not be read: ${message}`;
+      this.#calls.get(channel.id)?.end({ kind: 'setup-failed', detail });
+    });
     this.#context.background.run(asked, 'read the variables of a call');
   }
 
@@ -339,6 +341,7 @@ export class Switchboard {
 
   #channelDestroyed(event: Extract<ChannelEvent, { type: 'ChannelDestroyed' }>): void {
     const { id } = event.channel;
+    this.#asking.get(id)?.();
     if (this.#mediaCall(id)?.path.hasEntered) this.#mediaCall(id)?.mediaGone();
     this.#calls.get(id)?.callerHungUp(event.cause, event.tech_cause);
     if (this.#wasWithdrawn(event.channel)) this.#others.began(event.channel);
