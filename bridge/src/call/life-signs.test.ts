@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LifeSigns } from './life-signs.ts';
+import { parseFarEndCounts } from '../ari/model.ts';
+import { hasMoved, LifeSigns } from './life-signs.ts';
 
 /** Asterisk's replies, in order: packets, or nothing where it does not answer. */
 function signs(...packets: (number | undefined)[]): LifeSigns {
@@ -48,3 +49,21 @@ test('an Asterisk that does not say is no silence, for a while', async () => {
       assert.equal(await caller.isAlive(), expected, `${packets.join()}, question ${at + 1}`);
   }
 });
+
+/** What each sign moves in Asterisk 22 (res_rtp_asterisk), and whether that shows that the far end is there. */
+const QUIET = { rxcount: 50, rxoctetcount: 8_000, txcount: 10, txoctetcount: 1_600, txploss: 0, rxploss: 0 };
+for (const [sign, moved, isLife] of [
+  ['audio', { rxcount: 51, rxoctetcount: 8_160 }, true],
+  ['comfort noise', { rxcount: 51, rxoctetcount: 8_161 }, true],
+  ['an empty packet', { rxcount: 51 }, true],
+  ['a report about our audio, by SR or RR', { remote_maxjitter: 0.002, rtt: 0.013 }, true],
+  ['a report about our audio that says the same as the last', { rtt: 0.0131 }, true],
+  // RFC 3550 section 6.3.5 counts them. Asterisk keeps nothing of them, and has no event for ARI.
+  ['SR or RR without a report, SDES or BYE alone', {}, false],
+  ['what Asterisk sends, and misses', { txcount: 60, txoctetcount: 9_600, rxploss: 3 }, false],
+  ['a peer whose SSRC was told by SDP', { remote_ssrc: 7 }, false],
+] as const)
+  test(`${sign}: ${isLife ? 'a' : 'no'} sign of life`, () => {
+    const before = parseFarEndCounts({ ...QUIET, rtt: 0.012 });
+    assert.equal(hasMoved(before, parseFarEndCounts({ ...QUIET, rtt: 0.012, ...moved })), isLife);
+  });
