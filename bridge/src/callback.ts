@@ -223,13 +223,22 @@ export class StatusCallbacks {
     const target = callbackTarget(callback.url, this.#settings.hosts);
     if ('problem' in target) return { reply: 'refused', detail: `the URL ${target.problem}` };
     const { url, authorization } = target;
+    const limit = new AbortController();
+    let late: NodeJS.Timeout | undefined;
+    // From its first sign on: before it undici has its own limits, and after each piece of an answer it begins them anew.
+    const hasBegun = () => {
+      late ??= setTimeout(() => limit.abort(new Error('the answer took too long')), TIMEOUT_MS);
+    };
     try {
       const headers = {
         ...this.#headers(callback, Math.floor(Date.now() / 1000)),
         ...(authorization === undefined ? {} : { authorization }),
       };
       const { body, dispatcher } = { body: callback.body, dispatcher: this.#agent };
-      const response = await request(url, { method: 'POST', headers, body, dispatcher });
+      const { signal } = limit;
+      const options = { headers, body, dispatcher, signal, onInfo: hasBegun };
+      const response = await request(url, { method: 'POST', ...options });
+      hasBegun();
       const { statusCode } = response;
       await response.body.dump().catch(() => {});
       if (statusCode < 300) return { reply: 'taken', detail: '' };
@@ -239,6 +248,8 @@ export class StatusCallbacks {
       return { reply: 'later', detail, waitMs: retryAfterMs(response.headers['retry-after'], Date.now()) };
     } catch (error) {
       return { reply: 'later', detail: (error as Error).message };
+    } finally {
+      clearTimeout(late);
     }
   }
 

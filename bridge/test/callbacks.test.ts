@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { describe, type TestContext, test } from 'node:test';
 import { pino } from 'pino';
 import { StatusCallbacks } from '../src/callback.ts';
 import type { Resolve } from '../src/name-lookups.ts';
@@ -117,5 +117,50 @@ test('receivers whose names nobody answers for take no more than four threads of
     await new Promise((resolve) => setTimeout(resolve, 100));
     assert.equal(asked.length, 4);
     await callbacks.close(0);
+  }
+});
+
+/** What a receiver writes when it has been asked, and then every 100 ms. */
+const drips: readonly (readonly [string, string, string, 'delivered' | 'failed'])[] = [
+  ['its answer', 'HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n', 'x', 'delivered'],
+  ['its chunked answer', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', '1\r\nx\r\n', 'delivered'],
+  ['a refusal', 'HTTP/1.1 404 No\r\nContent-Length: 100000\r\n\r\n', 'x', 'failed'],
+  ['its header', 'HTTP/1.1 200 OK\r\nX-Long: ', 'y', 'failed'],
+  ['interim answers', '', 'HTTP/1.1 103 Early Hints\r\n\r\n', 'failed'],
+];
+
+describe('a receiver that drips', { concurrency: true }, () => {
+  for (const [what, begin, drip, outcome] of drips) {
+    test(`${what}: is not waited for without end`, { timeout: 20_000 }, async (t) => {
+      const server = createTcpServer((socket) => {
+        socket.on('error', () => {});
+        socket.once('data', () => {
+          socket.write(begin);
+          const dripping = setInterval(() => socket.write(drip), 100);
+          socket.on('close', () => clearInterval(dripping));
+        });
+      });
+      server.listen(0, '127.0.0.1').unref();
+      await once(server, 'listening');
+      const store = { keepCallback() {}, forgetCallback() {}, callbacks: async () => [] };
+      const settings = { secret: undefined, tries: 1, hosts: [] };
+      const callbacks = new StatusCallbacks(settings, store, pino({ level: 'silent' }));
+      t.after(() => callbacks.close(0));
+      t.after(() => server.close());
+      const { port } = server.address() as AddressInfo;
+      const fields = {
+        call_sid: 'a',
+        call_id: 'a',
+        status: 'completed',
+        outcome: 'answered',
+        cause: '16',
+      } as const;
+      callbacks.post(`http://127.0.0.1:${port}/`, fields);
+      await until(() => callbacks.pending === 0, 'the callback is done');
+      assert.equal(callbacks.stats[outcome], 1);
+      const open = () =>
+        new Promise<number>((resolve) => server.getConnections((_, count) => resolve(count)));
+      await until(async () => (await open()) === 0, 'the connection is closed');
+    });
   }
 });
