@@ -6,6 +6,18 @@ export interface CallLimits {
   readonly callsPerSecond: number;
 }
 
+/** The providers' rates of the calls that we place: of all ways of placing them together. */
+export class CallRates {
+  readonly #rates = new Map<string, CallRate>();
+
+  /** A call to this provider is about to begin. Returns 0, or the ms until one may. */
+  take({ name, limits }: { readonly name: string; readonly limits: CallLimits }, nowMs: number): number {
+    const rate = this.#rates.get(name) ?? new CallRate(limits.callsPerSecond);
+    this.#rates.set(name, rate);
+    return rate.take(nowMs);
+  }
+}
+
 /**
  * How many calls a second: a bucket of permits (at least one, at most a second's worth) that fills steadily. Takes the clock as an
  * argument, ms.

@@ -13,7 +13,7 @@ import type { CallChange, CallResult, CallState } from './call-result.ts';
 import type { CallSettings } from './call-settings.ts';
 import type { Dial } from './dial.ts';
 import { causeText, type EndReason, reasonOfBotGone, reasonOfFailure, treatmentOf } from './end-reason.ts';
-import { Handover } from './handover.ts';
+import { Handover, type HandoverContext } from './handover.ts';
 import type { Logger } from './log.ts';
 import type { MediaPool } from './media/pool.ts';
 import type { MediaEvent, MediaFigures, MediaSession } from './media/session.ts';
@@ -23,12 +23,10 @@ import type { RecordingState } from './recording/recorder.ts';
 import type { Transfer, TransferSummary } from './transfer.ts';
 
 /** What a call works with. */
-export interface CallContext {
+export interface CallContext extends Pick<HandoverContext, 'mayDial'> {
   readonly ari: AriClient;
   readonly media: MediaPool;
   readonly log: Logger;
-  /** Calls to a provider that are under way. */
-  readonly outboundCalls: (provider: string) => number;
   /** What the ids of its things in Asterisk begin with: the process, and which of its calls it is. */
   readonly ids: Pick<CallIds, 'instance' | 'number'>;
   /** Hears of every change that others are told of. */

@@ -5,6 +5,7 @@ import type { EndReason } from './end-reason.ts';
 import type { MediaSession } from './media/session.ts';
 import type { MediaPath } from './media-path.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';
+import type { Provider } from './providers.ts';
 import { Transfer, type TransferSummary } from './transfer.ts';
 import { type TransferRules, transferTarget } from './transfer-target.ts';
 
@@ -22,8 +23,8 @@ export interface HandoverContext {
   readonly path: MediaPath;
   readonly ari: AriClient;
   readonly settings: HandoverSettings;
-  /** Calls to a provider that are under way. */
-  readonly outboundCalls: (provider: string) => number;
+  /** Whether a call to a provider may begin now; then it counts. */
+  readonly mayDial: (provider: Provider) => boolean;
   /** Fires when the call ends. */
   readonly signal: AbortSignal;
   readonly end: (reason: EndReason) => void;
@@ -85,7 +86,7 @@ export class Handover {
     const { info, path, ari, settings } = this.#context;
     const target = transferTarget(request, info, settings);
     if (typeof target === 'string') return target;
-    if (target.kind === 'number' && this.#isFull(target.provider)) return 'provider-full';
+    if (target.kind === 'number' && !this.#mayDial(target.provider)) return 'provider-full';
     this.#count += 1;
     this.#refused = undefined;
     const channelId = this.#context.channelId();
@@ -115,10 +116,10 @@ export class Handover {
   }
 
   /** A second leg is a call like any other that we place; so is what a network is asked for. */
-  #isFull(provider: string): boolean {
-    const { settings, outboundCalls } = this.#context;
-    const maxCalls = settings.providers.get(provider)?.limits.maxCalls ?? 0;
-    return maxCalls > 0 && outboundCalls(provider) >= maxCalls;
+  #mayDial(name: string): boolean {
+    const { settings, mayDial } = this.#context;
+    const provider = settings.providers.get(name);
+    return provider !== undefined && mayDial(provider);
   }
 
   get #isPending(): boolean {

@@ -3,7 +3,6 @@ import { type AriClient, AriError } from './ari/client.ts';
 import type { AriChannel } from './ari/model.ts';
 import type { Call } from './call.ts';
 import { type CallDefaults, describeCall } from './call-info.ts';
-import { CallRate } from './call-limits.ts';
 import { callDefaults, callSettings } from './call-settings.ts';
 import type { Config } from './config.ts';
 import { otherCall, RecentOrders } from './control/recent-orders.ts';
@@ -93,7 +92,6 @@ const CALLS_RETRY_S = 5;
 /** What the API can do with calls. Every method rejects with, or throws, a {@link Refusal}. */
 export class Operator {
   readonly #context: OperatorContext;
-  readonly #rates = new Map<string, CallRate>();
   /** By call id: the same one twice at the same time is one call. */
   readonly #placing = new Map<string, Placing>();
   readonly #recent = new RecentOrders();
@@ -308,9 +306,7 @@ export class Operator {
     if (limits.maxCalls > 0 && outbound >= limits.maxCalls) {
       throw new Refusal(429, `OUTBOUND_MAX_CALLS of ${name} is reached`, { retryAfterS: CALLS_RETRY_S });
     }
-    const rate = this.#rates.get(name) ?? new CallRate(limits.callsPerSecond);
-    this.#rates.set(name, rate);
-    const waitMs = rate.take(performance.now());
+    const waitMs = switchboard.live.rates.take({ name, limits }, performance.now());
     if (waitMs > 0) {
       const retryAfterS = Math.ceil(waitMs / 1000);
       throw new Refusal(429, `OUTBOUND_CALLS_PER_SECOND of ${name} is reached`, { retryAfterS });

@@ -308,7 +308,7 @@ export class Switchboard {
     this.#begun += 1;
     const context: CallContext = {
       ids: { instance, number: this.#begun },
-      ...{ ari, media, log, outboundCalls: (provider) => this.live.outbound(provider) },
+      ...{ ari, media, log, mayDial: (provider) => this.live.admits(provider) },
       onChange: (changed, change) => {
         if (change !== 'closing') reports.changed(changed, change);
       },

@@ -304,6 +304,29 @@ test('second legs count among the calls that the provider may be asked for', asy
   await lab.ended(1);
 });
 
+test('second legs count among the calls that may begin in a second, beside those of the API', async (t) => {
+  const lab = await start(t, 'bridge\nOUTBOUND_CALLS_PER_SECOND=0.01', { API_TOKEN });
+  const { channel, session } = await lab.call();
+  session.send({ event: 'transfer', to: TO });
+  lab.ari.dialFails(await leg(lab, channel), 'BUSY', 17, 486);
+  await failed(session, 'busy');
+  for (const by of ['bot', 'api'] as const) {
+    if (by === 'bot') session.send({ event: 'transfer', to: TO });
+    else assert.equal((await transferByApi(lab)).status, 429);
+    await failed(session, 'provider-full');
+  }
+  const order = { to: TO, provider: 'pb_fintech' };
+  assert.equal((await api(lab, 'POST', '/calls', order)).status, 429);
+  assert.equal(session.of('transfer').filter(({ status }) => status === 'started').length, 1);
+  await hangUpAndEnd(lab, channel);
+});
+
+/** A transfer of the only call. */
+async function transferByApi(lab: Lab): Promise<{ status: number }> {
+  const { calls } = (await api(lab, 'GET', '/calls')).body as { calls: { callId: string }[] };
+  return await api(lab, 'POST', `/calls/${calls[0]?.callId}/transfer`, { to: TO });
+}
+
 test('a second transfer while one is under way is refused', async (t) => {
   const lab = await start(t, 'bridge');
   const { channel, session } = await lab.call();

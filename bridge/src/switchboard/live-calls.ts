@@ -1,12 +1,16 @@
 import type { Call } from '../call.ts';
 import { providerName } from '../call-info.ts';
+import { CallRates } from '../call-limits.ts';
 import { describeDial, type Originated, originatedRecord } from '../originated.ts';
 import { callSid } from '../pipecat/twilio.ts';
+import type { Provider } from '../providers.ts';
 import type { CallRecord } from '../records/record.ts';
 import { recordOf } from '../reports.ts';
 
 /** What is asked of the calls and dials under way. Only what is asked for is put together: there may be thousands. */
 export class LiveCalls {
+  /** How fast those to a provider follow each other, second legs among them. */
+  readonly rates = new CallRates();
   readonly #calls: ReadonlyMap<string, Call>;
   readonly #dials: ReadonlyMap<string, Originated>;
 
@@ -56,5 +60,12 @@ export class LiveCalls {
     const placed = calls.filter(({ info }) => info.direction === 'outbound' && info.sipProvider === provider);
     const dials = [...this.#dials.values()].filter(({ channel }) => providerName(channel) === provider);
     return legs.length + placed.length + dials.length;
+  }
+
+  /** Whether a second leg to this provider may begin now; then it counts. */
+  admits(provider: Provider): boolean {
+    const { maxCalls } = provider.limits;
+    const isFull = maxCalls > 0 && this.outbound(provider.name) >= maxCalls;
+    return !isFull && this.rates.take(provider, performance.now()) === 0;
   }
 }
