@@ -4,7 +4,15 @@ import { EVENT_TYPES, parseChannels, parseEvent } from '../src/ari/model.ts';
 import { describeCall } from '../src/call-info.ts';
 import type { FuzzTarget } from './target.ts';
 
-const text = fc.string({ unit: 'binary', maxLength: 60 });
+const text = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 60 }),
+  fc.string({
+    unit: fc.constantFrom('a', '7', '\u0000', '\r\n', '\u001b', '\uD800', '%', '=', '&'),
+    maxLength: 20,
+  }),
+  // A field's limit is 256, a variable's 8192 characters.
+  fc.string({ minLength: 1, maxLength: 9 }).map((part) => part.repeat(1_200)),
+);
 const value = fc.oneof(text, fc.jsonValue(), fc.constant(undefined));
 const party = fc.record({ number: fc.oneof(text, value) }, { requiredKeys: [] });
 const channel = fc.record(
@@ -30,6 +38,25 @@ const event = fc.record(
   },
   { requiredKeys: ['type'] },
 );
+/** A caller who comes in, whose every text somebody outside chose. */
+const start = fc.record({
+  type: fc.constant('StasisStart'),
+  channel: fc.record({
+    ...{ id: fc.constant('1763800000.1'), name: fc.constantFrom('PJSIP/acme-00000001', 'PJSIP/x') },
+    ...{ protocol_id: text, caller: fc.record({ number: text }), connected: fc.record({ number: text }) },
+    dialplan: fc.record({ context: text, exten: fc.oneof(text, fc.constant('s')), app_name: text }),
+    channelvars: fc.record(
+      {
+        ...{ X_CALL_ID: text, X_TENANT: text, INBOUND_DID: text, INBOUND_FROM: text, SIP_CALL_ID: text },
+        ...{ INBOUND_PROVIDER: text, AGENT_ID: text, INBOUND_PRESENTATION: text },
+        CUSTOM_VARS: text.map((value) => `a=${encodeURIComponent(value.toWellFormed())}`),
+        SIP_HEADERS: text.map((value) => `X-Call-ID=${encodeURIComponent(value.toWellFormed())}`),
+      },
+      { requiredKeys: [] },
+    ),
+  }),
+  args: fc.array(text, { maxLength: 3 }),
+});
 const REFUSALS = ['SyntaxError', 'ZodError', '$ZodError'];
 
 /** What the events socket does: what is no event is refused with an error of a known kind. */
@@ -45,7 +72,7 @@ function parsed(json: string) {
 export const targets: readonly FuzzTarget[] = [
   {
     name: 'ari events: any JSON is an event, passed over, or refused; one of a call describes it',
-    property: fc.property(fc.oneof(event, fc.jsonValue()), (message) => {
+    property: fc.property(fc.oneof(start, event, fc.jsonValue()), (message) => {
       const found = parsed(JSON.stringify(message) ?? 'null');
       if (found?.type !== 'StasisStart') return;
       const info = describeCall({
@@ -66,15 +93,31 @@ export const targets: readonly FuzzTarget[] = [
       });
       assert.ok(info.callId.length <= 128 && info.from.length <= 256 && info.to.length <= 256);
       assert.ok(JSON.stringify(info).isWellFormed());
-      for (const shown of [info.callId, info.from, info.to, info.sipCallId, info.tenant ?? ''])
+      for (const values of [info.variables, info.headers, info.customVars, info.appArgs])
+        for (const value of Object.values(values)) assert.ok(value.length <= 8_192);
+      for (const shown of [
+        info.callId,
+        info.from,
+        info.to,
+        info.sipCallId,
+        info.sipProvider,
+        info.tenant ?? '',
+      ])
         assert.doesNotMatch(shown, /[\p{Cc}\p{Cs}]/u);
     }),
   },
   {
     name: 'ari events: any text at all is refused with an error of a known kind',
-    property: fc.property(text, (any) => {
-      parsed(any);
-    }),
+    property: fc.property(
+      fc.oneof(
+        text,
+        fc.json(),
+        fc.tuple(fc.json(), fc.nat(40)).map(([json, cut]) => json.slice(cut)),
+      ),
+      (any) => {
+        parsed(any);
+      },
+    ),
   },
   {
     name: 'ari replies: any JSON is a list of channels or refused',

@@ -28,6 +28,27 @@ const call = fc.record({
   variables: fc.dictionary(fc.constantFrom('AGENT_ID', 'SIP_CONTEXT', 'TRANSFER_TYPE', 'X'), outside),
 });
 
+/** Nearly a template: with a host that is none, another scheme, or a placeholder where it must not be. */
+const likely = fc
+  .tuple(
+    fc.constantFrom('ws://', 'wss://', 'ftp://', 'file://', 'wss:', 'WS://'),
+    fc.constantFrom(
+      'bot.example',
+      'bot.example:8443',
+      'bot:99999',
+      '[::1]',
+      '[x',
+      'a b',
+      '',
+      '{tenant}',
+      '{to}.example',
+    ),
+    fc.array(fc.constantFrom('/', 'x', '{to}', '{from}', '{unknown}', '{', '}', '?', '=', '@', '..', '#'), {
+      maxLength: 6,
+    }),
+  )
+  .map(([scheme, host, rest]) => `${scheme}${host}/${rest.join('')}`);
+
 export const targets: readonly FuzzTarget[] = [
   {
     name: 'bot URLs: what a call says changes neither the host nor the shape of the path and query',
@@ -44,19 +65,35 @@ export const targets: readonly FuzzTarget[] = [
     name: 'bot URLs: the query can be said of any call, and read back',
     property: fc.property(call, (info) => {
       const query = new URLSearchParams(startQuery(info as never));
-      assert.equal(query.get('from_number') ?? '', info.from.toWellFormed());
+      const { callId, tenant = '', direction, sipProvider, from, to, variables } = info;
+      const said: Record<string, string> = {
+        ...{
+          call_id: callId,
+          tenant,
+          direction,
+          sip_provider: sipProvider,
+          from_number: from,
+          to_number: to,
+        },
+        ...{ encoding: 'pcmu', sample_rate: '8000', sip_context: variables.SIP_CONTEXT ?? '' },
+        ...{ agent_id: variables.AGENT_ID ?? '', transfer_type: variables.TRANSFER_TYPE ?? '' },
+      };
+      for (const [name, value] of Object.entries(said))
+        assert.equal(query.get(name) ?? '', value.toWellFormed(), name);
+      assert.ok([...query.keys()].every((name) => said[name] !== undefined));
       assert.ok(!/[\r\n ]/.test(query.toString()));
     }),
   },
   {
     name: 'bot URLs: any template is refused or can be filled in',
     property: fc.property(
-      fc.oneof(fc.string(), fc.webUrl(), outside).map((text) => text.replace(/^https?:/, 'wss:')),
+      fc.oneof(fc.string(), fc.webUrl(), outside, likely).map((text) => text.replace(/^https?:/, 'wss:')),
       call,
       (text, info) => {
         if (!botUrl.safeParse(text).success) return;
-        const { protocol } = new URL(expandBotUrl(text, info as never));
+        const { protocol, host } = new URL(expandBotUrl(text, info as never));
         assert.match(protocol, /^wss?:$/);
+        assert.equal(host, new URL(text.replaceAll(/\{[^{}]*\}/g, '')).host, 'no call says where the bot is');
       },
     ),
   },

@@ -11,6 +11,14 @@ import type { FuzzTarget } from './target.ts';
 /** Any text, half surrogate pairs included. */
 const text = fc.string({ unit: 'binary', maxLength: 300 });
 const host = fc.oneof(
+  fc.constantFrom(
+    'evilexample.com',
+    'example.com',
+    'a.example.com',
+    'backend',
+    'backend.evil',
+    '169.254.169.254',
+  ),
   fc.domain(),
   fc.ipV4(),
   fc.ipV4Extended(),
@@ -65,7 +73,7 @@ export const targets: readonly FuzzTarget[] = [
   },
   {
     name: 'call ids: a usable one goes through a URL, a log line and JSON, and is short',
-    property: fc.property(text, (id) => {
+    property: fc.property(fc.oneof(text, fc.string({ minLength: 100, maxLength: 300 })), (id) => {
       if (!isUsableId(id)) return;
       assert.ok(id.length <= 128 && id.trim() !== '' && !/[\p{Cc}\u2028\u2029]/u.test(id));
       assert.equal(
@@ -116,15 +124,25 @@ export const targets: readonly FuzzTarget[] = [
   },
   {
     name: 'custom variables: any text is at most 64 well-formed pairs, and encoded ones come back',
-    property: fc.property(text, fc.array(fc.tuple(text, text), { maxLength: 80 }), (any, pairs) => {
-      const parsed = Object.entries(parsePairs(any));
-      assert.ok(parsed.length <= 64 && parsed.every(([name, value]) => name !== '' && value.isWellFormed()));
-      const good = pairs.filter(
-        ([name, value]) => name !== '' && name.isWellFormed() && value.isWellFormed(),
-      );
-      const encoded = good.map((pair) => pair.map(encodeURIComponent).join('=')).join('&');
-      assert.deepEqual(parsePairs(encoded), Object.fromEntries(good.slice(0, 64)));
-    }),
+    property: fc.property(
+      text,
+      fc.array(fc.tuple(text, text), { maxLength: 80, size: 'large' }),
+      (any, pairs) => {
+        const many = pairs.map((_, index) => `n${index}=+${index}`).join('&');
+        for (const [name, value] of Object.entries(parsePairs(many)))
+          assert.equal(value, `+${name.slice(1)}`);
+        assert.equal(Object.keys(parsePairs(`${many}&${any}&${many}`.slice(0, 4_000))).length <= 64, true);
+        const parsed = Object.entries(parsePairs(any));
+        assert.ok(
+          parsed.length <= 64 && parsed.every(([name, value]) => name !== '' && value.isWellFormed()),
+        );
+        const good = pairs.filter(
+          ([name, value]) => name !== '' && name.isWellFormed() && value.isWellFormed(),
+        );
+        const encoded = good.map((pair) => pair.map(encodeURIComponent).join('=')).join('&');
+        assert.deepEqual(parsePairs(encoded), Object.fromEntries(good.slice(0, 64)));
+      },
+    ),
   },
   {
     name: 'outside text: any is printable, short and the same when it is read again',

@@ -23,6 +23,45 @@ const written = fc.oneof(
   fc.string({ unit: fc.constantFrom(...'+0123456789 ()-./*#;@x\u0000٣', '\uD800'), maxLength: 20 }),
 );
 
+/** A plan of a country, and numbers whose reading the provider could get wrong. */
+const tricky = fc
+  .record({
+    countryCode: fc.constantFrom('1', '7', '39', '44', '49', '91', '353'),
+    trunkPrefix: prefix,
+    internationalPrefix: fc.constantFrom('00', '0', '011', '810'),
+    rules: fc.array(fc.record({ zeros: fc.nat(2), prefix: digits(0, 3), allows: fc.boolean() }), {
+      maxLength: 3,
+    }),
+    allowsAll: fc.boolean(),
+    abroad: fc.constantFrom('', '1', '44', '39'),
+    zeros: fc.nat(3),
+    rest: digits(4, 10),
+    form: fc.constantFrom('+', '00', ''),
+  })
+  .map(({ rules, allowsAll, abroad, zeros, rest, form, ...home }) => {
+    const code = abroad === '' ? home.countryCode : abroad;
+    const allowed = [
+      { prefix: allowsAll ? '' : code, allows: true },
+      ...rules.map(({ zeros, prefix, allows }) => ({ prefix: code + '0'.repeat(zeros) + prefix, allows })),
+    ];
+    return {
+      numbers: { ...home, format: 'national' as const, allowed },
+      text: form + (form === '' && abroad === '' ? home.trunkPrefix : code) + '0'.repeat(zeros) + rest,
+    };
+  });
+
+/** What the list of prefixes says of a number, written apart from the product's own reading: the longest that fits decides. */
+function listAllows(e164: string, { allowed }: NumberPlan): boolean | undefined {
+  let longest = -1;
+  let says: boolean | undefined;
+  for (const { prefix, allows } of allowed) {
+    if (!e164.slice(1).startsWith(prefix) || prefix.length <= longest) continue;
+    longest = prefix.length;
+    says = allows;
+  }
+  return says;
+}
+
 /** How a switch reads what it is sent, written apart from the product's own reading. */
 function readings(dialled: string, { format, ...p }: NumberPlan): string[] {
   if (format !== 'national') return [`+${dialled.replace(/^\+/, '')}`];
@@ -40,14 +79,23 @@ function readings(dialled: string, { format, ...p }: NumberPlan): string[] {
 export const targets: readonly FuzzTarget[] = [
   {
     name: 'numbers: what is dialled, read back, is the number that was allowed',
-    property: fc.property(plan, written, (numbers, text) => {
-      const number = dialable(text, numbers);
-      if (typeof number === 'string') return;
-      assert.match(number.e164, /^\+[1-9]\d{5,14}$/);
-      assert.match(number.dialled, /^\+?\d+$/);
-      assert.ok(isAllowed(number.e164, numbers));
-      assert.ok(readings(number.dialled, numbers).includes(number.e164), `${number.dialled}`);
-    }),
+    property: fc.property(
+      fc.oneof(fc.record({ numbers: plan, text: written }), tricky),
+      ({ numbers, text }) => {
+        const number = dialable(text, numbers);
+        if (typeof number === 'string') return;
+        assert.match(number.e164, /^\+[1-9]\d{5,14}$/);
+        assert.match(number.dialled, /^\+?\d+$/);
+        assert.ok(isAllowed(number.e164, numbers));
+        assert.equal(listAllows(number.e164, numbers), true);
+        // Many networks drop a zero behind the country code: what is forbidden without it is forbidden with it.
+        for (const at of [1, 2, 3]) {
+          const plain = `${number.e164.slice(0, at + 1)}${number.e164.slice(at + 1).replace(/^0+/, '')}`;
+          if (number.e164[at + 1] === '0') assert.notEqual(listAllows(plain, numbers), false, plain);
+        }
+        assert.ok(readings(number.dialled, numbers).includes(number.e164), `${number.dialled}`);
+      },
+    ),
   },
   {
     name: 'numbers: E.164 means itself',
@@ -64,13 +112,14 @@ export const targets: readonly FuzzTarget[] = [
       fc.oneof(fc.constantFrom('sales', 'evil'), fc.string()),
       fc.option(fc.oneof(fc.constantFrom('100', 's'), fc.string()), { nil: undefined }),
       fc.constantFrom('blind', 'dialplan', undefined),
-      (numbers, to, context, extension, mode) => {
+      fc.oneof(written, fc.string()),
+      (numbers, to, context, extension, mode, from) => {
         const provider = { name: 'trunk', numbers, callerId: undefined, transferMethod: 'auto' };
         const rules = { providers: new Map([['trunk', provider]]), contexts: ['sales'] };
         const request = { to, context, ...(extension === undefined ? {} : { extension }) };
         const target = transferTarget(
           { ...request, ...(mode === undefined ? {} : { mode }) } as never,
-          { sipProvider: 'trunk', from: to } as never,
+          { sipProvider: 'trunk', from } as never,
           rules as never,
         );
         if (typeof target === 'string') return;
@@ -80,6 +129,8 @@ export const targets: readonly FuzzTarget[] = [
           assert.match(found.extension, /^[\w+*#-]{1,80}$/);
         } else {
           assert.match(found.number, /^\+?\d{1,21}$/);
+          const allowed = dialable(to, numbers);
+          assert.equal(found.number, typeof allowed === 'string' ? allowed : allowed.dialled);
           assert.match(found.callerId, /^(\+?[\d*#]{1,32})?$/);
         }
       },

@@ -25,6 +25,15 @@ const value = fc.oneof(
 );
 const line = fc.oneof(
   fc.tuple(fc.constantFrom(...BRIDGE_KEYS), value).map((pair) => pair.join('=')),
+  fc
+    .tuple(
+      fc.constantFrom('OUTBOUND_CALLS_PER_SECOND', 'OUTBOUND_MAX_CALLS', 'ALLOWED_PREFIXES', 'COUNTRY_CODE'),
+      value,
+    )
+    .map((pair) => pair.join('=')),
+  fc
+    .tuple(fc.constantFrom(' ', '\t', 'export ', '\ufeff', '#', 'x'), fc.constantFrom(...BRIDGE_KEYS), value)
+    .map(([before, key, text]) => `${before}${key}=${text}`),
   fc.string(),
 );
 const file = fc.array(line, { maxLength: 12 }).map((lines) => lines.join('\n'));
@@ -45,6 +54,9 @@ export const targets: readonly FuzzTarget[] = [
       assert.ok(limits.callsPerSecond > 0 && limits.callsPerSecond <= 1000);
       assert.ok(bargeInHoldMs >= 0 && bargeInHoldMs <= 10_000);
       assert.ok(numbers.allowed.every(({ prefix }) => /^\d{0,15}$/.test(prefix)));
+      assert.match(numbers.countryCode ?? '1', /^[1-9]\d{0,2}$/);
+      assert.match(numbers.trunkPrefix + numbers.internationalPrefix, /^\d{0,10}$/);
+      for (const url of Object.values(provider.pipecatUrl)) assert.match(url ?? 'ws://x', /^wss?:\/\/[^/?{]/);
     }),
   },
   {

@@ -50,7 +50,8 @@ test('a message over the limit is not framed', () => {
   const writer = new FrameWriter(100);
   assert.equal(writer.write(draftOf(Buffer.alloc(101), true), 1), undefined);
   assert.equal(writer.write(draftOf(Buffer.alloc(101), false), 1), undefined);
-  assert.equal(new FrameWriter(1_000_000).write(draftOf(Buffer.alloc(65_537), true), 1), undefined);
+  for (const length of [65_536, 65_537])
+    assert.ok(new FrameWriter(1_000_000).write(draftOf(Buffer.alloc(length), true), 1) === undefined);
 });
 
 /** What a reader finds in chunks: whole messages as text, and what is left for others. */

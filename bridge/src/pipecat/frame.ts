@@ -31,7 +31,7 @@ export class FrameWriter {
   write(message: Draft, mask: number): Buffer | undefined {
     const { length } = message;
     const bytes = this.#bytes;
-    if (length > bytes.length - PAYLOAD_AT) return undefined;
+    if (length > MEDIUM_PAYLOAD_MAX || length > bytes.length - PAYLOAD_AT) return undefined;
     const begin = length > SHORT_PAYLOAD_MAX ? 0 : 2;
     bytes[begin] = message.isText ? TEXT : BINARY;
     bytes[begin + 1] = MASKED | (begin === 0 ? 126 : length);
