@@ -269,7 +269,7 @@ export class Call {
     const usable = this.#proof.isGiven ? undefined : this.#proof.demand(ari, channelId);
     const ringing = this.#answered || callee !== undefined ? undefined : ari.ring(channelId);
     if (ringing !== undefined) this.#inBackground(ringing, 'ring');
-    this.#inBackground(ari.subscribe(channelId), 'subscribe');
+    this.#inBackground(this.caller.attend(), 'attend');
     const bot = this.#troubles.survive(() => media.connectBot());
     const built = this.#troubles.buildPath(media, (step) => this.#mark(step), release);
     // Who was in the call already hears that it goes on while the bot is sought.

@@ -38,6 +38,10 @@ export interface ChannelOptions {
 /** What `channelvars` of our ari.conf names: in every channel, empty where unset. */
 const UNSET_VARIABLES = Object.fromEntries(CALL_VARIABLES.map((name) => [name, '']));
 
+/** Functions, such as FRAME_DROP(RX), are set as variables are, and are none. */
+const variablesOf = ({ variables }: FakeChannel): Record<string, string> =>
+  Object.fromEntries(Object.entries(variables).filter(([name]) => !name.endsWith(')')));
+
 /** The channel as ARI shows it. */
 export function shown(channel: FakeChannel, app: string, showsVariables: boolean): object {
   return {
@@ -57,6 +61,6 @@ export function shown(channel: FakeChannel, app: string, showsVariables: boolean
     },
     creationtime: '2026-11-22T10:00:00.000+0000',
     language: 'en',
-    ...(showsVariables ? { channelvars: { ...UNSET_VARIABLES, ...channel.variables } } : {}),
+    ...(showsVariables ? { channelvars: { ...UNSET_VARIABLES, ...variablesOf(channel) } } : {}),
   };
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expectNear, expectNoViolations } from '../expect.ts';
+import { CALLER_HZ } from '../mock-pipecat/src/tones.ts';
 import { TRUNK } from '../ports.ts';
 import { RtcpEnd } from '../rtcp-end.ts';
 import { SipPhone } from '../sip-phone.ts';
@@ -71,6 +72,38 @@ describe('a caller who only listens', () => {
       assert.equal(bot.hangup?.reason, 'media-timeout');
     });
   }
+});
+
+/** A level, and the reflection coefficients of a spectrum behind it (RFC 3389 section 3). G.711 Appendix II has ten of them. */
+const NOISES = [
+  [],
+  [60],
+  [60, 1],
+  [60, ...Array(10).fill(127)],
+  [255, ...Array(22).fill(0)],
+  Array(200).fill(60),
+];
+
+test('comfort noise of any length costs nobody the call, and what is said behind it is heard', async () => {
+  await using phone = await SipPhone.open({ address: TRUNK }, stack.ports);
+  const callId = newCallId('noise');
+  const call = await phone.call(MONOLOGUE_BOT, { headers: [`X-Call-ID: ${callId}`] });
+  let sequenceNumber = 1000;
+  for (const noise of NOISES) {
+    sequenceNumber += 1;
+    const place = { sequenceNumber, timestamp: sequenceNumber * 160 };
+    phone.rtp.send({ payloadType: 13, ...place, payload: Uint8Array.from(noise) });
+    await sleep(100);
+  }
+  phone.rtp.talk(CALLER_HZ, sequenceNumber + 1);
+  await sleep(1_000);
+  const { media } = await stack.bot.wait(callId, 'answered');
+  await phone.hangUp(call);
+  assert.equal((await stack.bot.wait(callId, 'closed')).hangup?.reason, 'caller-hangup');
+  assert.ok(
+    (media.heardMs[CALLER_HZ] ?? 0) > 600,
+    `the bot heard ${media.heardMs[CALLER_HZ]} ms of the caller`,
+  );
 });
 
 test('a caller who has sent nothing yet is heard as silence, every 20 ms, from the answer on', async () => {

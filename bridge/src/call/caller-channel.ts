@@ -44,12 +44,18 @@ export class CallerChannel {
     return this.#farewell;
   }
 
+  /** Events of the channel come to us from now on, and nothing that ends a media channel goes from it into the bridge. */
+  async attend(): Promise<void> {
+    const { ari } = this.#context;
+    await Promise.all([ari.subscribe(this.#id), ari.dropComfortNoise(this.#id)]);
+  }
+
   /** ARI: another channel of the same provider has taken the caller's place (RFC 3891). */
   replacedBy(channelId: string): void {
     this.#id = channelId;
     this.#keyRepeats = new KeyRepeats();
-    const { ari, warn } = this.#context;
-    ari.subscribe(channelId).catch((error: Error) => warn(error, 'no events of a channel that took over'));
+    const { warn } = this.#context;
+    this.attend().catch((error: Error) => warn(error, 'no events of a channel that took over'));
     this.rejoin();
   }
 
