@@ -21,6 +21,7 @@ import { Forwards } from './switchboard/forwards.ts';
 import { LiveCalls } from './switchboard/live-calls.ts';
 import { OthersDials } from './switchboard/others-dials.ts';
 import { REFER_RESULT } from './switchboard/reconciliation.ts';
+import { Returns } from './switchboard/returns.ts';
 
 /** What the switchboard works with. */
 export interface SwitchboardContext {
@@ -60,8 +61,7 @@ export class Switchboard {
   readonly #comparison: Comparison;
   /** Channels of ours that are being made, to be dialled. */
   readonly #placing = new Map<string, Dial>();
-  /** Callers who came back while their call was still being released. */
-  readonly #again = new Map<string, { channel: AriChannel; args: readonly string[] }>();
+  readonly #returns: Returns;
   /** Calls so far. */
   #begun = 0;
   #closing = false;
@@ -73,10 +73,12 @@ export class Switchboard {
     this.#others = new OthersDials({ ...shared, ids: this.ids, reports: context.reports });
     this.#forwards = new Forwards({ ...context, ...shared });
     this.live = new LiveCalls(this.#calls, this.#others.all);
+    const stasisStart = (channel: AriChannel, args: readonly string[]) => this.#stasisStart(channel, args);
+    this.#returns = new Returns({ ...context, ...shared, stasisStart });
     this.#comparison = new Comparison({
       ...{ ...context, ...shared, others: this.#others, calls: this.#calls },
-      coming: () => [...this.#placing.keys(), ...this.#asking.keys()],
-      stasisStart: (channel, args) => this.#stasisStart(channel, args),
+      coming: () => [...this.#placing.keys(), ...this.#asking.keys(), ...this.#returns.ids],
+      stasisStart,
       rings: (channel) => this.#rings(channel),
       forwarded: (leg) => this.#forwards.refuse(leg),
     });
@@ -142,7 +144,7 @@ export class Switchboard {
     for (const take of this.#asking.values()) take();
     for (const call of this.#calls.values()) call.end({ kind: 'taken-over' });
     this.#others.letGo();
-    for (const waiting of [this.#again, this.#farewells]) waiting.clear();
+    for (const waiting of [this.#returns, this.#farewells]) waiting.clear();
   }
 
   /** Ends the call that its bot knows by this Twilio SID, after its last words; false where there is none. */
@@ -161,7 +163,7 @@ export class Switchboard {
       case 'StasisStart':
         return this.#stasisStart(event.channel, event.args, event.replace_channel);
       case 'StasisEnd':
-        this.#again.delete(id);
+        this.#returns.left(id);
         this.#asking.get(id)?.();
         return this.#calls.get(id)?.callerLeftStasis();
       case 'ChannelHold':
@@ -195,8 +197,11 @@ export class Switchboard {
     if (replaced !== undefined && this.#tookPlace(channel, replaced.id)) return;
     if (channel.id.startsWith(DIAL_ID_PREFIX) && this.#farewells.has(channel.id)) return;
     if (this.#forwards.has(channel.id)) return this.#forwards.hangUp(channel.id);
-    this.#farewells.forget(channel.id);
     if (this.#asking.has(channel.id)) return;
+    if (this.#farewells.has(channel.id)) {
+      this.#returns.came(channel, args);
+      return this.#context.background.run(this.#returns.take(channel.id), 'take a caller who is back');
+    }
     if (!isTelephone(channel)) return this.#dismiss(channel, 21, 'no telephone line');
     // A caller's phone is in the state Ring; one that is called, Down and then Ringing.
     if (channel.state === 'Down' || channel.state === 'Ringing') return this.#others.entered(channel, args);
@@ -217,7 +222,7 @@ export class Switchboard {
     const isAway = call.lastTransfer?.callerAway;
     if (isAway && args[0] === REFER_RESULT) return call.lastTransfer?.callerReturned(args.slice(1));
     if (!isAway && !call.isEnding) return;
-    this.#again.set(channel.id, { channel, args });
+    this.#returns.came(channel, args);
     // The dialplan has brought them back by itself: the call that sent them there is done.
     call.callerHungUp(undefined);
   }
@@ -327,10 +332,8 @@ export class Switchboard {
     const { id, farewell } = call.caller;
     this.#calls.delete(id);
     this.#context.reports.ended(call, result);
-    const again = this.#again.get(id);
-    this.#again.delete(id);
     if (farewell !== undefined && era === this.#farewells.era) this.#farewells.keep(id, farewell);
-    if (again !== undefined) this.#stasisStart(again.channel, again.args);
+    if (this.#returns.has(id)) await this.#returns.take(id);
   }
 
   /** The call whose media channel of now this is. */
@@ -341,6 +344,7 @@ export class Switchboard {
 
   #channelDestroyed(event: Extract<ChannelEvent, { type: 'ChannelDestroyed' }>): void {
     const { id } = event.channel;
+    this.#returns.left(id);
     this.#asking.get(id)?.();
     if (this.#mediaCall(id)?.path.hasEntered) this.#mediaCall(id)?.mediaGone();
     this.#calls.get(id)?.callerHungUp(event.cause, event.tech_cause);

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Lab, until } from './harness.ts';
@@ -41,4 +44,40 @@ test('a caller who hangs up while Asterisk says what it holds is no caller who w
   left.resolve(undefined);
   await delay(2 * RECONCILE_MS);
   assert.equal(lab.logged('call started').length, 0);
+});
+
+test('a caller who comes back from a REFER while their call gives them back, and leaves with it, has no second call', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'providers-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  writeFileSync(
+    join(directory, 'pb_fintech.env'),
+    'COUNTRY_CODE=49\nALLOWED_PREFIXES=+49\nTRANSFER_METHOD=auto\n',
+  );
+  const lab = await Lab.start(t, { config: { PROVIDERS_DIR: directory } });
+  const { channel, session } = await lab.call();
+  session.send({ event: 'transfer', to: '+493012345678' });
+  await until(() => channel.sentTo === 'transfer,refer', 'the caller is in the dialplan');
+  const returned = Promise.withResolvers<undefined>();
+  let isGivenBack = false;
+  lab.ari.before(new RegExp(`^POST /channels/${channel.id}/variable$`), () => {
+    isGivenBack = true;
+    return returned.promise;
+  });
+  const media = lab.ari.mediaIdOf(channel.id);
+  lab.ari.hangUp(media);
+  await until(() => isGivenBack, 'the call ends');
+  Object.assign(channel, {
+    args: ['refer-result', 'FAILURE', '486', channel.variables.TRANSFER_TOKEN ?? ''],
+  });
+  const uncork = lab.ari.corked();
+  lab.ari.enterStasis(channel);
+  channel.sentTo = '';
+  returned.resolve(undefined);
+  assert.equal((await lab.ended()).reason.kind, 'media-failed');
+  await delay(200);
+  uncork();
+  await delay(300);
+  assert.equal(lab.logged('call started').length, 1);
+  assert.equal(channel.variables.PIPECAT_STATUS, 'media-failed');
+  lab.ari.hangUp(channel.id);
 });

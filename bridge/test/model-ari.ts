@@ -107,6 +107,8 @@ export class ModelAri {
   async hangUp(id: string, cause: number): Promise<void> {
     await this.#ask(id, () => {
       this.#present(id);
+      // Carried out for a process that has died: nobody else knows of it.
+      if (this.isDead) this.#model.ownEnds.add(id);
       this.#model.end(id, cause);
     }).catch(passOver404);
   }
@@ -115,6 +117,7 @@ export class ModelAri {
     await this.#ask(id, () => {
       const model = this.#model;
       const channel = this.#inApp(id);
+      if (this.isDead) model.ownEnds.add(id);
       model.leaveApp(channel, 'dialplan');
       channel.context = place?.context ?? channel.context;
       const isRefer = place?.context === 'transfer';
