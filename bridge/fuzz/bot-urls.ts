@@ -41,6 +41,10 @@ const likely = fc
       'a b',
       '',
       '{tenant}',
+      '/{tenant}',
+      '\n/{to}',
+      '\t\\{to}',
+      '/bot.example',
       '{to}.example',
     ),
     fc.array(fc.constantFrom('/', 'x', '{to}', '{from}', '{unknown}', '{', '}', '?', '=', '@', '..', '#'), {

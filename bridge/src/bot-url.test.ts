@@ -63,3 +63,18 @@ test('a template that names another host, or what nobody knows, is refused', () 
   for (const template of ['ws://a', 'wss://a:1/x?y=1', 'ws://a/{tenant}?t={to}'])
     assert.equal(botUrl.safeParse(template).success, true, template);
 });
+
+test('no reading of a template lets a call say where its bot is', () => {
+  for (const template of [
+    'ws:///{to}/x',
+    'wss:////{tenant}',
+    'ws://\n/{to}',
+    'ws://\t{to}',
+    'ws:\\\\{to}',
+    'ws:{to}//a',
+    'ws:/{to}/a',
+  ])
+    assert.equal(botUrl.safeParse(template).success, false, template);
+  for (const template of ['ws://a\\{to}', 'ws://a/\n{to}'])
+    assert.equal(botUrl.safeParse(template).success, false, template);
+});

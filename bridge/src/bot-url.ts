@@ -11,6 +11,8 @@ const PLACEHOLDERS: Readonly<Record<string, (call: StartFields) => string | unde
   to: ({ to }) => to,
   agent_id: ({ variables }) => variables.AGENT_ID,
 };
+/** A fragment; and what readers of URLs pass over, or take for a slash. */
+const NOT_OF_A_URL = /[#\\\p{Cc}]/u;
 const PLACEHOLDER = /\{([^{}]*)\}/g;
 
 /** A bot's URL, `ws://` or `wss://`: may have placeholders such as `{tenant}` in its path and query, not in what says where it is. */
@@ -30,9 +32,10 @@ export function expandBotUrl(template: string, call: StartFields): string {
 
 function problemOf(template: string): string | undefined {
   const plain = template.replaceAll(PLACEHOLDER, '');
-  if (!/^wss?:\/\//.test(plain) || !URL.canParse(plain) || plain.includes('#'))
+  if (!/^wss?:\/\//.test(template) || !URL.canParse(plain) || NOT_OF_A_URL.test(plain))
     return 'must be a URL starting with ws:// or wss://, without a fragment';
-  if (/^wss?:\/\/[^/?]*[{}]/.test(template)) return 'must not have placeholders before its path';
+  // More slashes than two count as two: `ws:///{to}` would let a call say where its bot is.
+  if (/^wss?:\/{2,}[^/?]*[{}]/.test(template)) return 'must not have placeholders before its path';
   if (/[{}]/.test(plain)) return 'has a brace without its other one';
   const isKnown = [...template.matchAll(PLACEHOLDER)].every(([, name = '']) =>
     Object.hasOwn(PLACEHOLDERS, name),
