@@ -354,3 +354,15 @@ test('a connection that ends before its heartbeat has begun does not end the nex
   await delay(800);
   assert.equal(lab.ari.takeovers, takeovers);
 });
+
+test('an app that becomes active some time after its socket has opened: nobody is taken up before', async (t) => {
+  const lab = await Lab.start(t, { config: { ARI_HEARTBEAT_MS: '200' } });
+  lab.ari.appDelayMs = 300;
+  lab.ari.dropEvents();
+  const channel = lab.ari.inbound();
+  const session = await lab.session();
+  await until(() => session.of('answered').length > 0, 'the caller is answered', 2_000);
+  assert.equal(lab.ari.takeovers, 2);
+  lab.ari.hangUp(channel.id);
+  assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
+});

@@ -37,6 +37,8 @@ export class FakeAri {
   filter: readonly string[] | undefined;
   /** Global variables and user events. */
   readonly globals = new FakeGlobals((type, fields) => this.emit(type, fields));
+  /** So long after the opening of its events socket an app is not active yet. */
+  appDelayMs = 0;
   /** How often the app was taken, by whom ever. */
   takeovers = 0;
   readonly #app = 'pipecat';
@@ -298,7 +300,12 @@ export class FakeAri {
   #opened(socket: WebSocket): void {
     // One socket an app: the later one takes it over.
     this.emit('ApplicationReplaced', {});
-    this.#events = socket;
+    this.#events = undefined;
+    const activate = () => {
+      if (socket.readyState === socket.OPEN) this.#events = socket;
+    };
+    if (this.appDelayMs === 0) activate();
+    else setTimeout(activate, this.appDelayMs);
     this.#wasUp = true;
     this.takeovers += 1;
     socket.on('error', () => {});

@@ -195,11 +195,16 @@ export class AriConnection {
     this.#hasLetGo = false;
     // Whoever had the app learns from it that this is no late handshake of its own.
     void this.#claim(0);
-    this.#ari.release();
     // It only spares work, but that of a former process may keep the heartbeat from us.
     this.#filtered = this.#own.allowEvents(EVENT_TYPES).catch(() => {});
     const proved = this.#filtered.then(() => heartbeat.start());
-    Promise.all([proved, this.#handlers.onConnected()]).then(
+    // Not before: what enters an app that is not active yet, Asterisk hangs up.
+    const connected = proved.then(() => {
+      if (this.#socket !== socket) return;
+      this.#ari.release();
+      return this.#handlers.onConnected();
+    });
+    connected.then(
       () => {
         // Lost or taken over meanwhile, otherwise.
         if (this.#stopped || this.#socket !== socket) return;

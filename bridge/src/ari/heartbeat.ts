@@ -26,6 +26,7 @@ export class Heartbeat {
   readonly #first = Promise.withResolvers<void>();
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
+  #isProved = false;
   #count = 0;
   /** Name of the beat that is under way. */
   #awaited: string | undefined;
@@ -38,7 +39,8 @@ export class Heartbeat {
 
   /**
    * Sends the first beat, and others until {@link stop}; none where that was called before. Resolves when the first one has come back;
-   * never where none does.
+   * never where none does. Asterisk opens an events socket before it makes the app active (longer before, the more it has to do), and
+   * what is sent to an inactive app is lost: the first beat is sent again and again.
    */
   start(): Promise<void> {
     if (this.#isStopped) return this.#first.promise;
@@ -52,6 +54,7 @@ export class Heartbeat {
     if (name !== this.#awaited) return;
     this.#awaited = undefined;
     this.#ticks = 0;
+    this.#isProved = true;
     this.#first.resolve();
     this.#options.onBeat(this.#count);
   }
@@ -68,7 +71,7 @@ export class Heartbeat {
       if (this.#ticks >= TICKS_PER_INTERVAL) this.#beat();
     } else if (this.#ticks > LIMIT_INTERVALS * TICKS_PER_INTERVAL) {
       this.#lost('the heartbeat through the Stasis app does not come back');
-    }
+    } else if (!this.#isProved) this.#send(this.#awaited);
   }
 
   #beat(): void {
@@ -76,10 +79,14 @@ export class Heartbeat {
     this.#ticks = 0;
     const name = `${this.#options.instance}-${this.#count}`;
     this.#awaited = name;
+    this.#send(name);
+  }
+
+  #send(name: string): void {
     this.#options.send(name).catch((error: Error) => {
-      // Any other failure is one of the request: if it lasts, the limit says so.
-      if (error instanceof AriError && error.status === 404 && this.#awaited === name)
-        this.#lost('Asterisk does not have the Stasis app any more');
+      // Any other failure is one of the request, or the app is not there yet: if it lasts, the limit says so.
+      const isGone = error instanceof AriError && error.status === 404 && this.#isProved;
+      if (isGone && this.#awaited === name) this.#lost('Asterisk does not have the Stasis app any more');
     });
   }
 
