@@ -24,6 +24,7 @@ export interface Dialplan {
 /** What may be run: each reads its argument once. */
 const APPLICATIONS = [
   ...['Set', 'Goto', 'GotoIf', 'Stasis', 'Transfer', 'Progress', 'Playback', 'Hangup', 'PJSIPHangup'],
+  'Wait',
 ];
 /** What the operator wrote, or Asterisk counts: nothing in the dialplan sets them. */
 const OURS = [
