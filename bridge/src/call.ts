@@ -284,7 +284,7 @@ export class Call {
   }
 
   async #join(media: MediaSession): Promise<void> {
-    await this.#ending.orEnd(this.#context.ari.addToBridge(this.path.bridgeId, this.caller.id));
+    await this.caller.join();
     this.#mark('joined');
     await this.#ending.orEnd(this.#troubles.settled());
     media.startRelay();
@@ -297,7 +297,7 @@ export class Call {
       );
       await this.#ending.orEnd(Promise.race([this.#firstBotAudio.promise, limit]));
     }
-    await this.#ending.orEnd(this.#troubles.settled().then(() => this.#context.ari.answer(this.caller.id)));
+    await this.#ending.orEnd(this.#troubles.settled().then(() => this.caller.answer()));
     this.#isAnswered();
   }
 

@@ -32,6 +32,7 @@ export class Dial {
   #ringing = false;
   #cancelled = false;
   #hasEntered = false;
+  #ringsUntilMs = Number.POSITIVE_INFINITY;
 
   constructor(ari: AriClient, settings: DialSettings) {
     this.#ari = ari;
@@ -46,6 +47,11 @@ export class Dial {
   /** Whether nobody wants it any more; set before there is a call that could be ended. */
   get cancelled(): boolean {
     return this.#cancelled;
+  }
+
+  /** Whether the callee's phone has been called for as long as it may: who then does not answer is gone by that. */
+  get isOverdue(): boolean {
+    return performance.now() >= this.#ringsUntilMs;
   }
 
   /** The callee is not to be called. */
@@ -86,6 +92,7 @@ export class Dial {
     await withinLimit(this.#entered.promise, ariTimeoutMs, late, signal);
     // Who is not to be called any more must not ring, not even for a moment.
     signal.throwIfAborted();
+    this.#ringsUntilMs = performance.now() + ringTimeoutMs;
     try {
       await this.#ari.dial(channelId, Math.ceil(ringTimeoutMs / 1000));
     } catch (error) {

@@ -255,3 +255,22 @@ test('a newcomer of another provider does not take the caller’s place', async 
   lab.ari.hangUp(channel.id);
   await lab.ended();
 });
+
+test('a callee whose end was not told counts as failed, not as one who did not answer, but at the end of the ring time', async (t) => {
+  const lab = await start(t);
+  const dialled = async (callId: string, ringTimeoutSeconds: number) => {
+    await api(lab, 'POST', '/calls', { to: TO, provider: 'pb_fintech', callId, ringTimeoutSeconds });
+    return await until(
+      () => [...lab.ari.channels.values()].find(({ done }) => done.includes('dial')),
+      'it is dialled',
+    );
+  };
+  const busy = await dialled('c-1', 60);
+  unheard(lab, () => lab.ari.dialFails(busy, 'BUSY', 17, 486));
+  const { reason, outcome, cause } = await lab.ended();
+  assert.deepEqual([reason.kind, outcome, cause], ['not-answered', 'failed', 127]);
+  const silent = await dialled('c-2', 1);
+  await delay(1_000);
+  unheard(lab, () => lab.ari.dialFails(silent, 'NOANSWER', 19));
+  assert.equal((await lab.ended(1)).outcome, 'no-answer');
+});

@@ -59,6 +59,18 @@ export class CallerChannel {
     this.rejoin();
   }
 
+  /** Answers the caller. A reply that is lost ends nothing. */
+  async answer(): Promise<void> {
+    const { ari, ending } = this.#context;
+    await ending.insist(() => ari.answer(this.#id));
+  }
+
+  /** Puts the caller into the mixing bridge. A reply that is lost ends nothing. */
+  async join(): Promise<void> {
+    const { ari, bridgeId, ending } = this.#context;
+    await ending.insist(() => ari.addToBridge(bridgeId, this.#id));
+  }
+
   /** Puts a channel, the caller's own by default, into the mixing bridge again. */
   rejoin(channelId = this.#id): void {
     const { ari, bridgeId, warn } = this.#context;

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type EndReason, treatmentOf } from '../end-reason.ts';
+import { insist } from './insist.ts';
 
 /** Thrown inside a call's steps when the call has ended meanwhile. */
 export class CallEnded extends Error {}
@@ -94,6 +95,11 @@ export class Ending {
   /** The step's result, or a throw as soon as the call ends. */
   orEnd<T>(step: Promise<T>): Promise<T> {
     return Promise.race([this.#ended.promise, step]);
+  }
+
+  /** The same of a request that is sent again where Asterisk gives no reply: see {@link insist}. */
+  insist(step: () => Promise<void>): Promise<void> {
+    return this.orEnd(insist(step, this.signal));
   }
 
   /** The same of a step that opens something: what is open only after the call's end is closed at once. */

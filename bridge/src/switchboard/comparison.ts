@@ -230,7 +230,7 @@ export class Comparison {
       case 'caller-gone':
         return action.isAsteriskLost
           ? call.callerHungUp(undefined, undefined, { kind: 'asterisk-lost' })
-          : call.callerHungUp(undefined);
+          : call.callerHungUp(lostCause(call));
       case 'caller-left':
         // A transfer that has begun since may have sent them there.
         return call.lastTransfer === transfer ? call.callerLeftStasis() : undefined;
@@ -292,6 +292,14 @@ function channelsOf(action: Action, before: ReadonlyMap<string, Before>): string
   if ('legId' in action) return [id, action.legId];
   const isOfMedia = action.type === 'media-entered' || action.type === 'media-gone';
   return isOfMedia ? [id, before.get(id)?.mediaId ?? id] : [id];
+}
+
+/**
+ * The cause of an end that was not told. Of a callee who did not answer it says most, and nothing is made up: busy, away or never
+ * called, nobody knows (127, interworking), unless the time to ring was over.
+ */
+function lostCause({ dial }: Call): number | undefined {
+  return dial === undefined || dial.isOverdue ? undefined : 127;
 }
 
 function believed(call: Call): BelievedCall {

@@ -8,12 +8,15 @@ const BRIDGE = 'pcb-0a1b2c3d-1-7.1';
 const MEDIA = 'pcm-0a1b2c3d-1-7.1~';
 const LEG = 'pct-0a1b2c3d-1.1-7.1~';
 
-function channel(id: string, fields: { state?: string; app?: string; data?: string } = {}): AriChannel {
-  const { state = 'Up', app = 'Stasis', data = 'pipecat' } = fields;
+function channel(
+  id: string,
+  fields: { state?: string; app?: string; data?: string; exten?: string } = {},
+): AriChannel {
+  const { state = 'Up', app = 'Stasis', data = 'pipecat', exten = 's' } = fields;
   return {
     ...{ id, name: `PJSIP/pb_fintech-${id}`, state, protocol_id: '' },
     ...{ caller: { number: '' }, connected: { number: '' } },
-    dialplan: { context: 'from-provider', exten: 's', app_name: app, app_data: data },
+    dialplan: { context: 'from-provider', exten, app_name: app, app_data: data },
   };
 }
 
@@ -143,6 +146,12 @@ const LOST: readonly {
     what: 'the end of a caller who is away',
     call: { away: LEG, isInTransfer: true },
     channels: [MEDIA_CHANNEL],
+    actions: ['caller-gone 7.1'],
+  },
+  {
+    what: 'the end of a caller who hung up while they were away, whose channel Asterisk keeps for the REFER',
+    call: { away: LEG, isInTransfer: true },
+    channels: [channel('7.1', { app: 'Hangup', exten: 'h' }), MEDIA_CHANNEL],
     actions: ['caller-gone 7.1'],
   },
   {
@@ -278,11 +287,15 @@ test('calls of the process before: taken up, ringing, alive already, or dead', (
   const record = (channelId: string, state: CallRecord['state']) => ({ channelId, state }) as CallRecord;
   const inherited = [
     ...[record('waits', 'active'), record('rings', 'ringing'), record('lives', 'active')],
-    ...[record('gone', 'active'), record('elsewhere', 'active')],
+    ...[record('gone', 'active'), record('elsewhere', 'active'), record('hung-up', 'active')],
   ];
   const channels = [
     ...[channel('waits'), channel('rings', { state: 'Ringing', app: 'AppDial2' })],
     ...[channel('lives'), channel('elsewhere', { app: 'Playback' })],
+    {
+      ...channel('hung-up'),
+      dialplan: { context: 'transfer', exten: 'h', app_name: 'Hangup', app_data: '' },
+    },
   ];
   const known = beliefs({ inherited, owned: new Set(['lives']), things: new Set() });
   const found = reconcile(known, holdings(channels, { bridges: [] }));
@@ -294,6 +307,7 @@ test('calls of the process before: taken up, ringing, alive already, or dead', (
       'inherited-lives lives',
       'inherited-died gone',
       'inherited-died elsewhere',
+      'inherited-died hung-up',
     ],
   ]);
 });

@@ -157,6 +157,7 @@ function ofCall(call: BelievedCall, seen: Seen): Action[] {
   }
   const channel = seen.present.get(channelId);
   if (channel === undefined) return [];
+  if (hasHungUp(channel)) return [{ type: 'caller-gone', channelId, isAsteriskLost: false }];
   return [...ofCaller(call, channel, seen), ...ofLeg(call, seen), ...ofMedia(call, seen)];
 }
 
@@ -321,13 +322,21 @@ function ofInherited(
   if (owned.has(channelId)) return [{ type: 'inherited-lives', record }];
   const channel = seen.present.get(channelId);
   const isDial = state === 'dialling' || state === 'ringing';
-  if (channel === undefined) return [{ type: 'inherited-died', record }];
+  if (channel === undefined || hasHungUp(channel)) return [{ type: 'inherited-died', record }];
   // The caller's network is being asked to take them (REFER): they come back to us, whatever it says.
   if (channel.dialplan.context === REFER_CONTEXT) return [];
   // It is offered, and takes its record.
   if (appChannelIds.has(channelId) && stasisArgs(channel) !== undefined) return [];
   if (isDial && channel.state !== 'Up') return [{ type: 'inherited-rings', channel }];
   return [{ type: 'inherited-died', record }];
+}
+
+/**
+ * Whether a channel that is still there has hung up: the dialplan shows its end. After a REFER Asterisk keeps it until the
+ * subscription has run out, 10 minutes.
+ */
+function hasHungUp({ dialplan }: AriChannel): boolean {
+  return dialplan.exten === 'h';
 }
 
 /** Whether a channel is in Stasis, as the dialplan shows it. */
