@@ -95,3 +95,91 @@ test('the filter for fail2ban finds the address in what is passed on, in Docker�
   const others = ['[2026-11-27 12:00:00.000] WARNING[1]: something from 192.0.2.1', 'Asterisk Ready.'];
   for (const line of others) assert.ok(expressions.every((expression) => !expression.test(line)));
 });
+
+const said = (text: string) => `[2026-11-27 12:00:00.000 ${MARK}] ${text}`;
+
+/** What one request, or each datagram of a stranger, makes Asterisk say; seen with 22.10. */
+const CHATTER: Readonly<Record<string, readonly [line: (at: number) => string, place: string]>> = {
+  'datagrams too short for RTP': [
+    (at) =>
+      said(`WARNING[${at}][C-00000${at % 7}a]: res_rtp_asterisk.c:8404 ast_rtp_read: RTP Read too short`),
+    'res_rtp_asterisk.c:8404 ast_rtp_read',
+  ],
+  'datagrams that look like TLS': [
+    (at) =>
+      said(
+        `ERROR[5827]: res_rtp_asterisk.c:3270 __rtp_recvfrom: Received SSL traffic on RTP instance '0x7f${at}'`,
+      ),
+    'res_rtp_asterisk.c:3270 __rtp_recvfrom',
+  ],
+  'an offer of a thousand formats': [
+    (at) =>
+      said(
+        `WARNING[186]: pjproject: <?>: \t                 sdp.c .Error adding SDP media format ${at}, ignored`,
+      ),
+    'pjproject: <?>: sdp.c',
+  ],
+  'transactions, each under its own name': [
+    (at) => said(`ERROR[186]: pjproject: <?>: \t   tsx0x7f66${(1e6 + at).toString(16)} ...Failed to send`),
+    'pjproject: <?>: tsx',
+  ],
+};
+
+for (const [what, [line, place]] of Object.entries(CHATTER)) {
+  test(`warnings and errors of one place are a few lines and a sum: ${what}`, async () => {
+    const other = said('WARNING[1]: res_pjsip.c:1 other: said once');
+    const lines = await passed([...Array.from({ length: 1000 }, (_, at) => line(at)), other]);
+    assert.equal(lines.length, 22);
+    assert.equal(lines[20], other.replace(` ${MARK}`, ''));
+    assert.ok(lines[21]?.endsWith(`WARNING[0]: refusals: 980 more of ${place}`), lines[21]);
+  });
+}
+
+test('a packet that the stack gave up is not shown: it is a stranger’s text, with numbers of people', async () => {
+  const given = (port: number) =>
+    said(
+      `ERROR[191]: pjproject: <?>: \t        sip_endpoint.c Error processing packet from 192.0.2.1:${port}: Rx buffer overflow (PJSIP_ERXOVERFLOW)  [code 171062]:`,
+    );
+  const packet = [
+    'INVITE sip:+4930123456@h SIP/2.0',
+    '[2026-11-27 12:00:00.000] ERROR[1]: all is lost',
+    '',
+    'X-A: b',
+  ];
+  const dump = (port: number) => [given(port), ...packet, '-- end of packet.'];
+  const other = said('WARNING[1]: res_pjsip.c:1 other: said once');
+  const lines = await passed([...dump(1), ...dump(2), other, 'Asterisk Ready.']);
+  const shown = [given(1), given(2), other].map((line) => line.replace(` ${MARK}`, ''));
+  assert.deepEqual(lines, [...shown, 'Asterisk Ready.']);
+  const flood = await passed(Array.from({ length: 100 }, (_, at) => dump(at)).flat());
+  assert.equal(flood.length, 6);
+  assert.match(flood[5] ?? '', /SECURITY\[0\]: refusals: 95 more from 192\.0\.2\.1$/);
+});
+
+test('a caller’s name and number are not told, on one line or more', async () => {
+  const start = 'WARNING[186]: res_pjsip.c:2613 set_id_from_hdr: CallerID Name';
+  const end = "for number '+4915112345' has invalid UTF-8 characters which were replaced";
+  const lines = await passed([said(`${start} 'M\xfcller' ${end}`), said(`${start} 'a`), `b' ${end}`]);
+  const masked = said(`${start} is no UTF-8: its characters were replaced`).replace(` ${MARK}`, '');
+  assert.deepEqual(lines, [masked, masked]);
+});
+
+test('lines without a time are bounded, but for what the operator asked to see', async () => {
+  const loose = Array.from({ length: 300 }, (_, at) => `what follows a line's end, ${at}`);
+  const lines = await passed([said('WARNING[1]: app.c:1 x: a'), ...loose]);
+  assert.equal(lines.length, 102);
+  assert.match(lines[101] ?? '', /WARNING\[0\]: refusals: 200 more lines without a time$/);
+  const shown = await passed([
+    said('VERBOSE[9]: res_pjsip_logger.c:1 x: <--- Received SIP request'),
+    ...loose,
+  ]);
+  assert.equal(shown.length, 301);
+});
+
+test('a warning that quotes what a stranger sent is cut', async () => {
+  const long = said(
+    `WARNING[1][C-0000006f]: pbx_functions.c:475 func_args: Can't find ')' for 'LEN(${'A'.repeat(4000)}`,
+  );
+  const [line = ''] = await passed([long]);
+  assert.ok(line.length < 520 && line.endsWith('…'), `${line.length} characters`);
+});
