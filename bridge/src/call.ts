@@ -20,7 +20,7 @@ import type { MediaEvent, MediaFigures, MediaSession } from './media/session.ts'
 import { type CallIds, MediaPath } from './media-path.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';
 import type { RecordingState } from './recording/recorder.ts';
-import type { Transfer, TransferSummary } from './transfer.ts';
+import type { Transfer } from './transfer.ts';
 
 /** What a call works with. */
 export interface CallContext extends Pick<HandoverContext, 'mayDial'> {
@@ -174,12 +174,9 @@ export class Call {
     return refusal;
   }
 
-  /** The transfer that was asked for last, refused or not, as a record shows it. */
-  get transferSummary(): TransferSummary | undefined {
-    return this.#handover.summary;
-  }
-  get isHeld(): boolean {
-    return this.#handover.isHeld;
+  /** Its transfers, and its being held, as records show them. */
+  get transfers(): Pick<Handover, 'summary' | 'outcome' | 'isHeld'> {
+    return this.#handover;
   }
 
   get #isActive(): boolean {

@@ -40,6 +40,7 @@ export class Handover {
   #transfer: Transfer | undefined;
   /** What was asked for last, where it was refused. */
   #refused: TransferSummary | undefined;
+  #outcome: TransferSummary | undefined;
   #running = Promise.resolve();
   #held = false;
   /** Why the bot left while a transfer was under way. */
@@ -64,9 +65,15 @@ export class Handover {
     return this.#isPending ? this.#transfer?.summary : (this.#refused ?? this.#transfer?.summary);
   }
 
+  /** What ended last: a transfer, or one that was refused meanwhile. */
+  get outcome(): TransferSummary | undefined {
+    return this.#outcome;
+  }
+
   /** A bot's transfer was not even tried: it may have no word for that, so others are told as of one that fails later. */
   refused({ to, mode = 'blind', extension = to }: TransferRequest, reason: string): void {
     this.#refused = { to: mode === 'dialplan' ? extension : to, mode, status: 'failed', reason };
+    this.#outcome = this.#refused;
     this.#context.changed('transfer-failed');
   }
 
@@ -132,6 +139,7 @@ export class Handover {
     changed('transfer-started');
     await transfer.run(signal);
     if (signal.aborted) return;
+    this.#outcome = transfer.summary;
     if (transfer.status === 'failed') {
       changed('transfer-failed');
       if (transfer.isCallerLost)

@@ -53,9 +53,9 @@ export class CallReports {
 
   /** A dialect may have no word for what became of a transfer: the log, the record and the metrics have. */
   #transferEnded(call: Call): void {
-    const { transferSummary: transfer } = call;
-    if (transfer === undefined) return;
-    const { status, mode, reason } = transfer;
+    const { outcome } = call.transfers;
+    if (outcome === undefined) return;
+    const { status, mode, reason } = outcome;
     const { log, metrics } = this.#context;
     metrics.transferEnded(status, reason);
     log[status === 'failed' ? 'warn' : 'info']({ ...idsOf(call), mode, reason }, `transfer ${status}`);
@@ -153,9 +153,9 @@ export function recordOf(call: Call): CallRecord {
   return liveRecord(call.info, state, call.stepsMs, contextOf(call));
 }
 
-function contextOf({ info, offeredAtMs, recordingLog, transferSummary, isHeld }: Call): RecordContext {
+function contextOf({ info, offeredAtMs, recordingLog, transfers }: Call): RecordContext {
   const { files: recordingFiles, isPaused: isRecordingPaused } = recordingLog;
-  const transfer = transferSummary ?? info.adopted?.transfer;
+  const { isHeld, summary: transfer = info.adopted?.transfer } = transfers;
   return { offeredAtMs, recordingFiles, isRecordingPaused, isHeld, transfer };
 }
 

@@ -334,8 +334,16 @@ test('a second transfer while one is under way is refused', async (t) => {
   const second = await leg(lab, channel);
   session.send({ event: 'transfer', to: TO });
   await failed(session, 'under-way');
+  const figure = (reason: string) => lab.metric(`transfers_total{status="failed",reason="${reason}"}`);
+  assert.equal(await figure('under-way'), 1);
+  assert.deepEqual(
+    lab.logged('transfer failed').map(({ reason }) => reason),
+    ['under-way'],
+  );
   lab.ari.dialFails(second, 'BUSY', 17, 486);
   await failed(session, 'busy');
+  assert.equal(await figure('busy'), 1);
+  assert.deepEqual(lab.logged('transfer pending'), []);
   await hangUpAndEnd(lab, channel);
 });
 
