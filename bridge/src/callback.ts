@@ -61,6 +61,9 @@ const BUSY_STATUSES = [429, 503];
 /** Receivers that wanted to be left alone, of which it is remembered. */
 const HELD_MAX = 1_000;
 
+/** A receiver whose name leads to addresses only that callbacks do not go to: nor will they with the next try. */
+class UnfitReceiver extends Error {}
+
 /** The receiver has the callback, does not want it, or may want it later. */
 type Reply = 'taken' | 'refused' | 'later';
 
@@ -247,7 +250,8 @@ export class StatusCallbacks {
       if (!BUSY_STATUSES.includes(statusCode)) return { reply: isPassing ? 'later' : 'refused', detail };
       return { reply: 'later', detail, waitMs: retryAfterMs(response.headers['retry-after'], Date.now()) };
     } catch (error) {
-      return { reply: 'later', detail: (error as Error).message };
+      const reply = error instanceof UnfitReceiver ? 'refused' : 'later';
+      return { reply, detail: (error as Error).message };
     } finally {
       clearTimeout(late);
     }
@@ -286,7 +290,8 @@ function fitOnly(lookup: LookupFunction): LookupFunction {
     lookup(name, { ...options, all: true }, (error, found) => {
       if (error !== null || typeof found === 'string') return done(error, []);
       const [first, ...others] = found.filter(({ address }) => !isUnfit(address));
-      if (first === undefined) return done(new Error(`${name} has no address that callbacks go to`), []);
+      if (first === undefined)
+        return done(new UnfitReceiver(`${name} has no address that callbacks go to`), []);
       if (options.all) done(null, [first, ...others]);
       else done(null, first.address, first.family);
     });

@@ -120,6 +120,24 @@ test('receivers whose names nobody answers for take no more than four threads of
   }
 });
 
+test('a name that has none but such addresses is given up at once', async (t) => {
+  const resolve: Resolve = (_name, _options, done) => done(null, [{ address: '169.254.169.254', family: 4 }]);
+  const store = { keepCallback() {}, forgetCallback() {}, callbacks: async () => [] };
+  const settings = { secret: undefined, tries: 20, hosts: [] };
+  const callbacks = new StatusCallbacks(settings, store, pino({ level: 'silent' }), resolve);
+  t.after(() => callbacks.close(0));
+  const fields = {
+    call_sid: 'a',
+    call_id: 'a',
+    status: 'completed',
+    outcome: 'answered',
+    cause: '16',
+  } as const;
+  callbacks.post('http://metadata.example/', fields);
+  await until(() => callbacks.pending === 0, 'given up');
+  assert.deepEqual(callbacks.stats, { delivered: 0, failed: 1, dropped: 0, failedTries: 1 });
+});
+
 /** What a receiver writes when it has been asked, and then every 100 ms. */
 const drips: readonly (readonly [string, string, string, 'delivered' | 'failed'])[] = [
   ['its answer', 'HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n', 'x', 'delivered'],

@@ -50,6 +50,16 @@ test('by default callbacks go everywhere but to link-local and such addresses, h
     '224.0.0.1',
     '[ff02::1]',
     '[fd00:ec2::254]',
+    '[fd20:ce::254]',
+    '100.100.100.200',
+    '168.63.129.16',
+    '192.0.0.192',
+    // IPv4 within IPv6, by NAT64 (RFC 6052), 6to4 (RFC 3056), and as it once was written (RFC 4291 section 2.5.5.1).
+    '[64:ff9b::169.254.169.254]',
+    '[64:ff9b::a9fe:a9fe]',
+    '[2002:a9fe:a9fe::1]',
+    '[::169.254.169.254]',
+    '[::ffff:100.100.100.200]',
   ])
     assert.match(problem(`http://${host}/latest/meta-data`) ?? '', /address/, host);
   for (const host of ['127.0.0.1:5000', '10.1.2.3', 'backend', 'h.example', '[::1]', '8.8.8.8'])
@@ -83,8 +93,31 @@ test('where the operator names hosts, all others are refused', () => {
 });
 
 test('an address that a name resolves to is judged as well', () => {
-  for (const address of ['169.254.1.1', 'fe80::1', '::', '0.0.0.0', '::ffff:169.254.1.1', 'FE80::1%eth0'])
+  for (const address of [
+    '169.254.1.1',
+    'fe80::1',
+    '::',
+    '0.0.0.0',
+    '::ffff:169.254.1.1',
+    'FE80::1%eth0',
+    '64:ff9b::169.254.1.1',
+    '64:ff9b::a9fe:101',
+    '2002:a9fe:101::1',
+    '100.100.100.200',
+    '::ffff:168.63.129.16',
+  ])
     assert.equal(isUnfit(address), true, address);
-  for (const address of ['127.0.0.1', '::1', '192.168.1.1', 'fd12::1', '2001:db8::1'])
+  for (const address of [
+    '127.0.0.1',
+    '::1',
+    '192.168.1.1',
+    'fd12::1',
+    '2001:db8::1',
+    '64:ff9b::192.0.2.1',
+    '2002:c000:201::1',
+    '100.100.100.201',
+    '192.0.0.9',
+    '2001:0:a9fe:a9fe::1',
+  ])
     assert.equal(isUnfit(address), false, address);
 });

@@ -46,21 +46,61 @@ export function callbackTarget(
   }
 }
 
-/** Whether an address, as URL parsers and resolvers write it, is none that a receiver of callbacks has: RFC 6890. */
+/**
+ * Whether an address, as URL parsers and resolvers write it, is none that a receiver of callbacks has: RFC 6890, and those at which
+ * clouds answer their own machines. An IPv4 address within an IPv6 one is judged as itself.
+ */
 export function isUnfit(address: string): boolean {
-  const v4 = /^(?:::ffff:)?(\d+)\.(\d+)\.\d+\.\d+$/i.exec(address);
-  if (v4 !== null) return isUnfitV4(Number(v4[1]), Number(v4[2]));
-  // An IPv4 address within an IPv6 one, as URL parsers write it.
-  const mapped = /^::ffff:([0-9a-f]{1,4}):[0-9a-f]{1,4}$/i.exec(address)?.[1];
-  if (mapped !== undefined)
-    return isUnfitV4(Number.parseInt(mapped, 16) >> 8, Number.parseInt(mapped, 16) & 0xff);
-  // Unspecified, link-local, multicast, and the address of a cloud's metadata.
-  return address.includes(':') && /^(?:::$|fe[89ab][0-9a-f]:|ff[0-9a-f]{2}:|fd00:ec2::)/i.test(address);
+  const v4 = /^\d+\.\d+\.\d+\.\d+$/.test(address) ? address.split('.').map(Number) : undefined;
+  if (v4 !== undefined) return isUnfitV4(v4);
+  const groups = address.includes(':') ? groupsOf(address) : undefined;
+  if (groups === undefined) return false;
+  const [first = 0, second = 0, third = 0] = groups;
+  if (groups.join() === LOOPBACK) return false;
+  const isCloud = (first === 0xfd00 && second === 0x0ec2) || (first === 0xfd20 && second === 0x00ce);
+  const isLinkLocal = first >= 0xfe80 && first <= 0xfebf;
+  if (isCloud || isLinkLocal || first >= 0xff00) return true;
+  const before = groups.slice(0, 6).join();
+  if (EMBEDDING.includes(before)) return isUnfitV4(bytesOf(groups.slice(6)));
+  return first === SIX_TO_FOUR && isUnfitV4(bytesOf([second, third]));
 }
 
-/** This network, link-local, multicast and what is above it. */
-function isUnfitV4(first: number, second: number): boolean {
-  return first === 0 || (first === 169 && second === 254) || first >= 224;
+/** ::1, in groups. */
+const LOOPBACK = '0,0,0,0,0,0,0,1';
+/** Groups before an IPv4 address: mapped, translated (RFC 2765), compatible (RFC 4291 section 2.5.5), by NAT64 (RFC 6052). */
+const EMBEDDING: readonly string[] = [
+  '0,0,0,0,0,65535',
+  '0,0,0,0,65535,0',
+  '0,0,0,0,0,0',
+  '100,65435,0,0,0,0',
+];
+/** The first group of an address with an IPv4 one in the next two (RFC 3056). */
+const SIX_TO_FOUR = 0x2002;
+/** Where clouds tell their machines of themselves, beside the link-local one: Alibaba, Azure, Oracle. */
+const CLOUDS: readonly string[] = ['100.100.100.200', '168.63.129.16', '192.0.0.192'];
+
+/** This network, link-local, multicast and what is above it, clouds. */
+function isUnfitV4(bytes: readonly number[]): boolean {
+  const [first = 0, second = 0] = bytes;
+  return first === 0 || (first === 169 && second === 254) || first >= 224 || CLOUDS.includes(bytes.join('.'));
+}
+
+/** The eight groups of an IPv6 address (RFC 4291 section 2.2), its zone left out; undefined: it is none. */
+function groupsOf(address: string): readonly number[] | undefined {
+  const text = address.replace(/%.*$/, '').replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, ...bytes) => {
+    const [a = 0, b = 0, c = 0, d = 0] = bytes.slice(0, 4).map(Number);
+    return `${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`;
+  });
+  const [head = [], tail] = text.split('::').map((part) => (part === '' ? [] : part.split(':')));
+  const zeros = tail === undefined ? 0 : 8 - head.length - tail.length;
+  if (zeros < 0) return undefined;
+  const groups = [...head, ...Array.from({ length: zeros }, () => '0'), ...(tail ?? [])];
+  const isWhole = groups.length === 8 && groups.every((group) => /^[0-9a-f]{1,4}$/i.test(group));
+  return isWhole ? groups.map((group) => Number.parseInt(group, 16)) : undefined;
+}
+
+function bytesOf(groups: readonly number[]): readonly number[] {
+  return groups.flatMap((group) => [group >> 8, group & 0xff]);
 }
 
 function fits({ hostname, host, protocol, port }: URL, rule: string): boolean {
