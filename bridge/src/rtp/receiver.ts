@@ -1,5 +1,6 @@
 import { Concealment } from './concealment.ts';
 import { KeyGaps } from './key-gaps.ts';
+import { NewcomerWatch } from './newcomer-watch.ts';
 import { createRtpHeader, parseRtpHeader, sequenceDistance, timestampDistance } from './packet.ts';
 import type { RtpReceiverOptions } from './receiver-options.ts';
 import { noReceiverStats, type RtpReceiverStats } from './receiver-stats.ts';
@@ -51,6 +52,7 @@ export class RtpReceiver {
   /** Where the last packet with audio ended; silence that was put in does not move it. */
   #audioEnd = 0;
   readonly #keys: KeyGaps;
+  readonly #newcomers = new NewcomerWatch();
   /** Packets given up since the last one handed on. */
   #missing = 0;
   #lastPacketUnits = 0;
@@ -129,6 +131,12 @@ export class RtpReceiver {
       ahead = 0;
     }
     this.#restartSequence = -1;
+    if (ahead >= 0) this.#newcomers.clear();
+    else if (this.#newcomers.isOne(header.sequenceNumber, arrivalMs)) {
+      stats.restarts++;
+      this.#resync();
+      ahead = 0;
+    }
     if (this.#isDuplicate(header.sequenceNumber)) {
       stats.duplicates++;
       return;
