@@ -67,7 +67,7 @@ export class Call {
     this.info = info;
     this.recordingLog = new RecordingLog(info, {
       changed: () => this.#changed('recording'),
-      keep: (mode) => this.#inBackground(context.ari.setVariable(info.channelId, 'X_RECORD', mode), 'keep'),
+      keep: (mode) => this.#inBackground(context.ari.setVariable(this.caller.id, 'X_RECORD', mode), 'keep'),
     });
     this.path = new MediaPath({ ...context.ids, callerId: info.channelId }, settings.media, context.ari);
     this.#answered = isUp;
@@ -82,7 +82,7 @@ export class Call {
     });
     this.#troubles = new MediaTroubles({
       ...{ ari: context.ari, channelId: info.channelId, path: this.path, ending: this.#ending },
-      ...{ transport: settings.media.transport, limitMs: settings.ariTimeoutMs },
+      ...{ transport: settings.media.transport, limitMs: settings.ariTimeoutMs, caller: this.caller },
       end: (reason) => this.end(reason),
       warn: (detail, message) => this.#warn(detail, message),
       media: () => this.#media,

@@ -19,6 +19,11 @@ export class InheritedCalls {
     return this.#records.has(channelId);
   }
 
+  /** The caller of a call is on another channel than its record says. */
+  move(record: CallRecord, channelId: string): void {
+    if (this.#records.delete(record.channelId)) this.#records.set(channelId, record);
+  }
+
   /** Takes the call of a channel off the list. */
   take(channelId: string): CallRecord | undefined {
     const record = this.#records.get(channelId);
@@ -30,14 +35,15 @@ export class InheritedCalls {
 /** A call that goes on, with what Asterisk does not keep of it: whom an originated channel is for, and since when. */
 export function asInherited(info: CallInfo, before: CallRecord | undefined): CallInfo {
   if (before === undefined) return info;
-  const { callId, requestedCallId, direction, from, to, times } = before;
+  const { callId, requestedCallId, channelId, direction, from, to, times } = before;
+  const callerId = info.channelId === channelId ? {} : { callerId: info.channelId };
   return {
-    ...{ ...info, callId, requestedCallId, direction, from, to },
+    ...{ ...info, callId, requestedCallId, channelId, direction, from, to },
     tenant: before.tenant ?? info.tenant,
     callbackUrl: before.callbackUrl ?? info.callbackUrl,
     dialledAtMs: Date.parse(times.offered),
     answeredAtMs: times.answered === undefined ? undefined : Date.parse(times.answered),
     maxDurationMs: before.maxDurationSeconds === undefined ? undefined : before.maxDurationSeconds * 1000,
-    adopted: adoptedFrom(before),
+    adopted: { ...adoptedFrom(before), ...callerId },
   };
 }

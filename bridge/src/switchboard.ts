@@ -319,8 +319,8 @@ export class Switchboard {
       },
     };
     const call = new Call(info, isUp, settings, context, dial);
-    this.#calls.set(info.channelId, call);
-    this.#farewells.forget(info.channelId);
+    this.#calls.set(call.caller.id, call);
+    this.#farewells.forget(call.caller.id);
     reports.started(call);
     this.#context.background.run(this.#run(call), 'run a call');
     return call;

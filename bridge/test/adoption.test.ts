@@ -55,6 +55,30 @@ test('an adopted call tells its bot that it comes back', async (t) => {
   await next.ended();
 });
 
+test('a caller who took the place of another is found again by the next process', async (t) => {
+  let newcomer: FakeChannel | undefined;
+  const { lab, channel, config } = await orphan(t, { X_CALL_ID: 'replaced' }, async (_, first, { ari }) => {
+    const second = ari.add({ state: 'Up', inStasis: true });
+    const replaced = ari.show(first);
+    ari.emit('StasisStart', { channel: ari.show(second), args: [], replace_channel: replaced });
+    await until(() => !ari.channels.has(first.id), 'the old leg is hung up');
+    await until(() => ari.membersOf(first.id)?.has(second.id), 'the newcomer talks to the bot');
+    newcomer = second;
+  });
+  assert.ok(newcomer);
+  const next = await Lab.start(t, { ari: lab.ari, bot: lab.bot, config: { ...config, API_TOKEN } });
+  const session = await next.session(1);
+  assert.partialDeepStrictEqual(session.events[0], { callId: 'replaced', reconnected: true });
+  await until(() => lab.ari.membersOf(channel.id)?.has(newcomer?.id ?? ''), 'they talk');
+  const { calls } = (await api(next, 'GET', '/calls?limit=10')).body;
+  assert.equal(calls.length, 1);
+  assert.partialDeepStrictEqual(calls[0], { callId: 'replaced', channelId: channel.id, state: 'active' });
+  next.ari.hangUp(newcomer.id);
+  await next.ended();
+  const record = (await api(next, 'GET', '/calls/replaced')).body;
+  assert.partialDeepStrictEqual(record, { state: 'closed', endReason: 'caller-hangup' });
+});
+
 test('a new call that waited in an outage is none that comes back', async (t) => {
   const lab = await Lab.start(t);
   lab.ari.dropEvents();

@@ -2,6 +2,8 @@ import type { CallRecord } from '../records/record.ts';
 
 /** What a call had before this process took it up, and Asterisk does not keep. */
 export interface Adopted {
+  /** The caller's channel, where it has taken the place of the call's first one. */
+  readonly callerId?: string;
   /** The bot has had its `start`: it is told that it comes back to a call. */
   readonly metBot: boolean;
   readonly isHeld: boolean;

@@ -26,7 +26,7 @@ export class CallerChannel {
 
   constructor(context: CallerContext) {
     this.#context = context;
-    this.#id = context.info.channelId;
+    this.#id = context.info.adopted?.callerId ?? context.info.channelId;
     this.#keys = new Keys(context.ari, context.ending.signal);
   }
 

@@ -18,6 +18,8 @@ const WORKER_DEATH_MS = 500;
 export interface TroubledCall {
   readonly ari: AriClient;
   readonly channelId: string;
+  /** The caller's channel of now, where another may take the place of the first. */
+  readonly caller?: { readonly id: string };
   readonly path: MediaPath;
   readonly transport: 'rtp' | 'websocket';
   /** For a media channel to enter Stasis. */
@@ -44,7 +46,7 @@ export class MediaTroubles {
 
   constructor(call: TroubledCall) {
     this.#call = call;
-    this.#lifeSigns = new LifeSigns(() => call.ari.farEndCounts(call.channelId));
+    this.#lifeSigns = new LifeSigns(() => call.ari.farEndCounts(call.caller?.id ?? call.channelId));
   }
 
   /** No audio comes any more. */

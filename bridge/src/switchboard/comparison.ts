@@ -209,6 +209,8 @@ export class Comparison {
         return this.#inBackground(this.#context.ari.destroyBridge(action.bridgeId), 'remove a bridge');
       case 'inherited-rings':
         return void others.began(action.channel);
+      case 'inherited-moved':
+        return inherited.move(action.record, action.channelId);
       case 'inherited-lives':
         return this.#recall(action.record.channelId);
       case 'inherited-died':

@@ -1,5 +1,6 @@
 import type { AriChannel } from '../ari/model.ts';
-import { isOwn } from '../call/asterisk-ids.ts';
+import { isOwn, parseOwnId } from '../call/asterisk-ids.ts';
+import { providerName } from '../call-info.ts';
 import { DIAL_ID_PREFIX } from '../dial.ts';
 import type { CallRecord } from '../records/record.ts';
 import { forwardedFrom, type LostDial } from './forwarded-leg.ts';
@@ -100,6 +101,8 @@ export type Action =
   | { readonly type: 'hang-up'; readonly channelId: string; readonly why: HangUpReason }
   | { readonly type: 'destroy-bridge'; readonly bridgeId: string }
   | { readonly type: 'inherited-rings'; readonly channel: AriChannel }
+  /** Another channel has taken the caller's place (RFC 3891). */
+  | { readonly type: 'inherited-moved'; readonly record: CallRecord; readonly channelId: string }
   /** A call that was taken before its record was known. */
   | { readonly type: 'inherited-lives'; readonly record: CallRecord }
   | { readonly type: 'inherited-died'; readonly record: CallRecord };
@@ -126,12 +129,17 @@ export function reconcile(beliefs: Beliefs, holdings: Holdings): Action[] {
     isAsteriskLost: isOtherStart(beliefs.startedAt, holdings.startedAt),
   };
   const forwards = forwardedLegs(beliefs, holdings, seen);
+  const moved = beliefs.inherited.flatMap((record) => ofReplaced(record, beliefs, holdings, seen));
+  const isMoved = new Set(moved.map(({ record }) => record));
   return [
+    ...moved,
     ...beliefs.calls.flatMap((call) => ofCall(call, seen)),
     ...beliefs.dials.flatMap((dial) => ofDial(dial, seen, forwards)),
     ...[...beliefs.farewells].flatMap(([id, farewell]) => ofFarewell(id, farewell, seen)),
     ...ofNobody(beliefs, holdings, forwards),
-    ...beliefs.inherited.flatMap((record) => ofInherited(record, beliefs, holdings, seen)),
+    ...beliefs.inherited
+      .filter((record) => !isMoved.has(record))
+      .flatMap((record) => ofInherited(record, beliefs, holdings, seen)),
   ];
 }
 
@@ -310,6 +318,30 @@ function ofNobody(
     if (isOwn(id, 'pcb') && !things.has(id)) actions.push({ type: 'destroy-bridge', bridgeId: id });
   }
   return actions;
+}
+
+/** A caller whose place another channel of their provider has taken: its mixing bridge bears the name of the first one. */
+function ofReplaced(
+  record: CallRecord,
+  { owned }: Beliefs,
+  { bridges, channels, appChannelIds }: Holdings,
+  seen: Seen,
+) {
+  if (record.state !== 'active' || owned.has(record.channelId) || seen.exists.has(record.channelId))
+    return [];
+  const members = bridges
+    .filter(({ id }) => isOwn(id, 'pcb') && parseOwnId(id)?.callerId === record.channelId)
+    .flatMap(({ channels: ids }) => ids);
+  const caller = channels.find(
+    (channel) =>
+      members.includes(channel.id) &&
+      appChannelIds.has(channel.id) &&
+      stasisArgs(channel) !== undefined &&
+      providerName(channel) === record.provider &&
+      !isOwn(channel.id, 'pct') &&
+      !owned.has(channel.id),
+  );
+  return caller === undefined ? [] : [{ type: 'inherited-moved' as const, record, channelId: caller.id }];
 }
 
 function ofInherited(
