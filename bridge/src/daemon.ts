@@ -113,6 +113,7 @@ export class Daemon {
       callbacks: () => this.#callbacks,
       records: () => this.#records,
       eventStreams: () => this.#changes,
+      takeovers: () => this.#events.takeovers,
       recordingsStoredBytes: () => this.#recordings.storedBytes,
     });
     this.#switchboard = new Switchboard({

@@ -20,6 +20,11 @@ async function reconnected(lab: Lab, times = 2): Promise<void> {
   await until(() => lab.logged('ARI connected').length >= times, 'ARI is back');
 }
 
+/** How often the app was taken from a bridge, and was its own again. */
+async function takeovers(lab: Lab): Promise<number[]> {
+  return [await lab.metric('app_taken_total'), await lab.metric('app_regained_total')];
+}
+
 /** Somebody else's events socket: it has the app from its opening on. Resolves when Asterisk has taken it. */
 async function takeApp({ port, username, password }: FakeAri, t: TestContext): Promise<WebSocket> {
   const authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
@@ -82,6 +87,7 @@ test('a late handshake that takes the app and is gone: the app is back at once, 
   const late = await takeApp(lab.ari, t);
   late.terminate();
   await until(() => lab.logged('ARI connected').length === 2, 'ARI is back', 2_000);
+  assert.deepEqual(await takeovers(lab), [1, 1]);
   assert.equal(lab.logged('call ended').length, 0);
   assert.equal(session.closed, undefined);
   session.speak(speech(3));
@@ -114,6 +120,13 @@ test('a second bridge has the calls: the first lets go, touches nothing, and com
   assert.equal((await first.get('/readyz')).status, 503);
   assert.match((await first.get('/readyz')).body, /another process has taken over/);
   assert.equal(await first.metric('ari_up'), 0);
+  assert.deepEqual(
+    [await takeovers(first), await takeovers(second)],
+    [
+      [1, 0],
+      [0, 0],
+    ],
+  );
   assert.equal((await second.get('/readyz')).status, 200);
   assert.equal(first.ari.takeovers, 2);
   assert.equal(first.logged('callback given up').length, 0);
@@ -121,6 +134,7 @@ test('a second bridge has the calls: the first lets go, touches nothing, and com
   assert.equal((await second.ended()).reason.kind, 'caller-hangup');
   await second.stop();
   await reconnected(first);
+  assert.deepEqual(await takeovers(first), [1, 1]);
   const { channel: next } = await first.call();
   first.ari.hangUp(next.id);
   await first.ended(1);
@@ -165,6 +179,7 @@ test('a bridge that lost its socket while another one took the app does not take
   t.after(() => clearInterval(renewing));
   assert.equal((await lab.ended()).reason.kind, 'taken-over');
   await delay(500);
+  assert.deepEqual(await takeovers(lab), [1, 0]);
   assert.equal(lab.ari.takeovers, 2);
   assert.deepEqual([...lab.ari.bridges.keys()].length, 1, 'what the other has is not touched');
   assert.equal(lab.ari.channels.has(channel.id), true);

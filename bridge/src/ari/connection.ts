@@ -52,6 +52,8 @@ const STOP_MS = 500;
  * app is taken back at once, and after a few times in vain with growing pauses.
  */
 export class AriConnection {
+  /** How often another process took the app from us, and how often we had it again after that. */
+  readonly takeovers = { lost: 0, regained: 0 };
   readonly #access: AriAccess;
   readonly #options: AriConnectionOptions;
   readonly #ari: AriClient;
@@ -73,6 +75,8 @@ export class AriConnection {
   #isProved = false;
   #wasReplaced = false;
   #hasLetGo = false;
+  /** Another process has taken the app since it was ours last. */
+  #isTaken = false;
   /** It was let go to somebody without a claim. */
   #isStranger = false;
   /** When the app was taken from us by somebody without a claim, monotonic ms. */
@@ -193,6 +197,8 @@ export class AriConnection {
     const socket = this.#socket;
     this.#wasOurs = true;
     this.#hasLetGo = false;
+    if (this.#isTaken) this.takeovers.regained += 1;
+    this.#isTaken = false;
     // Whoever had the app learns from it that this is no late handshake of its own.
     void this.#claim(0);
     // It only spares work, but that of a former process may keep the heartbeat from us.
@@ -224,6 +230,7 @@ export class AriConnection {
     }
     if (event.type !== 'ApplicationReplaced') return this.#handlers.onEvent(event);
     this.#wasReplaced = true;
+    this.#lost();
     this.#ari.hold();
     this.#socket?.close(`another process has taken over the Stasis app ${this.#access.app}`);
   }
@@ -259,8 +266,15 @@ export class AriConnection {
     return this.#losses.length <= RETAKES_MAX;
   }
 
+  /** Told, or found by a claim after the socket had ended. */
+  #lost(): void {
+    if (!this.#isTaken) this.takeovers.lost += 1;
+    this.#isTaken = true;
+  }
+
   #letGo(): void {
     this.#hasLetGo = true;
+    this.#lost();
     this.#watch.failed();
     this.#ari.refuse();
     this.#down(`another process has taken over the Stasis app ${this.#access.app}`);

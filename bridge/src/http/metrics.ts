@@ -13,6 +13,8 @@ export interface MetricSources {
   readonly recordingsStoredBytes: () => number;
   readonly callbacks: () => StatusCallbacks;
   readonly records: () => RecordStore;
+  /** How often another process took the Stasis app, and how often it was ours again after that. */
+  readonly takeovers: () => { readonly lost: number; readonly regained: number };
   /** Those who listen to `GET /events`, and those who were cut off since they did not read. */
   readonly eventStreams: () => { listeners: number; dropped: number };
 }
@@ -98,6 +100,12 @@ export class Metrics {
       'Listeners to GET /events cut off since they did not read',
       () => sources.eventStreams().dropped,
     );
+    this.#counter(
+      'app_taken_total',
+      'Times that another process took the Stasis app',
+      () => sources.takeovers().lost,
+    );
+    this.#counter('app_regained_total', 'Times that it was ours again', () => sources.takeovers().regained);
     this.#workerGauges(() => sources.media().stats);
     this.#callbackGauges(sources.callbacks);
     this.#recordGauges(sources.records);
@@ -252,6 +260,19 @@ export class Metrics {
       'JavaScript heap in use',
       total(({ heapBytes }) => heapBytes),
     );
+  }
+
+  /** A count that is kept elsewhere. */
+  #counter(name: string, help: string, read: () => number): void {
+    new Counter({
+      name: `${PREFIX}${name}`,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
   }
 
   #gauge(name: string, help: string, read: () => number): void {

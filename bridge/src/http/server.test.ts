@@ -16,7 +16,7 @@ test('what fails is in the log, under the id that its answer names, whatever the
   };
   const metrics = new Metrics({
     ...{ callsActive: boom, media: boom, ariUp: boom, recordingsStoredBytes: boom },
-    ...{ callbacks: boom, records: boom, eventStreams: boom },
+    ...{ callbacks: boom, records: boom, eventStreams: boom, takeovers: boom },
   });
   const server = await startHttp({
     ...{ address: '127.0.0.1', port: 0, metrics, log, readiness: boom },
