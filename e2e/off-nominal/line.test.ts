@@ -393,6 +393,15 @@ describe('a caller who withholds their number', () => {
       from: anonymous,
       headers: [`Remote-Party-ID: <sip:${number}@ims.example>;party=calling;privacy=full`],
     },
+    'two Privacy headers': { from: shown, headers: [asserted, 'Privacy: none', 'Privacy: id'] },
+    'a Privacy header that is too long to be read': {
+      from: shown,
+      headers: [asserted, `Privacy: id${';critical'.repeat(900)}`],
+    },
+    'Remote-Party-ID beside P-Asserted-Identity': {
+      from: shown,
+      headers: [asserted, `Remote-Party-ID: <sip:${number}@ims.example>;party=calling;privacy="full"`],
+    },
   };
   for (const [name, parts] of Object.entries(WITHHELD)) {
     test(`${name}: the bot is told so, and not the number`, async () => {
