@@ -16,6 +16,8 @@ import { newCallId, Stack, until } from '../stack.ts';
 
 const RECONCILE_MS = 1000;
 const OUTAGE_MS = 4000;
+/** One packet: what leaves before the bridge has hung up a newcomer from another provider. */
+const STRANGER_HEARS_MS = 20;
 
 let proxy: AriProxy;
 let stack: Stack;
@@ -190,8 +192,8 @@ test('INVITE with Replaces of the same provider: the same bot goes on with the n
   const old = await callBot(first, callId);
   const taken = await second.call('102', { headers: replacing(old) });
   assert.equal(taken.status, 200);
-  // Asterisk hands sequence numbers on under one SSRC: those of the first telephone again would be duplicates.
-  second.rtp.talk(CALLER_HZ, 20_000);
+  // Its sequence numbers begin where those of the first telephone did: Asterisk hands both on under one SSRC.
+  second.rtp.talk();
   await first.nextRequest('BYE', 3000);
   first.rtp.hush();
   await expectTalk(second, callId);
@@ -204,6 +206,28 @@ test('INVITE with Replaces of the same provider: the same bot goes on with the n
   assert.equal(bot.hangup?.reason, 'caller-hangup');
   assert.equal((await stack.bot.calls()).length, length + 1, 'one bot');
   expectNoViolations(bot);
+});
+
+test('INVITE with Replaces of another provider: it is hung up at once, and the call goes on', async () => {
+  await using first = await SipPhone.open({ address: FINTECH }, stack.ports);
+  await using stranger = await SipPhone.open({ address: TRUNK }, stack.ports);
+  const callId = newCallId('not-replaced');
+  const { length } = await stack.bot.calls();
+  const old = await callBot(first, callId);
+  const { status } = await stranger.call('102', { headers: replacing(old) });
+  if (status === 200) await stranger.nextRequest('BYE', 3000);
+  await expectTalk(first, callId);
+  await sleep(2 * RECONCILE_MS);
+  await expectTalk(first, callId);
+  assert.deepEqual(await openCalls(), [callId]);
+  assert.ok(!first.arrivals.some(({ method }) => method === 'BYE'), 'the first leg is not hung up');
+  // Asterisk puts it into the call before it says so: docs/FIREWALL.md.
+  const heard = heardMs(stranger.rtp.heard(), MARKER_HZ);
+  assert.ok(heard <= STRANGER_HEARS_MS, `the stranger heard ${heard} ms of the call`);
+  first.rtp.hush();
+  await first.hangUp(old);
+  expectNoViolations(await stack.bot.wait(callId, 'closed'));
+  assert.equal((await stack.bot.calls()).length, length + 1, 'one bot');
 });
 
 for (const [about, digits] of [
