@@ -4,6 +4,7 @@ import type { LookupAddress } from 'node:dns';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { Budget, NO_LIMITS } from './budget.ts';
 import { type BotConnection, connectBot } from './client.ts';
 import { Draft } from './draft.ts';
 
@@ -186,7 +187,7 @@ test('media made in one draft arrives whole and in order, save the oldest of wha
 });
 
 /** A connection to a bare bot, which has said nothing yet. */
-async function connected(t: TestContext) {
+async function connected(t: TestContext, budget?: Budget) {
   const bot = await bareBot(true);
   t.after(bot.close);
   let connection: BotConnection | undefined;
@@ -202,8 +203,10 @@ async function connected(t: TestContext) {
   };
   const limits = { maxMessageBytes: 100_000, sendBufferBytes: 1_000, pingMs: 60_000 };
   const target = { url: bot.url, query: {}, authorization: undefined, origin: undefined, ca: undefined };
-  const open = connectBot(target, limits, handlers, AbortSignal.timeout(5_000));
+  const open = connectBot(target, limits, handlers, AbortSignal.timeout(5_000), budget);
   const socket = await bot.accept(Buffer.alloc(0));
+  // Cut off with something still unread.
+  socket.on('error', () => {});
   t.after(() => socket.destroy());
   await open;
   return { socket, connection: connection as unknown as BotConnection, closed: closed.promise };
@@ -263,4 +266,54 @@ test('the name of the bot and the names that it sends us on to are looked up eac
   await open;
   socket.destroy();
   assert.deepEqual(asked, ['own own.example', 'own own.example', 'others elsewhere.example']);
+});
+
+/** Counts what was read. */
+class Counter extends Budget {
+  count = { frames: 0, bytes: 0 };
+
+  override message(): void {
+    this.count.frames += 1;
+  }
+
+  override bytes(count: number): void {
+    this.count.bytes += count;
+  }
+}
+
+const CHUNK_BYTES = 262_144;
+for (const [what, first, repeated] of [
+  ['tiny messages', '', frame(0x81, '1')],
+  ['pings', '', frame(0x89, '')],
+  ['tiny fragments', frame(0x01, '1'), frame(0x00, '1')],
+  ['one message without end', Buffer.of(0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0), Buffer.alloc(1_000)],
+] as const) {
+  test(`once we have closed, a flood of ${what} is read in small parts: the other calls have the thread`, async (t) => {
+    const budget = new Counter(NO_LIMITS);
+    const { socket, connection, closed } = await connected(t, budget);
+    socket.resume();
+    socket.write(first);
+    const chunk = Buffer.concat(Array(Math.floor(CHUNK_BYTES / repeated.length)).fill(repeated));
+    const flood = setInterval(() => {
+      for (let i = 0; i < 16 && socket.writableLength < 4 * CHUNK_BYTES; i++) socket.write(chunk);
+    }, 2);
+    void connection.close(1008);
+    await closed;
+    clearInterval(flood);
+    // A second, in which 100 frames or 64 kB are taken every 5 ms.
+    const { frames, bytes } = budget.count;
+    assert.ok(frames < 30_000, `${frames} frames`);
+    assert.ok(bytes < 20_000_000, `${bytes} bytes`);
+  });
+}
+
+test('once we have closed, the close frame of a bot is found behind what it had sent before', async (t) => {
+  const { socket, connection, closed } = await connected(t);
+  socket.resume();
+  const message = frame(0x81, 'x'.repeat(100));
+  socket.end(Buffer.concat([...Array<Buffer>(5_000).fill(message), frame(0x88, '\x03\xe8')]));
+  const startMs = performance.now();
+  void connection.close(1000);
+  const { atMs } = await closed;
+  assert.ok(atMs - startMs < 900, `after ${atMs - startMs} ms`);
 });

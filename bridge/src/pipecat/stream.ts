@@ -38,6 +38,8 @@ const BYTES_A_TURN = READ_BYTES;
 const REFUSED_TIMES_MAX = 4;
 /** While `ws` has not read what it was given. */
 const RETRY_MS = 5;
+/** Once we have closed, only the bot's own close is looked for: no budget counts any more, but the other calls have the thread between two turns. */
+const ENDING_PAUSE_MS = 5;
 /** Opcodes from here on are control frames; a close frame is the first (RFC 6455 section 5.2). */
 const CLOSE = 8;
 
@@ -156,7 +158,7 @@ export class BotStream {
     if (at === bytes && this.#turnBytes < BYTES_A_TURN) return true;
     this.#rest = Buffer.from(readBuffer.subarray(at, bytes));
     // libuv reads a full socket dozens of times before it looks at a timer.
-    if (at === bytes) this.#waitFor(0);
+    if (at === bytes) this.#waitFor(this.#isEnding ? ENDING_PAUSE_MS : 0);
     return false;
   }
 
@@ -189,7 +191,7 @@ export class BotStream {
 
   /** Whether nothing more may be taken in this turn; then it goes on by itself. */
   #mustWait(): boolean {
-    if (this.#isEnding) return false;
+    if (this.#isEnding) return this.#turnMessages >= MESSAGES_A_TURN && this.#waitFor(ENDING_PAUSE_MS);
     if (this.#holds) return true;
     // What `ws` has not read yet must not be overtaken.
     if ((this.#stream as Socket).readableLength > 0) return this.#waitFor(RETRY_MS);
