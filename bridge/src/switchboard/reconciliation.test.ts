@@ -1,57 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import {
+  BRIDGE,
+  beliefs,
+  CALLER,
+  channel,
+  holdings,
+  LEG,
+  MEDIA,
+  MEDIA_CHANNEL,
+  TALKING,
+  told,
+} from '../../test/reconciliation-table.ts';
 import type { AriChannel } from '../ari/model.ts';
 import type { CallRecord } from '../records/record.ts';
 import { type Beliefs, type BelievedCall, type Holdings, reconcile } from './reconciliation.ts';
-
-const BRIDGE = 'pcb-0a1b2c3d-1-7.1';
-const MEDIA = 'pcm-0a1b2c3d-1-7.1~';
-const LEG = 'pct-0a1b2c3d-1.1-7.1~';
-
-function channel(
-  id: string,
-  fields: { state?: string; app?: string; data?: string; exten?: string } = {},
-): AriChannel {
-  const { state = 'Up', app = 'Stasis', data = 'pipecat', exten = 's' } = fields;
-  return {
-    ...{ id, name: `PJSIP/pb_fintech-${id}`, state, protocol_id: '' },
-    ...{ caller: { number: '' }, connected: { number: '' } },
-    dialplan: { context: 'from-provider', exten, app_name: app, app_data: data },
-  };
-}
-
-const TALKING: BelievedCall = {
-  ...{ channelId: '7.1', isInbound: true, isEnding: false, dial: undefined, away: undefined },
-  ...{
-    isInTransfer: false,
-    leg: undefined,
-    bridgeId: BRIDGE,
-    mediaId: MEDIA,
-    media: 'entered',
-    isJoined: true,
-  },
-};
-const CALLER = channel('7.1');
-const MEDIA_CHANNEL = channel(MEDIA);
-
-function beliefs(fields: Partial<Beliefs>): Beliefs {
-  const calls = fields.calls ?? [];
-  return {
-    ...{ calls, dials: [], farewells: new Map(), inherited: [], startedAt: 'monday' },
-    owned: new Set([...calls, ...(fields.dials ?? [])].map(({ channelId }) => channelId)),
-    things: new Set([BRIDGE, MEDIA, LEG]),
-    ...fields,
-  };
-}
-
-function holdings(channels: readonly AriChannel[], fields: Partial<Holdings> = {}): Holdings {
-  return {
-    ...{ channels, unreadable: [], startedAt: 'monday' },
-    bridges: [{ id: BRIDGE, channels: channels.map(({ id }) => id) }],
-    appChannelIds: new Set(channels.map(({ id }) => id)),
-    ...fields,
-  };
-}
 
 /** What a lost event leaves behind, and what is to be done about it. */
 const LOST: readonly {
@@ -271,15 +234,7 @@ for (const { what, call, beliefs: known, channels, holdings: held, actions } of 
       beliefs({ calls: [{ ...TALKING, ...call }], ...known }),
       holdings(channels, held),
     );
-    const told = found.map((action) => {
-      const id = 'channel' in action ? action.channel.id : 'channelId' in action ? action.channelId : '';
-      const leg = 'leg' in action ? action.leg.id : 'legId' in action ? action.legId : '';
-      const bridge = 'bridgeId' in action ? action.bridgeId : '';
-      const args = 'args' in action ? action.args : [];
-      const lost = 'isAsteriskLost' in action && action.isAsteriskLost ? 'with Asterisk' : '';
-      return [action.type, id, leg, bridge, ...args, lost].filter((word) => word !== '').join(' ');
-    });
-    assert.deepEqual(told, actions);
+    assert.deepEqual(found.map(told), actions);
   });
 }
 
