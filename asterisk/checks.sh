@@ -126,6 +126,17 @@ own_addresses() {
   awk '/\|--/ { address = $2 } /\/32 host LOCAL/ && address !~ /^127\./ { print address }' "${1:-/proc/net/fib_trie}" | sort -u
 }
 
+# check_own_address WHERE ADDRESS: a problem where this host does not have it, or not yet: Asterisk would run without a transport. A
+# start that fails is tried again by Docker, so it is mended when the address is there.
+check_own_address() {
+  is_address "$2" && [[ $2 != 0.0.0.0 && $2 != 127.* ]] || return 0
+  local address
+  while read -r address; do
+    [[ $address != "$2" ]] || return 0
+  done < <(own_addresses)
+  problem "$1" "'$2' is no address of this host"
+}
+
 # check_local_networks EXTERNAL_ADDRESS LOCAL_NETS SIP_ADDRESS: Asterisk tells the external address only where its own one is
 # in LOCAL_NETS; else the SDP keeps the private address, and the caller has no sound.
 check_local_networks() {

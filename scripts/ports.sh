@@ -41,3 +41,29 @@ url_endpoint() {
 # tcp_answers HOST PORT: whether somebody listens there.
 # shellcheck disable=SC2016 # the inner shell expands
 tcp_answers() { timeout 5 bash -c 'exec 3<>"/dev/tcp/$1/$2"' - "$1" "$2" 2>/dev/null; }
+
+# listeners of what runs now, as its containers were told: a setting that has changed since asks for other ports.
+running_listeners() (
+  environment="$(docker compose ps --quiet --status running 2>/dev/null |
+    xargs --no-run-if-empty docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}')"
+  setting() {
+    local value
+    [ "$1" != COMPOSE_PROFILES ] || { printf lab && return; }
+    value="$(sed -n "s/^$1=//p" <<<"$environment" | tail -n 1)"
+    printf '%s' "${value:-${2:-}}"
+  }
+  listeners
+)
+
+# A port that nobody of ours has must be free, also where the service runs: it would be stopped, and not start again.
+require_free_ports() {
+  local running own service protocol address port purpose holder
+  running="$(docker compose ps --services --status running 2>/dev/null)"
+  own="$(running_listeners)"
+  while read -r service protocol address port purpose; do
+    if grep -qx "$service" <<<"$running" && has_port "$protocol" "$port" <<<"$own"; then continue; fi
+    holder="$(port_holder "$protocol" "$address" "$port")"
+    [ -z "$holder" ] || fail "$protocol port $address:$port ($purpose) is taken by $holder" \
+      "end that process, or choose another port in .env, then: make up"
+  done < <(listeners)
+}

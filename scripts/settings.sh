@@ -47,3 +47,6 @@ listeners() {
     *,lab,*) echo "mock-pipecat tcp $(setting MOCK_ADDRESS 127.0.0.1) $(setting MOCK_PORT 8080) mock Pipecat" ;;
   esac
 }
+
+# has_port PROTOCOL PORT: whether the listeners on standard input have this port, at whatever address.
+has_port() { awk -v protocol="$1" -v port="$2" '$2 == protocol && $4 == port { found = 1 } END { exit !found }'; }

@@ -11,17 +11,6 @@ HEALTHY_WITHIN_S=60
 # Services that run now: their ports are theirs.
 running_services() { docker compose ps --services --status running 2>/dev/null; }
 
-require_free_ports() {
-  local running service protocol address port purpose holder
-  running="$(running_services)"
-  while read -r service protocol address port purpose; do
-    grep -qx "$service" <<<"$running" && continue
-    holder="$(port_holder "$protocol" "$address" "$port")"
-    [ -z "$holder" ] || fail "$protocol port $address:$port ($purpose) is taken by $holder" \
-      "end that process, or choose another port in .env, then: make up"
-  done < <(listeners)
-}
-
 # What the providers' files say; a change of them starts anew who reads them.
 providers_digest() { find asterisk/providers secrets -type f -print0 | sort -z | xargs -0 --no-run-if-empty sha256sum | sha256sum | cut -c -16; }
 

@@ -88,3 +88,19 @@ describe('LOCAL_NETS behind NAT', () => {
     });
   }
 });
+
+describe('an address to listen on', () => {
+  for (const [address, isOwn] of [
+    ['10.1.2.3', true],
+    ['10.1.2.4', false],
+    ['10.1.2.30', false],
+    ['0.0.0.0', true],
+    ['127.0.0.9', true],
+    ['', true],
+  ] as const) {
+    test(`${address || 'none, which is said elsewhere'}: ${isOwn ? 'fine' : 'not of this host'}`, async () => {
+      const found = await problems(`check_own_address SIP_ADDRESS "${address}"`, ['10.1.2.3', '10.1.2.44']);
+      assert.deepEqual(found, isOwn ? [] : [`SIP_ADDRESS: '${address}' is no address of this host`]);
+    });
+  }
+});
