@@ -40,6 +40,36 @@ test('an empty value counts as absent', () => {
   assert.deepEqual(problems({ ...NEEDED, ARI_PASSWORD: '' }), ['ARI_PASSWORD: is missing']);
 });
 
+test('a blank value counts as absent: it is no 0', () => {
+  const config = loadConfig({ ...NEEDED, MEDIA_TIMEOUT_MS: ' ', HTTP_PORT: '\t' });
+  assert.deepEqual([config.MEDIA_TIMEOUT_MS, config.HTTP_PORT], [30_000, 8090]);
+});
+
+for (const [about, value] of [
+  ['a letter of another alphabet', 'Bearer t\u043eken'],
+  ['a line break', 'Bearer a\nX-Admin: 1'],
+  ['a soft hyphen of more than a byte', 'Bearer a\u2010b'],
+] as const) {
+  test(`a header with ${about} stops the start: it would fail each connection to the bot`, (t) => {
+    for (const name of ['PIPECAT_AUTHORIZATION', 'PIPECAT_ORIGIN']) {
+      assert.match(problems({ ...NEEDED, [name]: value }).join(), new RegExp(`^${name}: must be a line`));
+    }
+    const folder = mkdtempSync(join(tmpdir(), 'headers-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    writeFileSync(join(folder, 'token'), value);
+    const file = { PIPECAT_AUTHORIZATION_FILE: join(folder, 'token') };
+    assert.match(problems({ ...NEEDED, ...file }).join(), /^PIPECAT_AUTHORIZATION: must be a line/);
+    writeFileSync(
+      join(folder, 'a.env'),
+      `PIPECAT_AUTHORIZATION_FILE=${join(folder, 'token')}\nPIPECAT_ORIGIN="${value}"\n`,
+    );
+    const found = problems({ ...NEEDED, PROVIDERS_DIR: folder });
+    const names = ['PIPECAT_AUTHORIZATION_FILE', ...(value.includes('\n') ? [] : ['PIPECAT_ORIGIN'])];
+    for (const name of names)
+      assert.ok(found.some((line) => line.startsWith(`a.env: ${name}: must be a line`)));
+  });
+}
+
 test('every problem is named at once, each by its variable', () => {
   const wrong = {
     ARI_URL: 'ftp://x',

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { botUrl } from './bot-url.ts';
 import { certificates } from './certificates.ts';
+import { headerValue } from './config/header-value.ts';
 import { DIALECTS } from './pipecat/dialect.ts';
 import { loadProviders, type Provider } from './providers.ts';
 import { parseHostRules } from './reports/callback-url.ts';
@@ -56,8 +57,8 @@ const schema = z
 
     PIPECAT_URL: botUrl.default('ws://127.0.0.1:8080/ws/asterisk'),
     PIPECAT_DIALECT: z.enum(DIALECTS).default('native'),
-    PIPECAT_AUTHORIZATION: z.string().optional(),
-    PIPECAT_ORIGIN: z.string().optional(),
+    PIPECAT_AUTHORIZATION: headerValue.optional(),
+    PIPECAT_ORIGIN: headerValue.optional(),
     PIPECAT_CA: certificates.optional(),
     PIPECAT_FRAMING: z.enum(['json', 'binary']).default('json'),
     ANSWER_ON: z.enum(['connected', 'first-audio']).default('connected'),
@@ -169,13 +170,13 @@ const SECRETS = [
 ] as const;
 
 /**
- * Reads the environment (the only place that does). An empty value counts as absent.
+ * Reads the environment (the only place that does). A value that is empty, or blank, counts as absent.
  * Throws {@link ConfigError} with every problem; values are never quoted, since some are secrets.
  */
 export function loadConfig(environment: Readonly<Record<string, string | undefined>>): Config {
   const problems: string[] = [];
   const values: Record<string, string> = {};
-  for (const [name, value] of Object.entries(environment)) if (value) values[name] = value;
+  for (const [name, value] of Object.entries(environment)) if (value?.trim()) values[name] = value;
   for (const name of SECRETS) {
     const path = values[`${name}_FILE`];
     if (path === undefined) continue;

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { botUrl } from './bot-url.ts';
 import type { CallLimits } from './call-limits.ts';
 import { certificates } from './certificates.ts';
+import { headerValue } from './config/header-value.ts';
 import { keyProblems, parseProviderKeys } from './config/provider-keys.ts';
 import { homePrefixes, type NumberPlan, parsePrefixes } from './numbers.ts';
 import { DIALECTS, type DialectName } from './pipecat/dialect.ts';
@@ -80,9 +81,9 @@ const schema = z.object({
   PIPECAT_DIALECT: z.enum(DIALECTS).optional(),
   PIPECAT_DIALECT_INBOUND: z.enum(DIALECTS).optional(),
   PIPECAT_DIALECT_OUTBOUND: z.enum(DIALECTS).optional(),
-  PIPECAT_AUTHORIZATION: z.string().optional(),
-  PIPECAT_AUTHORIZATION_FILE: secretFile.optional(),
-  PIPECAT_ORIGIN: z.string().optional(),
+  PIPECAT_AUTHORIZATION: headerValue.optional(),
+  PIPECAT_AUTHORIZATION_FILE: secretFile.pipe(headerValue).optional(),
+  PIPECAT_ORIGIN: headerValue.optional(),
   PIPECAT_CA_FILE: secretFile.pipe(certificates).optional(),
   PIPECAT_ENCODING: z.enum(['pcmu', 'pcma', 'pcm16']).optional(),
   PIPECAT_SAMPLE_RATE: z
@@ -147,7 +148,7 @@ export function loadProviders(directory: string | undefined, problems: string[])
 
 /** Parses one provider's file. Throws a `ZodError`, also where a secret's file cannot be read. */
 export function parseProvider(name: string, text: string): Provider {
-  const filled = Object.entries(parseEnv(text)).filter(([, value]) => value !== undefined && value !== '');
+  const filled = Object.entries(parseEnv(text)).filter(([, value]) => value?.trim());
   const values = schema.parse(Object.fromEntries(filled));
   return {
     name,
