@@ -38,8 +38,6 @@ export class Handover {
   readonly #context: HandoverContext;
   #count = 0;
   #transfer: Transfer | undefined;
-  /** What was asked for last, where it was refused. */
-  #refused: TransferSummary | undefined;
   #outcome: TransferSummary | undefined;
   #running = Promise.resolve();
   #held = false;
@@ -60,9 +58,9 @@ export class Handover {
     return this.#held || this.callerAway;
   }
 
-  /** What was asked for last and what became of it; what is under way goes before what was refused meanwhile. */
+  /** The transfer under way, else what ended last: a refusal meanwhile is not what became of the caller. */
   get summary(): TransferSummary | undefined {
-    return this.#isPending ? this.#transfer?.summary : (this.#refused ?? this.#transfer?.summary);
+    return this.#isPending ? this.#transfer?.summary : this.#outcome;
   }
 
   /** What ended last: a transfer, or one that was refused meanwhile. */
@@ -72,8 +70,7 @@ export class Handover {
 
   /** A bot's transfer was not even tried: it may have no word for that, so others are told as of one that fails later. */
   refused({ to, mode = 'blind', extension = to }: TransferRequest, reason: string): void {
-    this.#refused = { to: mode === 'dialplan' ? extension : to, mode, status: 'failed', reason };
-    this.#outcome = this.#refused;
+    this.#outcome = { to: mode === 'dialplan' ? extension : to, mode, status: 'failed', reason };
     this.#context.changed('transfer-failed');
   }
 
@@ -95,7 +92,6 @@ export class Handover {
     if (typeof target === 'string') return target;
     if (target.kind === 'number' && !this.#mayDial(target.provider)) return 'provider-full';
     this.#count += 1;
-    this.#refused = undefined;
     const channelId = this.#context.channelId();
     this.#transfer = new Transfer(target, this.#count, { channelId, path, media, ari, settings });
     this.#running = this.#run(this.#transfer, media, by);
@@ -138,8 +134,8 @@ export class Handover {
     const { signal, changed, end, letBotGo } = this.#context;
     changed('transfer-started');
     await transfer.run(signal);
-    if (signal.aborted) return;
     this.#outcome = transfer.summary;
+    if (signal.aborted) return;
     if (transfer.status === 'failed') {
       changed('transfer-failed');
       if (transfer.isCallerLost)

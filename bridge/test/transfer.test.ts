@@ -347,6 +347,31 @@ test('a second transfer while one is under way is refused', async (t) => {
   await hangUpAndEnd(lab, channel);
 });
 
+for (const how of ['completed', 'busy', 'caller-hangup'] as const) {
+  test(`what is refused meanwhile hides nothing of the transfer under way: ${how}`, async (t) => {
+    const lab = await start(t, 'bridge', { API_TOKEN });
+    const { channel, session } = await lab.call();
+    session.send({ event: 'transfer', to: TO });
+    const second = await leg(lab, channel);
+    session.send({ event: 'transfer', to: '+4930111' });
+    await failed(session, 'under-way');
+    if (how === 'completed') {
+      lab.ari.picksUp(second);
+      await until(() => session.closed !== undefined, 'the bot is let go');
+    } else if (how === 'busy') {
+      lab.ari.dialFails(second, 'BUSY', 17, 486);
+      await failed(session, 'busy');
+    }
+    lab.ari.hangUp(channel.id);
+    await lab.ended();
+    const { calls } = (await api(lab, 'GET', '/calls')).body as { calls: { transfer: object }[] };
+    const { transfer } = calls[0] as { transfer: object };
+    const became = { completed: {}, busy: { reason: 'busy' }, 'caller-hangup': { reason: 'failed' } }[how];
+    const status = how === 'completed' ? 'completed' : 'failed';
+    assert.deepEqual(transfer, { to: TO, mode: 'blind', status, ...became });
+  });
+}
+
 test('a transfer that outlasts the media time-out is none', async (t) => {
   const lab = await start(t, 'bridge', { MEDIA_TIMEOUT_MS: '300' });
   const { channel, session } = await lab.call();
