@@ -11,8 +11,15 @@ const REFER_ANSWERS = [
   ['FAILURE', '405'],
 ] as const;
 
+/** What calls ask of Asterisk. The rest is the connection's, of media by WebSocket, or of an Asterisk without `channelvars`. */
+type Asked = Omit<
+  AriClient,
+  | ('hold' | 'release' | 'refuse' | 'ping' | 'sendUserEvent' | 'globalVariable' | 'setGlobalVariable')
+  | ('allowEvents' | 'close' | 'createMediaSocket' | 'mediaRefusedMs' | 'variables')
+>;
+
 /** Access of one process to the model: what `AriClient` does, with replies that come late, or not, or refuse. */
-export class ModelAri {
+export class ModelAri implements Asked {
   readonly authorization = '';
   readonly #model: AsteriskModel;
   /** Its process has died: it hears and does nothing more. */
@@ -135,6 +142,10 @@ export class ModelAri {
     await this.#ask(id, () => {
       this.#present(id).variables[name] = value;
     });
+  }
+
+  async dropComfortNoise(id: string): Promise<void> {
+    await this.setVariable(id, 'JITTERBUFFER', 'disabled');
   }
 
   async variable(id: string, name: string): Promise<string | undefined> {
