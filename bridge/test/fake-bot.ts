@@ -96,8 +96,8 @@ export class BotSession {
   }
 
   /** Without a code the close frame has none either: the other side sees 1005. */
-  close(code?: number): void {
-    this.#socket.close(code);
+  close(code?: number, reason?: string): void {
+    this.#socket.close(code, reason);
   }
 
   /** Cuts the connection without a word: the other side sees 1006. */

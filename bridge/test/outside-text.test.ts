@@ -50,3 +50,26 @@ test('what a caller writes into headers and numbers reaches no record, log, even
     assert.ok(text.length < 3_000, text.slice(0, 80));
   }
 });
+
+test('what a bot writes reaches no record or log unprintable either', async (t) => {
+  const lab = await Lab.start(t, { config: { API_TOKEN, BOT_RECONNECT_MS: '1000', RECORDS_STDOUT: 'full' } });
+  const { session } = await lab.call();
+  const nasty = 'x\x1b[2J\r\n\u202e\u2028';
+  session.send({ event: 'media', payload: '', encoding: nasty });
+  session.send({ event: 'media', payload: '', sampleRate: [nasty] });
+  session.send({ event: 'transfer', to: nasty, mode: 'dialplan', context: nasty });
+  session.send({ event: nasty });
+  await until(() => session.of('transfer').length > 0, 'refused');
+  // The next one has no word of its own: what was said first is what the record has.
+  lab.bot.decide = () => 503;
+  session.close(4000, nasty);
+  await lab.ended();
+  await until(() => lab.logged('call record').length === 1, 'the record');
+  const seen = [session.of('error'), ...lab.logs.filter(({ level }) => level > 20)];
+  for (const text of texts(seen)) assert.doesNotMatch(text, /[\p{Cc}\p{Cs}\p{Zl}\u202e]/u);
+  const details = lab.logs.map(({ detail }) => String(detail));
+  assert.ok(
+    details.some((text) => text.startsWith('closed with 4000: x')),
+    details.join(),
+  );
+});

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { printable } from '../call/outside-text.ts';
 import { NameLookups } from '../name-lookups.ts';
 import type { Budget } from '../pipecat/budget.ts';
 import {
@@ -150,7 +151,7 @@ export class BotLink {
     this.#dropped += this.#connection?.droppedMessages ?? 0;
     this.#connection = undefined;
     if (this.#closing) return;
-    const detail = `${isOurs ? 'we ' : ''}closed with ${code}${reason === '' ? '' : `: ${reason}`}`;
+    const detail = `${isOurs ? 'we ' : ''}closed with ${code}${reason === '' ? '' : `: ${printable(reason)}`}`;
     if (CLEAN_CLOSES.includes(code) || this.#handlers.isDone()) return this.#handlers.onGone(true, detail);
     const { reconnectMs, reconnectsMax } = this.#settings;
     if (reconnectMs > 0 && this.#reconnects >= reconnectsMax)

@@ -1,6 +1,7 @@
 import { hasSound } from '../audio/audible.ts';
 import { BotAudio } from '../audio/bot-audio.ts';
 import type { PlayoutQueue } from '../audio/playout-queue.ts';
+import { printable } from '../call/outside-text.ts';
 import type { Budget } from '../pipecat/budget.ts';
 import type {
   BadCode,
@@ -252,11 +253,13 @@ export class BotMessages {
     this.#hooks.tell({ type: 'first-bot-audio' });
   }
 
-  #refuse(code: BadCode, detail: string): void {
+  #refuse(code: BadCode, what: string): void {
+    // It may quote the bot.
+    const detail = printable(what);
     // Not every dialect has a word for it: the log has.
     if (!this.#refusals.has(code)) this.#hooks.tell({ type: 'bot-refused', code, detail });
-    const what = this.#refusals.refused(code, this.#hooks.now());
-    if (what === 'tell') this.#hooks.tellBot({ type: 'error', code, message: detail });
-    if (what === 'too-many') this.misbehaved(POLICY_VIOLATION, 'too many bad messages in a row');
+    const next = this.#refusals.refused(code, this.#hooks.now());
+    if (next === 'tell') this.#hooks.tellBot({ type: 'error', code, message: detail });
+    if (next === 'too-many') this.misbehaved(POLICY_VIOLATION, 'too many bad messages in a row');
   }
 }
