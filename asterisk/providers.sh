@@ -166,6 +166,7 @@ complete_provider() {
   p[CLIENT]=sip:${p[USERNAME]}@${p[FROM_DOMAIN]}
   # Where the number of a REFER is at home.
   p[SET_DOMAIN]=${p[HOST]:+PROVIDER_DOMAIN=${p[FROM_DOMAIN]:-${p[HOST]}}}
+  [[ ${p[SET_DOMAIN]} && ${p[PHONE]} == yes ]] && p[SET_DOMAIN]+='\;user=phone'
   p[CONTACT_USER]=${p[CONTACT_USER]:-${p[USERNAME]}}
   p[FROM_USER]=${p[FROM_USER]:-${p[USERNAME]}}
   # Loose routing: the request keeps the target as its address.

@@ -69,3 +69,22 @@ test('a caller who holds while Asterisk is asked is not cut', async (t) => {
   lab.ari.hangUp(channel.id);
   await until(() => lab.logged('call ended')[0], 'the end');
 });
+
+test('who took the caller’s place is asked, not the channel that is gone', async (t) => {
+  const lab = await Lab.start(t, { config: { MEDIA_TIMEOUT_MS } });
+  const { channel } = await lab.call();
+  const newcomer = lab.ari.add({ state: 'Up', inStasis: true });
+  const replaced = lab.ari.show(channel);
+  lab.ari.emit('StasisStart', { channel: lab.ari.show(newcomer), args: [], replace_channel: replaced });
+  await until(() => !lab.ari.channels.has(channel.id), 'the old leg is hung up');
+  const statistics = { rxcount: 50 };
+  newcomer.statistics = statistics;
+  const alive = setInterval(() => {
+    statistics.rxcount += 1;
+  }, 100);
+  await delay(2_000);
+  clearInterval(alive);
+  assert.equal(lab.logged('call ended').length, 0);
+  lab.ari.hangUp(newcomer.id);
+  assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
+});

@@ -359,6 +359,8 @@ test('a caller whose network takes a transfer and hangs up is no call of the pro
     await stack.bot.send(callId, { event: 'transfer', to: '+493098765432' });
     const refer = await phone.nextRequest('REFER');
     phone.reply(refer, '202 Accepted');
+    // Its file says USER_PHONE=yes.
+    assert.match(refer.headers['refer-to'] ?? '', /^<sip:\+493098765432@[^;>]+;user=phone>$/);
     if (trying) await notify(phone, dialogue, 2, 'active;expires=60', '100 Trying');
     await phone.within(dialogue, 'BYE', 3);
     await stack.bot.wait(callId, 'closed');
