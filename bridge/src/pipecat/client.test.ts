@@ -317,3 +317,30 @@ test('once we have closed, the close frame of a bot is found behind what it had 
   const { atMs } = await closed;
   assert.ok(atMs - startMs < 900, `after ${atMs - startMs} ms`);
 });
+
+for (const [what, repeated] of [
+  ['pings', frame(0x89, '')],
+  ['fragments', frame(0x00, '1')],
+] as const) {
+  test(`a flood of ${what}, which \`ws\` reads, is not read while the bot is held back`, async (t) => {
+    class Slow extends Budget {
+      readBytes = 0;
+
+      override bytes(count: number): void {
+        this.readBytes += count;
+      }
+    }
+    const budget = new Slow({ ...NO_LIMITS, messagesPerSecond: 200, burstS: 1 });
+    const { socket, connection } = await connected(t, budget);
+    socket.resume();
+    socket.write(frame(0x01, '1'));
+    const chunk = Buffer.concat(Array(CHUNK_BYTES / 4).fill(repeated));
+    const flood = setInterval(() => socket.writableLength < CHUNK_BYTES && socket.write(chunk), 2);
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    clearInterval(flood);
+    // 500 of them are 1,500 bytes; what is read at once are 64 kB.
+    assert.ok(budget.readBytes < 400_000, `${budget.readBytes} bytes`);
+    socket.destroy();
+    await connection.close(1000);
+  });
+}

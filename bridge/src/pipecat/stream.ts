@@ -70,6 +70,7 @@ export class BotStream {
   /** What was read and must wait. */
   #rest: Buffer | undefined;
   #isWaiting = false;
+  #isStopped = false;
   #holds = false;
   #turnMessages = 0;
   #turnBytes = 0;
@@ -210,9 +211,19 @@ export class BotStream {
   #waitFor(ms: number): true {
     if (this.#isWaiting) return true;
     this.#isWaiting = true;
+    // What `ws` is given in this turn makes the stream ask for more at the turn's end.
+    process.nextTick(() => this.#stop());
     if (ms === 0) setImmediate(() => this.#afterWait());
     else setTimeout(() => this.#afterWait(), ms);
     return true;
+  }
+
+  /** Has the socket not read until the wait is over; what `ws` has stopped by itself is left to it. */
+  #stop(): void {
+    const stream = this.#stream as Socket;
+    if (!this.#isWaiting || stream.isPaused()) return;
+    this.#isStopped = true;
+    stream.pause();
   }
 
   #afterWait(): void {
@@ -221,6 +232,9 @@ export class BotStream {
     this.#rest = undefined;
     const stream = this.#stream as Socket;
     if (stream.destroyed) return;
+    // First, or `ws` would not get what it is given now. Nothing is read before this turn has ended.
+    if (this.#isStopped) stream.resume();
+    this.#isStopped = false;
     this.#limits.budget.refill(performance.now());
     this.#turnMessages = 0;
     this.#turnBytes = 0;
