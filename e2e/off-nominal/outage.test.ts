@@ -150,6 +150,34 @@ test('the call goes on while events and requests are away', async () => {
   assert.equal((await stack.bot.calls({ call_id: callId })).length, 1);
 });
 
+for (const answer of ['180 Ringing', '200 OK']) {
+  test(`a callee forwards a call to another provider while events are away (${answer}): no call of it`, async () => {
+    await using callee = await SipPhone.open({ address: FINTECH, port: PROVIDER_PORT }, stack.ports);
+    await using other = await SipPhone.open({ address: TRUNK, port: PROVIDER_PORT }, stack.ports);
+    const callId = newCallId('forward-unseen');
+    await stack.ari.originate({ to: '+4930555102@pb_fintech', callId, variables: { X_CALL_ID: callId } });
+    const invite = await callee.nextRequest('INVITE');
+    callee.reply(invite, '180 Ringing');
+    await until('it rings', 5000, async () => (await state(callId)) === 'ringing');
+    await outage({ unnoticed: true }, async () => {
+      const contact = `Contact: <sip:PJSIP%2F%2B4930999%40trunk@${FINTECH}>`;
+      callee.reply(invite, '302 Elsewhere', '', [contact]);
+      const leg = await other.nextRequest('INVITE');
+      other.reply(leg, answer, answer.startsWith('2') ? other.sdp() : '');
+      await sleep(500);
+    });
+    await other.nextRequest(answer.startsWith('2') ? 'BYE' : 'CANCEL', 3000);
+    const { outcome, sipStatus } = await stack.record(callId);
+    assert.deepEqual([outcome, sipStatus], ['failed', 302]);
+    assert.deepEqual(await openCalls(), []);
+    assert.deepEqual(await stack.bot.calls({ call_id: callId }), []);
+    if (answer.startsWith('1')) {
+      const leg = other.arrivals.find(({ method }) => method === 'INVITE');
+      if (leg) other.reply(leg, '487 Request Terminated');
+    }
+  });
+}
+
 /** Both ends hear each other from now on. */
 async function expectTalk(phone: SipPhone, callId: string): Promise<void> {
   const { media: before } = await stack.bot.wait(callId, 'answered');
