@@ -258,6 +258,32 @@ test('INVITE with Replaces of another provider: it is hung up at once, and the c
   assert.equal((await stack.bot.calls()).length, length + 1, 'one bot');
 });
 
+test('a caller whose REFER fails while the events are away, as Asterisk knows, is back with the bot when they are there', async () => {
+  await using phone = await SipPhone.open({ address: FINTECH }, stack.ports);
+  const callId = newCallId('refer-unseen');
+  const dialogue = await callBot(phone, callId);
+  await stack.bot.send(callId, { event: 'transfer', to: '+918045600' });
+  const { headers } = await phone.nextRequest('REFER');
+  const notify = (sequence: number, state: string, line: string) =>
+    phone.within(dialogue, 'NOTIFY', sequence, {
+      headers: [`Event: refer;id=${Number.parseInt(headers.cseq ?? '', 10)}`, `Subscription-State: ${state}`],
+      ...{ contentType: 'message/sipfrag;version=2.0', body: `SIP/2.0 ${line}\r\n` },
+    });
+  await notify(10, 'active;expires=60', '100 Trying');
+  await outage({}, async () => {
+    await notify(11, 'terminated;reason=noresource', '486 Busy Here');
+    await sleep(OUTAGE_MS);
+  });
+  await until('the bot is told', 5000, async () =>
+    told((await stack.bot.calls({ call_id: callId }))[0], 'failed'),
+  );
+  await expectTalk(phone, callId);
+  phone.rtp.hush();
+  await phone.within(dialogue, 'BYE', 20);
+  assert.equal((await stack.bot.wait(callId, 'closed')).hangup?.reason, 'caller-hangup');
+  assert.equal((await stack.bot.calls({ call_id: callId })).length, 1);
+});
+
 for (const [about, digits] of [
   ['a key and a minute of pauses', `1${'w'.repeat(127)}`],
   ['a hundred keys', '0123456789'.repeat(10)],
