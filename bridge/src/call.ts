@@ -246,9 +246,9 @@ export class Call {
     if (!this.#handover.botLeft(reason)) this.end(reason, queuedMs);
   }
 
-  /** A step failed. A caller who has just left makes steps fail too, before the event that tells of it: that reason is the true one. */
+  /** A step failed. A caller who has just left makes steps fail too, before the event that tells of it, or without: that reason is the true one. */
   async #failed(error: unknown): Promise<void> {
-    if (error instanceof AriError && error.status >= 400) await this.#ending.soon();
+    if (error instanceof AriError && error.status >= 400) await this.caller.mayHaveLeft();
     if (error instanceof UnusableAnswer) this.#ending.refused(UNUSABLE);
     this.end(reasonOfFailure(error as Error));
   }

@@ -274,3 +274,15 @@ test('a callee whose end was not told counts as failed, not as one who did not a
   unheard(lab, () => lab.ari.dialFails(silent, 'NOANSWER', 19));
   assert.equal((await lab.ended(1)).outcome, 'no-answer');
 });
+
+test('a caller who hangs up in the set-up, and nobody tells of it, has hung up: the set-up has not failed', async (t) => {
+  const lab = await start(t, 'auto', { RECONCILE_MS: '60000' });
+  const accepted = Promise.withResolvers<'accept'>();
+  lab.bot.decide = () => accepted.promise;
+  const channel = lab.ari.inbound();
+  await until(() => lab.ari.membersOf(channel.id)?.size === 1, 'the media channel is there');
+  unheard(lab, () => lab.ari.hangUp(channel.id));
+  accepted.resolve('accept');
+  const ended = await lab.ended();
+  assert.deepEqual([ended.reason.kind, ended.by], ['caller-hangup', 'caller']);
+});

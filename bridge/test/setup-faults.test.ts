@@ -56,7 +56,7 @@ describe('the set-up of a call', { concurrency: 6 }, () => {
       if (fault === 'never' && ['the answer', 'joining the caller'].includes(step.step)) continue;
       const what = fault === 'never' ? 'gets no reply' : `is refused with ${fault}`;
       test(`when ${step.step} ${what} the caller is given back to the dialplan and all is released`, async (t) => {
-        const lab = await Lab.start(t, { config: { ARI_TIMEOUT_MS: '400' } });
+        const lab = await Lab.start(t, { config: { ARI_TIMEOUT_MS: '1000' } });
         at(lab, 'before', step, () => fault);
         const channel = lab.ari.inbound();
         const ended = await lab.ended();
@@ -70,7 +70,7 @@ describe('the set-up of a call', { concurrency: 6 }, () => {
   for (const step of STEPS.slice(5)) {
     for (const when of ['before', 'after'] as const) {
       test(`a call goes on though Asterisk once gives no reply ${when} ${step.step}`, async (t) => {
-        const lab = await Lab.start(t, { config: { ARI_TIMEOUT_MS: '400' } });
+        const lab = await Lab.start(t, { config: { ARI_TIMEOUT_MS: '1000' } });
         at(lab, when, step, () => 'never');
         const { channel, session } = await lab.call();
         await until(() => lab.ari.membersOf(channel.id)?.size === 2, 'caller and bot are together');
@@ -83,7 +83,7 @@ describe('the set-up of a call', { concurrency: 6 }, () => {
 
   for (const step of STEPS.slice(2, 4)) {
     test(`when the reply to ${step.step} is lost, what it made is removed`, async (t) => {
-      const lab = await Lab.start(t, { config: { ARI_TIMEOUT_MS: '400' } });
+      const lab = await Lab.start(t, { config: { ARI_TIMEOUT_MS: '1000' } });
       at(lab, 'after', step, () => 'never');
       const channel = lab.ari.inbound();
       assert.equal((await lab.ended()).reason.kind, 'setup-failed');
@@ -146,7 +146,7 @@ describe('the set-up of a call', { concurrency: 6 }, () => {
   });
 
   test('a media channel that never enters Stasis fails the set-up in time', async (t) => {
-    const lab = await Lab.start(t, { config: { ARI_TIMEOUT_MS: '400' } });
+    const lab = await Lab.start(t, { config: { ARI_TIMEOUT_MS: '1000' } });
     lab.ari.enterStasis = () => {};
     const channel = lab.ari.inbound();
     channel.inStasis = true;

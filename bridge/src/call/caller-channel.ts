@@ -71,6 +71,20 @@ export class CallerChannel {
     await ending.insist(() => ari.addToBridge(bridgeId, this.#id));
   }
 
+  /** Asterisk has refused something: ends the call where that was for want of a caller, whether that is told or not. Never rejects. */
+  async mayHaveLeft(): Promise<void> {
+    const { ari, info, ending } = this.#context;
+    await ending.soon();
+    if (ending.reason !== undefined || info.direction !== 'inbound') return;
+    const isThere = await ari.channel(this.#id).then(
+      (channel) => channel !== undefined,
+      () => true,
+    );
+    if (isThere || ending.reason !== undefined) return;
+    ending.callerWent(undefined, undefined);
+    ending.end({ kind: 'caller-hangup' });
+  }
+
   /** Puts a channel, the caller's own by default, into the mixing bridge again. */
   rejoin(channelId = this.#id): void {
     const { ari, bridgeId, warn } = this.#context;
