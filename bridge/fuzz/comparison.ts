@@ -138,27 +138,33 @@ async function take(lab: ModelLab, { what, who, ms }: Step): Promise<void> {
   await lab.pass(ms);
 }
 
-/** Plays a sequence, the same one for the same seed, and checks what must hold then. */
-export async function play(steps: readonly Step[], seed: number): Promise<void> {
+/** Plays a sequence, the same one for the same seed, and checks what must hold then. `lost`: which event is, from 1. */
+export async function play(steps: readonly Step[], seed: number, lost?: number): Promise<ModelLab> {
   const clock = new VirtualClock();
-  await inVirtualTime(clock, async () => {
+  return await inVirtualTime(clock, async () => {
     const lab = new ModelLab(clock, seed);
+    lab.model.lost = lost;
     for (const one of steps) await take(lab, one);
     await lab.finish();
+    return lab;
+  });
+}
+
+/** Reads steps that are written `what/who/ms`. */
+export function parseSteps(text: string): Step[] {
+  return text.split(' ').map((one) => {
+    const [what, who, ms] = one.split('/');
+    return { what: what as Step['what'], who: Number(who), ms: Number(ms) };
   });
 }
 
 export const targets: readonly FuzzTarget[] = [
   {
-    // OPEN: about one sequence in 500 to 5,000 still breaks this (an originated channel with two ends; a caller who returns from
-    // a REFER while the call that is ending gives them back). The long round finds it and fails; the short one keeps to a seed
-    // without it, so that other work is not stopped by chance. To be mended, then the seed goes.
-    seed: 31,
     name: 'comparison: no call ends wrongly, none stays without its caller, nothing in Asterisk without its owner',
     property: fc.asyncProperty(
       fc.array(step, { maxLength: 40, size: 'max' }),
       fc.integer({ min: 0, max: 2 ** 31 - 1 }),
-      play,
+      async (steps, seed) => void (await play(steps, seed)),
     ),
   },
 ];

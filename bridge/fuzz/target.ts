@@ -6,6 +6,4 @@ export interface FuzzTarget {
   readonly name: string;
   /** A fast-check property whose runs are independent: it may be run millions of times. */
   readonly property: IRawProperty<unknown>;
-  /** Of the short round in the tests, where rare faults are known that a long round finds; unset: another one each time. */
-  readonly seed?: number;
 }

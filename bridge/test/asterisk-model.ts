@@ -64,6 +64,9 @@ export class AsteriskModel {
   /** How often a channel has entered our app. */
   readonly entries = new Map<string, number>();
   startedAt = 'start 0';
+  /** Events that somebody was to be told of so far; `lost`: the one of them that is lost. */
+  told = 0;
+  lost: number | undefined;
   #lastEventMs = 0;
   #count = 0;
   #starts = 0;
@@ -123,7 +126,9 @@ export class AsteriskModel {
     if (channel.place !== 'app' && !channel.subscribed) return;
     const { losses, duplicates, eventMaxMs } = this.weather;
     const { listener } = this;
-    if (listener === undefined || this.happens(losses)) return this.trouble(channel.id);
+    this.told += 1;
+    if (listener === undefined || this.told === this.lost || this.happens(losses))
+      return this.trouble(channel.id);
     const { nowMs } = this.clock;
     this.#lastEventMs = Math.max(this.#lastEventMs, nowMs + this.upTo(eventMaxMs));
     if (this.#lastEventMs - nowMs > LATE_MS) this.trouble(channel.id);

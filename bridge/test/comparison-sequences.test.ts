@@ -1,5 +1,5 @@
 import { test } from 'node:test';
-import { play, type Step } from '../fuzz/comparison.ts';
+import { parseSteps, play } from '../fuzz/comparison.ts';
 
 /** Sequences, found by chance, that the bridge once got wrong: `what/who/ms` of each step, and the seed of all else. */
 const SEQUENCES: readonly (readonly [name: string, seed: number, steps: string])[] = [
@@ -28,10 +28,6 @@ const SEQUENCES: readonly (readonly [name: string, seed: number, steps: string])
 
 for (const [name, seed, text] of SEQUENCES) {
   test(name, async () => {
-    const steps = text.split(' ').map((one) => {
-      const [what, who, ms] = one.split('/');
-      return { what: what as Step['what'], who: Number(who), ms: Number(ms) };
-    });
-    await play(steps, seed);
+    await play(parseSteps(text), seed);
   });
 }
