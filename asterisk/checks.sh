@@ -4,6 +4,7 @@
 declare -rA expected=(
   [name]='a name of letters, digits, - and _ (at most 40)'
   [secret]='a secret of 8 to 128 printable characters without spaces'
+  [password]='a password of 1 to 128 printable characters without spaces'
   [address]='an IPv4 address'
   [optional_address]='an IPv4 address, or empty'
   [port]='a port number, 1 to 65535'
@@ -26,6 +27,8 @@ declare -rA expected=(
 
 is_name() { [[ $1 =~ ^[A-Za-z][A-Za-z0-9_-]{0,39}$ ]]; }
 is_secret() { [[ $1 =~ ^[[:graph:]]{8,128}$ ]]; }
+# A provider's password is the provider's choice, so a short one is taken.
+is_password() { [[ $1 =~ ^[[:graph:]]{1,128}$ ]]; }
 is_port() { [[ $1 =~ ^[1-9][0-9]{0,4}$ ]] && (($1 <= 65535)); }
 is_count() { [[ $1 =~ ^(0|[1-9][0-9]{0,4})$ ]]; }
 is_verbosity() { [[ $1 =~ ^[0-9]$ ]]; }
@@ -70,12 +73,13 @@ is_networks() {
   done
 }
 
-# read_secret WHERE FILE VARIABLE: the file's first line into the variable; WHERE is what a message blames.
+# read_secret WHERE FILE VARIABLE [KIND]: the file's first line into the variable; WHERE is what a message blames, KIND is `secret` or
+# `password`.
 read_secret() {
-  local secret=''
+  local secret='' kind=${4:-secret}
   if [[ ! -r $2 ]]; then problem "$1" "can't read the file '$2'"; return; fi
   read -r secret <"$2" || true
-  is_secret "$secret" || problem "$1" "the file '$2' does not hold ${expected[secret]}"
+  "is_$kind" "$secret" || problem "$1" "the file '$2' does not hold ${expected[$kind]}"
   printf -v "$3" '%s' "$secret"
 }
 

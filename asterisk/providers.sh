@@ -39,9 +39,14 @@ read_provider() {
   done <"$1"
 }
 
-# nearest_key WORD: the key of the list that is spelt most like it.
+# nearest_key WORD: the shortest key of the list that has the word in it (COUNTRY: COUNTRY_CODE), else the one that is spelt most like it.
 nearest_key() {
-  local key steps nearest='' fewest=999
+  local LC_ALL=C key steps nearest='' fewest=999
+  for key in "${!provider_keys[@]}"; do
+    [[ $key == *"$1"* ]] || continue
+    if ((${#key} < fewest)) || { ((${#key} == fewest)) && [[ $key < $nearest ]]; }; then fewest=${#key} nearest=$key; fi
+  done
+  if [[ $nearest ]]; then echo "$nearest"; return; fi
   for key in "${!provider_keys[@]}"; do
     steps=$(spelling_steps "$1" "$key" "$fewest")
     if ((steps < fewest)) || { ((steps == fewest)) && [[ $key < $nearest ]]; }; then fewest=$steps nearest=$key; fi
@@ -73,13 +78,13 @@ spelling_steps() {
 provider_password() {
   declare -n account=$2
   local file=$1 variable=${account[PASSWORD_VARIABLE]:-}
-  if [[ ${account[PASSWORD_FILE]:-} ]]; then read_secret "$file:PASSWORD_FILE" "${account[PASSWORD_FILE]}" 'account[PASSWORD]'
+  if [[ ${account[PASSWORD_FILE]:-} ]]; then read_secret "$file:PASSWORD_FILE" "${account[PASSWORD_FILE]}" 'account[PASSWORD]' password
   elif [[ $variable && ! $variable =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]]; then
     # Its value is not told: it may be the password itself.
     problem "$file:PASSWORD_VARIABLE" 'is not the name of a variable'
   elif [[ $variable ]]; then
     account[PASSWORD]=${!variable:-}
-    is_secret "${account[PASSWORD]}" || problem "$file:PASSWORD_VARIABLE" "the variable $variable does not hold ${expected[secret]}"
+    is_password "${account[PASSWORD]}" || problem "$file:PASSWORD_VARIABLE" "the variable $variable does not hold ${expected[password]}"
   elif [[ ${account[USERNAME]:-} ]]; then
     problem "$file:PASSWORD_FILE" 'is missing, expected a file (or PASSWORD_VARIABLE, a variable) with the password of USERNAME'
   fi

@@ -31,7 +31,7 @@ async function asteriskSays(directory: string): Promise<string[]> {
     check_providers
     printf '%s\\n' "\${problems[@]}" "\${notes[@]/#/note: }"`;
   const { stdout } = await promisify(execFile)('bash', ['-c', script, 'check', directory, asterisk], {
-    env: { ...process.env, LINE_PASSWORD: 'a-password' },
+    env: { ...process.env, LINE_PASSWORD: 'a-password', PIN: '4711', SPACED: 'two words' },
   });
   return stdout.split('\n').filter((line) => line !== '' && line !== 'note: ');
 }
@@ -64,6 +64,10 @@ describe('the keys of provider files', () => {
     ['RECORDINGS=on', 'RECORDING'],
     ['PIPECAT_AUTORIZATION=Bearer', 'PIPECAT_AUTHORIZATION'],
     ['MAX_CAL=', 'MAX_CALLS'],
+    // A part of the name: by its letters alone COUNTRY is nearest to AUTH.
+    ['COUNTRY=49', 'COUNTRY_CODE'],
+    ['PROXY=sip:127.0.0.1', 'OUTBOUND_PROXY'],
+    ['PASSWORD=x', 'PASSWORD_FILE'],
   ] as const) {
     test(`${mistyped} stops both, which name ${nearest}`, async () => {
       const said = await check({ 'a.env': ip('127.0.0.2', mistyped) });
@@ -72,6 +76,15 @@ describe('the keys of provider files', () => {
       assert.deepEqual(said, { asterisk: [`a.env:${problem}`], bridge: [`a.env: ${problem}`] });
     });
   }
+
+  test('a provider chooses the password of a line: a short one is taken, one with a space is not', async () => {
+    const said = async (variable: string) =>
+      (await check({ 'a.env': line('127.0.0.2').replace('LINE_PASSWORD', variable) })).asterisk;
+    assert.deepEqual(await said('PIN'), []);
+    assert.deepEqual(await said('SPACED'), [
+      'a.env:PASSWORD_VARIABLE: the variable SPACED does not hold a password of 1 to 128 printable characters without spaces',
+    ]);
+  });
 
   test('a key that stands there twice stops both', async () => {
     const said = await check({ 'a.env': ip('127.0.0.2', 'OUTBOUND_MAX_CALLS=2\nOUTBOUND_MAX_CALLS=200') });

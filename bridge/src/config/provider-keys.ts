@@ -14,6 +14,14 @@ export function parseProviderKeys(list: string): ReadonlyMap<string, KeyReader> 
   );
 }
 
+/** The shortest key that has the word in it (`COUNTRY`: `COUNTRY_CODE`), else the one that is spelt most like it. */
+function nearest(word: string, keys: readonly string[]): string {
+  const holding = keys
+    .filter((key) => key.includes(word))
+    .sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
+  return holding[0] ?? closest(word, keys);
+}
+
 const LINE = /^([A-Z_]+)=/;
 
 /**
@@ -28,7 +36,7 @@ export function keyProblems(text: string, keys: ReadonlyMap<string, KeyReader>):
     const key = LINE.exec(line)?.[1];
     if (key === undefined) problems.push(`line ${index + 1}: is not KEY=value`);
     else if (!keys.has(key))
-      problems.push(`${key}: is not a key that is known; the nearest is ${closest(key, [...keys.keys()])}`);
+      problems.push(`${key}: is not a key that is known; the nearest is ${nearest(key, [...keys.keys()])}`);
     else if (seen.has(key)) problems.push(`${key}: is there twice`);
     if (key !== undefined) seen.add(key);
   }
