@@ -29,7 +29,12 @@ copy_files() {
   cp scripts/stack.mk "$STAGE/scripts/"
   echo 'include scripts/stack.mk' >"$STAGE/Makefile"
   cp scripts/install.sh scripts/INSTALL.md "$STAGE/"
-  if [ -f README.md ]; then cp README.md "$STAGE/"; fi
+  cp README.md CHANGELOG.md "$STAGE/"
+  # What the README and docs/ refer to.
+  cp -r docs "$STAGE/"
+  mkdir -p "$STAGE/bridge/wire" "$STAGE/e2e/mock-pipecat"
+  cp bridge/wire/*.json "$STAGE/bridge/wire/"
+  cp e2e/mock-pipecat/README.md "$STAGE/e2e/mock-pipecat/"
   echo "$RELEASE" >"$STAGE/VERSION"
 }
 

@@ -111,6 +111,8 @@ copy_files() {
   cp compose.yaml .env.example Makefile VERSION ./*.md "$directory/"
   cp scripts/* "$directory/scripts/"
   cp asterisk/providers/README.md "$directory/asterisk/providers/"
+  cp -r asterisk/fail2ban "$directory/asterisk/"
+  cp -r docs bridge e2e "$directory/"
 }
 
 # put NAME VALUE: sets NAME in .env.
