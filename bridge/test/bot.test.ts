@@ -281,3 +281,23 @@ describe('a bot', { concurrency: 6 }, () => {
     await until(() => session.closed !== undefined, 'the bot’s side notices');
   });
 });
+
+for (const dialect of ['native', 'twilio'] as const) {
+  test(`what a ${dialect} bot sends in the packet of its handshake is answered after start`, async (t) => {
+    const lab = await Lab.start(t, { config: { PIPECAT_DIALECT: dialect } });
+    const mark = dialect === 'native' ? { name: 'early' } : { mark: { name: 'early' } };
+    lab.bot.onSession = (session) => session.send({ event: 'mark', ...mark });
+    const channel = lab.ari.inbound();
+    const session = await lab.session();
+    await until(() => session.of('mark').length > 0, 'the mark comes back');
+    assert.deepEqual(
+      session
+        .order()
+        .slice(-3)
+        .filter((event) => /start|mark/.test(event)),
+      ['start', 'mark'],
+    );
+    lab.ari.hangUp(channel.id);
+    await lab.ended();
+  });
+}

@@ -163,10 +163,13 @@ export class FakeBot {
     if (typeof decision === 'object')
       return void socket.end(`HTTP/1.1 ${decision.status} There\r\nLocation: ${decision.location}\r\n\r\n`);
     if (decision !== 'accept') return void socket.end(`HTTP/1.1 ${decision} No\r\n\r\n`);
+    // What `onSession` sends goes in one packet with the handshake's answer.
+    socket.cork();
     this.#sockets.handleUpgrade(request, socket, head, (opened) => {
       const session = new BotSession(request, opened);
       this.sessions.push(session);
       this.onSession(session);
     });
+    socket.uncork();
   }
 }

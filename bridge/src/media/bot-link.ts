@@ -91,8 +91,7 @@ export class BotLink {
 
   /** Connects, within the tries and the time allowed. Rejects with a `BotConnectError`. */
   async connect(): Promise<void> {
-    await this.#seek(this.#settings.connectMs, this.#settings.connectTries);
-    this.#handlers.onOpen(false);
+    await this.#seek(this.#settings.connectMs, this.#settings.connectTries, false);
   }
 
   /** Resolves when no lost bot is being sought: at once, save in an outage. */
@@ -127,12 +126,15 @@ export class BotLink {
     await this.#connection?.close(code, why);
   }
 
-  async #seek(withinMs: number, tries: number): Promise<void> {
+  async #seek(withinMs: number, tries: number, isAgain: boolean): Promise<void> {
     const { target, limits } = this.#settings;
     const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(withinMs)]);
     const { onText, onBinary, onOversize, onOverBudget, onMisbehaved } = this.#handlers;
     const onOpen = (connection: BotConnection) => {
       this.#connection = connection;
+      if (isAgain) this.#reconnects += 1;
+      // In this turn: what the bot has sent with its handshake is read in the next.
+      this.#handlers.onOpen(isAgain);
     };
     const onClosed = (code: number, reason: string, isOurs: boolean) => this.#closed(code, reason, isOurs);
     const handlers = { onOpen, onText, onBinary, onOversize, onOverBudget, onMisbehaved, onClosed };
@@ -171,9 +173,7 @@ export class BotLink {
   async #reconnect(detail: string, withinMs: number, pauseMs: number): Promise<void> {
     try {
       await delay(pauseMs, undefined, { signal: this.#abort.signal });
-      await this.#seek(withinMs, Number.POSITIVE_INFINITY);
-      this.#reconnects += 1;
-      this.#handlers.onOpen(true);
+      await this.#seek(withinMs, Number.POSITIVE_INFINITY, true);
     } catch (error) {
       if (!this.#closing) this.#handlers.onGone(false, `${detail}, then: ${(error as Error).message}`);
     }
