@@ -257,13 +257,15 @@ export class Call {
   async #setUp(release: (() => Promise<unknown>)[]): Promise<void> {
     const { ari, media: pool } = this.#context;
     const { channelId } = this.info;
+    const usable = this.#proof.isGiven ? undefined : this.#proof.demand(ari, channelId);
+    // A call that fails sooner asks at its end.
+    usable?.catch(() => {});
     const opening = pool.open(this.#settings.media, (event) => this.#mediaHappened(event));
     const media = await this.#ending.openOrEnd(opening);
     this.#media = media;
     release.push(() => media.close());
     this.#mark('media');
     const callee = this.#dial?.run(channelId, this.#ending.signal).then(() => this.#isAnswered());
-    const usable = this.#proof.isGiven ? undefined : this.#proof.demand(ari, channelId);
     const ringing = this.#answered || callee !== undefined ? undefined : ari.ring(channelId);
     if (ringing !== undefined) this.#inBackground(ringing, 'ring');
     this.#inBackground(this.caller.attend(), 'attend');
@@ -347,7 +349,7 @@ export class Call {
 
   async #close(release: (() => Promise<unknown>)[]): Promise<CallResult> {
     this.#state = 'closing';
-    this.#answered &&= this.#proof.isGiven;
+    this.#answered &&= await this.#proof.holds();
     this.#changed('closing');
     const reason = this.#ending.reason ?? { kind: 'setup-failed', detail: 'ended without a reason' };
     const treatment = treatmentOf(reason);

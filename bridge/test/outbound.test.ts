@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { FakeReceiver } from './fake-receiver.ts';
 import { Lab, speech, until } from './harness.ts';
 
@@ -177,4 +180,47 @@ test('an answer that cannot be used fails the call, whoever placed it, and is no
     ['not-answered', 'failed', 58, false],
   );
   await until(() => !lab.ari.channels.has(others.id), 'the callee is hung up');
+});
+
+test('a callee who answered has answered, also where the call fails before Asterisk has said of the audio', async (t) => {
+  const lab = await Lab.start(t, { config: { BOT_CONNECT_TRIES: '1' } });
+  const refused = Promise.withResolvers<undefined>();
+  lab.ari.before(/rtp_statistics$/, async () => {
+    await refused.promise;
+    await delay(50);
+    return undefined;
+  });
+  lab.bot.decide = () => {
+    refused.resolve(undefined);
+    return 503;
+  };
+  lab.ari.answered(lab.ari.originate({ to: '+4930777', args: ['call-12'] }));
+  const ended = await lab.ended();
+  assert.deepEqual(
+    [ended.reason.kind, ended.outcome, ended.answered, ended.sipStatus],
+    ['bot-unavailable', 'answered', true, undefined],
+  );
+});
+
+test('an answer without audio is none, also where the bot refuses before Asterisk has said so', async (t) => {
+  const lab = await Lab.start(t, { config: { BOT_CONNECT_TRIES: '1' } });
+  lab.ari.hasAudio = false;
+  lab.ari.before(/rtp_statistics$/, async () => {
+    await delay(100);
+    return undefined;
+  });
+  lab.bot.decide = () => 503;
+  lab.ari.answered(lab.ari.originate({ to: '+4930777', args: ['call-13'] }));
+  assert.equal((await lab.ended()).answered, false);
+});
+
+test('a callee who answered has answered, also where there is no port for the call', async (t) => {
+  const other = createSocket('udp4');
+  other.bind(39_010, '127.0.0.1');
+  await once(other, 'listening');
+  t.after(() => other.close());
+  const lab = await Lab.start(t, { config: { RTP_PORT_MIN: '39010', RTP_PORT_MAX: '39011' } });
+  lab.ari.answered(lab.ari.originate({ to: '+4930777', args: ['call-14'] }));
+  const ended = await lab.ended();
+  assert.deepEqual([ended.reason.kind, ended.outcome, ended.answered], ['media-failed', 'answered', true]);
 });

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from '../ari/client.ts';
 
 /** A callee answered with media that cannot be used: another codec than was offered, SRTP, nothing but keys (RFC 3264 section 6). */
@@ -7,6 +8,9 @@ export class UnusableAnswer extends Error {
 
 /** What is said of such an answer: Q.850 bearer capability not available, SIP Not Acceptable Here. */
 export const UNUSABLE = { cause: 58, sipStatus: 488 };
+
+/** A call that ends waits for so long for what Asterisk says of its answer. */
+const REPLY_WAIT_MS = 1_000;
 
 /** Asterisk has RTP statistics of every channel with an audio stream, be it on hold, and says so of one without. */
 const NO_AUDIO = /\bRTP\b/;
@@ -31,6 +35,8 @@ export async function expectUsable(ari: AriClient, channelId: string): Promise<v
  */
 export class AnswerProof {
   #isGiven: boolean;
+  /** Never rejects. */
+  #demanded = Promise.resolve();
 
   /** `isNeeded`: where a callee has just answered. */
   constructor(isNeeded: boolean) {
@@ -43,7 +49,16 @@ export class AnswerProof {
 
   /** Rejects as {@link expectUsable} does; then the proof is not given. */
   async demand(ari: AriClient, channelId: string): Promise<void> {
-    await expectUsable(ari, channelId);
-    this.#isGiven = true;
+    const given = expectUsable(ari, channelId).then(() => {
+      this.#isGiven = true;
+    });
+    this.#demanded = given.catch(() => {});
+    await given;
+  }
+
+  /** Whether the answer was one, at the call's end: what is still being asked is waited for a little. */
+  async holds(): Promise<boolean> {
+    if (!this.#isGiven) await Promise.race([this.#demanded, delay(REPLY_WAIT_MS)]);
+    return this.#isGiven;
   }
 }
