@@ -24,6 +24,12 @@ export class InheritedCalls {
     if (this.#records.delete(record.channelId)) this.#records.set(channelId, record);
   }
 
+  /** Takes a call off the list, whichever channel its caller is on. False: it is not there any more. */
+  remove(record: CallRecord): boolean {
+    const [channelId] = [...this.#records].find(([, one]) => one === record) ?? [];
+    return channelId !== undefined && this.#records.delete(channelId);
+  }
+
   /** Takes the call of a channel off the list. */
   take(channelId: string): CallRecord | undefined {
     const record = this.#records.get(channelId);

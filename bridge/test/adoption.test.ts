@@ -83,6 +83,28 @@ test('a caller who took the place of another is found again by the next process'
   assert.partialDeepStrictEqual(record, { state: 'closed', endReason: 'caller-hangup' });
 });
 
+test('a caller who took the place of another and leaves while the next process looks for them has one record, and it ends', async (t) => {
+  let newcomer: FakeChannel | undefined;
+  const { lab, config } = await orphan(t, { X_CALL_ID: 'replaced' }, async (_, first, { ari }) => {
+    const second = ari.add({ state: 'Up', inStasis: true });
+    const replaced = ari.show(first);
+    ari.emit('StasisStart', { channel: ari.show(second), args: [], replace_channel: replaced });
+    await until(() => ari.membersOf(first.id)?.has(second.id), 'the newcomer talks to the bot');
+    newcomer = second;
+  });
+  // Asterisk has said what it holds by then.
+  lab.ari.before(/^POST \/events\/user\/.*mark/, () => {
+    lab.ari.hangUp(newcomer?.id ?? '');
+    return undefined;
+  });
+  const more = { API_TOKEN, RECONCILE_MS: '250' };
+  const next = await Lab.start(t, { ari: lab.ari, bot: lab.bot, config: { ...config, ...more } });
+  const state = async () => (await api(next, 'GET', '/calls/replaced')).body.state;
+  await until(async () => (await state()) === 'closed', 'the end of its record');
+  const { calls } = (await api(next, 'GET', '/calls?limit=10')).body;
+  assert.equal(calls.length, 1);
+});
+
 test('a new call that waited in an outage is none that comes back', async (t) => {
   const lab = await Lab.start(t);
   lab.ari.dropEvents();

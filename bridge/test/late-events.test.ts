@@ -81,3 +81,32 @@ test('a caller who comes back from a REFER while their call gives them back, and
   assert.equal(channel.variables.PIPECAT_STATUS, 'media-failed');
   lab.ari.hangUp(channel.id);
 });
+
+test('a caller who came back is not sent away again while it is not yet known whether they stayed', async (t) => {
+  const lab = await Lab.start(t, { config });
+  const { channel } = await lab.call();
+  lab.ari.hangUp(lab.ari.mediaIdOf(channel.id));
+  await lab.ended();
+  let isLate = true;
+  lab.ari.before(/^POST \/events\/user\/.*mark/, async () => {
+    if (!isLate) return undefined;
+    isLate = false;
+    await delay(8 * RECONCILE_MS);
+    return undefined;
+  });
+  lab.ari.enterStasis(channel);
+  await until(() => lab.logged('call started').length === 2, 'their second call');
+  const sentAway = lab.ari.log().filter((line) => line === `POST /channels/${channel.id}/continue`);
+  assert.equal(sentAway.length, 1);
+  lab.ari.hangUp(channel.id);
+  await lab.ended(1);
+});
+
+test('no two marks are alike, of whatever connection: one that comes late is not taken for the next', async (t) => {
+  const lab = await Lab.start(t, { config });
+  lab.ari.dropEvents();
+  await until(() => lab.logged('ARI connected').length === 2, 'the second connection');
+  const marks = lab.ari.log().filter((line) => /^POST \/events\/user\/.*mark/.test(line));
+  assert.ok(marks.length >= 2);
+  assert.equal(new Set(marks).size, marks.length);
+});

@@ -1,6 +1,6 @@
 /** What a catch-up needs. */
 export interface CatchUpOptions {
-  /** The process; the name of each mark begins with it. */
+  /** The process and which of its connections; the name of each mark begins with it, so that none of a former one is taken for it. */
   readonly instance: string;
   /** Asks Asterisk to send a user event of this name to the app. */
   readonly send: (name: string) => Promise<void>;

@@ -66,6 +66,8 @@ export class AriConnection {
   #socket: EventsSocket | undefined;
   /** Of the connection that there is now. */
   #catchUp: CatchUp | undefined;
+  /** Connections so far. */
+  #connections = 0;
   /** The event filter of the connection is set, or was refused. */
   #filtered = Promise.resolve();
   #running = Promise.resolve();
@@ -172,8 +174,10 @@ export class AriConnection {
       onBeat: (count) => void this.#claim(count),
       onLost: (why) => this.#socket?.close(why),
     });
+    this.#connections += 1;
     const catchUp = new CatchUp({
-      ...{ instance: this.#options.instance, limitMs: this.#access.timeoutMs },
+      instance: `${this.#options.instance}-${this.#connections}`,
+      limitMs: this.#access.timeoutMs,
       // The filter of a former process would keep it from us.
       send: (name) => this.#filtered.then(() => this.#own.sendUserEvent(name)),
     });

@@ -62,8 +62,8 @@ export class Comparison {
   /** The next one, which has yet to begin. */
   #next: Promise<void> | undefined;
   #startedAt = '';
-  /** Channels that events have told of since Asterisk was asked what it holds. */
-  readonly #told = new Set<string>();
+  /** Channels that events have told of since Asterisk was asked what it holds; undefined: nothing is being compared. */
+  #told: Set<string> | undefined;
 
   constructor(context: ComparisonContext) {
     this.#context = context;
@@ -88,13 +88,15 @@ export class Comparison {
 
   /** An event tells of a channel. */
   heard(channelId: string, type: ChannelEvent['type']): void {
-    if (TELLING.has(type)) this.#told.add(channelId);
+    if (TELLING.has(type)) this.#told?.add(channelId);
   }
 
   async #compare(): Promise<void> {
     let only: ReadonlySet<string> | undefined;
     for (let look = 1; look <= LOOKS_MAX; look++) {
-      const changed = await this.#look(only);
+      const changed = await this.#look(only).finally(() => {
+        this.#told = undefined;
+      });
       if (changed.size === 0) return;
       only = changed;
     }
@@ -115,14 +117,17 @@ export class Comparison {
     const owned = this.#owned();
     const things = this.#things();
     const caughtUp = this.#context.caughtUp();
-    this.#told.clear();
+    const heard = new Set<string>();
+    this.#told = heard;
     const holdings = await readHoldings(ari, [...owned, ...things, ...kept.keys()]);
     const full = this.#context.asteriskPorts.saw(holdings.channels.map(({ name }) => name));
     if (full !== undefined) this.#context.log.warn(full);
     await caughtUp();
+    // Who is back is no longer to be left.
+    const coming = new Set(this.#context.coming());
     const beliefs: Beliefs = {
       ...known,
-      farewells: kept,
+      farewells: new Map([...kept].filter(([id]) => !coming.has(id))),
       lateDials: this.#dials().filter(({ channelId }) => !owned.has(channelId)),
       inherited: inherited.all,
       owned: new Set([...owned, ...this.#owned(), ...farewells.believed.keys()]),
@@ -133,7 +138,7 @@ export class Comparison {
     const found = reconcile(beliefs, holdings)
       .map((action) => ({ action, about: channelsOf(action, before) }))
       .filter(({ about }) => only === undefined || about.some((id) => only.has(id)));
-    const told = found.filter(({ about }) => about.some((id) => this.#told.has(id)));
+    const told = found.filter(({ about }) => about.some((id) => heard.has(id)));
     const actions = found.filter((one) => !told.includes(one)).map(({ action }) => action);
     this.#say(actions);
     for (const action of actions) this.#act(action, before);
@@ -215,7 +220,7 @@ export class Comparison {
         return this.#recall(action.record.channelId);
       case 'inherited-died':
         farewells.keep(action.record.channelId, { cause: 16, isDone: true });
-        return inherited.take(action.record.channelId) && reports.died(action.record);
+        return inherited.remove(action.record) ? reports.died(action.record) : undefined;
       default:
         return this.#actOnCall(action, before);
     }
@@ -288,6 +293,7 @@ const MISSED: ReadonlySet<Action['type']> = new Set<Action['type']>([
 /** The channels that an action is about. */
 function channelsOf(action: Action, before: ReadonlyMap<string, Before>): string[] {
   if (action.type === 'destroy-bridge') return [];
+  if (action.type === 'inherited-moved') return [action.record.channelId, action.channelId];
   if ('record' in action) return [action.record.channelId];
   const id = 'channel' in action ? action.channel.id : action.channelId;
   if ('leg' in action) return [id, action.leg.id];
