@@ -155,12 +155,16 @@ check_stack() {
   check_bot
 }
 
+# readyz_warnings ANSWER: its warnings, a line each.
+readyz_warnings() { sed -nE 's/.*"warnings":\["(.*)"\].*/\1/p' <<<"$1" | sed 's/","/\n/g; s/\\"/"/g'; }
+
 check_readiness() {
-  local answer
+  local answer warning
   if ! answer="$(http_get "$(setting HTTP_ADDRESS 127.0.0.1)" "$(setting HTTP_PORT 8090)" /readyz)"; then
     bad "the bridge's HTTP port does not answer" "docker compose logs bridge"
   elif grep -q '"ready"' <<<"$answer"; then
     ok "the bridge is ready: ARI answers"
+    while IFS= read -r warning; do bad "$warning" "it takes calls all the same; .env.example describes the settings"; done < <(readyz_warnings "$answer")
   else
     bad "the bridge is not ready: $answer" "put that right; a wrong ARI password or address is in .env"
   fi

@@ -51,7 +51,11 @@ describe('what the bundle brings to a VM', () => {
 
   test('install.sh copies all of them, and the filter for fail2ban', async () => {
     const installed = join(root, 'installed');
-    await copyFiles('install.sh', join(root, 'bundle/install.sh'), `directory=${installed}`);
+    await copyFiles(
+      'install.sh',
+      join(root, 'bundle/install.sh'),
+      `directory=${installed}; as_root() { "$@"; }`,
+    );
     assert.deepEqual(await deadLinks(installed), []);
     await access(join(installed, 'docs/FIREWALL.md'));
     await access(join(installed, 'asterisk/fail2ban/pipecat-bridge.conf'));
