@@ -55,7 +55,7 @@ export function shown(channel: FakeChannel, app: string, showsVariables: boolean
     dialplan: {
       context: 'from-provider',
       exten: channel.isOriginated ? 's' : channel.to,
-      priority: 18,
+      priority: channel.isOriginated ? 1 : 18,
       app_name: channel.inStasis ? 'Stasis' : channel.isOriginated ? 'AppDial2' : '',
       app_data: channel.inStasis ? [app, ...channel.args].join(',') : '',
     },

@@ -160,3 +160,16 @@ test('a call that somebody placed meanwhile is none', async (t) => {
   await lab.ended(1);
   assert.equal(await lab.metric('forwards_refused_total'), 1);
 });
+
+test('a caller who came by a dialplan of the operator’s own meanwhile is none', async (t) => {
+  const lab = await start(t);
+  const channel = originate(lab);
+  const caller = unheard(lab, () => {
+    lab.ari.dialFails(channel, 'BUSY', 17, 486);
+    return lab.ari.inbound({ to: 's', args: [] });
+  });
+  await until(() => lab.bot.sessions.length === 1, 'they are served');
+  lab.ari.hangUp(caller.id);
+  assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
+  assert.equal(await lab.metric('forwards_refused_total'), 0);
+});

@@ -14,6 +14,7 @@ const channelSchema = z.object({
     .object({
       context: z.string().default(''),
       exten: z.string().default(''),
+      priority: z.number().optional(),
       app_name: z.string().default(''),
       app_data: z.string().default(''),
     })

@@ -20,7 +20,9 @@ export function forwardedFrom<D extends LostDial>(
   lost: readonly D[],
 ): D | undefined {
   const { channelvars: variables = {}, dialplan } = channel;
-  if (dialplan.exten !== 's' || !isTelephone(channel)) return undefined;
+  // As a channel begins that Asterisk dials: one that a dialplan runs has gone on from there.
+  const isDialled = dialplan.exten === 's' && (dialplan.priority ?? 1) === 1;
+  if (!isDialled || !isTelephone(channel)) return undefined;
   if (variables.X_CALL_ID || variables.INBOUND_DID) return undefined;
   const createdAtMs = Date.parse(channel.creationtime ?? '');
   return lost.find((dial) => {
