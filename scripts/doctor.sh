@@ -152,6 +152,7 @@ check_stack() {
     return
   fi
   check_readiness
+  check_registrations
   check_bot
 }
 
@@ -168,6 +169,17 @@ check_readiness() {
   else
     bad "the bridge is not ready: $answer" "put that right; a wrong ARI password or address is in .env"
   fi
+}
+
+# Whether the registrars of the providers have taken us: their calls do not come in otherwise.
+check_registrations() {
+  local name status
+  while read -r name status; do
+    if [ "$status" = Registered ]; then ok "$name: registered"; else
+      bad "$name: not registered ($status)" "USERNAME and the password, or HOST, in asterisk/providers/$name.env; make logs says more"
+    fi
+  done < <(docker compose exec -T asterisk asterisk -rx 'pjsip show registrations' 2>/dev/null </dev/null |
+    sed -nE 's#^ *([A-Za-z0-9_-]+)/sips?:.* (Registered|Unregistered|Rejected|Stopped|Stopping|Unregistering)( .*)?$#\1 \2#p')
 }
 
 # Whether anybody listens where PIPECAT_URL points.

@@ -33,3 +33,34 @@ test('make doctor: a bridge that is ready without warnings is well', async () =>
     'problems 0',
   ]);
 });
+
+test('make doctor: a provider that has not taken our registration is named', async () => {
+  // What Asterisk 22 prints.
+  const table = [
+    ' <Registration/ServerURI..............................>  <Auth....................>  <Status.......>',
+    '==========================================================================================',
+    '',
+    ' reg/sip:127.0.0.11:5070                                 reg                         Rejected          (exp. 18s ago)',
+    ' my-line/sip:sip.example.net;transport=tcp               my-line                     Registered        (exp. 3200s)',
+    ' new_one/sip:127.0.0.13                                  new_one                     Unregistered      ',
+    '',
+    'Objects found: 3',
+  ].join('\n');
+  const script = `
+    . <(sed '/^main$/d' "$0")
+    docker() { printf '%s\\n' "$TABLE"; }
+    check_registrations
+    echo "problems $problems"`;
+  const environment = { ...process.env, TABLE: table };
+  const { stdout } = await promisify(execFile)('bash', ['-c', script, doctor], { env: environment });
+  const said = stdout.trimEnd().split('\n');
+  assert.deepEqual(
+    said.filter((line) => !line.startsWith('      -> ')),
+    [
+      '  !!  reg: not registered (Rejected)',
+      '  ok  my-line: registered',
+      '  !!  new_one: not registered (Unregistered)',
+      'problems 2',
+    ],
+  );
+});
