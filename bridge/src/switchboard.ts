@@ -303,8 +303,7 @@ export class Switchboard {
     if (!dial && this.ids.isMerged(channel.id, variables)) return this.#giveBack(channel.id, 'merged', false);
     const mayHave = (id: string) => this.ids.claim(channel.id, id);
     const info = callInfo(this.#context.config, channel, appArgs, variables, dial, mayHave);
-    const before = dial?.before ?? this.#inherited.take(channel.id);
-    const inherited = asInherited(info, before);
+    const inherited = asInherited(info, dial?.before ?? this.#inherited.take(channel.id));
     this.#begin(inherited, channel.state === 'Up', callSettings(this.#context.config, inherited));
   }
 
@@ -355,7 +354,7 @@ export class Switchboard {
   /** Whether somebody has originated a channel and hung it up before Asterisk had begun to dial: its end is all that is heard of it. */
   #wasWithdrawn({ id, state }: AriChannel): boolean {
     const isOurs = isOwn(id, 'pcm') || id.startsWith(DIAL_ID_PREFIX);
-    return state === 'Down' && !isOurs && !this.#calls.has(id) && !this.#farewells.has(id);
+    return state === 'Down' && !isOurs && !this.#calls.has(id) && !this.#isDoneWith(id);
   }
 
   /** A dial of ours, or somebody else's who originates into our app: only such channels have Dial events for us. */
@@ -375,7 +374,11 @@ export class Switchboard {
   /** Whether what is told of a channel comes late: its dial has ended, or was ours and never came to be. */
   #isPast(id: string): boolean {
     if (this.#calls.has(id) || this.#others.all.has(id) || this.#inherited.has(id)) return false;
-    return this.#farewells.has(id) || id.startsWith(DIAL_ID_PREFIX);
+    return this.#isDoneWith(id) || id.startsWith(DIAL_ID_PREFIX);
+  }
+
+  #isDoneWith(id: string): boolean {
+    return this.#farewells.has(id) || this.#forwards.has(id);
   }
 
   #rings(channel: AriChannel): void {

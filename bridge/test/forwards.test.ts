@@ -173,3 +173,29 @@ test('a caller who came by a dialplan of the operator’s own meanwhile is none'
   assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
   assert.equal(await lab.metric('forwards_refused_total'), 0);
 });
+
+test('a leg that takes its time to end is no dial, whatever is told of it', async (t) => {
+  const lab = await start(t);
+  // Asterisk has taken the request, and the channel is there for a moment more.
+  let taken = 0;
+  lab.ari.before(/^DELETE \/channels\//, () => {
+    taken += 1;
+    return 204;
+  });
+  const leg = lab.ari.forwards(originate(lab));
+  await until(() => taken > 0, 'it is hung up');
+  await delay(3 * RECONCILE_MS);
+  lab.ari.tellDial(leg, 'RINGING');
+  await delay(RECONCILE_MS);
+  lab.ari.hangUp(leg.id);
+  await expectOneFailure(lab, 1);
+});
+
+test('a leg that ends late, undialled as far as it shows, was nobody’s dial', async (t) => {
+  const lab = await start(t);
+  lab.ari.before(/^DELETE \/channels\//, () => 204);
+  const leg = lab.ari.forwards(originate(lab));
+  await delay(3 * RECONCILE_MS);
+  lab.ari.hangUp(leg.id);
+  await expectOneFailure(lab, 1);
+});
