@@ -264,6 +264,7 @@ const VALUES: Readonly<Record<string, string>> = {
     nat: 'contact',
     modules: 'app_dial,func_base64',
     secret: 'A;b$[c]{d}"e',
+    password: 'A;b$[c]{d}"e',
   },
 };
 /** What a parser of Asterisk's would take for more than text; a line's end would begin a setting of its own. */
@@ -313,7 +314,7 @@ test('every value that the templates take in has a kind', () => {
 for (const [kind, value] of Object.entries(VALUES)) {
   test(`no value that means anything to Asterisk's parsers is taken for: ${kind}`, () => {
     assert.deepEqual(taken(kind, [value]), [value]);
-    const meanings = kind === 'secret' ? ['\n', '\r', ' ', '\t', '\x01'] : MEANINGS;
+    const meanings = ['secret', 'password'].includes(kind) ? ['\n', '\r', ' ', '\t', '\x01'] : MEANINGS;
     const bad = meanings.flatMap((mark) => [
       ...[value + mark, mark + value, value + mark + value, value[0] + mark + value.slice(1)],
     ]);
