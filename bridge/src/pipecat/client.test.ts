@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { LookupAddress } from 'node:dns';
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { type AddressInfo, createServer, Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { Budget, NO_LIMITS } from './budget.ts';
 import { type BotConnection, connectBot } from './client.ts';
@@ -191,12 +191,15 @@ async function connected(t: TestContext, budget?: Budget) {
   const bot = await bareBot(true);
   t.after(bot.close);
   let connection: BotConnection | undefined;
+  let heard = 0;
   const closed = Promise.withResolvers<{ code: number; reason: string; atMs: number }>();
   const handlers = {
     onOpen: (opened: BotConnection) => {
       connection = opened;
     },
-    onText: () => {},
+    onText: () => {
+      heard += 1;
+    },
     onBinary: () => {},
     onOversize: () => {},
     onClosed: (code: number, reason: string) => closed.resolve({ code, reason, atMs: performance.now() }),
@@ -209,7 +212,8 @@ async function connected(t: TestContext, budget?: Budget) {
   socket.on('error', () => {});
   t.after(() => socket.destroy());
   await open;
-  return { socket, connection: connection as unknown as BotConnection, closed: closed.promise };
+  const opened = connection as unknown as BotConnection;
+  return { socket, connection: opened, closed: closed.promise, heard: () => heard };
 }
 
 for (const [code, bytes] of [
@@ -227,6 +231,20 @@ for (const [code, bytes] of [
     assert.ok(atMs - startMs < 3_000, `after ${atMs - startMs} ms`);
   });
 }
+
+test('a bot that sends as it speaks is never stopped, however much it has sent in all', async (t) => {
+  const { socket, connection, heard } = await connected(t);
+  const pause = t.mock.method(Socket.prototype, 'pause');
+  const sent = 40;
+  const message = Buffer.concat([Buffer.of(0x81, 126, 4_000 >> 8, 4_000 & 0xff), Buffer.alloc(4_000, 'a')]);
+  for (let i = 0; i < sent; i++) {
+    socket.write(message);
+    await new Promise((resolve) => setTimeout(resolve, 12));
+  }
+  while (heard() < sent) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(pause.mock.callCount(), 0);
+  await connection.close(1000);
+});
 
 test('a bot that pings and never reads the answers is closed, and told why', {
   timeout: 20_000,

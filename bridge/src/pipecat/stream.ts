@@ -35,6 +35,8 @@ const MASKS = 1_024;
 /** Of one bot in one turn of the event loop; what is behind waits for the next. */
 const MESSAGES_A_TURN = 100;
 const BYTES_A_TURN = READ_BYTES;
+/** Who was not read for so long begins a new turn: a read and what is done with it take far less. */
+const TURN_MS = 10;
 const REFUSED_TIMES_MAX = 4;
 /** While `ws` has not read what it was given. */
 const RETRY_MS = 5;
@@ -74,6 +76,7 @@ export class BotStream {
   #holds = false;
   #turnMessages = 0;
   #turnBytes = 0;
+  #readAtMs = 0;
 
   constructor(isSecure: boolean, limits: StreamLimits) {
     this.#isSecure = isSecure;
@@ -145,8 +148,12 @@ export class BotStream {
     if (this.#socket === undefined)
       return (this.#stream as Socket).push(Buffer.from(readBuffer.subarray(0, bytes)));
     const { budget } = this.#limits;
-    budget.refill(performance.now());
+    const nowMs = performance.now();
+    budget.refill(nowMs);
     budget.bytes(bytes);
+    // Or each bot would be stopped whenever it has sent so much, in however many turns.
+    if (nowMs - this.#readAtMs >= TURN_MS) this.#turnBytes = 0;
+    this.#readAtMs = nowMs;
     if (this.#rest !== undefined) {
       this.#rest = Buffer.concat([this.#rest, readBuffer.subarray(0, bytes)]);
       return false;
