@@ -10,6 +10,7 @@ import { EventStream } from './http/event-stream.ts';
 import { Metrics } from './http/metrics.ts';
 import { startHttp } from './http/server.ts';
 import type { Logger } from './log.ts';
+import { type MakeWorker, makeWorker } from './media/make-worker.ts';
 import { MediaPool } from './media/pool.ts';
 import { Operator } from './operator.ts';
 import { Retention } from './recording/retention.ts';
@@ -23,10 +24,10 @@ const { version } = packageJson;
 
 /**
  * The bridge: one connection to Asterisk, one call object for each caller's channel. Rejects when the HTTP port is taken.
- * ARI need not be there yet: it is tried until it is.
+ * ARI need not be there yet: it is tried until it is. `make` makes the media workers, without it this thread does.
  */
-export async function startDaemon(config: Config, log: Logger): Promise<Daemon> {
-  const daemon = new Daemon(config, log);
+export async function startDaemon(config: Config, log: Logger, make = makeWorker): Promise<Daemon> {
+  const daemon = new Daemon(config, log, make);
   await daemon.start();
   return daemon;
 }
@@ -61,7 +62,7 @@ export class Daemon {
   #ariProblem: { readonly why: string } | undefined = { why: 'ARI has not been reached yet' };
   #stopping = false;
 
-  constructor(config: Config, log: Logger) {
+  constructor(config: Config, log: Logger, make: MakeWorker) {
     this.#config = config;
     this.#log = log;
     this.#background = new Background(log);
@@ -86,6 +87,7 @@ export class Daemon {
     this.#media = new MediaPool(
       { workers: config.MEDIA_WORKERS, rtpPortMin: config.RTP_PORT_MIN, rtpPortMax: config.RTP_PORT_MAX },
       log,
+      make,
     );
     this.#asteriskPorts = new AsteriskPorts(portNeeds(config).asterisk);
     const { RECORDS_DIR: directory, RECORDS_DAYS: days, RECORDS_MAX_MB: maxMegabytes } = config;

@@ -3,6 +3,7 @@ import { ConfigError, loadConfig, portNeeds } from './config.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { exitNow } from './exit.ts';
 import { createLogger, type Logger } from './log.ts';
+import { openNursery } from './media/nursery.ts';
 import { rangeWarnings } from './switchboard/asterisk-ports.ts';
 
 /** Exit codes: 78 is EX_CONFIG of sysexits.h: starting again without a change will not help. */
@@ -21,7 +22,7 @@ const POOL_THREADS = '64';
 const CONTROL_NICE = 5;
 const NICE_MAX = 19;
 
-/** On Linux only the thread that says it is meant (setpriority(2)), and those that it starts from then on: the workers have begun. */
+/** On Linux only the thread that says it is meant (setpriority(2)), and those that it starts from then on: the nursery has begun. */
 function giveWayToAudio(): void {
   setPriority(Math.min(NICE_MAX, getPriority() + CONTROL_NICE));
 }
@@ -65,7 +66,7 @@ try {
   }
   const log = createLogger(config.LOG_LEVEL);
   dieLoudly(log);
-  stopOnSignals(await startDaemon(config, log), config.SHUTDOWN_MS, log);
+  stopOnSignals(await startDaemon(config, log, openNursery()), config.SHUTDOWN_MS, log);
   giveWayToAudio();
 } catch (error) {
   if (error instanceof ConfigError) {

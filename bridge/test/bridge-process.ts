@@ -7,6 +7,7 @@ export async function startProcess(
   t: TestContext,
   lab: Lab,
   environment: Readonly<Record<string, string>> = {},
+  identity: { readonly uid?: number } = {},
 ): Promise<ChildProcess> {
   const child = spawn(process.execPath, [new URL('../src/main.ts', import.meta.url).pathname], {
     env: {
@@ -17,6 +18,7 @@ export async function startProcess(
       ...environment,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
+    ...identity,
   });
   t.after(() => child.kill('SIGKILL'));
   let output = '';

@@ -1,7 +1,7 @@
 import { getPriority } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
 import type { Logger } from '../log.ts';
+import type { MakeWorker, WorkerHandle } from './make-worker.ts';
 import { MediaError } from './media-error.ts';
 import type { FromWorker, MediaRequest, WorkerSettings, WorkerStats } from './protocol.ts';
 import { type Place, RemoteMedia, type SessionThread } from './remote-media.ts';
@@ -26,22 +26,19 @@ const RESTART_MS = 1_000;
 /** A worker has loaded when it has reported; for so long that is waited for before it is ended. */
 const LOADING_MS = 3_000;
 const LOADING_POLL_MS = 10;
-/**
- * Young generation of a worker, MB (three times a semi-space). What it makes is dead within a tick, so a small one is swept as well,
- * sooner, and stays in the cache; Node's own limit lets it grow with the calls.
- */
-const YOUNG_GENERATION_MB = 6;
 
 /** The media workers: opens each call's media in the one that has the fewest, and replaces one that dies. */
 export class MediaPool {
   readonly #workers: MediaThread[];
   readonly #log: Logger;
+  readonly #make: MakeWorker;
   /** Workers that died and were replaced. */
   deaths = 0;
   #closing = false;
 
-  constructor(options: MediaPoolOptions, log: Logger) {
+  constructor(options: MediaPoolOptions, log: Logger, make: MakeWorker) {
     this.#log = log;
+    this.#make = make;
     this.#workers = shares(options).map((settings, index) => this.#start(index, settings));
   }
 
@@ -90,7 +87,7 @@ export class MediaPool {
   }
 
   #start(index: number, settings: WorkerSettings): MediaThread {
-    return new MediaThread(settings, (error, hasReported) => {
+    return new MediaThread(this.#make, settings, (error, hasReported) => {
       if (this.#closing) return;
       this.deaths += 1;
       this.#log.error(
@@ -133,7 +130,7 @@ interface Waiting {
 
 /** One worker thread, seen from the control thread. */
 class MediaThread implements SessionThread {
-  readonly #worker: Worker;
+  readonly #worker: WorkerHandle;
   readonly #sessions = new Map<number, RemoteMedia>();
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
@@ -142,23 +139,21 @@ class MediaThread implements SessionThread {
   /** The latest report. */
   stats: WorkerStats | undefined;
 
-  constructor(settings: WorkerSettings, onDeath: (error: Error, hasReported: boolean) => void) {
-    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
-      name: 'media',
-      workerData: settings,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+  constructor(
+    make: MakeWorker,
+    settings: WorkerSettings,
+    onDeath: (error: Error, hasReported: boolean) => void,
+  ) {
+    this.#worker = make(settings, {
+      onMessage: (message) => this.#receive(message),
+      onEnd: (end) => {
+        clearInterval(watch);
+        const error = this.#death ?? end;
+        this.#died(error);
+        onDeath(error, this.stats !== undefined);
+      },
     });
     const watch = setInterval(() => this.#watch(), 1_000).unref();
-    this.#worker.on('message', (message: FromWorker) => this.#receive(message));
-    this.#worker.on('error', (error: Error) => {
-      this.#death ??= error;
-    });
-    this.#worker.on('exit', () => {
-      clearInterval(watch);
-      const error = this.#death ?? new Error('the thread ended');
-      this.#died(error);
-      onDeath(error, this.stats !== undefined);
-    });
   }
 
   /** Calls that it carries; of one that is dead or late with its report, more than any other. */

@@ -1,7 +1,7 @@
 import { getPriority, setPriority } from 'node:os';
 import { PerformanceObserver } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { Pacer } from '../audio/pacer.ts';
 import { Disk } from '../recording/disk.ts';
 import { PortPool } from '../rtp/ports.ts';
@@ -116,7 +116,7 @@ class MediaWorker {
   }
 }
 
-/** A thread begins with the priority of the one that made it, which control has lowered by the time that a worker is replaced. */
+/** A thread begins with the priority of the one that made it, which may have lowered its own since; the nursery does not. */
 function takePriority(priority: number): void {
   try {
     if (getPriority(0) !== priority) setPriority(0, priority);
@@ -125,7 +125,7 @@ function takePriority(priority: number): void {
   }
 }
 
-const port = parentPort;
+const { settings, port = parentPort } = workerData as { settings: WorkerSettings; port?: MessagePort };
 if (port === null) throw new Error('worker.ts is started as a worker thread only');
-const worker = new MediaWorker(workerData as WorkerSettings, (message) => port.postMessage(message));
+const worker = new MediaWorker(settings, (message) => port.postMessage(message));
 port.on('message', (message: ToWorker) => void worker.handle(message));

@@ -1,0 +1,17 @@
+import { parentPort } from 'node:worker_threads';
+import { startWorker } from './make-worker.ts';
+import type { Wanted } from './nursery.ts';
+
+/** The nursery's thread. It makes workers, ends them, and tells of their ends. */
+parentPort?.on('message', ({ settings, port, life }: Wanted) => {
+  const tellEnd = (error: Error) => {
+    life.postMessage(error.message);
+    life.close();
+  };
+  try {
+    const worker = startWorker(settings, tellEnd, port);
+    life.on('message', () => void worker.terminate());
+  } catch (error) {
+    tellEnd(error as Error);
+  }
+});
