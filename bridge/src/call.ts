@@ -4,6 +4,7 @@ import type { KeyEvent } from './ari/model.ts';
 import { CallerChannel } from './call/caller-channel.ts';
 import { limitDuration } from './call/duration.ts';
 import { CallEnded, Ending } from './call/ending.ts';
+import type { KeptTalk } from './call/kept-talk.ts';
 import { playLastWords } from './call/last-words.ts';
 import { MediaTroubles } from './call/media-troubles.ts';
 import { RecordingLog } from './call/recording-log.ts';
@@ -27,6 +28,8 @@ export interface CallContext extends Pick<HandoverContext, 'mayDial'> {
   readonly ari: AriClient;
   readonly media: MediaPool;
   readonly log: Logger;
+  /** Its caller has been handed over by a process before. */
+  readonly talk?: KeptTalk | undefined;
   /** What the ids of its things in Asterisk begin with: the process, and which of its calls it is. */
   readonly ids: Pick<CallIds, 'instance' | 'number'>;
   /** Hears of every change that others are told of. */
@@ -71,8 +74,8 @@ export class Call {
     });
     this.path = new MediaPath({ ...context.ids, callerId: info.channelId }, settings.media, context.ari);
     this.#answered = isUp;
-    // Somebody else's call has just been answered.
-    this.#proof = new AnswerProof(isUp && info.direction === 'outbound' && info.answeredAtMs === undefined);
+    const isJustAnswered = isUp && info.answeredAtMs === undefined && context.talk === undefined;
+    this.#proof = new AnswerProof(isJustAnswered && info.direction === 'outbound');
     this.#settings = settings;
     this.#context = context;
     this.#dial = dial;
@@ -165,22 +168,13 @@ export class Call {
 
   /** Hands the caller over. Returns why not, or undefined where it is under way: how it goes is told by `onChange` and to the bot. */
   transfer(request: TransferRequest, by: 'bot' | 'operator'): string | undefined {
-    const media = this.#media;
-    const refusal = this.#isActive && media ? this.#handover.begin(request, by, media) : 'not-active';
-    if (refusal && by === 'bot') {
-      media?.tellBot({ type: 'transfer', status: 'failed', reason: refusal });
-      this.#handover.refused(request, refusal);
-    }
-    return refusal;
+    const isActive = this.#state === 'active' && this.#ending.reason === undefined;
+    return this.#handover.ask(request, by, this.#media, isActive);
   }
 
   /** Its transfers, and its being held, as records show them. */
-  get transfers(): Pick<Handover, 'summary' | 'outcome' | 'isHeld'> {
+  get transfers(): Pick<Handover, 'summary' | 'outcome' | 'isHeld' | 'by'> {
     return this.#handover;
-  }
-
-  get #isActive(): boolean {
-    return this.#state === 'active' && this.#ending.reason === undefined;
   }
 
   /** The call's transfer, or its last one. */
@@ -208,7 +202,7 @@ export class Call {
       this.#state = 'active';
       this.#changed('active');
       const { reason } = this.#ending;
-      if (reason !== undefined) throw new CallEnded(reason.kind);
+      if (reason !== undefined && !this.#botGone) throw new CallEnded(reason.kind);
       await this.#untilEnd();
     } catch (error) {
       if (!(error instanceof CallEnded)) await this.#failed(error);
@@ -237,6 +231,14 @@ export class Call {
     await this.path.removeMedia().catch((error) => this.#releaseFailed(error));
   }
 
+  /** Two talk since a process before: there is no bot, and no audio of ours. */
+  #keep(talk: KeptTalk, release: (() => Promise<unknown>)[]): void {
+    this.#botGone = true;
+    for (const step of ['joined', 'transferred']) this.#mark(step);
+    this.#inBackground(Promise.all([this.caller.attend(), this.path.takeOver(release)]), 'attend');
+    this.#ending.because(this.#handover.keep(talk));
+  }
+
   #dismissBot({ kind }: EndReason, cause: number): void {
     this.#media?.dismissBot({ type: 'hangup', reason: kind, cause, causeText: causeText(cause) });
   }
@@ -255,7 +257,8 @@ export class Call {
 
   /** Acquires in order; what is to be undone is pushed to `release` before it is asked for. */
   async #setUp(release: (() => Promise<unknown>)[]): Promise<void> {
-    const { ari, media: pool } = this.#context;
+    const { ari, media: pool, talk } = this.#context;
+    if (talk !== undefined) return this.#keep(talk, release);
     const { channelId } = this.info;
     const usable = this.#proof.isGiven ? undefined : this.#proof.demand(ari, channelId);
     // A call that fails sooner asks at its end.

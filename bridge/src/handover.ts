@@ -1,4 +1,5 @@
 import type { AriClient } from './ari/client.ts';
+import type { KeptTalk } from './call/kept-talk.ts';
 import type { CallInfo } from './call-info.ts';
 import type { CallChange } from './call-result.ts';
 import type { EndReason } from './end-reason.ts';
@@ -41,6 +42,7 @@ export class Handover {
   #outcome: TransferSummary | undefined;
   #running = Promise.resolve();
   #held = false;
+  #by: 'bot' | 'operator' | undefined;
   /** Why the bot left while a transfer was under way. */
   #botLeft: EndReason | undefined;
 
@@ -68,10 +70,42 @@ export class Handover {
     return this.#outcome;
   }
 
+  /** Hands the caller over, where the call is one that `isActive`. Returns why not, or undefined where it is under way. */
+  ask(request: TransferRequest, by: 'bot' | 'operator', media: MediaSession | undefined, isActive: boolean) {
+    const refusal = isActive && media ? this.#begin(request, by, media) : 'not-active';
+    if (refusal && by === 'bot') {
+      media?.tellBot({ type: 'transfer', status: 'failed', reason: refusal });
+      this.#refused(request, refusal);
+    }
+    return refusal;
+  }
+
+  /** Two talk since a process before, or did: until one of the two hangs up. Returns the reason that the call's end will have. */
+  keep({ leg }: KeptTalk): EndReason {
+    const { info, path, ari, settings, changed, end } = this.#context;
+    const before = info.adopted?.transfer;
+    this.#by = info.adopted?.transferBy ?? 'bot';
+    const number = before?.to ?? leg?.number ?? '';
+    const provider = leg?.provider ?? '';
+    const target = { kind: 'number', provider, number, method: 'bridge', callerId: '' } as const;
+    const channelId = this.#context.channelId();
+    this.#transfer = Transfer.kept(target, 1, { channelId, path, ari, settings }, leg);
+    this.#outcome = this.#transfer.summary;
+    if (before?.status !== 'completed') changed('transfer-completed');
+    const reason: EndReason = { kind: 'transferred', by: this.#by };
+    void this.#transfer.legEnded().then(() => end(reason));
+    return reason;
+  }
+
   /** A bot's transfer was not even tried: it may have no word for that, so others are told as of one that fails later. */
-  refused({ to, mode = 'blind', extension = to }: TransferRequest, reason: string): void {
+  #refused({ to, mode = 'blind', extension = to }: TransferRequest, reason: string): void {
     this.#outcome = { to: mode === 'dialplan' ? extension : to, mode, status: 'failed', reason };
     this.#context.changed('transfer-failed');
+  }
+
+  /** Who asked for the transfer under way, or for the last one; undefined where there was none. */
+  get by(): 'bot' | 'operator' | undefined {
+    return this.#by;
   }
 
   /** Whether the caller's phone holds the call. */
@@ -84,16 +118,16 @@ export class Handover {
     return this.#transfer?.callerAway ?? false;
   }
 
-  /** Begins a transfer. Returns why not, or undefined where it is under way. */
-  begin(request: TransferRequest, by: 'bot' | 'operator', media: MediaSession): string | undefined {
+  #begin(request: TransferRequest, by: 'bot' | 'operator', media: MediaSession): string | undefined {
     if (this.#isPending) return 'under-way';
     const { info, path, ari, settings } = this.#context;
     const target = transferTarget(request, info, settings);
     if (typeof target === 'string') return target;
     if (target.kind === 'number' && !this.#mayDial(target.provider)) return 'provider-full';
     this.#count += 1;
+    this.#by = by;
     const channelId = this.#context.channelId();
-    this.#transfer = new Transfer(target, this.#count, { channelId, path, media, ari, settings });
+    this.#transfer = new Transfer(target, this.#count, { channelId, path, ari, settings });
     this.#running = this.#run(this.#transfer, media, by);
     return undefined;
   }
@@ -133,7 +167,7 @@ export class Handover {
   async #run(transfer: Transfer, media: MediaSession, by: 'bot' | 'operator'): Promise<void> {
     const { signal, changed, end, letBotGo } = this.#context;
     changed('transfer-started');
-    await transfer.run(signal);
+    await transfer.run(media, signal);
     this.#outcome = transfer.summary;
     if (signal.aborted) return;
     if (transfer.status === 'failed') {

@@ -1,10 +1,13 @@
 import { adoptedFrom } from './call/adopted.ts';
+import type { KeptTalk } from './call/kept-talk.ts';
 import type { CallInfo } from './call-info.ts';
 import type { CallRecord } from './records/record.ts';
 
 /** Calls that were under way when the process before died: they go on where Asterisk still holds their channels, and end where it does not. */
 export class InheritedCalls {
   readonly #records = new Map<string, CallRecord>();
+  /** Callers who talk to a second leg, or did, by their channel: until there is a call for them. */
+  readonly talks = new Map<string, KeptTalk>();
 
   add(records: readonly CallRecord[]): void {
     for (const record of records) this.#records.set(record.channelId, record);
@@ -28,6 +31,13 @@ export class InheritedCalls {
   remove(record: CallRecord): boolean {
     const [channelId] = [...this.#records].find(([, one]) => one === record) ?? [];
     return channelId !== undefined && this.#records.delete(channelId);
+  }
+
+  /** Takes the talk of a caller off the list. */
+  takeTalk(callerId: string): KeptTalk | undefined {
+    const talk = this.talks.get(callerId);
+    this.talks.delete(callerId);
+    return talk;
   }
 
   /** Takes the call of a channel off the list. */

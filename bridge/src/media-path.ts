@@ -86,6 +86,12 @@ export class MediaPath {
     await this.#laying;
   }
 
+  /** Goes on with what a process before has built, without media: a media channel that is left of it is hung up. */
+  async takeOver(release: (() => Promise<unknown>)[]): Promise<void> {
+    release.push(() => this.#ari.destroyBridge(this.bridgeId));
+    await this.removeMedia();
+  }
+
   /** Puts the media channel into the bridge: whoever else is in it talks to the bot. */
   async joinMedia(): Promise<void> {
     await this.#ari.addToBridge(this.bridgeId, this.mediaChannelId);

@@ -46,7 +46,9 @@ export class CallReports {
     this.changed(call, call.dial === undefined ? 'started' : 'dialling');
   }
 
-  changed(call: Call, event: CallEventName): void {
+  /** `closing`: of that nobody is told. */
+  changed(call: Call, event: CallEventName | 'closing'): void {
+    if (event === 'closing') return;
     if (event === 'transfer-failed' || event === 'transfer-completed') this.#transferEnded(call);
     this.#context.onChange(event, recordOf(call));
   }
@@ -155,8 +157,8 @@ export function recordOf(call: Call): CallRecord {
 
 function contextOf({ info, offeredAtMs, recordingLog, transfers }: Call): RecordContext {
   const { files: recordingFiles, isPaused: isRecordingPaused } = recordingLog;
-  const { isHeld, summary: transfer = info.adopted?.transfer } = transfers;
-  return { offeredAtMs, recordingFiles, isRecordingPaused, isHeld, transfer };
+  const { isHeld, summary: transfer = info.adopted?.transfer, by: transferBy } = transfers;
+  return { offeredAtMs, recordingFiles, isRecordingPaused, isHeld, transfer, transferBy };
 }
 
 function idsOf({ info }: Call) {

@@ -3,6 +3,7 @@ import type { AriChannel, ChannelEvent } from './ari/model.ts';
 import type { Background } from './background.ts';
 import { isOwn, parseOwnId } from './call/asterisk-ids.ts';
 import { CallIds } from './call/call-ids.ts';
+import type { KeptTalk } from './call/kept-talk.ts';
 import { Call, type CallContext } from './call.ts';
 import { CALL_VARIABLES, type CallInfo, isTelephone, providerName } from './call-info.ts';
 import { type CallSettings, callInfo, callSettings } from './call-settings.ts';
@@ -103,8 +104,8 @@ export class Switchboard {
   /** Why no call can be taken now. */
   get refusal(): 'shutdown' | 'at-capacity' | undefined {
     if (this.#closing) return 'shutdown';
-    const taken = this.#calls.size + this.#placing.size;
-    return taken >= this.#context.config.MAX_CALLS ? 'at-capacity' : undefined;
+    const isFull = this.#calls.size + this.#placing.size >= this.#context.config.MAX_CALLS;
+    return isFull ? 'at-capacity' : undefined;
   }
 
   /**
@@ -261,7 +262,8 @@ export class Switchboard {
   /** A caller's channel is ours from now on: it gets a call, or is given back. */
   #offer(channel: AriChannel, args: readonly string[]): void {
     const dial = this.#others.all.get(channel.id);
-    const { refusal } = this;
+    // Who talks is not parted for want of a place.
+    const refusal = this.#inherited.talks.has(channel.id) && !this.#closing ? undefined : this.refusal;
     if (refusal !== undefined) {
       // A dial stays on the list: its end is told to who placed it.
       const { config, reports } = this.#context;
@@ -304,18 +306,16 @@ export class Switchboard {
     const mayHave = (id: string) => this.ids.claim(channel.id, id);
     const info = callInfo(this.#context.config, channel, appArgs, variables, dial, mayHave);
     const inherited = asInherited(info, dial?.before ?? this.#inherited.take(channel.id));
-    this.#begin(inherited, channel.state === 'Up', callSettings(this.#context.config, inherited));
+    const settings = callSettings(this.#context.config, inherited);
+    this.#begin(inherited, channel.state === 'Up', settings, undefined, this.#inherited.takeTalk(channel.id));
   }
 
-  #begin(info: CallInfo, isUp: boolean, settings: CallSettings, dial?: Dial): Call {
+  #begin(info: CallInfo, isUp: boolean, settings: CallSettings, dial?: Dial, talk?: KeptTalk): Call {
     const { ari, media, log, reports, instance } = this.#context;
-    this.#begun += 1;
     const context: CallContext = {
-      ids: { instance, number: this.#begun },
+      ...{ ids: talk?.ids ?? { instance, number: ++this.#begun }, talk },
       ...{ ari, media, log, mayDial: (provider) => this.live.admits(provider) },
-      onChange: (changed, change) => {
-        if (change !== 'closing') reports.changed(changed, change);
-      },
+      onChange: (changed, change) => reports.changed(changed, change),
     };
     const call = new Call(info, isUp, settings, context, dial);
     this.#calls.set(call.caller.id, call);

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AriClient } from './ari/client.ts';
+import { type AriClient, AriError } from './ari/client.ts';
 import type { AriEvent } from './ari/model.ts';
+import type { KeptLeg } from './call/kept-talk.ts';
 import { Dial, type DialSettings } from './dial.ts';
 import type { MediaSession } from './media/session.ts';
 import type { MediaPath } from './media-path.ts';
@@ -12,7 +13,6 @@ import type { TransferTarget } from './transfer-target.ts';
 export interface TransferContext {
   readonly channelId: string;
   readonly path: MediaPath;
-  readonly media: MediaSession;
   readonly ari: AriClient;
   readonly settings: DialSettings;
 }
@@ -89,6 +89,14 @@ export class Transfer {
     this.#token = context.path.transferToken(number);
   }
 
+  /** One that a process before has completed: its second leg is watched from now on, or has gone already. */
+  static kept(target: TransferTarget, number: number, context: TransferContext, kept: KeptLeg | undefined) {
+    const transfer = new Transfer(target, number, context);
+    transfer.#status = 'completed';
+    if (kept !== undefined) transfer.#keep(kept);
+    return transfer;
+  }
+
   get status(): TransferStatus {
     return this.#status;
   }
@@ -126,8 +134,7 @@ export class Transfer {
   }
 
   /** Hands the caller over once the bot's last words are played. Never rejects; `status` and `reason` say how it went. */
-  async run(signal: AbortSignal): Promise<void> {
-    const { media } = this.#context;
+  async run(media: MediaSession, signal: AbortSignal): Promise<void> {
     media.tellBot({ type: 'transfer', status: 'started' });
     try {
       await orAborted(media.playedOut(), signal);
@@ -283,15 +290,28 @@ export class Transfer {
     const id = path.legId(this.#number);
     // The number that the other end is shown: to Asterisk, of whom the leg is connected to.
     const variables = { 'CONNECTEDLINE(num,i)': callerId };
-    const gone = Promise.withResolvers<never>();
-    gone.promise.catch(() => {});
     const created = ari.createChannel(id, `PJSIP/${number}@${provider}`, '', variables);
-    const leg: Leg = { id, dial: new Dial(ari, settings), gone, created, joined: undefined, exists: false };
+    const leg = newLeg(id, new Dial(ari, settings), created);
     created.then(
       () => (leg.exists = true),
       () => {},
     );
     return leg;
+  }
+
+  #keep({ channelId, isJoined }: KeptLeg): void {
+    const { ari, settings } = this.#context;
+    const leg = newLeg(channelId, new Dial(ari, settings), Promise.resolve());
+    leg.exists = true;
+    this.#leg = leg;
+    if (isJoined) leg.joined = Promise.resolve();
+    else this.#join(leg);
+    // The process before may have died with the ringing tone on.
+    ari.stopRinging(this.#context.channelId).catch(() => {});
+    // Whoever has gone since Asterisk was asked is not told of any more.
+    ari.subscribe(channelId).catch((error: unknown) => {
+      if (error instanceof AriError && error.status >= 400 && error.status < 500) this.legLost();
+    });
   }
 
   /** Early media and answer are heard from here on; before its INVITE the bridge would give the leg another caller's number. */
@@ -300,6 +320,12 @@ export class Transfer {
     leg.joined ??= ari.addToBridge(path.bridgeId, leg.id);
     leg.joined.catch(() => {});
   }
+}
+
+function newLeg(id: string, dial: Dial, created: Promise<unknown>): Leg {
+  const gone = Promise.withResolvers<never>();
+  gone.promise.catch(() => {});
+  return { id, dial, gone, created, joined: undefined, exists: false };
 }
 
 /** The step's result, or a rejection as soon as `signal` fires. */

@@ -74,7 +74,9 @@ const PURE_FILES = new Set([
   'call/call-ids.ts',
   'call/outside-text.ts',
   'control/recent-orders.ts',
+  'switchboard/channel-place.ts',
   'switchboard/reconciliation.ts',
+  'switchboard/talks.ts',
 ]);
 /** What http shows, and which ids it may be asked for. */
 const KNOWN_TO_HTTP = new Set(['records/record.ts', 'call/call-ids.ts']);

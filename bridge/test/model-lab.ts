@@ -97,6 +97,8 @@ export class ModelLab {
   readonly #wrong: string[] = [];
   /** Hung up by a process that died before they were gone: the next one takes them for callers, who leave then. */
   readonly #dying = new Set<string>();
+  /** Who talked to each other when a process died: nothing but one of them, or an order, may part them. */
+  readonly #talks: { readonly callerId: string; readonly legId: string; readonly bridgeId: string }[] = [];
   #bridges = 1;
   #nextCompareMs = RECONCILE_MS;
 
@@ -156,6 +158,7 @@ export class ModelLab {
     for (const media of bridge.media.open) media.isOpen = false;
     for (const id of this.telephones) this.did(id, 'kill');
     for (const { id, isLeaving } of this.model.channels.values()) if (isLeaving) this.#dying.add(id);
+    this.#noteTalks();
     this.#bridges += 1;
     this.bridge = new ModelBridge(this, this.#bridges);
     const live = [...this.records.values()].filter(({ state }) => state !== 'closed');
@@ -188,9 +191,35 @@ export class ModelLab {
     if (!isGood?.()) this.#wrong.push(`${id}: ${endReason} (${endDetail ?? state})`);
   }
 
+  #noteTalks(): void {
+    const { channels, bridges } = this.model;
+    for (const [bridgeId, members] of bridges) {
+      const legId = [...members].find((id) => id.startsWith('pct-'));
+      const callerId = [...members].find((id) => !/^pc[mt]-/.test(id));
+      if (legId === undefined || callerId === undefined || members.size !== 2) continue;
+      const both = [channels.get(legId), channels.get(callerId)];
+      const isTalk = both.every((one) => one?.state === 'Up' && one.place === 'app' && !one.isLeaving);
+      if (isTalk) this.#talks.push({ callerId, legId, bridgeId });
+    }
+  }
+
+  /** Those who talked when a process died talk still, unless one of the two has gone by themselves, or was made to. */
+  #assertTalks(): void {
+    const { model } = this;
+    for (const { callerId, legId, bridgeId } of this.#talks) {
+      if (model.ownEnds.has(callerId) || model.ownEnds.has(legId) || this.has(callerId, 'api', 'restart'))
+        continue;
+      const members = [...(model.bridges.get(bridgeId) ?? [])].sort();
+      assert.deepEqual(members, [callerId, legId].sort(), `${callerId} was parted from ${legId}`);
+      const inOthers = [...model.bridges].filter(([id, ids]) => id !== bridgeId && ids.has(callerId));
+      assert.deepEqual(inOthers, [], `${callerId} was led elsewhere`);
+    }
+  }
+
   /** After a fair while every call has its caller, and everything in Asterisk an owner. */
   assertOwned(): void {
     assert.deepEqual(this.#wrong, [], 'ended wrongly');
+    this.#assertTalks();
     const { model, bridge } = this;
     const live = new Map(bridge.switchboard.live.records.map((record) => [record.channelId, record]));
     for (const [id, { state }] of live) {

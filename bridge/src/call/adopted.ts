@@ -12,11 +12,12 @@ export interface Adopted {
   readonly times: CallRecord['times'];
   /** The last transfer; one that was under way has ended with its process. */
   readonly transfer: CallRecord['transfer'];
+  readonly transferBy: CallRecord['transferBy'];
 }
 
 /** What the record of a call under way says of it. */
 export function adoptedFrom(before: CallRecord): Adopted {
-  const { times, transfer } = before;
+  const { times, transfer, transferBy } = before;
   return {
     metBot: times.botReady !== undefined && times.answered !== undefined,
     isHeld: before.isHeld ?? false,
@@ -24,6 +25,7 @@ export function adoptedFrom(before: CallRecord): Adopted {
       before.recordingFiles ?? (before.recordingFile === undefined ? [] : [before.recordingFile]),
     isRecordingPaused: before.isRecordingPaused ?? false,
     times,
+    transferBy,
     transfer:
       transfer?.status === 'pending' ? { ...transfer, status: 'failed', reason: 'bridge-died' } : transfer,
   };

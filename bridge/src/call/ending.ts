@@ -54,6 +54,8 @@ export class Ending {
 
   /** Ends the call; one whose reason leaves no last words ends at once. */
   end(reason: EndReason): void {
+    // One that is not over yet goes on in the other process, whatever it is to end for there.
+    if (reason.kind === 'taken-over' && !this.#isOver) this.#reason = reason;
     this.because(reason);
     this.#isOver = true;
     this.#ended.reject(new CallEnded(reason.kind));

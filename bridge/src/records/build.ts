@@ -19,6 +19,7 @@ export interface RecordContext {
   readonly isRecordingPaused?: boolean | undefined;
   readonly isHeld?: boolean;
   readonly transfer?: CallRecord['transfer'];
+  readonly transferBy?: CallRecord['transferBy'];
 }
 
 /** A dial that nobody has answered. */
@@ -83,6 +84,7 @@ export function liveRecord(
     isHeld: context.isHeld || undefined,
     maxDurationSeconds: info.maxDurationMs === undefined ? undefined : info.maxDurationMs / 1000,
     transfer: context.transfer && { ...context.transfer, to: printable(context.transfer.to) },
+    transferBy: context.transferBy,
     callbackUrl: shortUrl(info.callbackUrl),
   });
 }
@@ -101,6 +103,7 @@ export function endedRecord(
   return withoutAbsent({
     ...live,
     callbackUrl: undefined,
+    transferBy: undefined,
     times: withoutAbsent({ ...live.times, answered, ended: atMs(context.offeredAtMs, durationMs) }),
     media: result.figures && mediaOf(result.figures, playoutBytesPerMs(info)),
     endReason: reason.kind,
@@ -169,6 +172,7 @@ export function diedRecord(live: CallRecord, foundAtMs: number): CallRecord {
   return withoutAbsent({
     ...live,
     callbackUrl: undefined,
+    transferBy: undefined,
     state: 'closed' as const,
     times: { ...live.times, ended: iso(foundAtMs) },
     endReason: 'bridge-died' as const,

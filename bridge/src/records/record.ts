@@ -97,6 +97,8 @@ export const callRecordSchema = z.object({
   /** How long the call may last from the answer on, where its order says so. */
   maxDurationSeconds: z.number().optional(),
   transfer: transferSchema.optional(),
+  /** Who asked for it, until the end: then `endedBy` says so. */
+  transferBy: z.enum(['bot', 'operator']).optional(),
   /** Who is told of the end, until then. */
   callbackUrl: z.string().optional(),
 });

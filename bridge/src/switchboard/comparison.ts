@@ -1,6 +1,7 @@
 import type { AriClient } from '../ari/client.ts';
 import type { AriChannel, ChannelEvent } from '../ari/model.ts';
 import type { Background } from '../background.ts';
+import { keptTalk, TALK_IS_OVER } from '../call/kept-talk.ts';
 import type { Call } from '../call.ts';
 import { asInherited, type InheritedCalls } from '../inherited.ts';
 import type { Logger } from '../log.ts';
@@ -162,18 +163,21 @@ export class Comparison {
   }
 
   #things(): Set<string> {
-    const all = [...this.#context.calls.values()];
-    return new Set(
-      all.flatMap(({ path, lastTransfer }) => [
+    const { calls, inherited } = this.#context;
+    const coming = new Set(this.#context.coming());
+    const talks = [...inherited.talks].filter(([callerId]) => coming.has(callerId));
+    return new Set([
+      ...talks.flatMap(([, { leg, bridgeId }]) => [leg?.channelId ?? '', bridgeId ?? '']),
+      ...[...calls.values()].flatMap(({ path, lastTransfer }) => [
         ...[path.bridgeId, path.mediaChannelId],
         ...(lastTransfer?.legId === undefined ? [] : [lastTransfer.legId]),
       ]),
-    );
+    ]);
   }
 
   #say(actions: readonly Action[]): void {
     const count = (...types: Action['type'][]) => actions.filter(({ type }) => types.includes(type)).length;
-    const adopted = count('offer');
+    const adopted = count('offer', 'keep-talk');
     const media = actions.filter((action) => action.type === 'hang-up' && action.why === 'left-over').length;
     const unreadable = actions.filter(
       (action) => action.type === 'hang-up' && action.why === 'unreadable',
@@ -190,8 +194,15 @@ export class Comparison {
   #act(action: Action, before: ReadonlyMap<string, Before>): void {
     const { others, farewells, inherited, reports, stasisStart } = this.#context;
     switch (action.type) {
+      case 'keep-talk':
+      case 'end-talk':
       case 'offer': {
         if (farewells.has(action.channel.id)) return;
+        if (action.type === 'keep-talk') {
+          const { channel, leg, bridgeId, isJoined } = action;
+          inherited.talks.set(channel.id, keptTalk(leg, bridgeId, isJoined));
+        } else if (action.type === 'end-talk') inherited.talks.set(action.channel.id, TALK_IS_OVER);
+        else inherited.talks.delete(action.channel.id);
         // Its own arguments are those of an earlier entry, where it was created and dialled.
         const args = others.all.get(action.channel.id)?.args ?? action.args;
         return stasisStart(action.channel, args);

@@ -16,6 +16,12 @@ import type { AriChannel } from '../ari/model.ts';
 import type { CallRecord } from '../records/record.ts';
 import { type Beliefs, type BelievedCall, type Holdings, reconcile } from './reconciliation.ts';
 
+/** The record of a caller who was handed over to a second leg. */
+const HANDED_OVER = {
+  ...{ channelId: '7.1', state: 'active' },
+  transfer: { to: '+4930999000', mode: 'blind', status: 'completed' },
+} as unknown as CallRecord;
+
 /** What a lost event leaves behind, and what is to be done about it. */
 const LOST: readonly {
   readonly what: string;
@@ -219,6 +225,56 @@ const LOST: readonly {
     beliefs: { calls: [], things: new Set() },
     channels: [MEDIA_CHANNEL, channel(LEG)],
     actions: [`hang-up ${MEDIA}`, `hang-up ${LEG}`, `destroy-bridge ${BRIDGE}`],
+  },
+  {
+    what: 'nothing of two who talk since a process before',
+    beliefs: { calls: [], things: new Set() },
+    channels: [CALLER, channel(LEG)],
+    actions: [`keep-talk 7.1 ${LEG} ${BRIDGE}`],
+  },
+  {
+    what: 'the place of a second leg that has just answered a process before',
+    beliefs: { calls: [], things: new Set() },
+    channels: [CALLER, channel(LEG)],
+    holdings: { bridges: [{ id: BRIDGE, channels: ['7.1'] }] },
+    actions: [`keep-talk 7.1 ${LEG} ${BRIDGE}`],
+  },
+  {
+    what: 'the end of a second leg that rang when its process died',
+    beliefs: { calls: [], things: new Set() },
+    channels: [CALLER, channel(LEG, { state: 'Ringing' })],
+    actions: ['offer 7.1', `hang-up ${LEG}`, `destroy-bridge ${BRIDGE}`],
+  },
+  {
+    what: 'the end of a second leg whose caller has the bot',
+    beliefs: { calls: [], things: new Set() },
+    channels: [CALLER, channel(LEG), MEDIA_CHANNEL],
+    holdings: { bridges: [{ id: BRIDGE, channels: ['7.1', LEG, MEDIA] }] },
+    actions: ['offer 7.1', `hang-up ${LEG}`, `hang-up ${MEDIA}`, `destroy-bridge ${BRIDGE}`],
+  },
+  {
+    what: 'the end of a second leg whose caller has hung up',
+    beliefs: { calls: [], things: new Set() },
+    channels: [channel('7.1', { exten: 'h' }), channel(LEG)],
+    actions: ['offer 7.1', `hang-up ${LEG}`, `destroy-bridge ${BRIDGE}`],
+  },
+  {
+    what: 'the end of a second leg whose caller is gone',
+    beliefs: { calls: [], things: new Set() },
+    channels: [channel(LEG)],
+    actions: [`hang-up ${LEG}`, `destroy-bridge ${BRIDGE}`],
+  },
+  {
+    what: 'the end of a second leg that talked when its process died',
+    beliefs: { calls: [], things: new Set(), inherited: [HANDED_OVER] },
+    channels: [CALLER],
+    actions: ['end-talk 7.1', `destroy-bridge ${BRIDGE}`],
+  },
+  {
+    what: 'nothing, of a caller who was handed over once and has got a bot since',
+    beliefs: { calls: [], things: new Set(), inherited: [HANDED_OVER] },
+    channels: [CALLER, MEDIA_CHANNEL],
+    actions: ['offer 7.1', `hang-up ${MEDIA}`, `destroy-bridge ${BRIDGE}`],
   },
   {
     what: 'a channel that Asterisk cannot show',

@@ -3,7 +3,9 @@ import { isOwn, parseOwnId } from '../call/asterisk-ids.ts';
 import { providerName } from '../call-info.ts';
 import { DIAL_ID_PREFIX } from '../dial.ts';
 import type { CallRecord } from '../records/record.ts';
+import { hasHungUp, isHere, stasisArgs } from './channel-place.ts';
 import { forwardedFrom, type LostDial } from './forwarded-leg.ts';
+import { findTalks, type Talk, wasHandedOver } from './talks.ts';
 
 /** What Asterisk holds, as it was read. */
 export interface Holdings {
@@ -95,6 +97,13 @@ export type Action =
   | { readonly type: 'other-dial-rings'; readonly channel: AriChannel }
   /** Somebody waits in our app whom nobody serves. */
   | { readonly type: 'offer'; readonly channel: AriChannel; readonly args: readonly string[] }
+  /** Two talk since a process before: nobody parts them. */
+  | ({ readonly type: 'keep-talk'; readonly channel: AriChannel; readonly args: readonly string[] } & Pick<
+      Talk,
+      'leg' | 'bridgeId' | 'isJoined'
+    >)
+  /** A caller whom a process before had handed over: the other has hung up since. */
+  | { readonly type: 'end-talk'; readonly channel: AriChannel; readonly args: readonly string[] }
   /** Asterisk dials somebody, or has, since the callee's side of a lost dial forwarded it. */
   | { readonly type: 'refuse-forward'; readonly channel: AriChannel }
   | { readonly type: 'repeat-farewell' | 'forget-farewell' | 'count-farewell'; readonly channelId: string }
@@ -136,7 +145,7 @@ export function reconcile(beliefs: Beliefs, holdings: Holdings): Action[] {
     ...beliefs.calls.flatMap((call) => ofCall(call, seen)),
     ...beliefs.dials.flatMap((dial) => ofDial(dial, seen, forwards)),
     ...[...beliefs.farewells].flatMap(([id, farewell]) => ofFarewell(id, farewell, seen)),
-    ...ofNobody(beliefs, holdings, forwards),
+    ...ofNobody(beliefs, holdings, forwards, new Map(moved.map((one) => [one.channelId, one.record]))),
     ...beliefs.inherited
       .filter((record) => !isMoved.has(record))
       .flatMap((record) => ofInherited(record, beliefs, holdings, seen)),
@@ -290,9 +299,10 @@ function forwardedLegs(beliefs: Beliefs, holdings: Holdings, seen: Seen): Map<st
 }
 
 function ofNobody(
-  { owned, things, farewells, lateDials = [] }: Beliefs,
+  { owned, things, farewells, lateDials = [], inherited }: Beliefs,
   holdings: Holdings,
   forwards: ReadonlyMap<string, string>,
+  moved: ReadonlyMap<string, CallRecord>,
 ): Action[] {
   const { channels, bridges, unreadable, appChannelIds } = holdings;
   const actions: Action[] = unreadable.map((channelId) => ({
@@ -300,10 +310,14 @@ function ofNobody(
     channelId,
     why: 'unreadable',
   }));
+  const isTaken = (id: string) => owned.has(id) || things.has(id) || farewells.has(id);
+  const talks = findTalks(holdings, isTaken);
+  const talking = new Set(talks.flatMap(({ leg, bridgeId }) => [leg.id, bridgeId]));
   for (const channel of channels) {
     const { id } = channel;
     if (isOwn(id, 'pcm') || isOwn(id, 'pct')) {
-      if (!things.has(id)) actions.push({ type: 'hang-up', channelId: id, why: 'left-over' });
+      if (!things.has(id) && !talking.has(id))
+        actions.push({ type: 'hang-up', channelId: id, why: 'left-over' });
       continue;
     }
     if (owned.has(id) || farewells.has(id) || !appChannelIds.has(id)) continue;
@@ -311,11 +325,17 @@ function ofNobody(
     const from = forwards.get(id);
     // The next comparison knows more of a dial that began since this one's question.
     if (lateDials.some(({ channelId }) => channelId === from)) continue;
-    if (from !== undefined) actions.push({ type: 'refuse-forward', channel });
+    const talk = talks.find(({ caller }) => caller === channel);
+    const before = moved.get(id) ?? inherited.find(({ channelId }) => channelId === id);
+    if (talk !== undefined) actions.push({ ...talk, type: 'keep-talk', channel, args: args ?? [] });
+    else if (from !== undefined) actions.push({ type: 'refuse-forward', channel });
+    else if (args !== undefined && wasHandedOver(before, id, bridges))
+      actions.push({ type: 'end-talk', channel, args });
     else if (args !== undefined) actions.push({ type: 'offer', channel, args });
   }
   for (const { id } of bridges) {
-    if (isOwn(id, 'pcb') && !things.has(id)) actions.push({ type: 'destroy-bridge', bridgeId: id });
+    if (isOwn(id, 'pcb') && !things.has(id) && !talking.has(id))
+      actions.push({ type: 'destroy-bridge', bridgeId: id });
   }
   return actions;
 }
@@ -361,22 +381,4 @@ function ofInherited(
   if (appChannelIds.has(channelId) && stasisArgs(channel) !== undefined) return [];
   if (isDial && channel.state !== 'Up') return [{ type: 'inherited-rings', channel }];
   return [{ type: 'inherited-died', record }];
-}
-
-/**
- * Whether a channel that is still there has hung up: the dialplan shows its end. After a REFER Asterisk keeps it until the
- * subscription has run out, 10 minutes.
- */
-function hasHungUp({ dialplan }: AriChannel): boolean {
-  return dialplan.exten === 'h';
-}
-
-/** Whether a channel is in Stasis, as the dialplan shows it. */
-function isHere({ dialplan }: AriChannel): boolean {
-  return dialplan.app_name === 'Stasis';
-}
-
-/** The app arguments of a channel in Stasis. */
-function stasisArgs(channel: AriChannel): string[] | undefined {
-  return isHere(channel) ? channel.dialplan.app_data.split(',').slice(1) : undefined;
 }
