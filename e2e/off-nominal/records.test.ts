@@ -2,8 +2,11 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { CallbackReceiver } from '../callbacks.ts';
+import { expectNear } from '../expect.ts';
+import { CALLER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
 import { only } from '../phones.ts';
-import { FINTECH, PROVIDER_PORT } from '../ports.ts';
+import { FINTECH, PROVIDER_PORT, TRUNK } from '../ports.ts';
+import { heardMs } from '../sipp/stream.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 
 let stack: Stack;
@@ -112,4 +115,36 @@ test('a bridge that is killed in mid-call: its next start takes the callee over,
     calls.filter((record) => record.callId === callId).map(({ to, endReason }) => [to, endReason]),
     [['777102', 'caller-hangup']],
   );
+});
+
+test('a bridge that is killed while two talk after a transfer: they hear each other all the time, and its next start ends the call with them', async () => {
+  const callId = newCallId('killed-talk');
+  const seconds = 14;
+  const callee = { local: `${TRUNK}:${PROVIDER_PORT}`, tone: SECOND_HZ, ringMs: 300, seconds };
+  const { output } = await stack.phones.listen(callee);
+  const call = stack.phones.callOnce({ to: '102', callId, seconds: 30, local: TRUNK });
+  call.catch(() => undefined);
+  await stack.bot.wait(callId, 'sound');
+  await stack.bot.send(callId, { event: 'transfer', to: '+4930777' });
+  await stack.bot.wait(callId, 'closed');
+  await stack.killPart('bridge');
+  await stack.startPart('bridge');
+  await stack.ready();
+  await until('the next bridge has the call', 5000, async () => {
+    const { calls } = await stack.api('/calls?limit=10');
+    return calls.some((record) => record.callId === callId && record.state === 'active');
+  });
+  const second = only(await output);
+  const caller = await call;
+  assert.deepEqual(
+    [second.sip.endedBy, caller.sip.endedBy],
+    ['us', 'them'],
+    'nobody was hung up before the end',
+  );
+  // SIPp's own stop and start apart, both heard the other from the answer to the end.
+  expectNear('the callee heard the caller', heardMs(second.heard, CALLER_HZ), seconds * 1000, 400);
+  expectNear('the caller heard the callee', heardMs(caller.heard, SECOND_HZ), seconds * 1000, 400);
+  assert.equal((await stack.bot.calls({ call_id: callId })).length, 1, 'no bot is sought anew');
+  const record = await stack.record(callId);
+  assert.partialDeepStrictEqual(record, { endReason: 'transferred', endedBy: 'bot', state: 'closed' });
 });
