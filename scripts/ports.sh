@@ -44,8 +44,9 @@ tcp_answers() { timeout 5 bash -c 'exec 3<>"/dev/tcp/$1/$2"' - "$1" "$2" 2>/dev/
 
 # listeners of what runs now, as its containers were told: a setting that has changed since asks for other ports.
 running_listeners() (
-  environment="$(docker compose ps --quiet --status running 2>/dev/null |
-    xargs --no-run-if-empty docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}')"
+  environment="$(docker compose ps --quiet --status running 2>/dev/null | while read -r id; do
+    docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$id"
+  done)"
   setting() {
     local value
     [ "$1" != COMPOSE_PROFILES ] || { printf lab && return; }

@@ -70,7 +70,8 @@ show_progress() {
 show_failure() {
   local log="$1"
   if grep -q '^✖ failing tests:' "$log"; then
-    sed -n '/^✖ failing tests:/,$p' "$log" | head -n 200 >&2
+    # By one program: `head` would end before the other, and with it, by pipefail, all that is still to be tested.
+    awk '/^✖ failing tests:/ { on = 1 } on && lines++ < 200' "$log" >&2
   else
     tail -n 40 "$log" >&2
   fi

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,20 +35,20 @@ async function refusal(t: TestContext, { settings, running, environment }: Host)
     Object.entries(pairs).map(([name, value]) => `${name}=${value}\n`);
   writeFileSync(join(folder, '.env'), lines(settings).join(''));
   writeFileSync(join(folder, 'environment'), lines(environment).join(''));
-  const docker = `#!/bin/sh
-case "$*" in
-  *--services*) printf '%s\\n' ${running.join(' ')} ;;
-  *--quiet*) echo an-id ;;
-  inspect*) cat environment ;;
-esac
-`;
-  writeFileSync(join(folder, 'docker'), docker);
-  chmodSync(join(folder, 'docker'), 0o755);
+  // A function, for a folder for temporary files may not be one for programs.
+  const docker = `docker() {
+      case "$*" in
+        *--services*) printf '%s\\n' ${running.join(' ')} ;;
+        *--quiet*) echo an-id ;;
+        inspect*) cat environment ;;
+      esac
+    }`;
   const script = `set -euo pipefail
+    ${docker}
     fail() { echo "$1" && exit 1; }
     . "$1/settings.sh" && . "$1/ports.sh"
     require_free_ports`;
-  const options = { cwd: folder, env: { ...process.env, PATH: `${folder}:${process.env.PATH}` } };
+  const options = { cwd: folder };
   return await promisify(execFile)('bash', ['-c', script, 'up', scripts], options).then(
     ({ stdout }) => stdout,
     ({ stdout, stderr }) => `${stdout}${stderr}`,
