@@ -58,6 +58,7 @@ export class StandInAri {
   readonly #sockets = new WebSocketServer({ noServer: true });
   readonly #connected = Promise.withResolvers<void>();
   #events: WebSocket | undefined;
+  #connections = 0;
 
   private constructor(phoneOf: (call: number) => Phone, handlers: AriHandlers) {
     this.#phoneOf = phoneOf;
@@ -66,6 +67,7 @@ export class StandInAri {
     this.#server.on('upgrade', (request, socket, head) => {
       this.#sockets.handleUpgrade(request, socket, head, (opened) => {
         this.#events = opened;
+        this.#connections += 1;
         this.#connected.resolve();
       });
     });
@@ -86,6 +88,11 @@ export class StandInAri {
   /** The bridge's events socket is open. */
   get connected(): Promise<void> {
     return this.#connected.promise;
+  }
+
+  /** Times that the bridge has opened its events socket: more than once is a fault of this stand-in. */
+  get connections(): number {
+    return this.#connections;
   }
 
   /** Channels and bridges that exist: what the bridge has not released. */
@@ -174,7 +181,16 @@ export class StandInAri {
   #carryOut(method: string, [kind, id = '', action = '']: string[], query: URLSearchParams): Reply {
     if (kind === 'bridges') return this.#onBridges(method, id, action, query);
     if (kind === 'channels') return this.#onChannels(method, id, action, query);
+    if (kind === 'events') return this.#onUserEvent(action);
     return { status: 200, body: { name: 'pipecat', channel_ids: [], bridge_ids: [] } };
+  }
+
+  /** As Asterisk does it: to the app's own events socket. By this the bridge knows that its events reach it. */
+  #onUserEvent(eventname: string): Reply {
+    const timestamp = new Date().toISOString().replace('Z', '+0000');
+    const event = { type: 'ChannelUserevent', timestamp, application: 'pipecat', eventname, userevent: {} };
+    this.#events?.send(JSON.stringify(event));
+    return NO_CONTENT;
   }
 
   #onBridges(method: string, id: string, action: string, query: URLSearchParams): Reply {

@@ -131,7 +131,10 @@ async function withRig<T>(
   try {
     await within(READY_LIMIT_MS, 'the bridge does not connect to ARI', [ari.connected, bridge.died]);
     await delay(IDLE_MS);
-    return await Promise.race([work({ generator, ari, bridge }), bridge.died]);
+    const result = await Promise.race([work({ generator, ari, bridge }), bridge.died]);
+    // What it then does all the time would be measured as the cost of calls.
+    if (ari.connections > 1) throw new Error(`the bridge connected to Asterisk ${ari.connections} times`);
+    return result;
   } finally {
     await bridge.stop();
     await ari.close();
