@@ -47,6 +47,7 @@ export class BotMessages {
   readonly #queue: PlayoutQueue;
   readonly #budget: Budget;
   readonly #hooks: BotMessageHooks;
+  readonly #now: () => number;
   readonly #audio: BotAudio;
   readonly #refusals: Refusals;
   readonly #end: EndMarker;
@@ -75,6 +76,7 @@ export class BotMessages {
     this.#queue = queue;
     this.#budget = budget;
     this.#hooks = hooks;
+    this.#now = hooks.now;
     this.#audio = new BotAudio(queue, settings.line);
     this.#refusals = new Refusals(settings.maxBadMessages);
     const endDetail = `a long silence, then nothing for ${settings.endSilenceMs} ms: a bot's end`;
@@ -129,7 +131,7 @@ export class BotMessages {
       const { text, start, end, encoding, sampleRate } = message;
       return this.#take(new Base64Slices(text, start, end), encoding, sampleRate);
     }
-    this.#budget.control();
+    this.#budget.at(this.#now()).control();
     if (message.type === 'bad') return this.#refuse(message.code, message.detail);
     this.#refusals.understood();
     this.#tellOverflow();
@@ -151,7 +153,7 @@ export class BotMessages {
       case 'dtmf':
       case 'recording':
       case 'transfer':
-        if (this.#budget.order()) return this.#order(message);
+        if (this.#budget.at(this.#now()).order()) return this.#order(message);
         return this.#refuse('over-budget', 'more transfers, keys and recording requests than a bot may send');
       case 'unknown':
         return;
@@ -169,7 +171,7 @@ export class BotMessages {
 
   /** The first is never refused, whatever the bot has asked for before. */
   #hangUp(immediate: boolean): void {
-    if (!this.#budget.order() && this.#hasHungUp) return;
+    if (!this.#budget.at(this.#now()).order() && this.#hasHungUp) return;
     this.#hasHungUp = true;
     this.#hooks.hangUp(immediate);
   }
@@ -186,7 +188,7 @@ export class BotMessages {
 
   /** The bot has sent more than it may, and is read again in so many ms. */
   overBudget(waitMs: number): void {
-    const now = this.#hooks.now();
+    const now = this.#now();
     if (now - this.#pauseToldMs < ERROR_EVERY_MS) return;
     this.#pauseToldMs = now;
     const message = `more than a bot may send: not read for ${waitMs} ms`;
@@ -227,7 +229,7 @@ export class BotMessages {
   #tellOverflow(): void {
     const { overflowBytes } = this.#queue.stats;
     if (overflowBytes === this.#overflowBytes) return;
-    const now = this.#hooks.now();
+    const now = this.#now();
     if (now - this.#overflowToldMs < ERROR_EVERY_MS) return;
     const ms = Math.round(((overflowBytes - this.#overflowBytes) / overflowBytes) * this.#queue.overflowMs);
     this.#overflowBytes = overflowBytes;
@@ -245,7 +247,7 @@ export class BotMessages {
     isContinued = false,
   ): void {
     this.#refusals.understood();
-    const queuedBytes = this.#audio.write(audio, length, encoding, sampleRate, this.#hooks.now());
+    const queuedBytes = this.#audio.write(audio, length, encoding, sampleRate, this.#now());
     this.#tellOverflow();
     this.#end.media(audio, length, encoding, sampleRate, this.#queue.queuedMs, isContinued);
     if (queuedBytes === 0 || this.#hasSounded || !hasSound(audio, length, encoding)) return;
@@ -258,7 +260,7 @@ export class BotMessages {
     const detail = printable(what);
     // Not every dialect has a word for it: the log has.
     if (!this.#refusals.has(code)) this.#hooks.tell({ type: 'bot-refused', code, detail });
-    const next = this.#refusals.refused(code, this.#hooks.now());
+    const next = this.#refusals.refused(code, this.#now());
     if (next === 'tell') this.#hooks.tellBot({ type: 'error', code, message: detail });
     if (next === 'too-many') this.misbehaved(POLICY_VIOLATION, 'too many bad messages in a row');
   }

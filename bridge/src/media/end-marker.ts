@@ -43,6 +43,8 @@ export class EndMarker {
 
   /** The bot is alive, or gone. */
   unset(): void {
+    // It seldom is: this is asked for with each message.
+    if (this.#timer === undefined) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }

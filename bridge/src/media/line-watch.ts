@@ -11,10 +11,14 @@ export interface LineLimits {
 
 /** Quiet for this part of the time limit, a caller is worth a look: the packets that come in the rest of it are signs of life. */
 const QUIET_PART = 10;
+/** Longer than any call, ms. */
+const EVER_MS = 1e9;
 
 /** Tells when a line has been dead, or silent, for too long. Takes the clock as an argument, ms. */
 export class LineWatch {
   readonly #limits: LineLimits;
+  /** While audio comes that often, as it does nearly always, there is nothing to look at; -1: there always is. */
+  readonly #carefreeMs: number;
   readonly #isAudible: ReturnType<typeof audibleIn> | undefined;
   /** Since when something should be there; never while the call is held or the caller is elsewhere. */
   #sinceMs = 0;
@@ -27,6 +31,9 @@ export class LineWatch {
 
   constructor(limits: LineLimits, encoding: Encoding) {
     this.#limits = limits;
+    const { mediaTimeoutMs, silenceLimitMs } = limits;
+    if (silenceLimitMs > 0) this.#carefreeMs = -1;
+    else this.#carefreeMs = mediaTimeoutMs > 0 ? Math.floor(mediaTimeoutMs / QUIET_PART) : EVER_MS;
     if (limits.silenceLimitMs > 0) this.#isAudible = audibleIn(encoding);
   }
 
@@ -51,7 +58,7 @@ export class LineWatch {
    * (`line-quiet`).
    */
   check(receivedMs: number, nowMs: number): 'line-quiet' | 'media-timeout' | 'silence' | undefined {
-    if (this.#told) return undefined;
+    if (this.#told || nowMs - receivedMs <= this.#carefreeMs) return undefined;
     const { mediaTimeoutMs, silenceLimitMs } = this.#limits;
     const quietMs = nowMs - Math.max(receivedMs, this.#sinceMs, this.#livesMs);
     const isDead = mediaTimeoutMs > 0 && quietMs > mediaTimeoutMs;

@@ -51,8 +51,10 @@ export class Media implements Omit<MediaSession, 'reopen' | 'relays'> {
   readonly #budget: Budget;
   readonly #bargeIn: BargeIn | undefined;
   #heldSinceMs = 0;
-  readonly #toBot: Transcode;
+  /** Undefined: the bot takes the line's encoding. */
+  readonly #toBot: Transcode | undefined;
   readonly #toBotBuffer: Buffer;
+  readonly #isBinary: boolean;
   #transport: MediaTransport | undefined;
   #rtp: RtpTransport | undefined;
   #relaying = false;
@@ -94,7 +96,8 @@ export class Media implements Omit<MediaSession, 'reopen' | 'relays'> {
       onMark: (name, cleared) => this.#markReached(name, cleared),
       onDrained: () => this.#drained?.(),
     });
-    this.#toBot = transcoder(line.encoding, start.encoding);
+    if (start.encoding !== line.encoding) this.#toBot = transcoder(line.encoding, start.encoding);
+    this.#isBinary = start.framing === 'binary';
     this.#toBotBuffer = Buffer.alloc(frameBytes(line) * 2);
     this.#budget = new Budget(settings.budget);
     this.#messages = new BotMessages(settings, this.#dialect, this.#queue, this.#budget, {
@@ -295,10 +298,7 @@ export class Media implements Omit<MediaSession, 'reopen' | 'relays'> {
     }
     if (!this.#relaying || !this.#link.isOpen) return;
     this.#listenForSpeech(source, start, end);
-    if (this.#settings.start.encoding === this.#settings.line.encoding) {
-      this.#sendFrame(source, start, end, timestampMs);
-      return;
-    }
+    if (this.#toBot === undefined) return this.#sendFrame(source, start, end, timestampMs);
     // A frame of more than 20 ms is rare; the usual one needs no buffer of its own.
     const bytes = (end - start) * 2;
     const target = bytes <= this.#toBotBuffer.length ? this.#toBotBuffer : Buffer.alloc(bytes);
@@ -318,7 +318,7 @@ export class Media implements Omit<MediaSession, 'reopen' | 'relays'> {
   }
 
   #sendFrame(source: Buffer, start: number, end: number, timestampMs: number): void {
-    if (this.#settings.start.framing === 'binary') {
+    if (this.#isBinary) {
       draft.begin(false, end - start);
       draft.copy(source, start, end);
     } else this.#dialect.media(draft, source, start, end, timestampMs);

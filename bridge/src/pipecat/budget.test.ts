@@ -13,8 +13,7 @@ const LIMITS = {
 
 function budget(): Budget {
   const made = new Budget(LIMITS);
-  made.refill(0);
-  return made;
+  return made.at(0);
 }
 
 function times(count: number, spend: () => unknown): void {
@@ -24,16 +23,16 @@ function times(count: number, spend: () => unknown): void {
 describe('a budget', () => {
   test('allows a burst, and over it as much as time gives back', () => {
     const all = budget();
-    times(200, () => all.message());
+    all.came(200, 0);
     assert.equal(all.isOver, false);
-    all.message();
+    all.came(1, 0);
     assert.equal(all.isOver, true);
     assert.equal(all.pause(), 30, 'the ten ms of a message, and a pause worth its wake-up');
-    all.refill(30);
+    all.at(30);
     assert.equal(all.isOver, false);
-    times(2, () => all.message());
+    all.came(2, 0);
     assert.equal(all.isOver, false);
-    all.message();
+    all.came(1, 0);
     assert.equal(all.isOver, true);
   });
 
@@ -42,17 +41,16 @@ describe('a budget', () => {
     times(21, () => all.control());
     assert.equal(all.pause(), 120);
     const bytes = budget();
-    bytes.bytes(5_000);
-    bytes.message();
+    bytes.came(1, 5_000);
     assert.equal(bytes.pause(), 3_020);
   });
 
   test('does not save up more than the burst', () => {
     const all = budget();
-    all.refill(1e9);
-    times(200, () => all.message());
+    all.at(1e9);
+    all.came(200, 0);
     assert.equal(all.isOver, false);
-    all.message();
+    all.came(1, 0);
     assert.equal(all.isOver, true);
   });
 
@@ -60,7 +58,7 @@ describe('a budget', () => {
     const all = budget();
     assert.deepEqual([all.order(), all.order(), all.order()], [true, true, false]);
     assert.equal(all.isOver, false);
-    all.refill(1_000);
+    all.at(1_000);
     assert.deepEqual([all.order(), all.order()], [true, false]);
   });
 
@@ -68,8 +66,8 @@ describe('a budget', () => {
     const all = budget();
     let nowMs = 0;
     for (;;) {
-      times(1_000, () => all.message());
-      all.refill(nowMs);
+      all.came(1_000, 0);
+      all.at(nowMs);
       const waitMs = all.pause();
       if (waitMs === undefined) break;
       nowMs += waitMs;
@@ -82,20 +80,20 @@ describe('a budget', () => {
     const all = budget();
     let nowMs = 0;
     for (let round = 0; round < 100; round++) {
-      times(250, () => all.message());
+      all.came(250, 0);
       const waitMs = all.pause();
       assert.notEqual(waitMs, undefined, `round ${round}`);
       nowMs += 10_000;
-      all.refill(nowMs);
+      all.at(nowMs);
     }
   });
 
   test('takes nothing from a clock that stands or goes back', () => {
     const all = budget();
-    all.refill(1_000);
-    all.bytes(2_500);
-    all.refill(1_000);
-    all.refill(900);
+    all.at(1_000);
+    all.came(0, 2_500);
+    all.at(1_000);
+    all.at(900);
     assert.equal(all.isOver, true);
   });
 });

@@ -28,99 +28,105 @@ const FORGIVEN = 0.25;
 /** A socket that was held back is read again for at least so long: a wake-up for each message would cost more than it. */
 const READ_AT_LEAST_MS = 20;
 
-/** An amount that refills with time and may be overdrawn. */
-class Allowance {
-  readonly #perMs: number;
-  readonly #max: number;
-  /** What is left; negative: overdrawn. */
-  left: number;
-
-  constructor(perSecond: number, burstS: number) {
-    this.#perMs = perSecond / 1_000;
-    this.#max = perSecond * burstS;
-    this.left = this.#max;
-  }
-
-  refill(ms: number): void {
-    this.left = Math.min(this.#max, this.left + ms * this.#perMs);
-  }
-
-  /** Until there is something again, ms. */
-  get waitMs(): number {
-    return this.left >= 0 ? 0 : -this.left / this.#perMs + READ_AT_LEAST_MS;
-  }
-}
+/** What is limited. */
+const MESSAGES = 0;
+const CONTROLS = 1;
+const BYTES = 2;
+const ORDERS = 3;
+const KINDS = 4;
 
 /**
  * One call's share of its media worker: what its bot sends is taken off, and time gives it back. Of the call, not of a connection: a
  * bot that comes back has no more than it had. Spending never fails: who spends too much is read later, and not at all in the end.
+ *
+ * Each kind is a leaky bucket as ITU-T I.371 has it (generic cell rate algorithm, virtual scheduling): each piece costs time, and
+ * what it keeps is until when all that came is paid for. So nothing is to be done as time passes, and all of a call that a message
+ * touches lies in 64 bytes.
  */
 export class Budget {
-  readonly #messages: Allowance;
-  readonly #controls: Allowance;
-  readonly #orders: Allowance;
-  readonly #bytes: Allowance;
+  /** By kind: what one costs, ms; then until when what came is paid for, ms. */
+  readonly #times = new Float64Array(2 * KINDS).fill(Number.NEGATIVE_INFINITY);
+  readonly #burstMs: number;
   readonly #overMs: number;
-  #atMs = Number.NEGATIVE_INFINITY;
+  #nowMs = Number.NEGATIVE_INFINITY;
+  /** How long the bot had been held back, less what was forgiven, and when that was so. */
   #heldBackMs = 0;
+  #heldBackAtMs = Number.NEGATIVE_INFINITY;
   /** Times that the socket was not read because too much had come, and for how long, ms. */
   readonly stats = { pauses: 0, pausedMs: 0 };
 
   constructor(limits: BudgetLimits) {
-    const { burstS } = limits;
-    this.#messages = new Allowance(limits.messagesPerSecond, burstS);
-    this.#controls = new Allowance(limits.controlsPerSecond, burstS);
-    this.#orders = new Allowance(limits.ordersPerSecond, burstS);
-    this.#bytes = new Allowance(limits.bytesPerSecond, burstS);
+    this.#burstMs = limits.burstS * 1_000;
     this.#overMs = limits.overMs;
+    this.#times[MESSAGES] = 1_000 / limits.messagesPerSecond;
+    this.#times[CONTROLS] = 1_000 / limits.controlsPerSecond;
+    this.#times[BYTES] = 1_000 / limits.bytesPerSecond;
+    this.#times[ORDERS] = 1_000 / limits.ordersPerSecond;
   }
 
-  /** Time has passed: to be called before anything of a turn is spent. */
-  refill(nowMs: number): void {
-    const ms = nowMs - this.#atMs;
-    this.#atMs = nowMs;
-    if (!(ms > 0 && ms < Number.POSITIVE_INFINITY)) return;
-    this.#messages.refill(ms);
-    this.#controls.refill(ms);
-    this.#orders.refill(ms);
-    this.#bytes.refill(ms);
-    this.#heldBackMs = Math.max(0, this.#heldBackMs - ms * FORGIVEN);
+  /** It is so late, by a monotonic clock: to be called before anything is spent. */
+  at(nowMs: number): this {
+    if (nowMs > this.#nowMs) this.#nowMs = nowMs;
+    return this;
   }
 
-  /** Bytes came. */
-  bytes(count: number): void {
-    this.#bytes.left -= count;
+  /** So many frames, or pieces of one, came, with so many bytes. */
+  came(messages: number, bytes: number): void {
+    this.#spend(MESSAGES, messages);
+    this.#spend(BYTES, bytes);
   }
 
-  /** A frame came, or a piece of one. */
-  message(): void {
-    this.#messages.left -= 1;
-  }
-
-  /** It was a message other than media, or a control frame. */
+  /** Of the frames one was a message other than media, or a control frame. */
   control(): void {
-    this.#controls.left -= 1;
+    this.#spend(CONTROLS, 1);
   }
 
   /** The bot wants something done beyond its socket. False: it must not be. */
   order(): boolean {
-    if (this.#orders.left < 1) return false;
-    this.#orders.left -= 1;
+    const costMs = this.#times[ORDERS] as number;
+    if (this.#aheadMs(ORDERS) + costMs > this.#burstMs) return false;
+    this.#spend(ORDERS, 1);
     return true;
   }
 
   /** Whether more came than may. */
   get isOver(): boolean {
-    return this.#messages.left < 0 || this.#controls.left < 0 || this.#bytes.left < 0;
+    const limitMs = this.#nowMs + this.#burstMs;
+    const times = this.#times;
+    return (
+      (times[KINDS + MESSAGES] as number) > limitMs ||
+      (times[KINDS + CONTROLS] as number) > limitMs ||
+      (times[KINDS + BYTES] as number) > limitMs
+    );
   }
 
   /** The socket will not be read for a while: for how long, ms. Undefined: it has been held back long enough, close it. */
   pause(): number | undefined {
-    if (this.#heldBackMs >= this.#overMs) return undefined;
-    const waitMs = Math.ceil(Math.max(this.#messages.waitMs, this.#controls.waitMs, this.#bytes.waitMs));
-    this.#heldBackMs += waitMs;
+    const forgivenMs = (this.#nowMs - this.#heldBackAtMs) * FORGIVEN;
+    const heldBackMs = Math.max(0, this.#heldBackMs - forgivenMs);
+    if (heldBackMs >= this.#overMs) return undefined;
+    const waitMs = Math.ceil(Math.max(this.#waitMs(MESSAGES), this.#waitMs(CONTROLS), this.#waitMs(BYTES)));
+    this.#heldBackMs = heldBackMs + waitMs;
+    this.#heldBackAtMs = this.#nowMs;
     this.stats.pauses += 1;
     this.stats.pausedMs += waitMs;
     return waitMs;
+  }
+
+  /** Until there is something of a kind again, ms. */
+  #waitMs(kind: number): number {
+    const overMs = this.#aheadMs(kind) - this.#burstMs;
+    return overMs > 0 ? overMs + READ_AT_LEAST_MS : 0;
+  }
+
+  /** How much more of a kind has come than is paid for, ms. */
+  #aheadMs(kind: number): number {
+    return Math.max(0, (this.#times[KINDS + kind] as number) - this.#nowMs);
+  }
+
+  #spend(kind: number, count: number): void {
+    const times = this.#times;
+    const paidMs = times[KINDS + kind] as number;
+    times[KINDS + kind] = Math.max(paidMs, this.#nowMs) + count * (times[kind] as number);
   }
 }

@@ -298,12 +298,9 @@ test('the name of the bot and the names that it sends us on to are looked up eac
 class Counter extends Budget {
   count = { frames: 0, bytes: 0 };
 
-  override message(): void {
-    this.count.frames += 1;
-  }
-
-  override bytes(count: number): void {
-    this.count.bytes += count;
+  override came(frames: number, bytes: number): void {
+    this.count.frames += frames;
+    this.count.bytes += bytes;
   }
 }
 
@@ -352,8 +349,9 @@ for (const [what, repeated] of [
     class Slow extends Budget {
       readBytes = 0;
 
-      override bytes(count: number): void {
-        this.readBytes += count;
+      override came(messages: number, bytes: number): void {
+        super.came(messages, bytes);
+        this.readBytes += bytes;
       }
     }
     const budget = new Slow({ ...NO_LIMITS, messagesPerSecond: 200, burstS: 1 });

@@ -119,8 +119,9 @@ async function openSocket(
   budget: Budget,
   lookup: LookupFunction | undefined,
 ): Promise<Redirect | undefined> {
-  const { maxMessageBytes } = limits;
-  const stream = new BotStream(url.protocol === 'wss:', { maxMessageBytes, budget, lookup });
+  const { maxMessageBytes, sendBufferBytes } = limits;
+  const isSecure = url.protocol === 'wss:';
+  const stream = new BotStream(isSecure, { maxMessageBytes, sendBufferBytes, budget, lookup });
   const socket = new WebSocket(url, {
     ...stream.options,
     perMessageDeflate: false,
@@ -191,14 +192,14 @@ export class BotConnection {
     this.#stream = stream;
     this.#limits = limits;
     this.#handlers = handlers;
-    const onMessage = (bytes: Buffer, start: number, end: number, isText: boolean) => {
-      if (end - start > limits.maxMessageBytes) handlers.onOversize();
-      else if (isText) handlers.onText(bytes, start, end);
-      else handlers.onBinary(bytes.subarray(start, end));
-    };
-    socket.on('message', (data: Buffer, isBinary: boolean) => onMessage(data, 0, data.length, !isBinary));
+    // Of several frames; `maxPayload` is their limit.
+    socket.on('message', (data: Buffer, isBinary: boolean) => {
+      if (isBinary) handlers.onBinary(data);
+      else handlers.onText(data, 0, data.length);
+    });
     stream.open(socket, {
-      onMessage,
+      onText: handlers.onText,
+      onBinary: handlers.onBinary,
       onOversize: handlers.onOversize,
       onOverBudget: (waitMs) => handlers.onOverBudget?.(waitMs),
       onMisbehaved: (code, why) => this.#misbehaved(code, why),
@@ -232,8 +233,8 @@ export class BotConnection {
   sendMedia(message: Draft): void {
     const socket = this.#socket;
     if (socket.readyState !== WebSocket.OPEN) return;
+    if (this.#held.length === 0 && this.#stream.send(message)) return;
     const isFull = socket.bufferedAmount > this.#limits.sendBufferBytes;
-    if (this.#held.length === 0 && !isFull && this.#stream.send(message)) return;
     const { bytes, length, isText } = message;
     this.#held.push({ bytes: Buffer.from(bytes.subarray(0, length)), isText });
     if (!isFull) {

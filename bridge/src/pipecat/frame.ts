@@ -11,17 +11,18 @@ const HEADER_MAX_BYTES = 14;
 
 /** A buffer in which a client's frames are made, one after the other (RFC 6455 section 5). */
 export class FrameWriter {
-  readonly #bytes: Buffer;
+  /** Where all its frames are made. */
+  readonly memory: Buffer;
   readonly #words: Int32Array;
   #frame: Buffer;
 
   /** `payloadMax`: bytes of the longest payload that it takes, at most 65535. */
   constructor(payloadMax: number) {
-    this.#bytes = Buffer.allocUnsafeSlow(
+    this.memory = Buffer.allocUnsafeSlow(
       PAYLOAD_AT + Math.ceil(Math.min(payloadMax, MEDIUM_PAYLOAD_MAX) / 4) * 4,
     );
-    this.#words = new Int32Array(this.#bytes.buffer);
-    this.#frame = this.#bytes;
+    this.#words = new Int32Array(this.memory.buffer);
+    this.#frame = this.memory;
   }
 
   /**
@@ -30,7 +31,7 @@ export class FrameWriter {
    */
   write(message: Draft, mask: number): Buffer | undefined {
     const { length } = message;
-    const bytes = this.#bytes;
+    const bytes = this.memory;
     if (length > MEDIUM_PAYLOAD_MAX || length > bytes.length - PAYLOAD_AT) return undefined;
     const begin = length > SHORT_PAYLOAD_MAX ? 0 : 2;
     bytes[begin] = message.isText ? TEXT : BINARY;

@@ -6,6 +6,9 @@ const STRANGERS_MAX = 3;
 const MAX_CHARS = 1_024;
 /** In place of a payload, to see where one is. Two, because what is the payload anyway may be one of them. */
 const SPECIMENS = ['QUJD', 'REVG'];
+/** Bots of a kind send the same: their calls share its bytes, which so stay in the processor's cache. The last few are kept. */
+const SHARED_MAX = 64;
+const shared = new Map<string, Buffer<ArrayBuffer>>();
 
 /**
  * What a bot's media messages have in common. Most bots send the same text fifty times a second but for the payload: such a message is
@@ -58,9 +61,17 @@ export class MediaPattern {
     const tail = text.slice(at + payload.length);
     // What is found may be another value. What a parser makes of it decides.
     if (SPECIMENS.some((text) => this.#payloadOf(`${head}${text}${tail}`) !== text)) return false;
-    this.#head = Buffer.from(head);
-    this.#tail = Buffer.from(tail);
+    this.#head = bytesOf(head);
+    this.#tail = bytesOf(tail);
     this.#strangers = 0;
     return true;
   }
+}
+
+function bytesOf(text: string): Buffer<ArrayBuffer> {
+  const bytes = shared.get(text) ?? Buffer.from(text);
+  shared.delete(text);
+  shared.set(text, bytes);
+  for (const oldest of shared.keys()) if (shared.size > SHARED_MAX) shared.delete(oldest);
+  return bytes;
 }

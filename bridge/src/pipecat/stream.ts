@@ -5,12 +5,14 @@ import { type ClientOptions, WebSocket } from 'ws';
 import type { Budget } from './budget.ts';
 import type { Draft } from './draft.ts';
 import { FrameReader, FrameWriter } from './frame.ts';
-import { writeNow } from './write-now.ts';
+import { addressOf, descriptorOf, writeNow } from './write-now.ts';
 
 /** What the owner of a stream is told. */
 export interface StreamHandlers {
-  /** A message of the bot, `bytes[start..end)`, text or raw bytes: valid during the call only, unless `hold` is called in it. */
-  readonly onMessage: (bytes: Buffer, start: number, end: number, isText: boolean) => void;
+  /** The text message `bytes[start..end)`: valid during the call only, unless `hold` is called in it. */
+  readonly onText: (bytes: Buffer, start: number, end: number) => void;
+  /** A message of raw bytes, as long valid. */
+  readonly onBinary: (data: Buffer) => void;
   /** A message of more than `maxMessageBytes`: its payload is not kept. */
   readonly onOversize: () => void;
   /** The bot has sent more than its budget: it is read later, so many ms. */
@@ -24,6 +26,8 @@ export interface StreamLimits {
   /** Of a message; up to `REFUSED_TIMES_MAX` times as much is read past, what is longer closes the socket at its header. */
   readonly maxMessageBytes: number;
   readonly budget: Budget;
+  /** Bytes that may wait to be sent before media is held back. */
+  readonly sendBufferBytes: number;
   /** Finds the addresses of the bot's host; unset: as Node does. */
   readonly lookup: LookupFunction | undefined;
 }
@@ -35,8 +39,10 @@ const MASKS = 1_024;
 /** Of one bot in one turn of the event loop; what is behind waits for the next. */
 const MESSAGES_A_TURN = 100;
 const BYTES_A_TURN = READ_BYTES;
-/** Who was not read for so long begins a new turn: a read and what is done with it take far less. */
-const TURN_MS = 10;
+/** Bytes that took longer to come were not taken in one turn. */
+const TURN_MS = 100;
+/** So much is charged to the budget at a time: of the least burst that there is a third, and a bot that speaks pays five times a second. */
+const PORTION = { messages: 16, bytes: 8_192 } as const;
 const REFUSED_TIMES_MAX = 4;
 /** While `ws` has not read what it was given. */
 const RETRY_MS = 5;
@@ -50,6 +56,7 @@ const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
 const masks = new Int32Array(MASKS);
 let masksLeft = 0;
 let writer = new FrameWriter(PAYLOAD_MAX_BYTES);
+let writerAt = addressOf(writer.memory);
 
 /**
  * What a bot sends, before `ws` sees it: plain messages of one frame go past it, and every frame is charged to the call's budget.
@@ -58,7 +65,9 @@ let writer = new FrameWriter(PAYLOAD_MAX_BYTES);
 export class BotStream {
   readonly #isSecure: boolean;
   readonly #limits: StreamLimits;
+  readonly #maxMessageBytes: number;
   #stream: Socket | undefined;
+  #fd = -1;
   #socket: WebSocket | undefined;
   #handlers: StreamHandlers | undefined;
   readonly #frames = new FrameReader();
@@ -76,11 +85,15 @@ export class BotStream {
   #holds = false;
   #turnMessages = 0;
   #turnBytes = 0;
-  #readAtMs = 0;
+  #turnFromMs = 0;
+  /** What came and has not been charged yet. */
+  #unpaidMessages = 0;
+  #unpaidBytes = 0;
 
   constructor(isSecure: boolean, limits: StreamLimits) {
     this.#isSecure = isSecure;
     this.#limits = limits;
+    this.#maxMessageBytes = limits.maxMessageBytes;
   }
 
   /** What `ws` must be given to use this stream. */
@@ -97,19 +110,22 @@ export class BotStream {
   open(socket: WebSocket, handlers: StreamHandlers): void {
     this.#socket = socket;
     this.#handlers = handlers;
+    if (!this.#isSecure) this.#fd = descriptorOf(this.#stream as Socket);
   }
 
-  /** Sends a message. False: not by this way, it is too long for it, or to be encrypted. */
+  /** Sends a message. False: not by this way, as it is too long for it, or to be encrypted; or too much waits already. */
   send(message: Draft): boolean {
     if (this.#isSecure) return false;
     const stream = this.#stream as Socket;
     const frame = writer.write(message, nextMask());
     if (frame === undefined) return false;
-    const taken = writeNow(stream, frame);
+    const taken = writeNow(stream, this.#fd, writerAt + frame.byteOffset, frame.length);
     if (taken === frame.length) return true;
+    if (taken === 0 && stream.writableLength > this.#limits.sendBufferBytes) return false;
     stream.write(frame.subarray(taken));
     // The buffer stays with the stream.
     writer = new FrameWriter(PAYLOAD_MAX_BYTES);
+    writerAt = addressOf(writer.memory);
     return true;
   }
 
@@ -147,13 +163,7 @@ export class BotStream {
   #read(bytes: number): boolean {
     if (this.#socket === undefined)
       return (this.#stream as Socket).push(Buffer.from(readBuffer.subarray(0, bytes)));
-    const { budget } = this.#limits;
-    const nowMs = performance.now();
-    budget.refill(nowMs);
-    budget.bytes(bytes);
-    // Or each bot would be stopped whenever it has sent so much, in however many turns.
-    if (nowMs - this.#readAtMs >= TURN_MS) this.#turnBytes = 0;
-    this.#readAtMs = nowMs;
+    this.#unpaidBytes += bytes;
     if (this.#rest !== undefined) {
       this.#rest = Buffer.concat([this.#rest, readBuffer.subarray(0, bytes)]);
       return false;
@@ -161,9 +171,9 @@ export class BotStream {
     this.#turnMessages = 0;
     const at = this.#take(readBuffer, bytes);
     // A piece of a message costs as much as a message.
-    if (this.#turnMessages === 0) budget.message();
+    if (this.#turnMessages === 0) this.#unpaidMessages += 1;
     this.#turnBytes += bytes;
-    if (at === bytes && this.#turnBytes < BYTES_A_TURN) return true;
+    if (at === bytes && (this.#turnBytes < BYTES_A_TURN || this.#turnIsLongAgo())) return true;
     this.#rest = Buffer.from(readBuffer.subarray(at, bytes));
     // libuv reads a full socket dozens of times before it looks at a timer.
     if (at === bytes) this.#waitFor(this.#isEnding ? ENDING_PAUSE_MS : 0);
@@ -173,17 +183,16 @@ export class BotStream {
   /** Takes what is in `chunk[0..limit)`. Returns where it stopped: the rest must wait. */
   #take(chunk: Buffer, limit: number): number {
     const frames = this.#frames;
-    const { budget } = this.#limits;
     for (let at = 0; at < limit; at = frames.end) {
       if (this.#mustWait()) return at;
       switch (frames.next(chunk, at, limit)) {
         case 'message':
-          budget.message();
+          this.#unpaidMessages += 1;
           this.#turnMessages += 1;
           this.#deliver(chunk, frames.start, frames.end);
           break;
         case 'frame':
-          budget.message();
+          this.#unpaidMessages += 1;
           this.#turnMessages += 1;
           this.#begin();
           break;
@@ -199,20 +208,42 @@ export class BotStream {
 
   /** Whether nothing more may be taken in this turn; then it goes on by itself. */
   #mustWait(): boolean {
+    const isCharged = this.#charge();
     if (this.#isEnding) return this.#turnMessages >= MESSAGES_A_TURN && this.#waitFor(ENDING_PAUSE_MS);
     if (this.#holds) return true;
     // What `ws` has not read yet must not be overtaken.
     if ((this.#stream as Socket).readableLength > 0) return this.#waitFor(RETRY_MS);
-    if (this.#limits.budget.isOver) {
-      const waitMs = this.#limits.budget.pause();
-      if (waitMs !== undefined) {
-        this.#handlers?.onOverBudget(waitMs);
-        return this.#waitFor(waitMs);
-      }
+    if (isCharged && this.#limits.budget.isOver) return this.#holdBack();
+    return this.#turnMessages >= MESSAGES_A_TURN && this.#waitFor(0);
+  }
+
+  /** Charges what came to the budget, if it is worth it. */
+  #charge(): boolean {
+    if (this.#unpaidMessages < PORTION.messages && this.#unpaidBytes < PORTION.bytes) return false;
+    this.#limits.budget.at(performance.now()).came(this.#unpaidMessages, this.#unpaidBytes);
+    this.#unpaidMessages = 0;
+    this.#unpaidBytes = 0;
+    return true;
+  }
+
+  /** The budget is spent. False: for too long, the socket is being closed. */
+  #holdBack(): boolean {
+    const waitMs = this.#limits.budget.pause();
+    if (waitMs === undefined) {
       this.#handlers?.onMisbehaved(1008, 'more messages or bytes than a bot may send');
       return false;
     }
-    return this.#turnMessages >= MESSAGES_A_TURN && this.#waitFor(0);
+    this.#handlers?.onOverBudget(waitMs);
+    return this.#waitFor(waitMs);
+  }
+
+  /** Or each bot would be stopped whenever it has sent so much, in however many turns. */
+  #turnIsLongAgo(): boolean {
+    const nowMs = performance.now();
+    const isLongAgo = nowMs - this.#turnFromMs >= TURN_MS;
+    this.#turnFromMs = nowMs;
+    this.#turnBytes = 0;
+    return isLongAgo;
   }
 
   #waitFor(ms: number): true {
@@ -242,7 +273,6 @@ export class BotStream {
     // First, or `ws` would not get what it is given now. Nothing is read before this turn has ended.
     if (this.#isStopped) stream.resume();
     this.#isStopped = false;
-    this.#limits.budget.refill(performance.now());
     this.#turnMessages = 0;
     this.#turnBytes = 0;
     const at = this.#take(rest, rest.length);
@@ -255,15 +285,18 @@ export class BotStream {
   }
 
   #deliver(bytes: Buffer, start: number, end: number): void {
-    if (!this.#isEnding) this.#handlers?.onMessage(bytes, start, end, this.#frames.isText);
+    if (this.#isEnding) return;
+    if (end - start > this.#maxMessageBytes) this.#handlers?.onOversize();
+    else if (this.#frames.isText) this.#handlers?.onText(bytes, start, end);
+    else this.#handlers?.onBinary(bytes.subarray(start, end));
   }
 
   /** Decides by its header what becomes of a frame. */
   #begin(): void {
     const frames = this.#frames;
     const { opcode } = frames;
-    const { maxMessageBytes, budget } = this.#limits;
-    if (opcode >= CLOSE) budget.control();
+    const maxMessageBytes = this.#maxMessageBytes;
+    if (opcode >= CLOSE) this.#limits.budget.at(performance.now()).control();
     // After our close nothing counts but the bot's.
     if (this.#isEnding && opcode !== CLOSE) this.#target = 'nowhere';
     else if (this.#headBytesOfWs > 0 || !frames.isPlain) this.#headToWs(frames.head);
@@ -288,7 +321,7 @@ export class BotStream {
 
   #refuse(bytes: number): void {
     this.#target = 'nowhere';
-    if (bytes <= REFUSED_TIMES_MAX * this.#limits.maxMessageBytes) this.#handlers?.onOversize();
+    if (bytes <= REFUSED_TIMES_MAX * this.#maxMessageBytes) this.#handlers?.onOversize();
     else this.#handlers?.onMisbehaved(1009, `a message of ${bytes} bytes`);
   }
 

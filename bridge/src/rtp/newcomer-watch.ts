@@ -10,17 +10,17 @@ const SPAN_MIN_MS = 100;
 export class NewcomerWatch {
   #nextSequence = -1;
   #count = 0;
+  #expected = -1;
   #sinceMs = 0;
 
-  /** A packet in its place has come: nobody has taken over. */
-  clear(): void {
-    this.#count = 0;
-  }
-
-  /** Whether this packet, whose number is behind what was expected, and those before it are a newcomer's. */
-  isOne(sequenceNumber: number, arrivalMs: number): boolean {
-    if (this.#count === 0 || sequenceNumber !== this.#nextSequence) {
+  /**
+   * Whether this packet, whose number is behind the expected one, and those before it are a newcomer's. Where another number is expected
+   * than at the one before, a packet in its place has come between: nobody has taken over.
+   */
+  isOne(sequenceNumber: number, expected: number, arrivalMs: number): boolean {
+    if (this.#count === 0 || sequenceNumber !== this.#nextSequence || expected !== this.#expected) {
       this.#count = 0;
+      this.#expected = expected;
       this.#sinceMs = arrivalMs;
     }
     this.#count++;

@@ -24,12 +24,13 @@ interface HeldPacket {
 }
 
 const NO_PAYLOAD = Buffer.alloc(0);
+/** All receivers of a thread share it: each is done with it when its `push` returns. So it stays in the processor's cache. */
+const header = createRtpHeader();
 
 /** Turns the datagrams of one source into frames of audio in order, without gaps in time, and keeps its figures. */
 export class RtpReceiver {
   readonly stats: RtpReceiverStats = noReceiverStats();
   readonly #options: RtpReceiverOptions;
-  readonly #header = createRtpHeader();
   readonly #silentFrame: Buffer;
   readonly #concealment: Concealment | undefined;
   readonly #unitsPerMs: number;
@@ -45,12 +46,13 @@ export class RtpReceiver {
   /** Whether the caller's time runs, and whether a packet has come. */
   #clockRuns = false;
   #started = false;
+  /** As a signed integer of 32 bits, like the timestamps: V8 keeps these in the object itself. */
   #ssrc = 0;
   #expectedSequence = 0;
   #highestSequence = 0;
   #expectedTimestamp = 0;
-  /** Where the last packet with audio ended; silence that was put in does not move it. */
-  #audioEnd = 0;
+  /** Put in since the last packet with audio, timestamp units. */
+  #filledUnits = 0;
   readonly #keys: KeyGaps;
   readonly #newcomers = new NewcomerWatch();
   /** Packets given up since the last one handed on. */
@@ -98,7 +100,6 @@ export class RtpReceiver {
 
   /** Takes one datagram, valid during the call only, that arrived at `arrivalMs` (any monotonic clock). Never throws for what is in it. */
   push(datagram: Buffer, arrivalMs: number): void {
-    const header = this.#header;
     const { stats } = this;
     if (parseRtpHeader(datagram, header) !== undefined) {
       stats.malformed++;
@@ -109,11 +110,11 @@ export class RtpReceiver {
       if (header.payloadType === this.#options.dtmfPayloadType) stats.dtmfPackets++;
       else stats.wrongPayloadType++;
       // It has a place in the sequence but no word in where a stream begins.
-      if (!this.#started || header.ssrc !== this.#ssrc) return;
+      if (!this.#started || (header.ssrc | 0) !== this.#ssrc) return;
     }
     this.#setClock(arrivalMs);
     if (!this.#started) this.#start(arrivalMs);
-    else if (header.ssrc !== this.#ssrc) {
+    else if ((header.ssrc | 0) !== this.#ssrc) {
       stats.ssrcChanges++;
       this.#resync();
     }
@@ -131,8 +132,7 @@ export class RtpReceiver {
       ahead = 0;
     }
     this.#restartSequence = -1;
-    if (ahead >= 0) this.#newcomers.clear();
-    else if (this.#newcomers.isOne(header.sequenceNumber, arrivalMs)) {
+    if (ahead < 0 && this.#newcomers.isOne(header.sequenceNumber, this.#expectedSequence, arrivalMs)) {
       stats.restarts++;
       this.#resync();
       ahead = 0;
@@ -205,12 +205,12 @@ export class RtpReceiver {
     this.#resync();
   }
 
-  /** Begins anew with the packet in `#header`: its numbers have nothing to do with those before. */
+  /** Begins anew with the packet in `header`: its numbers have nothing to do with those before. */
   #resync(): void {
     this.flush();
-    this.#ssrc = this.#header.ssrc;
-    this.#expectedSequence = this.#header.sequenceNumber;
-    this.#highestSequence = this.#header.sequenceNumber;
+    this.#ssrc = header.ssrc | 0;
+    this.#expectedSequence = header.sequenceNumber;
+    this.#highestSequence = header.sequenceNumber;
     this.#restartSequence = -1;
     this.#seen.fill(-1);
     this.#jitterArrivalMs = Number.NaN;
@@ -241,7 +241,7 @@ export class RtpReceiver {
     stats.longestGapMs = Math.max(stats.longestGapMs, arrivalMs - this.#lastArrivalMs);
     this.#lastArrivalMs = arrivalMs;
     if (!isAudio) return;
-    const { timestamp } = this.#header;
+    const { timestamp } = header;
     const transitMs =
       arrivalMs -
       this.#jitterArrivalMs -
@@ -249,11 +249,11 @@ export class RtpReceiver {
     // NaN at a new beginning; and a leap of the timestamp is no jitter.
     if (Math.abs(transitMs) < MAX_FILL_MS) stats.jitterMs += (Math.abs(transitMs) - stats.jitterMs) / 16;
     this.#jitterArrivalMs = arrivalMs;
-    this.#jitterTimestamp = timestamp;
+    this.#jitterTimestamp = timestamp | 0;
   }
 
   #hold(ahead: number, payload: Buffer, arrivalMs: number): void {
-    const { sequenceNumber, timestamp } = this.#header;
+    const { sequenceNumber, timestamp } = header;
     while (ahead >= HOLD_PACKETS && this.#heldCount > 0) {
       this.#skipMissing();
       ahead = sequenceDistance(sequenceNumber, this.#expectedSequence);
@@ -333,8 +333,8 @@ export class RtpReceiver {
       this.#fill(frames, (this.#missing * this.#lastPacketUnits) / this.#options.frameSamples);
       this.#position += gap - frames * this.#options.frameSamples;
     }
-    this.#expectedTimestamp = (timestamp + units) >>> 0;
-    this.#audioEnd = this.#expectedTimestamp;
+    this.#expectedTimestamp = (timestamp + units) | 0;
+    this.#filledUnits = 0;
     this.#missing = 0;
     this.#lastPacketUnits = units;
     if (this.#position + units > limit || (units < this.#minUnits && !this.#hasPace(limit))) {
@@ -355,7 +355,7 @@ export class RtpReceiver {
 
   /** Before a packet of so many units others are missing: were they audio? */
   #judgeMissing(timestamp: number, units: number): void {
-    const passed = timestampDistance(timestamp, this.#audioEnd);
+    const passed = timestampDistance(timestamp, this.#expectedTimestamp - this.#filledUnits);
     const needed = this.#missing * Math.min(units, this.#lastPacketUnits);
     if (this.#keys.isKey(this.#missing, passed, needed, this.#nowMs)) this.#missing = 0;
   }
@@ -365,7 +365,8 @@ export class RtpReceiver {
     const { frameSamples } = this.#options;
     this.stats.filledFrames += frames;
     for (let i = 0; i < frames; i++) {
-      this.#expectedTimestamp = (this.#expectedTimestamp + frameSamples) >>> 0;
+      this.#expectedTimestamp = (this.#expectedTimestamp + frameSamples) | 0;
+      this.#filledUnits += frameSamples;
       const repeated = i < lost ? this.#concealment?.next() : this.#concealment?.stop();
       if (repeated !== undefined) this.stats.concealedFrames++;
       const frame = repeated ?? this.#silentFrame;
