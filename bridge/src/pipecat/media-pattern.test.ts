@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { MediaPattern } from './media-pattern.ts';
 
 /** The payload that a parser finds in a message. */
@@ -129,6 +131,21 @@ describe('a pattern of media messages', () => {
     assert.equal(state.asked, 0);
     assert.equal(learn(message('AAAA')), true);
     assert.equal(find(message('BBBB')), 'BBBB');
+  });
+
+  test('keeps nothing of the messages that it has learnt from but the pattern', () => {
+    setFlagsFromString('--expose-gc');
+    const gc: () => void = runInNewContext('gc');
+    gc();
+    const before = process.memoryUsage().heapUsed;
+    const payload = 'A'.repeat(60_000);
+    for (let i = 0; i < 64; i++) {
+      const text = JSON.stringify({ event: 'media', stream: `the stream of call ${i}`, payload });
+      assert.equal(open().learn(text), true);
+    }
+    gc();
+    const kept = process.memoryUsage().heapUsed - before;
+    assert.ok(kept < 1_000_000, `${kept} bytes`);
   });
 
   test('finds what a parser finds, whatever is done to a message', () => {

@@ -69,9 +69,12 @@ export class MediaPattern {
 }
 
 function bytesOf(text: string): Buffer<ArrayBuffer> {
-  const bytes = shared.get(text) ?? Buffer.from(text);
-  shared.delete(text);
-  shared.set(text, bytes);
+  const own = Buffer.from(text);
+  // Not the text: it is a slice of its message, all of which it would keep.
+  const key = own.toString('latin1');
+  const bytes = shared.get(key) ?? own;
+  shared.delete(key);
+  shared.set(key, bytes);
   for (const oldest of shared.keys()) if (shared.size > SHARED_MAX) shared.delete(oldest);
   return bytes;
 }
