@@ -67,6 +67,24 @@ describe("a stock bot's end", { concurrency: 8 }, () => {
     });
   }
 
+  for (const [what, end] of [
+    ['breaks', (session: BotSession) => session.cut()],
+    ['is closed with 1001', (session: BotSession) => session.close(1001)],
+  ] as const)
+    test(`is its hang-up, and its socket then ${what}: it is not sought again while its last words are played`, async (t) => {
+      const lab = await Lab.start(t, { config: CONFIG });
+      const { channel, session } = await lab.call();
+      const rtp = lab.ari.mediaOf(channel.id);
+      const words = speech(50);
+      session.speak(words);
+      session.send({ event: 'hangup' });
+      await until(() => rtp.speech().length > 0, 'the first words');
+      end(session);
+      assert.equal((await lab.ended()).reason.kind, 'bot-hangup');
+      assert.equal(lab.bot.attempts, 1);
+      assert.equal(rtp.speech().subarray(-160).equals(words.subarray(-160)), true, 'the last word was heard');
+    });
+
   for (const [what, sign] of [
     ['a word', (session: BotSession) => session.speak(speech(1))],
     ['a mark', (session: BotSession) => session.send({ event: 'mark', name: 'alive' })],

@@ -71,25 +71,31 @@ test('the caller’s digits and hang-up arrive, and stop is the last message bef
   assert.deepEqual(session.order().slice(-1), ['stop']);
 });
 
-test('a bot that hangs up by Twilio’s REST API is heard to its last word', async (t) => {
-  const { lab, session, rtp } = await call(t);
-  const { accountSid, callSid } = startOf(session);
-  const url = `http://127.0.0.1:${lab.daemon.httpPort}/2010-04-01/Accounts/${accountSid}/Calls/${callSid}.json`;
-  const post = (token: string) =>
-    fetch(url, {
-      method: 'POST',
-      headers: { authorization: `Basic ${btoa(`${accountSid}:${token}`)}` },
-      body: new URLSearchParams({ Status: 'completed' }),
-    });
-  session.send({ event: 'media', media: { payload: speech(20).toString('base64') } });
-  await until(() => rtp.speech().length > 0, 'the goodbye has begun');
-  assert.equal((await post('not the token')).status, 401);
-  assert.equal((await post(API_TOKEN)).status, 200);
-  const ended = await lab.ended();
-  assert.equal(ended.reason.kind, 'bot-hangup');
-  assert.deepEqual(rtp.speech(), speech(20));
-  await until(async () => (await post(API_TOKEN)).status === 404, 'the call is gone');
-});
+for (const [what, end] of [
+  ['', () => {}],
+  [' and breaks its connection', (session: BotSession) => session.cut()],
+] as const)
+  test(`a bot that hangs up by Twilio’s REST API${what} is heard to its last word, and not sought again`, async (t) => {
+    const { lab, session, rtp } = await call(t);
+    const { accountSid, callSid } = startOf(session);
+    const url = `http://127.0.0.1:${lab.daemon.httpPort}/2010-04-01/Accounts/${accountSid}/Calls/${callSid}.json`;
+    const post = (token: string) =>
+      fetch(url, {
+        method: 'POST',
+        headers: { authorization: `Basic ${btoa(`${accountSid}:${token}`)}` },
+        body: new URLSearchParams({ Status: 'completed' }),
+      });
+    session.send({ event: 'media', media: { payload: speech(20).toString('base64') } });
+    await until(() => rtp.speech().length > 0, 'the goodbye has begun');
+    assert.equal((await post('not the token')).status, 401);
+    assert.equal((await post(API_TOKEN)).status, 200);
+    end(session);
+    const ended = await lab.ended();
+    assert.equal(ended.reason.kind, 'bot-hangup');
+    assert.deepEqual(rtp.speech(), speech(20));
+    assert.equal(lab.bot.attempts, 1);
+    await until(async () => (await post(API_TOKEN)).status === 404, 'the call is gone');
+  });
 
 test('a bot that was lost is given a stream that begins anew, and says that it does', async (t) => {
   const { lab, session, rtp } = await call(t);

@@ -24,6 +24,7 @@ export interface BotMessageHooks {
   readonly tellBot: (message: BridgeMessage) => void;
   /** Drops all that waits to be played. */
   readonly clear: () => void;
+  /** Has `hungUp` be called. */
   readonly hangUp: (immediate: boolean) => void;
   readonly record: (wanted: 'pause' | 'resume') => void;
   /** The bot has said its end and then nothing. */
@@ -98,9 +99,14 @@ export class BotMessages {
     return this.#hasActed || this.#hasSounded;
   }
 
-  /** Whether the last that the bot said was its end: a long silence. */
+  /** Whether the bot has said its end: it has hung up, or the last that it said was a long silence. */
   get hasEnded(): boolean {
-    return this.#end.isSet;
+    return this.#hasHungUp || this.#end.isSet;
+  }
+
+  /** The bot has hung up, by a message or by other means. */
+  hungUp(): void {
+    this.#hasHungUp = true;
   }
 
   /** Nothing comes from the bot any more; of a long message nothing more is taken. */
@@ -172,7 +178,6 @@ export class BotMessages {
   /** The first is never refused, whatever the bot has asked for before. */
   #hangUp(immediate: boolean): void {
     if (!this.#budget.at(this.#now()).order() && this.#hasHungUp) return;
-    this.#hasHungUp = true;
     this.#hooks.hangUp(immediate);
   }
 

@@ -221,6 +221,7 @@ export class Media implements Omit<MediaSession, 'reopen' | 'relays'> {
 
   /** The bot hangs up, after what is queued by now; `immediate`: without. */
   hangUp(immediate = false): void {
+    this.#messages.hungUp();
     this.#tell({ type: 'bot-hangup', immediate, queuedMs: this.#unheardMs });
   }
 
