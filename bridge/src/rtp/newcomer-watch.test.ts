@@ -43,9 +43,25 @@ describe('a sender that takes the place of another under the same SSRC', () => {
         assert.ok(count >= wanted - 1, `${count} frames of ${wanted}`);
         assert.ok(receiver.stats.restarts <= 1);
       });
+
+  test('is heard as soon where a loss of the former one is given up meanwhile', () => {
+    const { receiver, push, nowMs } = listen();
+    push(OLD, LAST + 2, nowMs);
+    for (let i = 0; i <= 5; i++) push(NEW, LAST - 20 + i, nowMs + 10 + i * 20, 90_000 + i * 160);
+    assert.equal(receiver.stats.lost, 1);
+    assert.equal(receiver.stats.restarts, 1);
+  });
 });
 
 describe('the same sender is no newcomer', () => {
+  test('where a packet that must wait for one before it comes between late ones', () => {
+    const { receiver, push, nowMs } = listen();
+    for (let i = 0; i <= 4; i++) push(OLD, LAST - 20 + i, nowMs + i * 20);
+    push(OLD, LAST + 2, nowMs + 90);
+    for (let i = 5; i <= 7; i++) push(OLD, LAST - 20 + i, nowMs + i * 20);
+    assert.equal(receiver.stats.restarts, 0);
+  });
+
   test('where its packets come late together', () => {
     const { receiver, push, nowMs } = listen();
     push(OLD, LAST + 11, nowMs + 220);

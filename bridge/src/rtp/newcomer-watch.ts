@@ -10,17 +10,17 @@ const SPAN_MIN_MS = 100;
 export class NewcomerWatch {
   #nextSequence = -1;
   #count = 0;
-  #expected = -1;
+  #inPlace = -1;
   #sinceMs = 0;
 
   /**
-   * Whether this packet, whose number is behind the expected one, and those before it are a newcomer's. Where another number is expected
-   * than at the one before, a packet in its place has come between: nobody has taken over.
+   * Whether this packet, whose number is behind the expected one, and those before it are a newcomer's. `inPlace`: how many have come that
+   * were not behind it; where there is one more than at the packet before, nobody has taken over.
    */
-  isOne(sequenceNumber: number, expected: number, arrivalMs: number): boolean {
-    if (this.#count === 0 || sequenceNumber !== this.#nextSequence || expected !== this.#expected) {
+  isOne(sequenceNumber: number, inPlace: number, arrivalMs: number): boolean {
+    if (this.#count === 0 || sequenceNumber !== this.#nextSequence || inPlace !== this.#inPlace) {
       this.#count = 0;
-      this.#expected = expected;
+      this.#inPlace = inPlace;
       this.#sinceMs = arrivalMs;
     }
     this.#count++;

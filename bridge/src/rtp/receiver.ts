@@ -132,7 +132,7 @@ export class RtpReceiver {
       ahead = 0;
     }
     this.#restartSequence = -1;
-    if (ahead < 0 && this.#newcomers.isOne(header.sequenceNumber, this.#expectedSequence, arrivalMs)) {
+    if (ahead < 0 && this.#newcomers.isOne(header.sequenceNumber, this.#inPlace, arrivalMs)) {
       stats.restarts++;
       this.#resync();
       ahead = 0;
@@ -187,6 +187,11 @@ export class RtpReceiver {
 
   #setClock(nowMs: number): void {
     if (nowMs > this.#nowMs) this.#nowMs = nowMs;
+  }
+
+  /** Packets that have come in their place or ahead of it. */
+  get #inPlace(): number {
+    return this.stats.packetsReceived - this.stats.late;
   }
 
   /** The time since the beginning by the clock, timestamp units. */
