@@ -28,6 +28,9 @@ const FORGIVEN = 0.25;
 /** A socket that was held back is read again for at least so long: a wake-up for each message would cost more than it. */
 const READ_AT_LEAST_MS = 20;
 
+/** Sums of fractions are not exact: so much is no excess, ms. The least that an order costs is a hundred times as much. */
+const ROUNDING_MS = 0.01;
+
 /** What is limited. */
 const MESSAGES = 0;
 const CONTROLS = 1;
@@ -56,7 +59,7 @@ export class Budget {
   readonly stats = { pauses: 0, pausedMs: 0 };
 
   constructor(limits: BudgetLimits) {
-    this.#burstMs = limits.burstS * 1_000;
+    this.#burstMs = limits.burstS * 1_000 + ROUNDING_MS;
     this.#overMs = limits.overMs;
     this.#times[MESSAGES] = 1_000 / limits.messagesPerSecond;
     this.#times[CONTROLS] = 1_000 / limits.controlsPerSecond;
@@ -89,14 +92,14 @@ export class Budget {
     return true;
   }
 
-  /** Whether more came than may. */
-  get isOver(): boolean {
+  /** Whether more came than may, if so many messages and bytes may have come long before they were charged. */
+  isOver(lateMessages: number, lateBytes: number): boolean {
     const limitMs = this.#nowMs + this.#burstMs;
     const times = this.#times;
     return (
-      (times[KINDS + MESSAGES] as number) > limitMs ||
+      (times[KINDS + MESSAGES] as number) > limitMs + lateMessages * (times[MESSAGES] as number) ||
       (times[KINDS + CONTROLS] as number) > limitMs ||
-      (times[KINDS + BYTES] as number) > limitMs
+      (times[KINDS + BYTES] as number) > limitMs + lateBytes * (times[BYTES] as number)
     );
   }
 

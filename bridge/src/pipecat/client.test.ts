@@ -8,6 +8,7 @@ import { Budget, NO_LIMITS } from './budget.ts';
 import { type BotConnection, connectBot } from './client.ts';
 import { Draft } from './draft.ts';
 
+type OnHeard = (count: number, connection: BotConnection) => void;
 type LookupDone = (error: null, found: LookupAddress[]) => void;
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
@@ -187,7 +188,7 @@ test('media made in one draft arrives whole and in order, save the oldest of wha
 });
 
 /** A connection to a bare bot, which has said nothing yet. */
-async function connected(t: TestContext, budget?: Budget) {
+async function connected(t: TestContext, budget?: Budget, onHeard?: OnHeard) {
   const bot = await bareBot(true);
   t.after(bot.close);
   let connection: BotConnection | undefined;
@@ -199,6 +200,7 @@ async function connected(t: TestContext, budget?: Budget) {
     },
     onText: () => {
       heard += 1;
+      onHeard?.(heard, connection as BotConnection);
     },
     onBinary: () => {},
     onOversize: () => {},
@@ -303,6 +305,34 @@ class Counter extends Budget {
     this.count.bytes += bytes;
   }
 }
+
+const messages = (count: number) => Buffer.concat(Array<Buffer>(count).fill(frame(0x81, 'x')));
+
+test('what a bot sent long ago is no part of its burst, though it is charged with it', async (t) => {
+  const budget = new Budget({ ...NO_LIMITS, messagesPerSecond: 50 });
+  const { socket, connection, heard } = await connected(t, budget);
+  socket.write(messages(15));
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  socket.write(messages(50));
+  while (heard() < 65) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(budget.stats.pauses, 0);
+  socket.destroy();
+  await connection.close(1000);
+});
+
+test('a bot over its budget is held back, whenever it sends what must be taken alone', async (t) => {
+  const budget = new Budget({ ...NO_LIMITS, messagesPerSecond: 10 });
+  const { socket, connection, heard } = await connected(t, budget, (count, opened) => {
+    if (count % 16 !== 0) return;
+    opened.hold();
+    setImmediate(() => opened.release());
+  });
+  socket.write(messages(160));
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.ok(heard() < 60, `${heard()} messages`);
+  socket.destroy();
+  await connection.close(1000);
+});
 
 const CHUNK_BYTES = 262_144;
 for (const [what, first, repeated] of [

@@ -41,7 +41,10 @@ const MESSAGES_A_TURN = 100;
 const BYTES_A_TURN = READ_BYTES;
 /** Bytes that took longer to come were not taken in one turn. */
 const TURN_MS = 100;
-/** So much is charged to the budget at a time: of the least burst that there is a third, and a bot that speaks pays five times a second. */
+/**
+ * So much is charged to the budget at a time: a bot that speaks pays five times a second. What is left over may be charged long after it
+ * came, and no bot is held back for that.
+ */
 const PORTION = { messages: 16, bytes: 8_192 } as const;
 const REFUSED_TIMES_MAX = 4;
 /** While `ws` has not read what it was given. */
@@ -208,12 +211,16 @@ export class BotStream {
 
   /** Whether nothing more may be taken in this turn; then it goes on by itself. */
   #mustWait(): boolean {
-    const isCharged = this.#charge();
-    if (this.#isEnding) return this.#turnMessages >= MESSAGES_A_TURN && this.#waitFor(ENDING_PAUSE_MS);
+    if (this.#isEnding) {
+      this.#charge();
+      return this.#turnMessages >= MESSAGES_A_TURN && this.#waitFor(ENDING_PAUSE_MS);
+    }
     if (this.#holds) return true;
     // What `ws` has not read yet must not be overtaken.
     if ((this.#stream as Socket).readableLength > 0) return this.#waitFor(RETRY_MS);
-    if (isCharged && this.#limits.budget.isOver) return this.#holdBack();
+    // What is charged is looked at: not before the bot can be held back.
+    if (this.#charge() && this.#limits.budget.isOver(PORTION.messages, PORTION.bytes))
+      return this.#holdBack();
     return this.#turnMessages >= MESSAGES_A_TURN && this.#waitFor(0);
   }
 
