@@ -5,7 +5,7 @@ import type { AudioFormat } from './audio/format.ts';
 import { expandBotUrl } from './bot-url.ts';
 import type { DurationLimits } from './call/duration.ts';
 import { type CallDefaults, type CallInfo, describeCall, providerName } from './call-info.ts';
-import type { Config } from './config.ts';
+import type { Config } from './config/environment.ts';
 import type { HandoverSettings } from './handover.ts';
 import type { MediaSettings } from './media/session.ts';
 import type { Originated } from './originated.ts';

@@ -5,7 +5,7 @@ import { type AriAccess, AriClient, AriError } from './ari/client.ts';
 import { AriConnection } from './ari/connection.ts';
 import { Background } from './background.ts';
 import { StatusCallbacks } from './callback.ts';
-import { type Config, portNeeds } from './config.ts';
+import { type Config, portNeeds } from './config/environment.ts';
 import { EventStream } from './http/event-stream.ts';
 import { Metrics } from './http/metrics.ts';
 import { startHttp } from './http/server.ts';

@@ -1,5 +1,5 @@
 import { getPriority, setPriority } from 'node:os';
-import { ConfigError, loadConfig, portNeeds } from './config.ts';
+import { ConfigError, loadConfig, portNeeds } from './config/environment.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { exitNow } from './exit.ts';
 import { createLogger, type Logger } from './log.ts';

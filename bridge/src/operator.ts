@@ -4,7 +4,7 @@ import type { AriChannel } from './ari/model.ts';
 import type { Call } from './call.ts';
 import { type CallDefaults, describeCall } from './call-info.ts';
 import { callDefaults, callSettings } from './call-settings.ts';
-import type { Config } from './config.ts';
+import type { Config } from './config/environment.ts';
 import { otherCall, RecentOrders } from './control/recent-orders.ts';
 import { Dial, dialChannelId } from './dial.ts';
 import type { CallOrder, ListQuery } from './http/schemas.ts';

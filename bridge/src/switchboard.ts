@@ -7,7 +7,7 @@ import type { KeptTalk } from './call/kept-talk.ts';
 import { Call, type CallContext } from './call.ts';
 import { CALL_VARIABLES, type CallInfo, isTelephone, providerName } from './call-info.ts';
 import { type CallSettings, callInfo, callSettings } from './call-settings.ts';
-import type { Config } from './config.ts';
+import type { Config } from './config/environment.ts';
 import { DIAL_ID_PREFIX, type Dial } from './dial.ts';
 import { asInherited, InheritedCalls } from './inherited.ts';
 import type { Logger } from './log.ts';

@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { pino } from 'pino';
-import { loadConfig } from '../src/config.ts';
+import { loadConfig } from '../src/config/environment.ts';
 import { type Daemon, startDaemon } from '../src/daemon.ts';
 import { FakeAri } from './fake-ari.ts';
 import { type BotSession, FakeBot } from './fake-bot.ts';

@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import type { ChannelEvent } from '../src/ari/model.ts';
 import { Background } from '../src/background.ts';
 import type { CallbackFields, StatusCallbacks } from '../src/callback.ts';
-import { loadConfig } from '../src/config.ts';
+import { loadConfig } from '../src/config/environment.ts';
 import { dialChannelId } from '../src/dial.ts';
 import type { Metrics } from '../src/http/metrics.ts';
 import { Operator } from '../src/operator.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { ConfigError, loadConfig } from './config.ts';
+import { ConfigError, loadConfig } from './environment.ts';
 
 const NEEDED = { ARI_USERNAME: 'pipecat', ARI_PASSWORD: 'secret-of-ari' };
 

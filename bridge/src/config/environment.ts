@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { botUrl } from './bot-url.ts';
-import { certificates } from './certificates.ts';
-import { headerValue } from './config/header-value.ts';
-import { DIALECTS } from './pipecat/dialect.ts';
-import { loadProviders, type Provider } from './providers.ts';
-import { parseHostRules } from './reports/callback-url.ts';
-import type { PortNeeds } from './switchboard/asterisk-ports.ts';
+import { botUrl } from '../bot-url.ts';
+import { certificates } from '../certificates.ts';
+import { DIALECTS } from '../pipecat/dialect.ts';
+import { loadProviders, type Provider } from '../providers.ts';
+import { parseHostRules } from '../reports/callback-url.ts';
+import type { PortNeeds } from '../switchboard/asterisk-ports.ts';
+import { headerValue } from './header-value.ts';
 
 /** Every problem of the environment at once; `message` lists them by variable name, a line each. */
 export class ConfigError extends Error {
