@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { keyProblems, parseProviderKeys } from '../src/config/provider-keys.ts';
-import { BRIDGE_KEYS, parseProvider } from '../src/providers.ts';
+import { BRIDGE_KEYS, parseProvider } from '../src/config/providers.ts';
 import type { FuzzTarget } from './target.ts';
 
 const keys = parseProviderKeys(BRIDGE_KEYS.map((key) => `${key} bridge`).join('\n'));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseChannel } from './ari/model.ts';
 import { type CallSource, describeCall, parsePairs, providerName } from './call-info.ts';
-import { parseProvider } from './providers.ts';
+import { parseProvider } from './config/providers.ts';
 
 const INBOUND = parseChannel({
   id: '1795345555.0',

@@ -2,11 +2,11 @@ import type { AriClient } from './ari/client.ts';
 import type { KeptTalk } from './call/kept-talk.ts';
 import type { CallInfo } from './call-info.ts';
 import type { CallChange } from './call-result.ts';
+import type { Provider } from './config/providers.ts';
 import type { EndReason } from './end-reason.ts';
 import type { MediaSession } from './media/session.ts';
 import type { MediaPath } from './media-path.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';
-import type { Provider } from './providers.ts';
 import { Transfer, type TransferSummary } from './transfer.ts';
 import { type TransferRules, transferTarget } from './transfer-target.ts';
 

@@ -1,7 +1,7 @@
 import type { CallInfo } from './call-info.ts';
+import type { Provider } from './config/providers.ts';
 import { dialable, forProvider, type NumberPlan, toE164 } from './numbers.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';
-import type { Provider } from './providers.ts';
 
 /** How a caller is handed over to a number: the network is asked to do it (REFER), or we call the number and join the two. */
 export type TransferMethod = 'refer' | 'bridge' | 'auto';

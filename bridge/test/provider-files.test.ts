@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { parseProviderKeys } from '../src/config/provider-keys.ts';
-import { BRIDGE_KEYS, loadProviders } from '../src/providers.ts';
+import { BRIDGE_KEYS, loadProviders } from '../src/config/providers.ts';
 
 const asterisk = new URL('../../asterisk/', import.meta.url).pathname;
 let root: string;

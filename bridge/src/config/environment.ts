@@ -4,10 +4,10 @@ import { z } from 'zod';
 import { botUrl } from '../bot-url.ts';
 import { certificates } from '../certificates.ts';
 import { DIALECTS } from '../pipecat/dialect.ts';
-import { loadProviders, type Provider } from '../providers.ts';
 import { parseHostRules } from '../reports/callback-url.ts';
 import type { PortNeeds } from '../switchboard/asterisk-ports.ts';
 import { headerValue } from './header-value.ts';
+import { loadProviders, type Provider } from './providers.ts';
 
 /** Every problem of the environment at once; `message` lists them by variable name, a line each. */
 export class ConfigError extends Error {

@@ -1,9 +1,9 @@
 import type { Call } from '../call.ts';
 import { providerName } from '../call-info.ts';
 import { CallRates } from '../call-limits.ts';
+import type { Provider } from '../config/providers.ts';
 import { describeDial, type Originated, originatedRecord } from '../originated.ts';
 import { callSid } from '../pipecat/twilio.ts';
-import type { Provider } from '../providers.ts';
 import type { CallRecord } from '../records/record.ts';
 import { recordOf } from '../reports.ts';
 

@@ -2,14 +2,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
-import { botUrl } from './bot-url.ts';
-import type { CallLimits } from './call-limits.ts';
-import { certificates } from './certificates.ts';
-import { headerValue } from './config/header-value.ts';
-import { keyProblems, parseProviderKeys } from './config/provider-keys.ts';
-import { homePrefixes, type NumberPlan, parsePrefixes } from './numbers.ts';
-import { DIALECTS, type DialectName } from './pipecat/dialect.ts';
-import type { TransferMethod } from './transfer-target.ts';
+import { botUrl } from '../bot-url.ts';
+import type { CallLimits } from '../call-limits.ts';
+import { certificates } from '../certificates.ts';
+import { homePrefixes, type NumberPlan, parsePrefixes } from '../numbers.ts';
+import { DIALECTS, type DialectName } from '../pipecat/dialect.ts';
+import type { TransferMethod } from '../transfer-target.ts';
+import { headerValue } from './header-value.ts';
+import { keyProblems, parseProviderKeys } from './provider-keys.ts';
 
 /** What a SIP provider's file (`asterisk/providers/NAME.env`) says to the bridge; all else in it is Asterisk's. */
 export interface Provider {
@@ -111,7 +111,7 @@ const schema = z.object({
 });
 
 /** Every key that a provider's file may have: the list that Asterisk's own check reads. */
-const KEYS_FILE = new URL('../../asterisk/provider-keys', import.meta.url);
+const KEYS_FILE = new URL('../../../asterisk/provider-keys', import.meta.url);
 
 /** The keys that this file's schema reads. */
 export const BRIDGE_KEYS: readonly string[] = Object.keys(schema.shape);
