@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { dialable, isAllowed, type NumberPlan, toE164 } from '../src/numbers.ts';
+import { dialable, isAllowed, type NumberPlan, toE164 } from '../src/config/number-plan.ts';
 import { type TransferTarget, transferTarget } from '../src/transfer-target.ts';
 import type { FuzzTarget } from './target.ts';
 

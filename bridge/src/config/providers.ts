@@ -5,10 +5,10 @@ import { z } from 'zod';
 import { botUrl } from '../bot-url.ts';
 import type { CallLimits } from '../call-limits.ts';
 import { certificates } from '../certificates.ts';
-import { homePrefixes, type NumberPlan, parsePrefixes } from '../numbers.ts';
 import { DIALECTS, type DialectName } from '../pipecat/dialect.ts';
 import type { TransferMethod } from '../transfer-target.ts';
 import { headerValue } from './header-value.ts';
+import { homePrefixes, type NumberPlan, parsePrefixes } from './number-plan.ts';
 import { keyProblems, parseProviderKeys } from './provider-keys.ts';
 
 /** What a SIP provider's file (`asterisk/providers/NAME.env`) says to the bridge; all else in it is Asterisk's. */

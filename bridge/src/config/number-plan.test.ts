@@ -8,7 +8,7 @@ import {
   type NumberPlan,
   parsePrefixes,
   toE164,
-} from './numbers.ts';
+} from './number-plan.ts';
 
 const plan: NumberPlan = {
   format: 'e164plus',
