@@ -1,6 +1,6 @@
 import type { Call } from '../call.ts';
 import { providerName } from '../call-info.ts';
-import { CallRates } from '../call-limits.ts';
+import { CallRates } from '../config/call-limits.ts';
 import type { Provider } from '../config/providers.ts';
 import { describeDial, type Originated, originatedRecord } from '../originated.ts';
 import { callSid } from '../pipecat/twilio.ts';
