@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { botUrl } from '../src/bot-url.ts';
+import { botUrl } from '../src/config/bot-url.ts';
 import { DIALECTS } from '../src/pipecat/dialect.ts';
 
 /** Shown by --help. */

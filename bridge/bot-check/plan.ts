@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { AudioFormat } from '../src/audio/format.ts';
-import { expandBotUrl } from '../src/bot-url.ts';
+import { expandBotUrl } from '../src/config/bot-url.ts';
 import type { StartFields } from '../src/pipecat/dialect.ts';
 import { startQuery } from '../src/pipecat/native.ts';
 import type { Line } from './caller.ts';

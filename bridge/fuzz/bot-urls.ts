@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { botUrl, expandBotUrl } from '../src/bot-url.ts';
+import { botUrl, expandBotUrl } from '../src/config/bot-url.ts';
 import { startQuery } from '../src/pipecat/native.ts';
 import type { FuzzTarget } from './target.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { StartFields } from '../pipecat/dialect.ts';
 import { botUrl, expandBotUrl } from './bot-url.ts';
-import type { StartFields } from './pipecat/dialect.ts';
 
 const CALL: StartFields = {
   callId: 'c/1',

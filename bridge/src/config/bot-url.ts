@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { StartFields } from './pipecat/dialect.ts';
+import type { StartFields } from '../pipecat/dialect.ts';
 
 /** What may stand in braces in a bot's URL; absent values become empty. */
 const PLACEHOLDERS: Readonly<Record<string, (call: StartFields) => string | undefined>> = {
