@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { certificates } from '../certificates.ts';
 import { DIALECTS } from '../pipecat/dialect.ts';
 import { parseHostRules } from '../reports/callback-url.ts';
 import type { PortNeeds } from '../switchboard/asterisk-ports.ts';
 import { botUrl } from './bot-url.ts';
+import { certificates } from './certificates.ts';
 import { headerValue } from './header-value.ts';
 import { loadProviders, type Provider } from './providers.ts';
 
