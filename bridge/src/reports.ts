@@ -1,4 +1,4 @@
-import type { Call } from './call.ts';
+import type { Call } from './call/call.ts';
 import type { CallInfo } from './call-info.ts';
 import type { CallChange, CallResult } from './call-result.ts';
 import type { StatusCallbacks } from './callback.ts';

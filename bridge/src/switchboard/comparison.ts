@@ -1,8 +1,8 @@
 import type { AriClient } from '../ari/client.ts';
 import type { AriChannel, ChannelEvent } from '../ari/model.ts';
 import type { Background } from '../background.ts';
+import type { Call } from '../call/call.ts';
 import { keptTalk, TALK_IS_OVER } from '../call/kept-talk.ts';
-import type { Call } from '../call.ts';
 import { asInherited, type InheritedCalls } from '../inherited.ts';
 import type { Logger } from '../log.ts';
 import { isForgotten, wishedId } from '../originated.ts';

@@ -1,4 +1,4 @@
-import type { Call } from '../call.ts';
+import type { Call } from '../call/call.ts';
 import { providerName } from '../call-info.ts';
 import { CallRates } from '../config/call-limits.ts';
 import type { Provider } from '../config/providers.ts';
