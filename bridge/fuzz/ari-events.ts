@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { EVENT_TYPES, parseChannels, parseEvent } from '../src/ari/model.ts';
-import { describeCall } from '../src/call-info.ts';
+import { describeCall } from '../src/call/info.ts';
 import type { FuzzTarget } from './target.ts';
 
 const text = fc.oneof(

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { CallIds, isUsableId } from '../src/call/call-ids.ts';
+import { parsePairs } from '../src/call/info.ts';
 import { printable } from '../src/call/outside-text.ts';
-import { parsePairs } from '../src/call-info.ts';
 import { readCursor, writeCursor } from '../src/records/cursor.ts';
 import { callbackTarget, isUnfit, parseHostRules } from '../src/reports/callback-url.ts';
 import { retryAfterMs } from '../src/reports/retry-after.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { AriChannel } from './ari/model.ts';
 import type { AudioFormat } from './audio/format.ts';
 import type { DurationLimits } from './call/duration.ts';
-import { type CallDefaults, type CallInfo, describeCall, providerName } from './call-info.ts';
+import { type CallDefaults, type CallInfo, describeCall, providerName } from './call/info.ts';
 import { expandBotUrl } from './config/bot-url.ts';
 import type { Config } from './config/environment.ts';
 import type { HandoverSettings } from './handover.ts';

@@ -1,7 +1,7 @@
 import type { AriChannel } from './ari/model.ts';
 import { type CallIds, isUsableId } from './call/call-ids.ts';
+import { providerName } from './call/info.ts';
 import { printable } from './call/outside-text.ts';
-import { providerName } from './call-info.ts';
 import { dialRecord, type UnansweredDial } from './records/build.ts';
 import type { CallRecord } from './records/record.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CallInfo } from './call-info.ts';
+import type { CallInfo } from './call/info.ts';
 import { parseProvider } from './config/providers.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';
 import { transferTarget } from './transfer-target.ts';

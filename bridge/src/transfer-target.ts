@@ -1,4 +1,4 @@
-import type { CallInfo } from './call-info.ts';
+import type { CallInfo } from './call/info.ts';
 import { dialable, forProvider, type NumberPlan, toE164 } from './config/number-plan.ts';
 import type { Provider } from './config/providers.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';

@@ -1,4 +1,4 @@
-import { CALL_VARIABLES } from '../src/call-info.ts';
+import { CALL_VARIABLES } from '../src/call/info.ts';
 import type { FakeRtp } from './fake-rtp.ts';
 
 /** A channel of the fake; `FakeAri.show()` shows it as ARI does. */

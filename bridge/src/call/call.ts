@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from '../ari/client.ts';
 import type { KeyEvent } from '../ari/model.ts';
-import type { CallInfo } from '../call-info.ts';
 import type { CallChange, CallResult, CallState } from '../call-result.ts';
 import type { CallSettings } from '../call-settings.ts';
 import type { Dial } from '../dial.ts';
@@ -17,6 +16,7 @@ import type { Transfer } from '../transfer.ts';
 import { CallerChannel } from './caller-channel.ts';
 import { limitDuration } from './duration.ts';
 import { CallEnded, Ending } from './ending.ts';
+import type { CallInfo } from './info.ts';
 import type { KeptTalk } from './kept-talk.ts';
 import { playLastWords } from './last-words.ts';
 import { MediaTroubles } from './media-troubles.ts';

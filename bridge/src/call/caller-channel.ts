@@ -1,9 +1,9 @@
 import type { AriClient } from '../ari/client.ts';
-import type { CallInfo } from '../call-info.ts';
 import type { EndTreatment } from '../end-reason.ts';
 import { carryOut, type Farewell, farewellOf } from '../give-up.ts';
 import { Keys } from '../keys.ts';
 import type { Ending } from './ending.ts';
+import type { CallInfo } from './info.ts';
 import { KeyRepeats } from './key-repeats.ts';
 
 /** What a caller's channel belongs to. */

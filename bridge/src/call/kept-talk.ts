@@ -1,6 +1,6 @@
 import type { AriChannel } from '../ari/model.ts';
-import { providerName } from '../call-info.ts';
 import { parseOwnId } from './asterisk-ids.ts';
+import { providerName } from './info.ts';
 
 /** A second leg that talks to the caller since a process before. */
 export interface KeptLeg {

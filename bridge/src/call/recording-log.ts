@@ -1,5 +1,5 @@
-import type { CallInfo, RecordingMode } from '../call-info.ts';
 import type { MediaEvent } from '../media/session.ts';
+import type { CallInfo, RecordingMode } from './info.ts';
 
 type RecordingEvent = Extract<MediaEvent, { type: 'recording' }>;
 

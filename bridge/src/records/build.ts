@@ -1,5 +1,5 @@
+import type { CallInfo } from '../call/info.ts';
 import { printable } from '../call/outside-text.ts';
-import type { CallInfo } from '../call-info.ts';
 import type { CallResult } from '../call-result.ts';
 import { causeText, treatmentOf } from '../end-reason.ts';
 import type { MediaFigures } from '../media/session.ts';

@@ -1,5 +1,5 @@
 import type { AriChannel } from '../ari/model.ts';
-import { isTelephone } from '../call-info.ts';
+import { isTelephone } from '../call/info.ts';
 
 /** A dial of somebody else's whose channel is gone, and nothing was told of its end. */
 export interface LostDial {

@@ -1,5 +1,5 @@
 import type { Call } from '../call/call.ts';
-import { providerName } from '../call-info.ts';
+import { providerName } from '../call/info.ts';
 import { CallRates } from '../config/call-limits.ts';
 import type { Provider } from '../config/providers.ts';
 import { describeDial, type Originated, originatedRecord } from '../originated.ts';

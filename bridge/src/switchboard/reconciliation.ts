@@ -1,6 +1,6 @@
 import type { AriChannel } from '../ari/model.ts';
 import { isOwn, parseOwnId } from '../call/asterisk-ids.ts';
-import { providerName } from '../call-info.ts';
+import { providerName } from '../call/info.ts';
 import { DIAL_ID_PREFIX } from '../dial.ts';
 import type { CallRecord } from '../records/record.ts';
 import { hasHungUp, isHere, stasisArgs } from './channel-place.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseChannel } from './ari/model.ts';
-import { type CallSource, describeCall, parsePairs, providerName } from './call-info.ts';
-import { parseProvider } from './config/providers.ts';
+import { parseChannel } from '../ari/model.ts';
+import { parseProvider } from '../config/providers.ts';
+import { type CallSource, describeCall, parsePairs, providerName } from './info.ts';
 
 const INBOUND = parseChannel({
   id: '1795345555.0',
