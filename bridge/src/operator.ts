@@ -3,7 +3,7 @@ import { type AriClient, AriError } from './ari/client.ts';
 import type { AriChannel } from './ari/model.ts';
 import type { Call } from './call/call.ts';
 import { type CallDefaults, describeCall } from './call/info.ts';
-import { callDefaults, callSettings } from './call-settings.ts';
+import { callDefaults, callSettings } from './call/settings.ts';
 import type { Config } from './config/environment.ts';
 import { type DialableNumber, dialable, forProvider, toE164 } from './config/number-plan.ts';
 import type { Provider } from './config/providers.ts';

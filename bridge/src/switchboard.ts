@@ -6,7 +6,7 @@ import { Call, type CallContext } from './call/call.ts';
 import { CallIds } from './call/call-ids.ts';
 import { CALL_VARIABLES, type CallInfo, isTelephone, providerName } from './call/info.ts';
 import type { KeptTalk } from './call/kept-talk.ts';
-import { type CallSettings, callInfo, callSettings } from './call-settings.ts';
+import { type CallSettings, callInfo, callSettings } from './call/settings.ts';
 import type { Config } from './config/environment.ts';
 import { DIAL_ID_PREFIX, type Dial } from './dial.ts';
 import { asInherited, InheritedCalls } from './inherited.ts';

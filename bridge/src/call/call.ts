@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from '../ari/client.ts';
 import type { KeyEvent } from '../ari/model.ts';
 import type { CallChange, CallResult, CallState } from '../call-result.ts';
-import type { CallSettings } from '../call-settings.ts';
 import type { Dial } from '../dial.ts';
 import { causeText, type EndReason, reasonOfBotGone, reasonOfFailure, treatmentOf } from '../end-reason.ts';
 import { Handover, type HandoverContext } from '../handover.ts';
@@ -21,6 +20,7 @@ import type { KeptTalk } from './kept-talk.ts';
 import { playLastWords } from './last-words.ts';
 import { MediaTroubles } from './media-troubles.ts';
 import { RecordingLog } from './recording-log.ts';
+import type { CallSettings } from './settings.ts';
 import { AnswerProof, UNUSABLE, UnusableAnswer } from './usable-answer.ts';
 
 /** What a call works with. */

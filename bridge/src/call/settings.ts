@@ -1,18 +1,18 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import type { AriChannel } from './ari/model.ts';
-import type { AudioFormat } from './audio/format.ts';
-import type { DurationLimits } from './call/duration.ts';
-import { type CallDefaults, type CallInfo, describeCall, providerName } from './call/info.ts';
-import { expandBotUrl } from './config/bot-url.ts';
-import type { Config } from './config/environment.ts';
-import type { HandoverSettings } from './handover.ts';
-import type { MediaSettings } from './media/session.ts';
-import type { Originated } from './originated.ts';
-import type { StartFields } from './pipecat/dialect.ts';
-import { startQuery } from './pipecat/native.ts';
-import { recordingName } from './recording/files.ts';
-import type { RecordingSettings } from './recording/recorder.ts';
+import type { AriChannel } from '../ari/model.ts';
+import type { AudioFormat } from '../audio/format.ts';
+import { expandBotUrl } from '../config/bot-url.ts';
+import type { Config } from '../config/environment.ts';
+import type { HandoverSettings } from '../handover.ts';
+import type { MediaSettings } from '../media/session.ts';
+import type { Originated } from '../originated.ts';
+import type { StartFields } from '../pipecat/dialect.ts';
+import { startQuery } from '../pipecat/native.ts';
+import { recordingName } from '../recording/files.ts';
+import type { RecordingSettings } from '../recording/recorder.ts';
+import type { DurationLimits } from './duration.ts';
+import { type CallDefaults, type CallInfo, describeCall, providerName } from './info.ts';
 
 const MB = 1_000_000;
 /** Requests to Asterisk that a set-up makes one after the other, with one to spare. */
