@@ -1,4 +1,4 @@
-import type { CallResult } from './call-result.ts';
+import type { CallResult } from './call/result.ts';
 import type { CallbackFields } from './callback.ts';
 
 /** What may become of an outbound call (contract, section 3). */

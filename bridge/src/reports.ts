@@ -1,6 +1,6 @@
 import type { Call } from './call/call.ts';
 import type { CallInfo } from './call/info.ts';
-import type { CallChange, CallResult } from './call-result.ts';
+import type { CallChange, CallResult } from './call/result.ts';
 import type { StatusCallbacks } from './callback.ts';
 import type { Metrics } from './http/metrics.ts';
 import type { Logger } from './log.ts';

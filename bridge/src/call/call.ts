@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from '../ari/client.ts';
 import type { KeyEvent } from '../ari/model.ts';
-import type { CallChange, CallResult, CallState } from '../call-result.ts';
 import type { Dial } from '../dial.ts';
 import { causeText, type EndReason, reasonOfBotGone, reasonOfFailure, treatmentOf } from '../end-reason.ts';
 import { Handover, type HandoverContext } from '../handover.ts';
@@ -20,6 +19,7 @@ import type { KeptTalk } from './kept-talk.ts';
 import { playLastWords } from './last-words.ts';
 import { MediaTroubles } from './media-troubles.ts';
 import { RecordingLog } from './recording-log.ts';
+import type { CallChange, CallResult, CallState } from './result.ts';
 import type { CallSettings } from './settings.ts';
 import { AnswerProof, UNUSABLE, UnusableAnswer } from './usable-answer.ts';
 

@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { CallResult } from '../call-result.ts';
+import type { CallResult } from '../call/result.ts';
 import type { StatusCallbacks } from '../callback.ts';
 import type { MediaPool } from '../media/pool.ts';
 import type { WorkerStats } from '../media/protocol.ts';

@@ -1,6 +1,6 @@
 import type { CallInfo } from '../call/info.ts';
 import { printable } from '../call/outside-text.ts';
-import type { CallResult } from '../call-result.ts';
+import type { CallResult } from '../call/result.ts';
 import { causeText, treatmentOf } from '../end-reason.ts';
 import type { MediaFigures } from '../media/session.ts';
 import { callOutcome, type Outcome } from '../outcome.ts';
