@@ -1,9 +1,9 @@
 import type { AriClient } from './ari/client.ts';
+import type { EndReason } from './call/end-reason.ts';
 import type { CallInfo } from './call/info.ts';
 import type { KeptTalk } from './call/kept-talk.ts';
 import type { CallChange } from './call/result.ts';
 import type { Provider } from './config/providers.ts';
-import type { EndReason } from './end-reason.ts';
 import type { MediaSession } from './media/session.ts';
 import type { MediaPath } from './media-path.ts';
 import type { TransferRequest } from './pipecat/dialect.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { END_REASONS } from '../src/end-reason.ts';
+import { END_REASONS } from '../src/call/end-reason.ts';
 
 const folder = new URL('./', import.meta.url).pathname;
 const tests = globSync('*.test.ts', { cwd: folder }).map((file) => readFileSync(`${folder}${file}`, 'utf8'));

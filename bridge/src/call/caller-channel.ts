@@ -1,7 +1,7 @@
 import type { AriClient } from '../ari/client.ts';
-import type { EndTreatment } from '../end-reason.ts';
 import { carryOut, type Farewell, farewellOf } from '../give-up.ts';
 import { Keys } from '../keys.ts';
+import type { EndTreatment } from './end-reason.ts';
 import type { Ending } from './ending.ts';
 import type { CallInfo } from './info.ts';
 import { KeyRepeats } from './key-repeats.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type EndReason, treatmentOf } from '../end-reason.ts';
+import { type EndReason, treatmentOf } from './end-reason.ts';
 import { insist } from './insist.ts';
 
 /** Thrown inside a call's steps when the call has ended meanwhile. */

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AriClient } from '../ari/client.ts';
-import type { EndReason } from '../end-reason.ts';
 import { MediaError } from '../media/media-error.ts';
 import type { MediaSession } from '../media/session.ts';
 import type { MediaPath } from '../media-path.ts';
+import type { EndReason } from './end-reason.ts';
 import { Ending } from './ending.ts';
 import { MediaTroubles } from './media-troubles.ts';
 

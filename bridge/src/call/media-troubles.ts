@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AriClient } from '../ari/client.ts';
-import { type EndReason, reasonOfFailure } from '../end-reason.ts';
 import { MediaError } from '../media/media-error.ts';
 import type { MediaSession } from '../media/session.ts';
 import type { MediaPath } from '../media-path.ts';
+import { type EndReason, reasonOfFailure } from './end-reason.ts';
 import { CallEnded, type Ending } from './ending.ts';
 import { LifeSigns } from './life-signs.ts';
 

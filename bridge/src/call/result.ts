@@ -1,5 +1,5 @@
-import type { EndReason, EndTreatment } from '../end-reason.ts';
 import type { MediaFigures } from '../media/session.ts';
+import type { EndReason, EndTreatment } from './end-reason.ts';
 
 /** What can change about a running call; its begin and its end are known to who runs it. */
 export type CallChange =

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { treatmentOf } from '../call/end-reason.ts';
 import type { CallInfo } from '../call/info.ts';
 import type { CallResult } from '../call/result.ts';
-import { treatmentOf } from '../end-reason.ts';
 import { NO_FIGURES } from '../media/line.ts';
 import { diedRecord, endedRecord, failedDialRecord, liveRecord } from './build.ts';
 import { callRecordSchema } from './record.ts';

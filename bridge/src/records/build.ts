@@ -1,7 +1,7 @@
+import { causeText, treatmentOf } from '../call/end-reason.ts';
 import type { CallInfo } from '../call/info.ts';
 import { printable } from '../call/outside-text.ts';
 import type { CallResult } from '../call/result.ts';
-import { causeText, treatmentOf } from '../end-reason.ts';
 import type { MediaFigures } from '../media/session.ts';
 import { callOutcome, type Outcome } from '../outcome.ts';
 import type { CallRecord, RecordState } from './record.ts';

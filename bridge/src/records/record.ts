@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { END_REASONS } from '../end-reason.ts';
+import { END_REASONS } from '../call/end-reason.ts';
 import { OUTCOMES } from '../outcome.ts';
 
 const time = z.iso.datetime({ precision: 3 });
