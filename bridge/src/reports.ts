@@ -1,11 +1,11 @@
 import type { Call } from './call/call.ts';
 import type { CallInfo } from './call/info.ts';
+import { callbackStatus, callOutcome, type Outcome } from './call/outcome.ts';
 import type { CallChange, CallResult } from './call/result.ts';
 import type { StatusCallbacks } from './callback.ts';
 import type { Metrics } from './http/metrics.ts';
 import type { Logger } from './log.ts';
 import { describeDial, type Originated, originatedRecord } from './originated.ts';
-import { callbackStatus, callOutcome, type Outcome } from './outcome.ts';
 import {
   diedRecord,
   endedRecord,

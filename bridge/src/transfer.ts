@@ -2,10 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from './ari/client.ts';
 import type { AriEvent } from './ari/model.ts';
 import type { KeptLeg } from './call/kept-talk.ts';
+import { dialOutcome } from './call/outcome.ts';
 import { Dial, type DialSettings } from './dial.ts';
 import type { MediaSession } from './media/session.ts';
 import type { MediaPath } from './media-path.ts';
-import { dialOutcome } from './outcome.ts';
 import { withinLimit } from './time-limit.ts';
 import type { TransferTarget } from './transfer-target.ts';
 

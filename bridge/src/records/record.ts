@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { END_REASONS } from '../call/end-reason.ts';
-import { OUTCOMES } from '../outcome.ts';
+import { OUTCOMES } from '../call/outcome.ts';
 
 const time = z.iso.datetime({ precision: 3 });
 const count = z.int().min(0);

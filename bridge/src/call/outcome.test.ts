@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { callbackStatus, dialOutcome, OUTCOMES, type Outcome } from './outcome.ts';
 
-const document = readFileSync(new URL('../../docs/OUTCOMES.md', import.meta.url), 'utf8');
+const document = readFileSync(new URL('../../../docs/OUTCOMES.md', import.meta.url), 'utf8');
 
 /** The rows of the table under a heading of docs/OUTCOMES.md, as cells. */
 function rows(heading: string): string[][] {

@@ -1,5 +1,5 @@
-import type { CallResult } from './call/result.ts';
-import type { CallbackFields } from './callback.ts';
+import type { CallbackFields } from '../callback.ts';
+import type { CallResult } from './result.ts';
 
 /** What may become of an outbound call (contract, section 3). */
 export const OUTCOMES = [
