@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from './ari/client.ts';
 import type { AriEvent } from './ari/model.ts';
+import { Dial, type DialSettings } from './call/dial.ts';
 import type { KeptLeg } from './call/kept-talk.ts';
 import { dialOutcome } from './call/outcome.ts';
-import { Dial, type DialSettings } from './dial.ts';
 import type { MediaSession } from './media/session.ts';
 import type { MediaPath } from './media-path.ts';
 import { withinLimit } from './time-limit.ts';

@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from '../ari/client.ts';
 import type { KeyEvent } from '../ari/model.ts';
-import type { Dial } from '../dial.ts';
 import { Handover, type HandoverContext } from '../handover.ts';
 import type { Logger } from '../log.ts';
 import type { MediaPool } from '../media/pool.ts';
@@ -11,6 +10,7 @@ import type { TransferRequest } from '../pipecat/dialect.ts';
 import type { RecordingState } from '../recording/recorder.ts';
 import type { Transfer } from '../transfer.ts';
 import { CallerChannel } from './caller-channel.ts';
+import type { Dial } from './dial.ts';
 import { limitDuration } from './duration.ts';
 import { causeText, type EndReason, reasonOfBotGone, reasonOfFailure, treatmentOf } from './end-reason.ts';
 import { CallEnded, Ending } from './ending.ts';

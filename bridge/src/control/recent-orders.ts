@@ -1,5 +1,5 @@
+import { DIAL_ID_PREFIX } from '../call/dial.ts';
 import { type NumberPlan, toE164 } from '../config/number-plan.ts';
-import { DIAL_ID_PREFIX } from '../dial.ts';
 import type { CallRecord } from '../records/record.ts';
 
 /** Orders that are remembered; of more, the oldest are known by their records only. */

@@ -1,7 +1,7 @@
 import type { AriChannel } from '../ari/model.ts';
 import { isOwn, parseOwnId } from '../call/asterisk-ids.ts';
+import { DIAL_ID_PREFIX } from '../call/dial.ts';
 import { providerName } from '../call/info.ts';
-import { DIAL_ID_PREFIX } from '../dial.ts';
 import type { CallRecord } from '../records/record.ts';
 import { hasHungUp, isHere, stasisArgs } from './channel-place.ts';
 import { forwardedFrom, type LostDial } from './forwarded-leg.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { type AriClient, AriError } from './ari/client.ts';
-import { expectUsable } from './call/usable-answer.ts';
-import { withinLimit } from './time-limit.ts';
+import { type AriClient, AriError } from '../ari/client.ts';
+import { withinLimit } from '../time-limit.ts';
+import { expectUsable } from './usable-answer.ts';
 
 /** Channels that we make for callees. */
 export const DIAL_ID_PREFIX = 'pc-';
