@@ -3,9 +3,9 @@ import { type AriClient, AriError } from './ari/client.ts';
 import type { AriEvent } from './ari/model.ts';
 import { Dial, type DialSettings } from './call/dial.ts';
 import type { KeptLeg } from './call/kept-talk.ts';
+import type { MediaPath } from './call/media-path.ts';
 import { dialOutcome } from './call/outcome.ts';
 import type { MediaSession } from './media/session.ts';
-import type { MediaPath } from './media-path.ts';
 import { withinLimit } from './time-limit.ts';
 import type { TransferTarget } from './transfer-target.ts';
 

@@ -4,9 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { AriClient } from '../ari/client.ts';
 import { MediaError } from '../media/media-error.ts';
 import type { MediaSession } from '../media/session.ts';
-import type { MediaPath } from '../media-path.ts';
 import type { EndReason } from './end-reason.ts';
 import { Ending } from './ending.ts';
+import type { MediaPath } from './media-path.ts';
 import { MediaTroubles } from './media-troubles.ts';
 
 /** A call whose media is opened anew as the test says. */

@@ -2,10 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { AriClient } from '../ari/client.ts';
 import { MediaError } from '../media/media-error.ts';
 import type { MediaSession } from '../media/session.ts';
-import type { MediaPath } from '../media-path.ts';
 import { type EndReason, reasonOfFailure } from './end-reason.ts';
 import { CallEnded, type Ending } from './ending.ts';
 import { LifeSigns } from './life-signs.ts';
+import type { MediaPath } from './media-path.ts';
 
 /** A call whose own packets or messages end workers must not end them for ever. */
 const RECOVERIES_MAX = 2;
