@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { keyParts } from '../src/call/dtmf.ts';
 import { KeyRepeats } from '../src/call/key-repeats.ts';
-import { keyParts } from '../src/keys.ts';
 import type { FuzzTarget } from './target.ts';
 
 const KEY_MS = 200;

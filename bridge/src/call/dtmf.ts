@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AriClient } from './ari/client.ts';
+import type { AriClient } from '../ari/client.ts';
 
 const TONE_MS = 120;
 const GAP_MS = 80;
