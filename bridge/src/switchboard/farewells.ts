@@ -1,5 +1,5 @@
 import type { AriClient } from '../ari/client.ts';
-import { carryOut, type Farewell } from '../give-up.ts';
+import { carryOut, type Farewell } from '../call/give-back.ts';
 import type { BelievedFarewell } from './reconciliation.ts';
 
 interface Kept {

@@ -1,6 +1,6 @@
-import { type AriClient, AriError } from './ari/client.ts';
-import type { EndTreatment } from './call/end-reason.ts';
-import type { CallInfo } from './call/info.ts';
+import { type AriClient, AriError } from '../ari/client.ts';
+import type { EndTreatment } from './end-reason.ts';
+import type { CallInfo } from './info.ts';
 
 /** How a channel is left: given back to the dialplan with this `PIPECAT_STATUS`, else hung up with this Q.850 cause. */
 export interface Farewell {
