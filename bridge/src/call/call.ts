@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from '../ari/client.ts';
 import type { KeyEvent } from '../ari/model.ts';
-import { Handover, type HandoverContext } from '../handover.ts';
 import type { Logger } from '../log.ts';
 import type { MediaPool } from '../media/pool.ts';
 import type { MediaEvent, MediaFigures, MediaSession } from '../media/session.ts';
@@ -21,6 +20,7 @@ import { MediaTroubles } from './media-troubles.ts';
 import { RecordingLog } from './recording-log.ts';
 import type { CallChange, CallResult, CallState } from './result.ts';
 import type { CallSettings } from './settings.ts';
+import { Handover, type HandoverContext } from './transfers.ts';
 import { AnswerProof, UNUSABLE, UnusableAnswer } from './usable-answer.ts';
 
 /** What a call works with. */

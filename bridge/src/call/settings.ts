@@ -4,7 +4,6 @@ import type { AriChannel } from '../ari/model.ts';
 import type { AudioFormat } from '../audio/format.ts';
 import { expandBotUrl } from '../config/bot-url.ts';
 import type { Config } from '../config/environment.ts';
-import type { HandoverSettings } from '../handover.ts';
 import type { MediaSettings } from '../media/session.ts';
 import type { Originated } from '../originated.ts';
 import type { StartFields } from '../pipecat/dialect.ts';
@@ -13,6 +12,7 @@ import { recordingName } from '../recording/files.ts';
 import type { RecordingSettings } from '../recording/recorder.ts';
 import type { DurationLimits } from './duration.ts';
 import { type CallDefaults, type CallInfo, describeCall, providerName } from './info.ts';
+import type { HandoverSettings } from './transfers.ts';
 
 const MB = 1_000_000;
 /** Requests to Asterisk that a set-up makes one after the other, with one to spare. */
