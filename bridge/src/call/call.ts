@@ -6,7 +6,6 @@ import type { MediaPool } from '../media/pool.ts';
 import type { MediaEvent, MediaFigures, MediaSession } from '../media/session.ts';
 import type { TransferRequest } from '../pipecat/dialect.ts';
 import type { RecordingState } from '../recording/recorder.ts';
-import type { Transfer } from '../transfer.ts';
 import { CallerChannel } from './caller-channel.ts';
 import type { Dial } from './dial.ts';
 import { limitDuration } from './duration.ts';
@@ -20,6 +19,7 @@ import { MediaTroubles } from './media-troubles.ts';
 import { RecordingLog } from './recording-log.ts';
 import type { CallChange, CallResult, CallState } from './result.ts';
 import type { CallSettings } from './settings.ts';
+import type { Transfer } from './transfer.ts';
 import { Handover, type HandoverContext } from './transfers.ts';
 import { AnswerProof, UNUSABLE, UnusableAnswer } from './usable-answer.ts';
 
