@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { type TransferTarget, transferTarget } from '../src/call/transfer-target.ts';
 import { dialable, isAllowed, type NumberPlan, toE164 } from '../src/config/number-plan.ts';
-import { type TransferTarget, transferTarget } from '../src/transfer-target.ts';
 import type { FuzzTarget } from './target.ts';
 
 const digits = (minLength: number, maxLength: number) =>

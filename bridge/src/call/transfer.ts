@@ -3,11 +3,11 @@ import { type AriClient, AriError } from '../ari/client.ts';
 import type { AriEvent } from '../ari/model.ts';
 import type { MediaSession } from '../media/session.ts';
 import { withinLimit } from '../time-limit.ts';
-import type { TransferTarget } from '../transfer-target.ts';
 import { Dial, type DialSettings } from './dial.ts';
 import type { KeptLeg } from './kept-talk.ts';
 import type { MediaPath } from './media-path.ts';
 import { dialOutcome } from './outcome.ts';
+import type { TransferTarget } from './transfer-target.ts';
 
 /** What a transfer works with: the call's own. */
 export interface TransferContext {

@@ -2,13 +2,13 @@ import type { AriClient } from '../ari/client.ts';
 import type { Provider } from '../config/providers.ts';
 import type { MediaSession } from '../media/session.ts';
 import type { TransferRequest } from '../pipecat/dialect.ts';
-import { type TransferRules, transferTarget } from '../transfer-target.ts';
 import type { EndReason } from './end-reason.ts';
 import type { CallInfo } from './info.ts';
 import type { KeptTalk } from './kept-talk.ts';
 import type { MediaPath } from './media-path.ts';
 import type { CallChange } from './result.ts';
 import { Transfer, type TransferSummary } from './transfer.ts';
+import { type TransferRules, transferTarget } from './transfer-target.ts';
 
 /** Time limits and rules of transfers. */
 export interface HandoverSettings extends TransferRules {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CallInfo } from './call/info.ts';
-import { parseProvider } from './config/providers.ts';
-import type { TransferRequest } from './pipecat/dialect.ts';
+import { parseProvider } from '../config/providers.ts';
+import type { TransferRequest } from '../pipecat/dialect.ts';
+import type { CallInfo } from './info.ts';
 import { transferTarget } from './transfer-target.ts';
 
 const RULES = {
