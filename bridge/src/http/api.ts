@@ -8,7 +8,7 @@ import {
   validatorCompiler,
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod';
-import type { Operator } from '../operator.ts';
+import type { Operator } from '../control/call-control.ts';
 import { shownRecord } from '../records/record.ts';
 import type { EventStream } from './event-stream.ts';
 import type { Guard } from './guard.ts';

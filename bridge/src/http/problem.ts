@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
-import type { Refusal } from '../operator.ts';
+import type { Refusal } from '../control/call-control.ts';
 import type { FieldError, ProblemBody } from './schemas.ts';
 
 /** Answers with a problem (RFC 9457) of no type of its own: its title is the status's. */

@@ -1,25 +1,25 @@
 import { randomUUID } from 'node:crypto';
-import { type AriClient, AriError } from './ari/client.ts';
-import type { AriChannel } from './ari/model.ts';
-import type { Call } from './call/call.ts';
-import { Dial, dialChannelId } from './call/dial.ts';
-import { type CallDefaults, describeCall } from './call/info.ts';
-import { callDefaults, callSettings } from './call/settings.ts';
-import type { Config } from './config/environment.ts';
-import { type DialableNumber, dialable, forProvider, toE164 } from './config/number-plan.ts';
-import type { Provider } from './config/providers.ts';
-import { otherCall, RecentOrders } from './control/recent-orders.ts';
-import type { CallOrder, ListQuery } from './http/schemas.ts';
-import { orderVariables } from './order-variables.ts';
-import type { TransferRequest } from './pipecat/dialect.ts';
-import type { RecordingState } from './recording/recorder.ts';
-import { dialRecord } from './records/build.ts';
-import { readCursor } from './records/cursor.ts';
-import type { CallRecord } from './records/record.ts';
-import type { RecordStore } from './records/store.ts';
-import { callbackTarget } from './reports/callback-url.ts';
-import { recordOf } from './reports.ts';
-import type { PlacedCall, Switchboard } from './switchboard.ts';
+import { type AriClient, AriError } from '../ari/client.ts';
+import type { AriChannel } from '../ari/model.ts';
+import type { Call } from '../call/call.ts';
+import { Dial, dialChannelId } from '../call/dial.ts';
+import { type CallDefaults, describeCall } from '../call/info.ts';
+import { callDefaults, callSettings } from '../call/settings.ts';
+import type { Config } from '../config/environment.ts';
+import { type DialableNumber, dialable, forProvider, toE164 } from '../config/number-plan.ts';
+import type { Provider } from '../config/providers.ts';
+import type { CallOrder, ListQuery } from '../http/schemas.ts';
+import { orderVariables } from '../order-variables.ts';
+import type { TransferRequest } from '../pipecat/dialect.ts';
+import type { RecordingState } from '../recording/recorder.ts';
+import { dialRecord } from '../records/build.ts';
+import { readCursor } from '../records/cursor.ts';
+import type { CallRecord } from '../records/record.ts';
+import type { RecordStore } from '../records/store.ts';
+import { callbackTarget } from '../reports/callback-url.ts';
+import { recordOf } from '../reports.ts';
+import type { PlacedCall, Switchboard } from '../switchboard.ts';
+import { otherCall, RecentOrders } from './recent-orders.ts';
 
 /** A request that is not carried out: `status` is HTTP's, `field` the one that is wrong. */
 export class Refusal extends Error {
