@@ -1,4 +1,4 @@
-import { CALL_VARIABLES, parsePairs } from './call/info.ts';
+import { CALL_VARIABLES, parsePairs } from '../call/info.ts';
 
 /** Variables of a call that its order says by fields of their own, or that only an inbound call has. */
 const NOT_FOR_ORDERS: readonly string[] = [
