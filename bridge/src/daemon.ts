@@ -16,7 +16,7 @@ import { MediaPool } from './media/pool.ts';
 import { Retention } from './recording/retention.ts';
 import { Ledger } from './records/ledger.ts';
 import { RecordStore } from './records/store.ts';
-import { CallReports } from './reports.ts';
+import { CallReports } from './reports/reports.ts';
 import { AsteriskPorts, rangeWarnings } from './switchboard/asterisk-ports.ts';
 import { Switchboard } from './switchboard.ts';
 

@@ -14,7 +14,7 @@ import type { Logger } from './log.ts';
 import type { MediaPool } from './media/pool.ts';
 import type { Originated } from './originated.ts';
 import type { CallRecord } from './records/record.ts';
-import { type CallReports, recordOf } from './reports.ts';
+import { type CallReports, recordOf } from './reports/reports.ts';
 import type { AsteriskPorts } from './switchboard/asterisk-ports.ts';
 import { Comparison } from './switchboard/comparison.ts';
 import { Farewells } from './switchboard/farewells.ts';

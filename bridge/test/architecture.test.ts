@@ -105,7 +105,7 @@ test('arrows point one way: main, daemon, switchboard, records, call, media, lea
     'main.ts',
     'daemon.ts',
     'switchboard.ts',
-    'reports.ts',
+    'reports/reports.ts',
     'call/call.ts',
     'call/dial.ts',
     'media/',

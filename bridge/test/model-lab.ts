@@ -9,7 +9,7 @@ import { parseProvider } from '../src/config/providers.ts';
 import { Operator } from '../src/control/call-control.ts';
 import type { Metrics } from '../src/http/metrics.ts';
 import type { CallRecord } from '../src/records/record.ts';
-import { CallReports } from '../src/reports.ts';
+import { CallReports } from '../src/reports/reports.ts';
 import { AsteriskPorts } from '../src/switchboard/asterisk-ports.ts';
 import { Switchboard } from '../src/switchboard.ts';
 import { AsteriskModel, FAIR, randomNumbers } from './asterisk-model.ts';

@@ -16,7 +16,7 @@ import { readCursor } from '../records/cursor.ts';
 import type { CallRecord } from '../records/record.ts';
 import type { RecordStore } from '../records/store.ts';
 import { callbackTarget } from '../reports/callback-url.ts';
-import { recordOf } from '../reports.ts';
+import { recordOf } from '../reports/reports.ts';
 import type { PlacedCall, Switchboard } from '../switchboard.ts';
 import { orderVariables } from './order-variables.ts';
 import { otherCall, RecentOrders } from './recent-orders.ts';

@@ -8,7 +8,7 @@ import { asInherited, type InheritedCalls } from '../inherited.ts';
 import type { Logger } from '../log.ts';
 import { isForgotten, wishedId } from '../originated.ts';
 import type { CallRecord } from '../records/record.ts';
-import type { CallReports } from '../reports.ts';
+import type { CallReports } from '../reports/reports.ts';
 import type { AsteriskPorts } from './asterisk-ports.ts';
 import type { Farewells } from './farewells.ts';
 import { readHoldings } from './holdings.ts';

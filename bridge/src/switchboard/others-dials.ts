@@ -3,7 +3,7 @@ import type { CallIds } from '../call/call-ids.ts';
 import { dialOutcome, type Outcome } from '../call/outcome.ts';
 import type { InheritedCalls } from '../inherited.ts';
 import type { Originated } from '../originated.ts';
-import type { CallReports } from '../reports.ts';
+import type { CallReports } from '../reports/reports.ts';
 import type { Farewells } from './farewells.ts';
 
 /** Dials that may be under way at once; of more, the oldest is forgotten. */

@@ -1,11 +1,11 @@
-import type { Call } from './call/call.ts';
-import type { CallInfo } from './call/info.ts';
-import { callbackStatus, callOutcome, type Outcome } from './call/outcome.ts';
-import type { CallChange, CallResult } from './call/result.ts';
-import type { StatusCallbacks } from './callback.ts';
-import type { Metrics } from './http/metrics.ts';
-import type { Logger } from './log.ts';
-import { describeDial, type Originated, originatedRecord } from './originated.ts';
+import type { Call } from '../call/call.ts';
+import type { CallInfo } from '../call/info.ts';
+import { callbackStatus, callOutcome, type Outcome } from '../call/outcome.ts';
+import type { CallChange, CallResult } from '../call/result.ts';
+import type { StatusCallbacks } from '../callback.ts';
+import type { Metrics } from '../http/metrics.ts';
+import type { Logger } from '../log.ts';
+import { describeDial, type Originated, originatedRecord } from '../originated.ts';
 import {
   diedRecord,
   endedRecord,
@@ -13,8 +13,8 @@ import {
   liveRecord,
   type RecordContext,
   refusedRecord,
-} from './records/build.ts';
-import type { CallRecord } from './records/record.ts';
+} from '../records/build.ts';
+import type { CallRecord } from '../records/record.ts';
 
 /** What can be told of a call, with its record. */
 export type CallEventName = 'dialling' | 'ringing' | 'started' | 'ended' | Exclude<CallChange, 'closing'>;
