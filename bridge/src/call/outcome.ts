@@ -1,4 +1,4 @@
-import type { CallbackFields } from '../callback.ts';
+import type { CallbackFields } from '../reports/callbacks.ts';
 import type { CallResult } from './result.ts';
 
 /** What may become of an outbound call (contract, section 3). */

@@ -1,9 +1,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { CallResult } from '../call/result.ts';
-import type { StatusCallbacks } from '../callback.ts';
 import type { MediaPool } from '../media/pool.ts';
 import type { WorkerStats } from '../media/protocol.ts';
 import type { RecordStore } from '../records/store.ts';
+import type { StatusCallbacks } from '../reports/callbacks.ts';
 
 /** What the gauges read at the moment of a scrape. */
 export interface MetricSources {

@@ -1,11 +1,11 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
 import { Agent, type Dispatcher, request } from 'undici';
-import type { Logger } from './log.ts';
-import { NameLookups, type Resolve } from './name-lookups.ts';
-import type { StoredCallback } from './records/protocol.ts';
-import { callbackTarget, isUnfit } from './reports/callback-url.ts';
-import { retryAfterMs } from './reports/retry-after.ts';
+import type { Logger } from '../log.ts';
+import { NameLookups, type Resolve } from '../name-lookups.ts';
+import type { StoredCallback } from '../records/protocol.ts';
+import { callbackTarget, isUnfit } from './callback-url.ts';
+import { retryAfterMs } from './retry-after.ts';
 
 /** What the one who placed a call is told of its end (contract, section 3), as a form. */
 export interface CallbackFields {
