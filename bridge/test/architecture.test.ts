@@ -16,7 +16,7 @@ const IO_FILES = new Set([
   'http/api.ts',
   'http/event-stream.ts',
   'http/guard.ts',
-  'http/metrics.ts',
+  'reports/metrics.ts',
   'http/problem.ts',
   'http/server.ts',
   'http/twilio-rest.ts',

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { pino } from 'pino';
+import { Metrics } from '../reports/metrics.ts';
 import { EventStream } from './event-stream.ts';
-import { Metrics } from './metrics.ts';
 import { startHttp } from './server.ts';
 
 const TOKEN = 'token-of-the-api';

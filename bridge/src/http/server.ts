@@ -1,8 +1,8 @@
 import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify';
 import type { Logger } from '../log.ts';
+import type { Metrics } from '../reports/metrics.ts';
 import { type ApiContext, addApi } from './api.ts';
 import { Guard } from './guard.ts';
-import type { Metrics } from './metrics.ts';
 import { sendError } from './problem.ts';
 import { addTwilioRest, type TwilioRest } from './twilio-rest.ts';
 

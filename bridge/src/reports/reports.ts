@@ -2,7 +2,6 @@ import type { Call } from '../call/call.ts';
 import type { CallInfo } from '../call/info.ts';
 import { callbackStatus, callOutcome, type Outcome } from '../call/outcome.ts';
 import type { CallChange, CallResult } from '../call/result.ts';
-import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../log.ts';
 import { describeDial, type Originated, originatedRecord } from '../originated.ts';
 import {
@@ -15,6 +14,7 @@ import {
 } from '../records/build.ts';
 import type { CallRecord } from '../records/record.ts';
 import type { StatusCallbacks } from './callbacks.ts';
+import type { Metrics } from './metrics.ts';
 
 /** What can be told of a call, with its record. */
 export type CallEventName = 'dialling' | 'ringing' | 'started' | 'ended' | Exclude<CallChange, 'closing'>;

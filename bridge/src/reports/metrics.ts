@@ -3,7 +3,7 @@ import type { CallResult } from '../call/result.ts';
 import type { MediaPool } from '../media/pool.ts';
 import type { WorkerStats } from '../media/protocol.ts';
 import type { RecordStore } from '../records/store.ts';
-import type { StatusCallbacks } from '../reports/callbacks.ts';
+import type { StatusCallbacks } from './callbacks.ts';
 
 /** What the gauges read at the moment of a scrape. */
 export interface MetricSources {
