@@ -18,7 +18,7 @@ import { StatusCallbacks } from './reports/callbacks.ts';
 import { Metrics } from './reports/metrics.ts';
 import { CallReports } from './reports/reports.ts';
 import { AsteriskPorts, rangeWarnings } from './switchboard/asterisk-ports.ts';
-import { Switchboard } from './switchboard.ts';
+import { Switchboard } from './switchboard/switchboard.ts';
 
 const { version } = packageJson;
 

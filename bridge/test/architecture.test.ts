@@ -104,7 +104,7 @@ test('arrows point one way: main, daemon, switchboard, records, call, media, lea
   const order = [
     'main.ts',
     'daemon.ts',
-    'switchboard.ts',
+    'switchboard/switchboard.ts',
     'reports/reports.ts',
     'call/call.ts',
     'call/dial.ts',

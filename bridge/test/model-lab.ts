@@ -11,7 +11,7 @@ import type { CallbackFields, StatusCallbacks } from '../src/reports/callbacks.t
 import type { Metrics } from '../src/reports/metrics.ts';
 import { CallReports } from '../src/reports/reports.ts';
 import { AsteriskPorts } from '../src/switchboard/asterisk-ports.ts';
-import { Switchboard } from '../src/switchboard.ts';
+import { Switchboard } from '../src/switchboard/switchboard.ts';
 import { AsteriskModel, FAIR, randomNumbers } from './asterisk-model.ts';
 import { ModelAri } from './model-ari.ts';
 import { ModelPool } from './model-media.ts';

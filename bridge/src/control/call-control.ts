@@ -17,7 +17,7 @@ import type { CallRecord } from '../records/record.ts';
 import type { RecordStore } from '../records/store.ts';
 import { callbackTarget } from '../reports/callback-url.ts';
 import { recordOf } from '../reports/reports.ts';
-import type { PlacedCall, Switchboard } from '../switchboard.ts';
+import type { PlacedCall, Switchboard } from '../switchboard/switchboard.ts';
 import { orderVariables } from './order-variables.ts';
 import { otherCall, RecentOrders } from './recent-orders.ts';
 
