@@ -3,7 +3,6 @@ import type { CallInfo } from '../call/info.ts';
 import { callbackStatus, callOutcome, type Outcome } from '../call/outcome.ts';
 import type { CallChange, CallResult } from '../call/result.ts';
 import type { Logger } from '../log.ts';
-import { describeDial, type Originated, originatedRecord } from '../originated.ts';
 import {
   diedRecord,
   endedRecord,
@@ -13,6 +12,7 @@ import {
   refusedRecord,
 } from '../records/build.ts';
 import type { CallRecord } from '../records/record.ts';
+import { describeDial, type Originated, originatedRecord } from '../switchboard/originated.ts';
 import type { StatusCallbacks } from './callbacks.ts';
 import type { Metrics } from './metrics.ts';
 

@@ -6,12 +6,12 @@ import { keptTalk, TALK_IS_OVER } from '../call/kept-talk.ts';
 import type { Transfer } from '../call/transfer.ts';
 import { asInherited, type InheritedCalls } from '../inherited.ts';
 import type { Logger } from '../log.ts';
-import { isForgotten, wishedId } from '../originated.ts';
 import type { CallRecord } from '../records/record.ts';
 import type { CallReports } from '../reports/reports.ts';
 import type { AsteriskPorts } from './asterisk-ports.ts';
 import type { Farewells } from './farewells.ts';
 import { readHoldings } from './holdings.ts';
+import { isForgotten, wishedId } from './originated.ts';
 import type { OthersDials } from './others-dials.ts';
 import { type Action, type Beliefs, type BelievedCall, reconcile } from './reconciliation.ts';
 

@@ -2,10 +2,10 @@ import type { Call } from '../call/call.ts';
 import { providerName } from '../call/info.ts';
 import { CallRates } from '../config/call-limits.ts';
 import type { Provider } from '../config/providers.ts';
-import { describeDial, type Originated, originatedRecord } from '../originated.ts';
 import { callSid } from '../pipecat/twilio.ts';
 import type { CallRecord } from '../records/record.ts';
 import { recordOf } from '../reports/reports.ts';
+import { describeDial, type Originated, originatedRecord } from './originated.ts';
 
 /** What is asked of the calls and dials under way. Only what is asked for is put together: there may be thousands. */
 export class LiveCalls {

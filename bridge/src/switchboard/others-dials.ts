@@ -2,9 +2,9 @@ import type { AriChannel } from '../ari/model.ts';
 import type { CallIds } from '../call/call-ids.ts';
 import { dialOutcome, type Outcome } from '../call/outcome.ts';
 import type { InheritedCalls } from '../inherited.ts';
-import type { Originated } from '../originated.ts';
 import type { CallReports } from '../reports/reports.ts';
 import type { Farewells } from './farewells.ts';
+import type { Originated } from './originated.ts';
 
 /** Dials that may be under way at once; of more, the oldest is forgotten. */
 const DIALS_MAX = 10_000;
