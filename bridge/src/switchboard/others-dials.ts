@@ -1,8 +1,8 @@
 import type { AriChannel } from '../ari/model.ts';
 import type { CallIds } from '../call/call-ids.ts';
 import { dialOutcome, type Outcome } from '../call/outcome.ts';
-import type { InheritedCalls } from '../inherited.ts';
 import type { CallReports } from '../reports/reports.ts';
+import type { InheritedCalls } from './adoption.ts';
 import type { Farewells } from './farewells.ts';
 import type { Originated } from './originated.ts';
 

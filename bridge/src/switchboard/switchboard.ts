@@ -9,11 +9,11 @@ import { CALL_VARIABLES, type CallInfo, isTelephone, providerName } from '../cal
 import type { KeptTalk } from '../call/kept-talk.ts';
 import { type CallSettings, callInfo, callSettings } from '../call/settings.ts';
 import type { Config } from '../config/environment.ts';
-import { asInherited, InheritedCalls } from '../inherited.ts';
 import type { Logger } from '../log.ts';
 import type { MediaPool } from '../media/pool.ts';
 import type { CallRecord } from '../records/record.ts';
 import { type CallReports, recordOf } from '../reports/reports.ts';
+import { asInherited, InheritedCalls } from './adoption.ts';
 import type { AsteriskPorts } from './asterisk-ports.ts';
 import { Comparison } from './comparison.ts';
 import { Farewells } from './farewells.ts';

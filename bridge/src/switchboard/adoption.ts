@@ -1,7 +1,7 @@
-import { adoptedFrom } from './call/adopted.ts';
-import type { CallInfo } from './call/info.ts';
-import type { KeptTalk } from './call/kept-talk.ts';
-import type { CallRecord } from './records/record.ts';
+import { adoptedFrom } from '../call/adopted.ts';
+import type { CallInfo } from '../call/info.ts';
+import type { KeptTalk } from '../call/kept-talk.ts';
+import type { CallRecord } from '../records/record.ts';
 
 /** Calls that were under way when the process before died: they go on where Asterisk still holds their channels, and end where it does not. */
 export class InheritedCalls {
