@@ -3,7 +3,6 @@ import type { FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import { type AriAccess, AriClient, AriError } from './ari/client.ts';
 import { AriConnection } from './ari/connection.ts';
-import { Background } from './background.ts';
 import { type Config, portNeeds } from './config/environment.ts';
 import { Operator } from './control/call-control.ts';
 import { EventStream } from './http/event-stream.ts';
@@ -18,6 +17,7 @@ import { StatusCallbacks } from './reports/callbacks.ts';
 import { Metrics } from './reports/metrics.ts';
 import { CallReports } from './reports/reports.ts';
 import { AsteriskPorts, rangeWarnings } from './switchboard/asterisk-ports.ts';
+import { Background } from './switchboard/background.ts';
 import { Switchboard } from './switchboard/switchboard.ts';
 
 const { version } = packageJson;

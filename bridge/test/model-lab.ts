@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { pino } from 'pino';
 import type { ChannelEvent } from '../src/ari/model.ts';
-import { Background } from '../src/background.ts';
 import { dialChannelId } from '../src/call/dial.ts';
 import { loadConfig } from '../src/config/environment.ts';
 import { parseProvider } from '../src/config/providers.ts';
@@ -11,6 +10,7 @@ import type { CallbackFields, StatusCallbacks } from '../src/reports/callbacks.t
 import type { Metrics } from '../src/reports/metrics.ts';
 import { CallReports } from '../src/reports/reports.ts';
 import { AsteriskPorts } from '../src/switchboard/asterisk-ports.ts';
+import { Background } from '../src/switchboard/background.ts';
 import { Switchboard } from '../src/switchboard/switchboard.ts';
 import { AsteriskModel, FAIR, randomNumbers } from './asterisk-model.ts';
 import { ModelAri } from './model-ari.ts';

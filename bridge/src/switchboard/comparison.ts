@@ -1,6 +1,5 @@
 import type { AriClient } from '../ari/client.ts';
 import type { AriChannel, ChannelEvent } from '../ari/model.ts';
-import type { Background } from '../background.ts';
 import type { Call } from '../call/call.ts';
 import { keptTalk, TALK_IS_OVER } from '../call/kept-talk.ts';
 import type { Transfer } from '../call/transfer.ts';
@@ -9,6 +8,7 @@ import type { CallRecord } from '../records/record.ts';
 import type { CallReports } from '../reports/reports.ts';
 import { asInherited, type InheritedCalls } from './adoption.ts';
 import type { AsteriskPorts } from './asterisk-ports.ts';
+import type { Background } from './background.ts';
 import type { Farewells } from './farewells.ts';
 import { readHoldings } from './holdings.ts';
 import { isForgotten, wishedId } from './originated.ts';

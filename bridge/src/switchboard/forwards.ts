@@ -1,8 +1,8 @@
 import type { AriChannel } from '../ari/model.ts';
-import type { Background } from '../background.ts';
 import { providerName } from '../call/info.ts';
 import type { Logger } from '../log.ts';
 import type { CallReports } from '../reports/reports.ts';
+import type { Background } from './background.ts';
 import type { Farewells } from './farewells.ts';
 
 /** Legs that are remembered as refused; of more, the oldest is forgotten. */

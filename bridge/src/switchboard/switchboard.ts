@@ -1,6 +1,5 @@
 import type { AriClient } from '../ari/client.ts';
 import type { AriChannel, ChannelEvent } from '../ari/model.ts';
-import type { Background } from '../background.ts';
 import { isOwn, parseOwnId } from '../call/asterisk-ids.ts';
 import { Call, type CallContext } from '../call/call.ts';
 import { CallIds } from '../call/call-ids.ts';
@@ -15,6 +14,7 @@ import type { CallRecord } from '../records/record.ts';
 import { type CallReports, recordOf } from '../reports/reports.ts';
 import { asInherited, InheritedCalls } from './adoption.ts';
 import type { AsteriskPorts } from './asterisk-ports.ts';
+import type { Background } from './background.ts';
 import { Comparison } from './comparison.ts';
 import { Farewells } from './farewells.ts';
 import { Forwards } from './forwards.ts';

@@ -1,4 +1,4 @@
-import type { Logger } from './log.ts';
+import type { Logger } from '../log.ts';
 
 /** Work that nobody but the end of the process waits for: its failure is logged, never lost. */
 export class Background {
