@@ -1,4 +1,4 @@
-import type { Fade } from './concealment.ts';
+import type { Fade } from '../audio/concealment.ts';
 
 /** What a receiver expects and where its frames go. */
 export interface RtpReceiverOptions {

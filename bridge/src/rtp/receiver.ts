@@ -1,4 +1,4 @@
-import { Concealment } from './concealment.ts';
+import { Concealment } from '../audio/concealment.ts';
 import { KeyGaps } from './key-gaps.ts';
 import { NewcomerWatch } from './newcomer-watch.ts';
 import { createRtpHeader, parseRtpHeader, sequenceDistance, timestampDistance } from './packet.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { writeRtpHeader } from '../rtp/packet.ts';
+import { RtpReceiver } from '../rtp/receiver.ts';
 import { Concealment } from './concealment.ts';
-import { writeRtpHeader } from './packet.ts';
-import { RtpReceiver } from './receiver.ts';
 
 interface Setup {
   frameBytes?: number;
