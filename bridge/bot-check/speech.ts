@@ -1,5 +1,5 @@
 import { type AudioFormat, bytesPerSample } from '../src/audio/format.ts';
-import { encoded, speechLike } from '../src/audio/speech-like.ts';
+import { encoded, speechLike } from './speech-like.ts';
 
 const SPEECH_LIKE_HZ = 8000;
 /** Up to here `speechLike` makes no pause that a bot may take for the end of a sentence. */

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { encoded, speechLike } from '../src/audio/speech-like.ts';
+import { encoded, speechLike } from '../bot-check/speech-like.ts';
 import { Lab, speech, until } from './harness.ts';
 
 /** A daemon whose provider holds the playout for `holdMs` when its callers speak into it. */

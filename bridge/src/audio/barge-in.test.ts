@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { echo, encoded, mix, noise, speechLike, tone } from '../../bot-check/speech-like.ts';
 import { BargeIn } from './barge-in.ts';
-import { echo, encoded, mix, noise, speechLike, tone } from './speech-like.ts';
 
 const FRAME = 160;
 

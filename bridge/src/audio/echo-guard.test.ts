@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { echo, encoded, mix, noise, speechLike, tone } from '../../bot-check/speech-like.ts';
 import { EchoGuard } from './echo-guard.ts';
 import type { AudioFormat } from './format.ts';
-import { echo, encoded, mix, noise, speechLike, tone } from './speech-like.ts';
 
 const G711: AudioFormat = { encoding: 'pcmu', sampleRate: 8000 };
 const BOT_DBFS = -18;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { seeded } from '../../bot-check/speech-like.ts';
 import { SpeechDetector } from './speech-detector.ts';
-import { seeded } from './speech-like.ts';
 
 const power = (dbfs: number) => 10 ** (dbfs / 10);
 

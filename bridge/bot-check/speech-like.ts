@@ -1,4 +1,4 @@
-import { type Encoding, transcoder } from './format.ts';
+import { type Encoding, transcoder } from '../src/audio/format.ts';
 
 // Signals for tests: made by arithmetic from a seed, 8 kHz, samples from -32768 to 32767.
 
