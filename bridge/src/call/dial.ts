@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type AriClient, AriError } from '../ari/client.ts';
-import { withinLimit } from '../time-limit.ts';
+import { withinLimit } from '../async/time-limit.ts';
 import { expectUsable } from './usable-answer.ts';
 
 /** Channels that we make for callees. */

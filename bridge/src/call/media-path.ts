@@ -1,8 +1,8 @@
 import type { AriClient } from '../ari/client.ts';
+import { withinLimit } from '../async/time-limit.ts';
 import { asteriskFormat } from '../media/line.ts';
 import { MediaError } from '../media/media-error.ts';
 import type { MediaSession, MediaSettings } from '../media/session.ts';
-import { withinLimit } from '../time-limit.ts';
 import { type OwnKind, ownId } from './asterisk-ids.ts';
 
 /** What the ids of a call's things in Asterisk are made of: the process, its nth call, and the caller's channel. */

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from '../ari/client.ts';
 import type { AriEvent } from '../ari/model.ts';
+import { withinLimit } from '../async/time-limit.ts';
 import type { MediaSession } from '../media/session.ts';
-import { withinLimit } from '../time-limit.ts';
 import { Dial, type DialSettings } from './dial.ts';
 import type { KeptLeg } from './kept-talk.ts';
 import type { MediaPath } from './media-path.ts';
