@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import { Replies } from '../async/replies.ts';
 import type { Logger } from '../log.ts';
-import { Replies } from '../replies.ts';
 import type {
   FromStore,
   Question,
