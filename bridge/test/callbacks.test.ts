@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { describe, type TestContext, test } from 'node:test';
 import { pino } from 'pino';
-import type { Resolve } from '../src/name-lookups.ts';
+import type { Resolve } from '../src/dns/name-lookups.ts';
 import { StatusCallbacks } from '../src/reports/callbacks.ts';
 import { API_TOKEN, api, listen } from './api-client.ts';
 import { Lab, until } from './harness.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { printable } from '../call/outside-text.ts';
-import { NameLookups } from '../name-lookups.ts';
+import { NameLookups } from '../dns/name-lookups.ts';
 import type { Budget } from '../pipecat/budget.ts';
 import {
   BotConnectError,

@@ -1,8 +1,8 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
 import { Agent, type Dispatcher, request } from 'undici';
+import { NameLookups, type Resolve } from '../dns/name-lookups.ts';
 import type { Logger } from '../log.ts';
-import { NameLookups, type Resolve } from '../name-lookups.ts';
 import type { StoredCallback } from '../records/protocol.ts';
 import { callbackTarget, isUnfit } from './callback-url.ts';
 import { retryAfterMs } from './retry-after.ts';
