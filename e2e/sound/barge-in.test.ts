@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { encoded, speechLike, tone as steady } from '../../bridge/src/audio/speech-like.ts';
+import { encoded, speechLike, tone as steady } from '../../bridge/bot-check/speech-like.ts';
 import { AT_ONCE, type BotCall } from '../bot.ts';
 import { expectNear, expectNoViolations } from '../expect.ts';
 import { FRAME, Handset } from '../handset.ts';

@@ -1,4 +1,14 @@
-import type { CallRecord } from '../records/record.ts';
+import type { TransferSummary } from './transfer.ts';
+
+/** When a call reached each step: ISO 8601, UTC. */
+export interface CallTimes {
+  readonly offered: string;
+  readonly botReady?: string | undefined;
+  readonly answered?: string | undefined;
+  readonly firstCallerAudio?: string | undefined;
+  readonly firstBotAudio?: string | undefined;
+  readonly ended?: string | undefined;
+}
 
 /** What a call had before this process took it up, and Asterisk does not keep. */
 export interface Adopted {
@@ -9,24 +19,8 @@ export interface Adopted {
   readonly isHeld: boolean;
   readonly recordingFiles: readonly string[];
   readonly isRecordingPaused: boolean;
-  readonly times: CallRecord['times'];
+  readonly times: CallTimes;
   /** The last transfer; one that was under way has ended with its process. */
-  readonly transfer: CallRecord['transfer'];
-  readonly transferBy: CallRecord['transferBy'];
-}
-
-/** What the record of a call under way says of it. */
-export function adoptedFrom(before: CallRecord): Adopted {
-  const { times, transfer, transferBy } = before;
-  return {
-    metBot: times.botReady !== undefined && times.answered !== undefined,
-    isHeld: before.isHeld ?? false,
-    recordingFiles:
-      before.recordingFiles ?? (before.recordingFile === undefined ? [] : [before.recordingFile]),
-    isRecordingPaused: before.isRecordingPaused ?? false,
-    times,
-    transferBy,
-    transfer:
-      transfer?.status === 'pending' ? { ...transfer, status: 'failed', reason: 'bridge-died' } : transfer,
-  };
+  readonly transfer: TransferSummary | undefined;
+  readonly transferBy: 'bot' | 'operator' | undefined;
 }

@@ -26,7 +26,7 @@ export interface TransferSummary {
   readonly mode: 'blind' | 'dialplan';
   readonly status: TransferStatus;
   /** Why it failed. */
-  readonly reason?: string;
+  readonly reason?: string | undefined;
 }
 
 /** From our last packet to the moment when Asterisk has passed it on. */

@@ -1,4 +1,4 @@
-import { adoptedFrom } from '../call/adopted.ts';
+import type { Adopted } from '../call/adopted.ts';
 import type { CallInfo } from '../call/info.ts';
 import type { KeptTalk } from '../call/kept-talk.ts';
 import type { CallRecord } from '../records/record.ts';
@@ -61,5 +61,21 @@ export function asInherited(info: CallInfo, before: CallRecord | undefined): Cal
     answeredAtMs: times.answered === undefined ? undefined : Date.parse(times.answered),
     maxDurationMs: before.maxDurationSeconds === undefined ? undefined : before.maxDurationSeconds * 1000,
     adopted: { ...adoptedFrom(before), ...callerId },
+  };
+}
+
+/** What the record of a call under way says of it. */
+function adoptedFrom(before: CallRecord): Adopted {
+  const { times, transfer, transferBy } = before;
+  return {
+    metBot: times.botReady !== undefined && times.answered !== undefined,
+    isHeld: before.isHeld ?? false,
+    recordingFiles:
+      before.recordingFiles ?? (before.recordingFile === undefined ? [] : [before.recordingFile]),
+    isRecordingPaused: before.isRecordingPaused ?? false,
+    times,
+    transferBy,
+    transfer:
+      transfer?.status === 'pending' ? { ...transfer, status: 'failed', reason: 'bridge-died' } : transfer,
   };
 }
