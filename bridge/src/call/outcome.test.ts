@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { callbackStatus, dialOutcome, OUTCOMES, type Outcome } from './outcome.ts';
+import { callbackStatus } from '../reports/callbacks.ts';
+import { dialOutcome, OUTCOMES, type Outcome } from './outcome.ts';
 
 const document = readFileSync(new URL('../../../docs/OUTCOMES.md', import.meta.url), 'utf8');
 

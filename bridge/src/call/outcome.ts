@@ -1,4 +1,3 @@
-import type { CallbackFields } from '../reports/callbacks.ts';
 import type { CallResult } from './result.ts';
 
 /** What may become of an outbound call (contract, section 3). */
@@ -93,11 +92,4 @@ export function callOutcome({ answered, reason, treatment, cause, sipStatus }: C
   if (answered) return 'answered';
   if (reason.kind === 'not-answered') return dialOutcome(cause, sipStatus);
   return treatment.by === 'operator' ? 'cancelled' : 'failed';
-}
-
-/** The status callback's `status`, in the founding system's words. */
-export function callbackStatus(outcome: Outcome): CallbackFields['status'] {
-  if (outcome === 'answered') return 'completed';
-  if (outcome === 'busy' || outcome === 'no-answer') return outcome;
-  return 'error';
 }

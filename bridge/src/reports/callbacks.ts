@@ -1,6 +1,7 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
 import { Agent, type Dispatcher, request } from 'undici';
+import type { Outcome } from '../call/outcome.ts';
 import { NameLookups, type Resolve } from '../dns/name-lookups.ts';
 import type { Logger } from '../log.ts';
 import type { StoredCallback } from '../records/protocol.ts';
@@ -18,6 +19,13 @@ export interface CallbackFields {
   readonly cause: string;
   /** SIP status of a dial that failed, where there was one. */
   readonly sip_status?: string;
+}
+
+/** The status callback's `status`, in the founding system's words. */
+export function callbackStatus(outcome: Outcome): CallbackFields['status'] {
+  if (outcome === 'answered') return 'completed';
+  if (outcome === 'busy' || outcome === 'no-answer') return outcome;
+  return 'error';
 }
 
 /** Where callbacks wait that have not been delivered: on disk, so that they outlive the process. */

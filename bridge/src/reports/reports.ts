@@ -1,6 +1,6 @@
 import type { Call } from '../call/call.ts';
 import type { CallInfo } from '../call/info.ts';
-import { callbackStatus, callOutcome, type Outcome } from '../call/outcome.ts';
+import { callOutcome, type Outcome } from '../call/outcome.ts';
 import type { CallChange, CallResult } from '../call/result.ts';
 import type { Logger } from '../log.ts';
 import {
@@ -13,7 +13,7 @@ import {
 } from '../records/build.ts';
 import type { CallRecord } from '../records/record.ts';
 import { describeDial, type Originated, originatedRecord } from '../switchboard/originated.ts';
-import type { StatusCallbacks } from './callbacks.ts';
+import { callbackStatus, type StatusCallbacks } from './callbacks.ts';
 import type { Metrics } from './metrics.ts';
 
 /** What can be told of a call, with its record. */
