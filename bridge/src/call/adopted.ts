@@ -1,4 +1,4 @@
-import type { TransferSummary } from './transfer.ts';
+import type { TransferSummary } from './transfer-summary.ts';
 
 /** When a call reached each step: ISO 8601, UTC. */
 export interface CallTimes {

@@ -7,6 +7,7 @@ import { Dial, type DialSettings } from './dial.ts';
 import type { KeptLeg } from './kept-talk.ts';
 import type { MediaPath } from './media-path.ts';
 import { dialOutcome } from './outcome.ts';
+import type { TransferStatus, TransferSummary } from './transfer-summary.ts';
 import type { TransferTarget } from './transfer-target.ts';
 
 /** What a transfer works with: the call's own. */
@@ -15,18 +16,6 @@ export interface TransferContext {
   readonly path: MediaPath;
   readonly ari: AriClient;
   readonly settings: DialSettings;
-}
-
-/** What became of a transfer so far. */
-export type TransferStatus = 'pending' | 'completed' | 'failed';
-
-/** A transfer as a record shows it. */
-export interface TransferSummary {
-  readonly to: string;
-  readonly mode: 'blind' | 'dialplan';
-  readonly status: TransferStatus;
-  /** Why it failed. */
-  readonly reason?: string | undefined;
 }
 
 /** From our last packet to the moment when Asterisk has passed it on. */

@@ -7,7 +7,8 @@ import type { CallInfo } from './info.ts';
 import type { KeptTalk } from './kept-talk.ts';
 import type { MediaPath } from './media-path.ts';
 import type { CallChange } from './result.ts';
-import { Transfer, type TransferSummary } from './transfer.ts';
+import { Transfer } from './transfer.ts';
+import type { TransferSummary } from './transfer-summary.ts';
 import { type TransferRules, transferTarget } from './transfer-target.ts';
 
 /** Time limits and rules of transfers. */
