@@ -1,10 +1,7 @@
 import { dialable, forProvider, type NumberPlan, toE164 } from '../config/number-plan.ts';
-import type { Provider } from '../config/providers.ts';
+import type { Provider, TransferMethod } from '../config/providers.ts';
 import type { TransferRequest } from '../pipecat/dialect.ts';
 import type { CallInfo } from './info.ts';
-
-/** How a caller is handed over to a number: the network is asked to do it (REFER), or we call the number and join the two. */
-export type TransferMethod = 'refer' | 'bridge' | 'auto';
 
 /** Where a caller is handed over to, after all checks. */
 export type TransferTarget =

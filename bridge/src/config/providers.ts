@@ -2,7 +2,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
-import type { TransferMethod } from '../call/transfer-target.ts';
 import { DIALECTS, type DialectName } from '../pipecat/dialect.ts';
 import { botUrl } from './bot-url.ts';
 import type { CallLimits } from './call-limits.ts';
@@ -10,6 +9,9 @@ import { certificates } from './certificates.ts';
 import { headerValue } from './header-value.ts';
 import { homePrefixes, type NumberPlan, parsePrefixes } from './number-plan.ts';
 import { keyProblems, parseProviderKeys } from './provider-keys.ts';
+
+/** How a caller is handed over to a number: the network is asked to do it (REFER), or we call the number and join the two. */
+export type TransferMethod = 'refer' | 'bridge' | 'auto';
 
 /** What a SIP provider's file (`asterisk/providers/NAME.env`) says to the bridge; all else in it is Asterisk's. */
 export interface Provider {
