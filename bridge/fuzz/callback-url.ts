@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { callbackTarget, isUnfit } from '../src/reports/callback-url.ts';
+import { callbackTarget, isUnfit } from '../src/config/callback-url.ts';
 import type { FuzzTarget } from './target.ts';
 
 const hex = (high: number, low: number) => ((high << 8) | low).toString(16);

@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { CallIds, isUsableId } from '../src/call/call-ids.ts';
 import { parsePairs } from '../src/call/info.ts';
 import { printable } from '../src/call/outside-text.ts';
+import { callbackTarget, isUnfit, parseHostRules } from '../src/config/callback-url.ts';
 import { readCursor, writeCursor } from '../src/records/cursor.ts';
-import { callbackTarget, isUnfit, parseHostRules } from '../src/reports/callback-url.ts';
 import { retryAfterMs } from '../src/reports/retry-after.ts';
 import type { FuzzTarget } from './target.ts';
 
