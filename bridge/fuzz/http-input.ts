@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { CallIds, isUsableId } from '../src/call/call-ids.ts';
 import { parsePairs } from '../src/call/info.ts';
-import { printable } from '../src/call/outside-text.ts';
 import { callbackTarget, isUnfit, parseHostRules } from '../src/config/callback-url.ts';
 import { readCursor, writeCursor } from '../src/records/cursor.ts';
 import { retryAfterMs } from '../src/reports/retry-after.ts';
+import { printable } from '../src/text/outside-text.ts';
 import type { FuzzTarget } from './target.ts';
 
 /** Any text, half surrogate pairs included. */

@@ -72,7 +72,7 @@ const isInLeaf = (path: string): boolean => !JOINING.includes(folderOf(path));
 const PURE_FILES = new Set([
   'call/asterisk-ids.ts',
   'call/call-ids.ts',
-  'call/outside-text.ts',
+  'text/outside-text.ts',
   'control/recent-orders.ts',
   'switchboard/channel-place.ts',
   'switchboard/reconciliation.ts',

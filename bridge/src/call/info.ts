@@ -1,9 +1,9 @@
 import type { AriChannel } from '../ari/model.ts';
 import type { Provider } from '../config/providers.ts';
 import type { DialectName, Framing, StartFields, WireEncoding } from '../pipecat/dialect.ts';
+import { printable, wellFormed } from '../text/outside-text.ts';
 import type { Adopted } from './adopted.ts';
 import { isUsableId } from './call-ids.ts';
-import { printable, wellFormed } from './outside-text.ts';
 import { presentationOf, WITHHELD } from './presentation.ts';
 
 /** Channel variables that a call may carry (contract, section 2); `SIP_HEADERS` and `SIP_CALL_ID` are our dialplan's. */

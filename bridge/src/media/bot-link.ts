@@ -1,5 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { printable } from '../call/outside-text.ts';
 import { NameLookups } from '../dns/name-lookups.ts';
 import type { Budget } from '../pipecat/budget.ts';
 import {
@@ -12,6 +11,7 @@ import {
   connectBot,
 } from '../pipecat/client.ts';
 import type { Draft } from '../pipecat/draft.ts';
+import { printable } from '../text/outside-text.ts';
 
 /** Where a call's bot is, and how long and how often it is sought. */
 export interface BotLinkSettings {

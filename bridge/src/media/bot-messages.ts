@@ -1,7 +1,6 @@
 import { hasSound } from '../audio/audible.ts';
 import { BotAudio } from '../audio/bot-audio.ts';
 import type { PlayoutQueue } from '../audio/playout-queue.ts';
-import { printable } from '../call/outside-text.ts';
 import type { Budget } from '../pipecat/budget.ts';
 import type {
   BadCode,
@@ -12,6 +11,7 @@ import type {
   WireRate,
 } from '../pipecat/dialect.ts';
 import { Base64Slices, ByteSlices, type Slices } from '../pipecat/long-media.ts';
+import { printable } from '../text/outside-text.ts';
 import { EndMarker } from './end-marker.ts';
 import { ERROR_EVERY_MS, Refusals } from './refusals.ts';
 import type { MediaEvent, MediaSettings } from './session.ts';

@@ -1,9 +1,9 @@
 import { causeText, treatmentOf } from '../call/end-reason.ts';
 import type { CallInfo } from '../call/info.ts';
 import { callOutcome, type Outcome } from '../call/outcome.ts';
-import { printable } from '../call/outside-text.ts';
 import type { CallResult } from '../call/result.ts';
 import type { MediaFigures } from '../media/session.ts';
+import { printable } from '../text/outside-text.ts';
 import type { CallRecord, RecordState } from './record.ts';
 
 /** Bytes of G.711 that are heard in a millisecond (RFC 3551 section 4.5.14). */

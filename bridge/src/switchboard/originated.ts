@@ -1,9 +1,9 @@
 import type { AriChannel } from '../ari/model.ts';
 import { type CallIds, isUsableId } from '../call/call-ids.ts';
 import { providerName } from '../call/info.ts';
-import { printable } from '../call/outside-text.ts';
 import { dialRecord, type UnansweredDial } from '../records/build.ts';
 import type { CallRecord } from '../records/record.ts';
+import { printable } from '../text/outside-text.ts';
 
 /** A call that somebody else places through ARI, while nobody has answered it. */
 export interface Originated {
