@@ -4,6 +4,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { type AriAccess, AriClient, AriError } from './ari/client.ts';
 import { AriConnection } from './ari/connection.ts';
 import { type Config, portNeeds } from './config/environment.ts';
+import { rangeWarnings } from './config/port-ranges.ts';
 import { Operator } from './control/call-control.ts';
 import { EventStream } from './http/event-stream.ts';
 import { startHttp } from './http/server.ts';
@@ -16,7 +17,7 @@ import { RecordStore } from './records/store.ts';
 import { StatusCallbacks } from './reports/callbacks.ts';
 import { Metrics } from './reports/metrics.ts';
 import { CallReports } from './reports/reports.ts';
-import { AsteriskPorts, rangeWarnings } from './switchboard/asterisk-ports.ts';
+import { AsteriskPorts } from './switchboard/asterisk-ports.ts';
 import { Background } from './switchboard/background.ts';
 import { Switchboard } from './switchboard/switchboard.ts';
 

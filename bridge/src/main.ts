@@ -1,10 +1,10 @@
 import { getPriority, setPriority } from 'node:os';
 import { ConfigError, loadConfig, portNeeds } from './config/environment.ts';
+import { rangeWarnings } from './config/port-ranges.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { exitNow } from './exit.ts';
 import { createLogger, type Logger } from './log.ts';
 import { openNursery } from './media/nursery.ts';
-import { rangeWarnings } from './switchboard/asterisk-ports.ts';
 
 /** Exit codes: 78 is EX_CONFIG of sysexits.h: starting again without a change will not help. */
 const EXIT_FAILURE = 1;

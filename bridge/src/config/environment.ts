@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { DIALECTS } from '../pipecat/dialect.ts';
-import type { PortNeeds } from '../switchboard/asterisk-ports.ts';
 import { botUrl } from './bot-url.ts';
 import { parseHostRules } from './callback-url.ts';
 import { certificates } from './certificates.ts';
 import { headerValue } from './header-value.ts';
+import type { PortNeeds } from './port-ranges.ts';
 import { loadProviders, type Provider } from './providers.ts';
 
 /** Every problem of the environment at once; `message` lists them by variable name, a line each. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AsteriskPorts, channelsIn, rangeWarnings } from './asterisk-ports.ts';
+import { channelsIn, rangeWarnings } from '../config/port-ranges.ts';
+import { AsteriskPorts } from './asterisk-ports.ts';
 
 const bridge = { min: 20_000, max: 23_999 };
 
