@@ -9,7 +9,6 @@ import { callbackTarget } from '../config/callback-url.ts';
 import type { Config } from '../config/environment.ts';
 import { type DialableNumber, dialable, forProvider, toE164 } from '../config/number-plan.ts';
 import type { Provider } from '../config/providers.ts';
-import type { CallOrder, ListQuery } from '../http/schemas.ts';
 import type { TransferRequest } from '../pipecat/dialect.ts';
 import type { RecordingState } from '../recording/recorder.ts';
 import { dialRecord } from '../records/build.ts';
@@ -19,6 +18,7 @@ import type { RecordStore } from '../records/store.ts';
 import { recordOf } from '../reports/reports.ts';
 import type { PlacedCall, Switchboard } from '../switchboard/switchboard.ts';
 import { orderVariables } from './order-variables.ts';
+import type { CallOrder, ListQuery } from './orders.ts';
 import { otherCall, RecentOrders } from './recent-orders.ts';
 
 /** A request that is not carried out: `status` is HTTP's, `field` the one that is wrong. */

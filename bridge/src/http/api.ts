@@ -9,6 +9,7 @@ import {
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod';
 import type { Operator } from '../control/call-control.ts';
+import { callOrderSchema, listQuery } from '../control/orders.ts';
 import { shownRecord } from '../records/record.ts';
 import type { EventStream } from './event-stream.ts';
 import type { Guard } from './guard.ts';
@@ -72,7 +73,7 @@ type Routes = ReturnType<typeof withZod>;
 const withZod = (server: FastifyInstance) => server.withTypeProvider<ZodTypeProvider>();
 
 function addCalls(routes: Routes, { operator }: ApiContext): void {
-  const { callOrderSchema, callPageSchema, callParams, callSchema, listQuery } = schemas;
+  const { callPageSchema, callParams, callSchema } = schemas;
   routes.post(
     '/calls',
     {
