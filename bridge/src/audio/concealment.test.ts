@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { writeRtpHeader } from '../rtp/packet.ts';
 import { RtpReceiver } from '../rtp/receiver.ts';
 import { Concealment } from './concealment.ts';
+import type { Fade } from './fade.ts';
 
 interface Setup {
   frameBytes?: number;
@@ -15,6 +16,10 @@ function listen({ frameBytes = 160, clockRate = 8000, conceal = true }: Setup = 
   const heard: string[] = [];
   const times: number[] = [];
   let fading = '';
+  const fade: Fade = (source, start, end, target, from, to) => {
+    source.copy(target, 0, start, end);
+    fading = `${source[start]}-${source[end - 1]}:${from}>${to}`;
+  };
   const receiver = new RtpReceiver({
     payloadType: 0,
     clockRate,
@@ -24,14 +29,7 @@ function listen({ frameBytes = 160, clockRate = 8000, conceal = true }: Setup = 
     maxReorderMs: 60,
     idleMs: 200,
     maxLeadMs: 200,
-    ...(conceal
-      ? {
-          fade: (source: Buffer, start: number, end: number, target: Buffer, from: number, to: number) => {
-            source.copy(target, 0, start, end);
-            fading = `${source[start]}-${source[end - 1]}:${from}>${to}`;
-          },
-        }
-      : {}),
+    concealment: conceal ? new Concealment(fade, Buffer.alloc(frameBytes, 0)) : undefined,
     onFrame: (source, start, end, timestampMs) => {
       const first = source[start] as number;
       heard.push(fading || (first === 0 ? '-' : String(first)));
@@ -124,7 +122,7 @@ describe('a receiver that conceals losses', () => {
   });
 });
 
-test('a receiver without a fade puts silence in for losses', () => {
+test('a receiver without concealment puts silence in for losses', () => {
   const { receiver, heard } = listen({ conceal: false });
   for (const i of [1, 3, 4, 5]) receiver.push(packet(i), i * 20);
   assert.deepEqual(heard, ['1', '-', '3', '4', '5']);

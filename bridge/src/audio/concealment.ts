@@ -1,12 +1,4 @@
-/** Copies `source[start..end)` to the beginning of `target`, its loudness going from `fromGain` to `toGain`. */
-export type Fade = (
-  source: Buffer,
-  start: number,
-  end: number,
-  target: Buffer,
-  fromGain: number,
-  toGain: number,
-) => void;
+import type { Fade } from './fade.ts';
 
 // A lost packet sounds like the one before it, ever softer: loudness at the edges of the frames put in its place.
 const GAINS = [1, 0.7, 0.4, 0] as const;

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { Concealment } from '../audio/concealment.ts';
 import { fader } from '../audio/fade.ts';
 import { type AudioFormat, bytesPerSample, silenceByte } from '../audio/format.ts';
 import { ChanWebsocketTransport } from '../chan-websocket/transport.ts';
@@ -8,8 +9,6 @@ import type { MediaSettings } from './session.ts';
 import type { OnFrame, TransportFigures } from './transport.ts';
 
 const FRAME_MS = 20;
-/** Samples of a frame of RTP's 8 kHz. */
-const RTP_FRAME_SAMPLES = 160;
 const SOCKET_MS = 5_000;
 
 /** What a transport is given by its owner. */
@@ -36,13 +35,18 @@ export function openRtpLine(settings: MediaSettings, sockets: RtpSockets, hooks:
   const { encoding } = settings.line;
   return new RtpTransport(sockets.join(settings.address), {
     codec: encoding as RtpCodec,
-    fade: settings.concealment === 'repeat' ? fader(encoding, RTP_FRAME_SAMPLES) : undefined,
+    concealment: settings.concealment === 'repeat' ? repetition(settings.line) : undefined,
     // RFC 3550 section 5.1: all three start at random.
     ssrc: randomInt(2 ** 32),
     sequenceNumber: randomInt(2 ** 16),
     timestamp: randomInt(2 ** 32),
     ...hooks,
   });
+}
+
+function repetition(line: AudioFormat): Concealment {
+  const silentFrame = Buffer.alloc(frameBytes(line), silenceByte(line.encoding));
+  return new Concealment(fader(line.encoding, silentFrame.length), silentFrame);
 }
 
 /** Connects to Asterisk's media WebSocket. Rejects with a `MediaSocketError`. */

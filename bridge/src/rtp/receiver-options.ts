@@ -1,4 +1,12 @@
-import type { Fade } from '../audio/concealment.ts';
+/** Makes the frames that stand in for lost packets, of what was heard before them. */
+export interface LossConcealment {
+  /** The audio `source[start..end)` of a packet, valid during the call only. */
+  heard(source: Buffer, start: number, end: number): void;
+  /** The frame in the next lost packet's place, valid until the next call; undefined: silence, from now on. */
+  next(): Buffer | undefined;
+  /** There is silence: nothing of before it is repeated after it. */
+  stop(): undefined;
+}
 
 /** What a receiver expects and where its frames go. */
 export interface RtpReceiverOptions {
@@ -21,8 +29,8 @@ export interface RtpReceiverOptions {
    * and `idleMs` together loses nothing.
    */
   maxLeadMs: number;
-  /** Given: lost packets are concealed by repeating what was last heard with a fade, else by silence. */
-  fade?: Fade;
+  /** Unset: lost packets are replaced by silence. */
+  concealment?: LossConcealment | undefined;
   /**
    * Gets every frame in order, as `source[start..end)`, valid during the call only: packets in their own size, silence in
    * frames. `timestampMs` begins at 0 and is the place of the frame in the caller's time; it never goes back.

@@ -1,8 +1,7 @@
-import { Concealment } from '../audio/concealment.ts';
 import { KeyGaps } from './key-gaps.ts';
 import { NewcomerWatch } from './newcomer-watch.ts';
 import { createRtpHeader, parseRtpHeader, sequenceDistance, timestampDistance } from './packet.ts';
-import type { RtpReceiverOptions } from './receiver-options.ts';
+import type { LossConcealment, RtpReceiverOptions } from './receiver-options.ts';
 import { noReceiverStats, type RtpReceiverStats } from './receiver-stats.ts';
 
 // RFC 3550 appendix A.1: how far a sequence number may leap before it means that the sender began anew.
@@ -32,7 +31,7 @@ export class RtpReceiver {
   readonly stats: RtpReceiverStats = noReceiverStats();
   readonly #options: RtpReceiverOptions;
   readonly #silentFrame: Buffer;
-  readonly #concealment: Concealment | undefined;
+  readonly #concealment: LossConcealment | undefined;
   readonly #unitsPerMs: number;
   readonly #unitsPerByte: number;
   readonly #leadUnits: number;
@@ -75,7 +74,7 @@ export class RtpReceiver {
   constructor(options: RtpReceiverOptions) {
     this.#options = options;
     this.#silentFrame = Buffer.alloc(options.frameBytes, options.silence);
-    if (options.fade !== undefined) this.#concealment = new Concealment(options.fade, this.#silentFrame);
+    this.#concealment = options.concealment;
     this.#unitsPerMs = options.clockRate / 1000;
     this.#leadUnits = options.maxLeadMs * this.#unitsPerMs;
     this.#minUnits = MIN_PACKET_MS * this.#unitsPerMs;

@@ -26,8 +26,7 @@ export interface RtpTransportOptions {
   readonly ssrc: number;
   readonly sequenceNumber: number;
   readonly timestamp: number;
-  /** Makes the frames that stand in for lost ones; without it they are silent. */
-  readonly fade: RtpReceiverOptions['fade'] | undefined;
+  readonly concealment: RtpReceiverOptions['concealment'];
   readonly onFrame: (source: Buffer, start: number, end: number, timestampMs: number) => void;
 }
 
@@ -44,7 +43,7 @@ export class RtpTransport {
   /** Owns the socket from now on. */
   constructor(socket: RtpSocket, options: RtpTransportOptions) {
     const { payloadType, silence } = CODECS[options.codec];
-    const { ssrc, sequenceNumber, timestamp, onFrame, fade } = options;
+    const { ssrc, sequenceNumber, timestamp, onFrame, concealment } = options;
     this.#socket = socket;
     this.#receiver = new RtpReceiver({
       payloadType,
@@ -56,7 +55,7 @@ export class RtpTransport {
       maxReorderMs: MAX_REORDER_MS,
       idleMs: IDLE_MS,
       maxLeadMs: MAX_LEAD_MS,
-      ...(fade === undefined ? {} : { fade }),
+      concealment,
       onFrame,
     });
     this.#sender = new RtpSender({
