@@ -9,7 +9,6 @@ import type { StartFields } from '../pipecat/dialect.ts';
 import { startQuery } from '../pipecat/native.ts';
 import { recordingName } from '../recording/files.ts';
 import type { RecordingSettings } from '../recording/recorder.ts';
-import type { Originated } from '../switchboard/originated.ts';
 import type { DurationLimits } from './duration.ts';
 import { type CallDefaults, type CallInfo, describeCall, providerName } from './info.ts';
 import type { HandoverSettings } from './transfers.ts';
@@ -143,13 +142,21 @@ function startFields({
   return fields;
 }
 
+/** Somebody's dial that became a call. */
+export interface AnsweredDial {
+  /** The number, where Asterisk told it. */
+  readonly dialled: string;
+  /** Unix time, ms. */
+  readonly sinceMs: number;
+}
+
 /** What a channel's call is; `dial` where it was one of somebody else's, `mayHave` as in {@link CallSource}. */
 export function callInfo(
   config: Config,
   channel: AriChannel,
   appArgs: readonly string[],
   variables: Readonly<Record<string, string>>,
-  dial: Originated | undefined,
+  dial: AnsweredDial | undefined,
   mayHave?: (id: string) => boolean,
 ): CallInfo {
   const info = describeCall({

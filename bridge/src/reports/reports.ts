@@ -10,9 +10,9 @@ import {
   liveRecord,
   type RecordContext,
   refusedRecord,
+  type UnansweredDial,
 } from '../records/build.ts';
 import type { CallRecord } from '../records/record.ts';
-import { describeDial, type Originated, originatedRecord } from '../switchboard/originated.ts';
 import { callbackStatus, type StatusCallbacks } from './callbacks.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -103,24 +103,23 @@ export class CallReports {
   }
 
   /** Somebody's dial began, or its callee's phone rings. */
-  dialChanged(dial: Originated, event: 'dialling' | 'ringing'): void {
-    this.#context.onChange(event, originatedRecord(dial));
+  dialChanged(record: CallRecord, event: 'dialling' | 'ringing'): void {
+    this.#context.onChange(event, record);
   }
 
   /** Somebody's dial ended without an answer: no bot ever hears of it. */
-  dialFailed(dial: Originated, outcome: Outcome, cause: number, sipStatus?: number): void {
-    const facts = describeDial(dial);
-    const { callId, channelId, provider } = facts;
+  dialFailed(dial: UnansweredDial, outcome: Outcome, cause: number, sipStatus?: number): void {
+    const { callId, channelId, provider, callbackUrl } = dial;
     const { log, metrics, onChange } = this.#context;
     metrics.dialFailed(outcome);
     log.info({ callId, channelId, provider, outcome, cause, sipStatus }, 'dial failed');
-    onChange('ended', failedDialRecord({ ...facts, endedAtMs: Date.now(), outcome, cause, sipStatus }));
-    this.#callBack(facts.callbackUrl, facts, outcome, cause, sipStatus, false);
+    onChange('ended', failedDialRecord({ ...dial, endedAtMs: Date.now(), outcome, cause, sipStatus }));
+    this.#callBack(callbackUrl, dial, outcome, cause, sipStatus, false);
   }
 
   /** Another process has the app, and somebody's dial with it: its outcome is told there. */
-  dialTakenOver(dial: Originated): void {
-    const facts = { ...describeDial(dial), endedAtMs: Date.now(), outcome: 'failed' as const, cause: 16 };
+  dialTakenOver(dial: UnansweredDial): void {
+    const facts = { ...dial, endedAtMs: Date.now(), outcome: 'failed' as const, cause: 16 };
     this.#context.onChange('ended', {
       ...failedDialRecord(facts),
       endReason: 'taken-over',

@@ -4,7 +4,7 @@ import { dialOutcome, type Outcome } from '../call/outcome.ts';
 import type { CallReports } from '../reports/reports.ts';
 import type { InheritedCalls } from './adoption.ts';
 import type { Farewells } from './farewells.ts';
-import type { Originated } from './originated.ts';
+import { describeDial, type Originated, originatedRecord } from './originated.ts';
 
 /** Dials that may be under way at once; of more, the oldest is forgotten. */
 const DIALS_MAX = 10_000;
@@ -48,7 +48,7 @@ export class OthersDials {
     this.#dials.set(channel.id, dial);
     const [oldest] = this.#dials.keys();
     if (this.#dials.size > DIALS_MAX && oldest !== undefined) this.#dials.delete(oldest);
-    reports.dialChanged(dial, 'dialling');
+    reports.dialChanged(originatedRecord(dial), 'dialling');
     return dial;
   }
 
@@ -73,7 +73,7 @@ export class OthersDials {
     const dial = this.#dials.get(channelId);
     if (dial === undefined || dial.ringing) return;
     dial.ringing = true;
-    this.#context.reports.dialChanged(dial, 'ringing');
+    this.#context.reports.dialChanged(originatedRecord(dial), 'ringing');
   }
 
   /** The callee has answered: it is a dial no more. */
@@ -103,8 +103,8 @@ export class OthersDials {
   #failed(dial: Originated, outcome: Outcome, cause: number, sipStatus?: number): void {
     const { reports } = this.#context;
     if (!dial.isForwarded || sipStatus !== undefined)
-      return reports.dialFailed(dial, outcome, cause, sipStatus);
-    reports.dialFailed(dial, 'failed', cause || REDIRECTED.cause, REDIRECTED.sipStatus);
+      return reports.dialFailed(describeDial(dial), outcome, cause, sipStatus);
+    reports.dialFailed(describeDial(dial), 'failed', cause || REDIRECTED.cause, REDIRECTED.sipStatus);
   }
 
   /** What is told late of it is no news of another dial. */
@@ -124,6 +124,6 @@ export class OthersDials {
   letGo(): void {
     const dials = [...this.#dials.values()];
     this.#dials.clear();
-    for (const dial of dials) this.#context.reports.dialTakenOver(dial);
+    for (const dial of dials) this.#context.reports.dialTakenOver(describeDial(dial));
   }
 }
