@@ -1,25 +1,61 @@
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 
 const LINES_MAX = 400;
-/** Files of leaf folders that may hold sockets, timers or clocks. All others there are pure. */
+/** The spine, from top to bottom: a room may import from those behind it, and from leaves. Files at the root are rooms of their own. */
+const ORDER = [
+  'main.ts',
+  'daemon.ts',
+  'http',
+  'control',
+  'switchboard',
+  'reports',
+  'records',
+  'call',
+  'media',
+  'config',
+];
+/** They import nothing but files of their own. */
+const LEAVES = [
+  'ari',
+  'async',
+  'audio',
+  'chan-websocket',
+  'dns',
+  'exit.ts',
+  'log.ts',
+  'pipecat',
+  'recording',
+  'rtp',
+  'text',
+];
+const ROOT_FILES_MAX = 4;
+/** Rooms whose files are pure, and the files in them that may hold sockets, timers or clocks. */
+const PURE_ROOMS = [...LEAVES, 'config', 'http', 'records'];
 const IO_FILES = new Set([
   'ari/catch-up.ts',
   'ari/client.ts',
   'ari/connection.ts',
   'ari/events.ts',
   'ari/heartbeat.ts',
+  'async/replies.ts',
+  'async/time-limit.ts',
   'audio/pacer.ts',
   'chan-websocket/transport.ts',
+  'config/certificates.ts',
+  'config/environment.ts',
+  'config/providers.ts',
+  'dns/name-lookups.ts',
+  'exit.ts',
   'http/api.ts',
   'http/event-stream.ts',
   'http/guard.ts',
-  'reports/metrics.ts',
   'http/problem.ts',
   'http/server.ts',
   'http/twilio-rest.ts',
+  'log.ts',
   'pipecat/client.ts',
   'pipecat/stream.ts',
   'pipecat/write-now.ts',
@@ -32,6 +68,27 @@ const IO_FILES = new Set([
   'rtp/socket.ts',
   'rtp/sockets.ts',
   'rtp/transport.ts',
+]);
+/** Files of the other rooms that are pure. */
+const PURE_FILES = new Set([
+  'call/adopted.ts',
+  'call/asterisk-ids.ts',
+  'call/call-ids.ts',
+  'call/end-reason.ts',
+  'call/info.ts',
+  'call/key-repeats.ts',
+  'call/outcome.ts',
+  'call/presentation.ts',
+  'call/result.ts',
+  'call/transfer-summary.ts',
+  'call/transfer-target.ts',
+  'control/orders.ts',
+  'control/recent-orders.ts',
+  'reports/retry-after.ts',
+  'switchboard/asterisk-ports.ts',
+  'switchboard/channel-place.ts',
+  'switchboard/reconciliation.ts',
+  'switchboard/talks.ts',
 ]);
 const IO_SIGNS =
   /from '(ws|undici|koffi|fastify|prom-client|pino|node:(dgram|net|http|fs|timers|sqlite|worker_threads).*)'|\b(setTimeout|setInterval|setImmediate|performance\.now|Date\.now|Math\.random|randomInt|randomUUID|console)\b|\bnew Date\(\)/;
@@ -51,131 +108,184 @@ interface Source {
   readonly imports: readonly Import[];
 }
 
-function readSource(path: string, folder = root): Source {
-  const text = readFileSync(join(folder, path), 'utf8');
-  const found = text.matchAll(/^(?:import|export) (type )?[^;]*?from '(\.{1,2}\/[^']+)';/gm);
-  const imports = [...found].map(([, type, target = '']) => ({
-    target: normalize(join(dirname(path), target)),
+function sourceOf(path: string, text: string): Source {
+  const found = text.matchAll(
+    /^(?:import|export) (type )?[^;]*?from '(\.{1,2}\/[^']+)';|\bimport\('(\.{1,2}\/[^']+)'\)/gm,
+  );
+  const imports = [...found].map(([, type, target, dynamic]) => ({
+    target: normalize(join(dirname(path), target ?? dynamic ?? '')),
     isType: type !== undefined,
   }));
   return { path, text, imports };
 }
 
-const all = globSync('**/*.ts', { cwd: root }).map((path) => readSource(path));
+const read = (path: string, folder: string) => sourceOf(path, readFileSync(join(folder, path), 'utf8'));
+const isTest = (path: string): boolean => path.endsWith('.test.ts');
+const all = globSync('**/*.ts', { cwd: root }).map((path) => read(path, root));
+const sources = all.filter(({ path }) => !isTest(path));
 /** A program beside the daemon. */
-const botCheck = globSync('*.ts', { cwd: botCheckRoot }).map((path) => readSource(path, botCheckRoot));
-const sources = all.filter(({ path }) => !path.endsWith('.test.ts'));
-/** These are no leaves: they join leaves, or know what a call is. */
-const JOINING = ['', 'call', 'control', 'media', 'records', 'switchboard'];
-const isInLeaf = (path: string): boolean => !JOINING.includes(folderOf(path));
-/** Files of such folders that are pure all the same. */
-const PURE_FILES = new Set([
-  'call/asterisk-ids.ts',
-  'call/call-ids.ts',
-  'text/outside-text.ts',
-  'control/recent-orders.ts',
-  'switchboard/channel-place.ts',
-  'switchboard/reconciliation.ts',
-  'switchboard/talks.ts',
-]);
-/** What http shows, and which ids it may be asked for. */
-const KNOWN_TO_HTTP = new Set(['records/record.ts', 'call/call-ids.ts']);
-const folderOf = (path: string): string => (path.includes('/') ? dirname(path) : '');
+const botCheck = globSync('*.ts', { cwd: botCheckRoot }).map((path) => read(path, botCheckRoot));
 
-function violations(check: (source: Source) => readonly string[]): string[] {
-  return sources.flatMap((source) => check(source).map((what) => `${source.path}: ${what}`));
+/** Its folder, or the file itself where it is at the root. */
+const roomOf = (path: string): string => path.split('/')[0] as string;
+
+/** Each import, types too, that does not go down the spine, into a leaf or to the room's own files. */
+function upward(files: readonly Source[]): string[] {
+  return files.flatMap(({ path, imports }) => {
+    const from = roomOf(path);
+    const place = ORDER.indexOf(from);
+    const isAllowed = (to: string) =>
+      to === from || (place >= 0 && (ORDER.indexOf(to) > place || LEAVES.includes(to)));
+    // Configuration names the bots' dialects, of which one is a setting.
+    const isDialect = (target: string) => from === 'config' && target === 'pipecat/dialect.ts';
+    return imports
+      .filter(({ target }) => !isAllowed(roomOf(target)) && !isDialect(target))
+      .map(({ target }) => `${path} -> ${target}`);
+  });
 }
 
-test('leaf folders import nothing of each other or of what is above them; http may know the types, and the record, of what it shows', () => {
-  const found = violations(({ path, imports }) =>
-    isInLeaf(path)
-      ? imports
-          .filter(({ target }) => folderOf(target) !== folderOf(path))
-          .filter(
-            ({ target, isType }) => !(folderOf(path) === 'http' && (isType || KNOWN_TO_HTTP.has(target))),
-          )
-          .map(({ target }) => target)
-      : [],
-  );
-  assert.deepEqual(found, []);
-});
-
-test('arrows point one way: main, daemon, switchboard, records, call, media, leaf folders', () => {
-  const order = [
-    'main.ts',
-    'daemon.ts',
-    'switchboard/switchboard.ts',
-    'reports/reports.ts',
-    'call/call.ts',
-    'call/dial.ts',
-    'media/',
-  ];
-  const rank = (path: string): number => order.findIndex((place) => path.startsWith(place));
-  const found = violations(({ path, imports }) =>
-    imports
-      .filter(({ target, isType }) => rank(target) >= 0 && rank(path) >= 0 && !isType)
-      .filter(({ target }) => rank(target) < rank(path))
-      .map(({ target }) => target),
-  );
-  assert.deepEqual(found, []);
-});
-
-test('no two files import each other in a circle, types aside', () => {
-  const graph = new Map(
-    sources.map(({ path, imports }) => [
-      path,
-      imports.filter(({ isType }) => !isType).map(({ target }) => target),
-    ]),
-  );
+/** Files that import themselves by way of others, types too. */
+function inCircles(files: readonly Source[]): string[] {
+  const graph = new Map(files.map(({ path, imports }) => [path, imports.map(({ target }) => target)]));
   const reaches = (from: string, to: string, seen = new Set<string>()): boolean =>
     (graph.get(from) ?? []).some(
       (next) => next === to || (!seen.has(next) && reaches(next, to, seen.add(next))),
     );
-  assert.deepEqual(
-    [...graph.keys()].filter((path) => reaches(path, path)),
-    [],
-  );
-});
+  return [...graph.keys()].filter((path) => reaches(path, path));
+}
 
-test('pure files hold no sockets, timers, clocks, randomness or logs, and import no file that does', () => {
-  const found = violations(({ path, text, imports }) => {
-    const isPure = isInLeaf(path) || folderOf(path) === 'records' || PURE_FILES.has(path);
+/** Rooms that have no place in the order. */
+const homeless = (files: readonly Source[]): string[] => [
+  ...new Set(files.map(({ path }) => roomOf(path)).filter((room) => ![...ORDER, ...LEAVES].includes(room))),
+];
+
+/** What a pure file holds that it must not. */
+function impure(files: readonly Source[]): string[] {
+  return files.flatMap(({ path, text, imports }) => {
+    const isPure = PURE_ROOMS.includes(roomOf(path)) || PURE_FILES.has(path);
     if (!isPure || IO_FILES.has(path)) return [];
     const sign = IO_SIGNS.exec(text.replaceAll(/^\s*(\/\/|\/?\*).*$/gm, ''))?.[0];
     const ioImports = imports.filter(({ target, isType }) => IO_FILES.has(target) && !isType);
-    return [...(sign === undefined ? [] : [sign]), ...ioImports.map(({ target }) => target)];
+    return [...(sign === undefined ? [] : [sign]), ...ioImports.map(({ target }) => target)].map(
+      (what) => `${path}: ${what}`,
+    );
   });
-  assert.deepEqual(found, []);
+}
+
+describe('the house', () => {
+  test('each room has its place in the order', () => {
+    assert.deepEqual(homeless(sources), []);
+  });
+
+  test('at the root is only what belongs to no room', () => {
+    const loose = all.map(({ path }) => path).filter((path) => !path.includes('/'));
+    assert.ok(loose.length <= ROOT_FILES_MAX, loose.join(' '));
+  });
+
+  test('imports go down the spine, those of types too, and leaves import nothing', () => {
+    assert.deepEqual(upward(sources), []);
+  });
+
+  test('no two files import each other in a circle, types too', () => {
+    assert.deepEqual(inCircles(sources), []);
+  });
+
+  test('pure files hold no sockets, timers, clocks, randomness or logs, and import no file that does', () => {
+    assert.deepEqual(impure(sources), []);
+  });
+
+  test('the lists of files name files that there are', () => {
+    const paths = new Set(sources.map(({ path }) => path));
+    assert.deepEqual(
+      [...IO_FILES, ...PURE_FILES].filter((path) => !paths.has(path)),
+      [],
+    );
+  });
+
+  test('bot-check is made of what the daemon knows of bots and audio, and the daemon knows nothing of it', () => {
+    const ours = /^\.\.\/src\/(audio\/|pipecat\/|config\/bot-url\.ts|media\/refusals\.ts)/;
+    const programs = botCheck.filter(({ path }) => !isTest(path));
+    const outside = (files: readonly Source[]) =>
+      files.flatMap(({ path, imports }) =>
+        imports
+          .filter(({ target }) => target.startsWith('..') && !ours.test(target))
+          .map(({ target }) => `${path}: ${target}`),
+      );
+    assert.deepEqual(outside(programs), []);
+    assert.deepEqual(outside(sources), []);
+  });
+
+  test('only main.ts reads the environment', () => {
+    const readers = sources.filter(({ text }) => /process\.env/.test(text)).map(({ path }) => path);
+    assert.deepEqual(readers, ['main.ts']);
+  });
+
+  test(`no file is longer than ${LINES_MAX} lines`, () => {
+    const found = [...all, ...botCheck].map(({ path, text }) => ({
+      path,
+      lines: text.split('\n').length - 1,
+    }));
+    assert.deepEqual(
+      found.filter(({ lines }) => lines > LINES_MAX),
+      [],
+    );
+  });
 });
 
-test('bot-check is made of what the daemon knows of bots and audio, and the daemon knows nothing of it', () => {
-  const ours = /^\.\.\/src\/(audio\/|pipecat\/|bot-url\.ts|media\/refusals\.ts)/;
-  const programs = botCheck.filter(({ path }) => !path.endsWith('.test.ts'));
-  const found = programs.flatMap(({ path, imports }) =>
-    imports
-      .filter(({ target }) => target.startsWith('..') && !ours.test(target))
-      .map(({ target }) => `${path}: ${target}`),
-  );
-  assert.deepEqual(found, []);
-  assert.deepEqual(
-    violations(({ imports }) =>
-      imports.filter(({ target }) => target.startsWith('..')).map(({ target }) => target),
-    ),
-    [],
-  );
-});
+describe('a breach of the house is found', () => {
+  const house = (...files: [path: string, text: string][]) =>
+    files.map(([path, text]) => sourceOf(path, text));
 
-test('only main.ts reads the environment', () => {
-  assert.deepEqual(
-    violations(({ path, text }) => (/process\.env/.test(text) && path !== 'main.ts' ? ['process.env'] : [])),
-    [],
-  );
-});
+  test('an import upward', () => {
+    const files = house(['call/call.ts', "import { reports } from '../reports/reports.ts';"]);
+    assert.deepEqual(upward(files), ['call/call.ts -> reports/reports.ts']);
+  });
 
-test(`no file is longer than ${LINES_MAX} lines`, () => {
-  const found = [...all, ...botCheck].map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }));
-  assert.deepEqual(
-    found.filter(({ lines }) => lines > LINES_MAX),
-    [],
-  );
+  test('an import of a type upward, also over several lines', () => {
+    const files = house([
+      'config/environment.ts',
+      "import type {\n  Call,\n  Other,\n} from '../call/call.ts';",
+    ]);
+    assert.deepEqual(upward(files), ['config/environment.ts -> call/call.ts']);
+  });
+
+  test('an import upward while it runs', () => {
+    const files = house(['media/pool.ts', "  const { Call } = await import('../call/call.ts');"]);
+    assert.deepEqual(upward(files), ['media/pool.ts -> call/call.ts']);
+  });
+
+  test('a re-export of what is above', () => {
+    const files = house(['records/build.ts', "export { reports } from '../reports/reports.ts';"]);
+    assert.deepEqual(upward(files), ['records/build.ts -> reports/reports.ts']);
+  });
+
+  test('a leaf that imports another leaf, or a file at the root', () => {
+    const files = house(
+      ['rtp/receiver.ts', "import type { Fade } from '../audio/fade.ts';"],
+      ['pipecat/client.ts', "import type { Logger } from '../log.ts';"],
+    );
+    assert.deepEqual(upward(files), ['rtp/receiver.ts -> audio/fade.ts', 'pipecat/client.ts -> log.ts']);
+  });
+
+  test('a circle of types', () => {
+    const files = house(
+      ['call/a.ts', "import type { B } from './b.ts';"],
+      ['call/b.ts', "import type { C } from './c.ts';"],
+      ['call/c.ts', "import type { A } from './a.ts';"],
+      ['call/d.ts', "import type { A } from './a.ts';"],
+    );
+    assert.deepEqual(inCircles(files), ['call/a.ts', 'call/b.ts', 'call/c.ts']);
+  });
+
+  test('a room without a place', () => {
+    assert.deepEqual(homeless(house(['utils/all.ts', ''])), ['utils']);
+  });
+
+  test('a clock in a pure file, and a pure file that imports one with sockets', () => {
+    const files = house(
+      ['audio/tone.ts', 'const now = Date.now();'],
+      ['call/outcome.ts', "import { AriClient } from '../ari/client.ts';"],
+    );
+    assert.deepEqual(impure(files), ['audio/tone.ts: Date.now', 'call/outcome.ts: ari/client.ts']);
+  });
 });
