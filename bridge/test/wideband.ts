@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { Pacer } from '../src/audio/pacer.ts';
-import { Media } from '../src/media/media.ts';
+import { Media } from '../src/media/relay.ts';
 import type { MediaSettings } from '../src/media/session.ts';
 import { NO_LIMITS } from '../src/pipecat/budget.ts';
 import { FakeBot } from './fake-bot.ts';
