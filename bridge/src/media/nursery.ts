@@ -1,6 +1,6 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import type { MakeWorker } from './make-worker.ts';
-import type { WorkerSettings } from './protocol.ts';
+import type { WorkerSettings } from './worker-messages.ts';
 
 /** To the nursery's thread: a worker that is wanted. */
 export interface Wanted {

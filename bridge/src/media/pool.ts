@@ -3,9 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../log.ts';
 import type { MakeWorker, WorkerHandle } from './make-worker.ts';
 import { MediaError } from './media-error.ts';
-import type { FromWorker, MediaRequest, WorkerSettings, WorkerStats } from './protocol.ts';
 import { type Place, RemoteMedia, type SessionThread } from './remote-media.ts';
 import type { MediaEvent, MediaSession, MediaSettings } from './session.ts';
+import type { FromWorker, MediaRequest, WorkerSettings, WorkerStats } from './worker-messages.ts';
 
 /** The UDP ports of all workers together, and how many workers there are. */
 export interface MediaPoolOptions {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { MediaRequest } from './protocol.ts';
 import { RemoteMedia } from './remote-media.ts';
 import type { MediaEvent, MediaSettings } from './session.ts';
+import type { MediaRequest } from './worker-messages.ts';
 
 const recording = { path: '/recordings/a.wav', paused: false, maxBytes: 1_000 };
 

@@ -4,8 +4,8 @@ import type { BridgeMessage } from '../pipecat/dialect.ts';
 import { recordingName } from '../recording/files.ts';
 import type { RecordingState } from '../recording/recorder.ts';
 import { MediaError } from './media-error.ts';
-import type { MediaRequest } from './protocol.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
+import type { MediaRequest } from './worker-messages.ts';
 
 /** A worker, as a call's media in it sees it. */
 export interface SessionThread {

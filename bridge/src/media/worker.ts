@@ -6,8 +6,8 @@ import { Pacer } from '../audio/pacer.ts';
 import { Disk } from '../recording/disk.ts';
 import { PortPool } from '../rtp/ports.ts';
 import { RtpSockets } from '../rtp/sockets.ts';
-import type { FromWorker, ToWorker, WorkerSettings, WorkerStats } from './protocol.ts';
 import { Media, type MediaShared } from './relay.ts';
+import type { FromWorker, ToWorker, WorkerSettings, WorkerStats } from './worker-messages.ts';
 
 const STATS_EVERY_MS = 1_000;
 

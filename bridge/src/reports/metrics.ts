@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { CallResult } from '../call/result.ts';
 import type { MediaPool } from '../media/pool.ts';
-import type { WorkerStats } from '../media/protocol.ts';
+import type { WorkerStats } from '../media/worker-messages.ts';
 import type { RecordStore } from '../records/store.ts';
 import type { StatusCallbacks } from './callbacks.ts';
 
