@@ -5,8 +5,8 @@ import { type AudioFormat, bytesPerSample, silenceByte } from '../audio/format.t
 import { ChanWebsocketTransport } from '../chan-websocket/transport.ts';
 import type { RtpSockets } from '../rtp/sockets.ts';
 import { type RtpCodec, RtpTransport } from '../rtp/transport.ts';
+import type { OnFrame, TransportFigures } from './line-transport.ts';
 import type { MediaSettings } from './session.ts';
-import type { OnFrame, TransportFigures } from './transport.ts';
 
 const FRAME_MS = 20;
 const SOCKET_MS = 5_000;

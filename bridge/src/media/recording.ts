@@ -2,8 +2,8 @@ import { basename } from 'node:path';
 import { bytesPerSample, sampleReader } from '../audio/format.ts';
 import type { Disk } from '../recording/disk.ts';
 import { Recorder } from '../recording/recorder.ts';
+import type { MediaTransport } from './line-transport.ts';
 import type { MediaEvent, MediaSettings } from './session.ts';
-import type { MediaTransport } from './transport.ts';
 
 /** Begins to record a call, if it is to be recorded. `onState` hears of every change. */
 export function startRecorder(

@@ -16,10 +16,10 @@ import { BotMessages } from './bot-messages.ts';
 import { Comfort } from './comfort.ts';
 import { limited } from './limited.ts';
 import { frameBytes, type LineHooks, NO_FIGURES, openRtpLine, openSocketLine } from './line.ts';
+import type { MediaTransport, OnFrame } from './line-transport.ts';
 import { LineWatch } from './line-watch.ts';
 import { startRecorder } from './recording.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
-import type { MediaTransport, OnFrame } from './transport.ts';
 
 const FRAME_MS = 20;
 /** Over the length of what is queued, how long the last words may take to leave. */

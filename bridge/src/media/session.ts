@@ -10,7 +10,7 @@ import type {
 } from '../pipecat/dialect.ts';
 import type { RecordingFigures, RecordingSettings, RecordingState } from '../recording/recorder.ts';
 import type { BotLinkSettings } from './bot-link.ts';
-import type { TransportFigures } from './transport.ts';
+import type { TransportFigures } from './line-transport.ts';
 
 /** What one call's media needs to know. Plain data: it crosses to a worker thread. */
 export interface MediaSettings {
