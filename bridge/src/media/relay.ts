@@ -13,12 +13,12 @@ import type { RtpSockets } from '../rtp/sockets.ts';
 import type { RtpTransport } from '../rtp/transport.ts';
 import { BotLink } from './bot-link.ts';
 import { BotMessages } from './bot-messages.ts';
+import { startRecorder } from './call-recording.ts';
 import { Comfort } from './comfort.ts';
 import { limited } from './limited.ts';
 import { frameBytes, type LineHooks, NO_FIGURES, openRtpLine, openSocketLine } from './line.ts';
 import type { MediaTransport, OnFrame } from './line-transport.ts';
 import { LineWatch } from './line-watch.ts';
-import { startRecorder } from './recording.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
 
 const FRAME_MS = 20;
