@@ -1,7 +1,7 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { readCursor, writeCursor } from './cursor.ts';
-import type { RecordFilter, RecordPage, StoredCallback, Write } from './protocol.ts';
 import type { CallRecord } from './record.ts';
+import type { RecordFilter, RecordPage, StoredCallback, Write } from './store-messages.ts';
 
 const SCHEMA_VERSION = 1;
 /** Rows that one deletion takes: the thread answers in between. */

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { Replies } from '../async/replies.ts';
 import type { Logger } from '../log.ts';
+import type { CallRecord } from './record.ts';
 import type {
   FromStore,
   Question,
@@ -11,8 +12,7 @@ import type {
   StoreSettings,
   ToStore,
   Write,
-} from './protocol.ts';
-import type { CallRecord } from './record.ts';
+} from './store-messages.ts';
 
 /** Writes that may wait for the disk; beyond it new ones are given up and counted. */
 const WAITING_MAX = 10_000;

@@ -3,8 +3,8 @@ import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync } from '
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { isCorrupt, isEnvironmental, RecordDatabase } from './database.ts';
-import type { FromStore, Question, StoreSettings, ToStore, Write } from './protocol.ts';
 import type { CallRecord } from './record.ts';
+import type { FromStore, Question, StoreSettings, ToStore, Write } from './store-messages.ts';
 
 const FILE = 'calls.db';
 /** A broken database is kept under this name, in place of an older one. */

@@ -5,7 +5,7 @@ import type { Outcome } from '../call/outcome.ts';
 import { callbackTarget, isUnfit } from '../config/callback-url.ts';
 import { NameLookups, type Resolve } from '../dns/name-lookups.ts';
 import type { Logger } from '../log.ts';
-import type { StoredCallback } from '../records/protocol.ts';
+import type { StoredCallback } from '../records/store-messages.ts';
 import { retryAfterMs } from './retry-after.ts';
 
 /** What the one who placed a call is told of its end (contract, section 3), as a form. */
