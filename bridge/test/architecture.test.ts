@@ -63,7 +63,7 @@ const IO_FILES = new Set([
   'recording/retention.ts',
   'records/database.ts',
   'records/store.ts',
-  'records/worker.ts',
+  'records/store-worker.ts',
   'rtp/datagrams.ts',
   'rtp/socket.ts',
   'rtp/sockets.ts',

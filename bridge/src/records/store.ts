@@ -165,7 +165,7 @@ export class RecordStore {
 
   #start(recovers: boolean): Worker {
     this.#silentSinceMs = performance.now();
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+    const worker = new Worker(new URL('./store-worker.ts', import.meta.url), {
       workerData: { ...this.#settings, recovers } satisfies StoreSettings,
     });
     worker.on('message', (message: FromStore) => this.#receive(message));
