@@ -67,7 +67,7 @@ const IO_FILES = new Set([
   'rtp/datagrams.ts',
   'rtp/socket.ts',
   'rtp/sockets.ts',
-  'rtp/transport.ts',
+  'rtp/rtp-transport.ts',
 ]);
 /** Files of the other rooms that are pure. */
 const PURE_FILES = new Set([

@@ -3,8 +3,8 @@ import { Concealment } from '../audio/concealment.ts';
 import { fader } from '../audio/fade.ts';
 import { type AudioFormat, bytesPerSample, silenceByte } from '../audio/format.ts';
 import { ChanWebsocketTransport } from '../chan-websocket/transport.ts';
+import { type RtpCodec, RtpTransport } from '../rtp/rtp-transport.ts';
 import type { RtpSockets } from '../rtp/sockets.ts';
-import { type RtpCodec, RtpTransport } from '../rtp/transport.ts';
 import type { OnFrame, TransportFigures } from './line-transport.ts';
 import type { MediaSettings } from './session.ts';
 
