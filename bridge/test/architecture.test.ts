@@ -43,7 +43,7 @@ const IO_FILES = new Set([
   'async/replies.ts',
   'async/time-limit.ts',
   'audio/pacer.ts',
-  'chan-websocket/transport.ts',
+  'chan-websocket/socket-transport.ts',
   'config/certificates.ts',
   'config/environment.ts',
   'config/providers.ts',

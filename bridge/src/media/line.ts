@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { Concealment } from '../audio/concealment.ts';
 import { fader } from '../audio/fade.ts';
 import { type AudioFormat, bytesPerSample, silenceByte } from '../audio/format.ts';
-import { ChanWebsocketTransport } from '../chan-websocket/transport.ts';
+import { ChanWebsocketTransport } from '../chan-websocket/socket-transport.ts';
 import { type RtpCodec, RtpTransport } from '../rtp/rtp-transport.ts';
 import type { RtpSockets } from '../rtp/sockets.ts';
 import type { OnFrame, TransportFigures } from './line-transport.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { WebSocketServer } from 'ws';
-import { ChanWebsocketTransport } from './transport.ts';
+import { ChanWebsocketTransport } from './socket-transport.ts';
 
 const FRAME_BYTES = 640;
 const SILENCE = 0;
