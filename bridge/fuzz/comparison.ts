@@ -76,7 +76,7 @@ async function take(lab: ModelLab, { what, who, ms }: Step): Promise<void> {
       break;
     case 'api-hangs-up':
       lab.did(telephone, 'api');
-      lab.bridge.operator.hangUp(telephone).catch(() => {});
+      lab.bridge.control.hangUp(telephone).catch(() => {});
       break;
     case 'media-ends': {
       const id = chosen(

@@ -5,7 +5,7 @@ import { type AriAccess, AriClient, AriError } from './ari/client.ts';
 import { AriConnection } from './ari/connection.ts';
 import { type Config, portNeeds } from './config/environment.ts';
 import { rangeWarnings } from './config/port-ranges.ts';
-import { Operator } from './control/call-control.ts';
+import { CallControl } from './control/call-control.ts';
 import { EventStream } from './http/event-stream.ts';
 import { startHttp } from './http/server.ts';
 import type { Logger } from './log.ts';
@@ -54,7 +54,7 @@ export class Daemon {
   readonly #records: RecordStore;
   readonly #callbacks: StatusCallbacks;
   readonly #switchboard: Switchboard;
-  readonly #operator: Operator;
+  readonly #control: CallControl;
   /** Ids of events are the process's own: those of the one before mean nothing to it. */
   readonly #changes = new EventStream(Date.now().toString(36));
   #http: FastifyInstance | undefined;
@@ -132,14 +132,14 @@ export class Daemon {
         log,
         onChange: (event, record) => {
           ledger.note(record);
-          this.#operator.changed(record);
+          this.#control.changed(record);
           this.#changes.publish(event, record);
         },
       }),
       background: this.#background,
       log,
     });
-    this.#operator = new Operator({
+    this.#control = new CallControl({
       config,
       ari: this.#ari,
       switchboard: this.#switchboard,
@@ -173,7 +173,7 @@ export class Daemon {
         hangUp: (callSid) => this.#switchboard.hangUpForBot(callSid),
       },
       api: {
-        operator: this.#operator,
+        control: this.#control,
         events: this.#changes,
         token: this.#config.API_TOKEN,
         botToken: this.#config.BOT_TOKEN,

@@ -4,7 +4,7 @@ import type { ChannelEvent } from '../src/ari/model.ts';
 import { dialChannelId } from '../src/call/dial.ts';
 import { loadConfig } from '../src/config/environment.ts';
 import { parseProvider } from '../src/config/providers.ts';
-import { Operator } from '../src/control/call-control.ts';
+import { CallControl } from '../src/control/call-control.ts';
 import type { CallRecord } from '../src/records/record.ts';
 import type { CallbackFields, StatusCallbacks } from '../src/reports/callbacks.ts';
 import type { Metrics } from '../src/reports/metrics.ts';
@@ -41,7 +41,7 @@ export type Deed = 'bot' | 'bot-absent' | 'api' | 'media' | 'transfer' | 'restar
 class ModelBridge {
   readonly ari: ModelAri;
   readonly switchboard: Switchboard;
-  readonly operator: Operator;
+  readonly control: CallControl;
   readonly media: ModelPool;
   isDead = false;
 
@@ -61,7 +61,7 @@ class ModelBridge {
       ...{ metrics, callbacks, log: silent },
       onChange: (_event, record) => {
         if (this.isDead) return;
-        this.operator.changed(record);
+        this.control.changed(record);
         lab.note(record);
       },
     });
@@ -72,7 +72,7 @@ class ModelBridge {
       ...{ config, ari: this.ari.client, media: this.media.pool, reports, log: silent },
       background: new Background(silent),
     });
-    this.operator = new Operator({
+    this.control = new CallControl({
       ...{ config, ari: this.ari.client, switchboard: this.switchboard, ariProblem: () => undefined },
       records: { get: async (id) => lab.records.get(id), list: async () => ({ records: [] }) },
     });
@@ -306,6 +306,6 @@ export class ModelLab {
     const callId = `order-${this.telephones.length}`;
     const order = { provider: 'carrier', to: '+4930444444', callId, ringTimeoutSeconds: 20 };
     this.telephones.push(dialChannelId(callId));
-    this.bridge.operator.place({ ...order, callbackUrl: CALLBACK_URL }).catch(() => {});
+    this.bridge.control.place({ ...order, callbackUrl: CALLBACK_URL }).catch(() => {});
   }
 }

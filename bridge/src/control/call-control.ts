@@ -22,8 +22,8 @@ import type { CallOrder, ListQuery } from './orders.ts';
 import { otherCall, RecentOrders } from './recent-orders.ts';
 
 /** A request that is not carried out: `status` is HTTP's, `field` the one that is wrong. */
-export class Refusal extends Error {
-  override name = 'Refusal';
+export class RequestRefused extends Error {
+  override name = 'RequestRefused';
   readonly status: number;
   readonly field: string | undefined;
   /** When it is worth another try, s. */
@@ -89,8 +89,8 @@ const OWN_NUMBER = /^[\w+.*#-]{1,64}$/;
 /** When a call ends there is room again; nobody knows when. */
 const CALLS_RETRY_S = 5;
 
-/** What the API can do with calls. Every method rejects with, or throws, a {@link Refusal}. */
-export class Operator {
+/** What the API can do with calls. Every method rejects with, or throws, a {@link RequestRefused}. */
+export class CallControl {
   readonly #context: OperatorContext;
   /** By call id: the same one twice at the same time is one call. */
   readonly #placing = new Map<string, Placing>();
@@ -128,7 +128,7 @@ export class Operator {
   /** A call under way, else the record of one that has ended. */
   async get(id: string): Promise<CallRecord> {
     const record = await this.#find(id);
-    if (record === undefined) throw new Refusal(404, `no call has the id ${id}`);
+    if (record === undefined) throw new RequestRefused(404, `no call has the id ${id}`);
     return record;
   }
 
@@ -136,7 +136,7 @@ export class Operator {
   async list(query: ListQuery): Promise<{ calls: CallRecord[]; nextCursor?: string }> {
     const { since, until, limit, cursor, ...filter } = query;
     if (cursor !== undefined && readCursor(cursor) === undefined)
-      throw new Refusal(422, 'is the nextCursor of no page', { field: 'cursor' });
+      throw new RequestRefused(422, 'is the nextCursor of no page', { field: 'cursor' });
     const utc = (time: string | undefined) => (time === undefined ? undefined : new Date(time).toISOString());
     const times = { offeredFrom: utc(since), offeredBefore: utc(until) };
     const page = await this.#stored(() => this.#context.records.list({ ...filter, ...times }, limit, cursor));
@@ -178,9 +178,9 @@ export class Operator {
     const why = call.transfer(request, 'operator');
     if (why === undefined) return recordOf(call);
     const reason = `the call cannot be transferred: ${why}`;
-    if (why === 'provider-full') throw new Refusal(429, reason, { retryAfterS: CALLS_RETRY_S });
+    if (why === 'provider-full') throw new RequestRefused(429, reason, { retryAfterS: CALLS_RETRY_S });
     const field = TRANSFER_FIELDS[why];
-    throw field === undefined ? new Refusal(409, reason) : new Refusal(422, reason, { field });
+    throw field === undefined ? new RequestRefused(409, reason) : new RequestRefused(422, reason, { field });
   }
 
   /** Pauses or resumes a recording; resolves with its state then. */
@@ -190,8 +190,8 @@ export class Operator {
 
   #active(id: string): Call {
     const call = this.#context.switchboard.live.find(id);
-    if (call === undefined) throw new Refusal(404, `no call under way has the id ${id}`);
-    if (call.state !== 'active') throw new Refusal(409, 'the call is not answered, or is ending');
+    if (call === undefined) throw new RequestRefused(404, `no call under way has the id ${id}`);
+    if (call.state !== 'active') throw new RequestRefused(409, 'the call is not answered, or is ending');
     return call;
   }
 
@@ -212,7 +212,7 @@ export class Operator {
     return await placing?.[1].begun;
   }
 
-  /** The call that has an order's id; undefined where there is none, and a {@link Refusal} where nobody can tell: it could ring twice. */
+  /** The call that has an order's id; undefined where there is none, and a {@link RequestRefused} where nobody can tell: it could ring twice. */
   async #known(order: CallOrder, callId: string): Promise<CallRecord | undefined> {
     const { switchboard, records } = this.#context;
     const known = switchboard.live.record(callId) ?? this.#recent.get(callId);
@@ -226,7 +226,7 @@ export class Operator {
   #again(order: CallOrder, record: CallRecord): Placed {
     const plan = this.#context.config.providers.get(order.provider)?.numbers;
     const why = otherCall(order, record, this.#recent.get(record.callId), plan);
-    if (why !== undefined) throw new Refusal(409, why, { field: 'callId' });
+    if (why !== undefined) throw new RequestRefused(409, why, { field: 'callId' });
     return { record, isNew: false };
   }
 
@@ -240,7 +240,7 @@ export class Operator {
     const ringTimeoutMs = order.ringTimeoutSeconds * 1000;
     const dial = new Dial(ari, { ringTimeoutMs, ariTimeoutMs: config.ARI_TIMEOUT_MS });
     if (!switchboard.ids.reserve(channelId, callId))
-      throw new Refusal(409, 'another call has this id, which was not ordered', { field: 'callId' });
+      throw new RequestRefused(409, 'another call has this id, which was not ordered', { field: 'callId' });
     this.#count(checked.provider.name, 1);
     begin({ record: orderedRecord(checked, channelId), dial });
     try {
@@ -264,30 +264,33 @@ export class Operator {
 
   #checked(order: CallOrder, callId: string): CheckedOrder {
     const provider = this.#context.config.providers.get(order.provider);
-    if (provider === undefined) throw new Refusal(422, 'no provider has this name', { field: 'provider' });
+    if (provider === undefined)
+      throw new RequestRefused(422, 'no provider has this name', { field: 'provider' });
     const { numbers } = provider;
     const to = dialable(order.to, numbers);
     if (to === 'invalid-number') {
       const national = numbers.countryCode === undefined ? '' : ', or a national number';
-      throw new Refusal(422, `must be a number in E.164, such as +4930123456${national}`, { field: 'to' });
+      throw new RequestRefused(422, `must be a number in E.164, such as +4930123456${national}`, {
+        field: 'to',
+      });
     }
     if (to === 'number-not-allowed') {
       const reason = `ALLOWED_PREFIXES of ${provider.name} does not allow this number`;
-      throw new Refusal(422, reason, { field: 'to' });
+      throw new RequestRefused(422, reason, { field: 'to' });
     }
     const own = order.from ?? provider.callerId ?? '';
     const from = toE164(own, numbers) ?? own;
     if (from !== '' && !OWN_NUMBER.test(from)) {
-      throw new Refusal(422, 'must be a number, or an extension', { field: 'from' });
+      throw new RequestRefused(422, 'must be a number, or an extension', { field: 'from' });
     }
     if (order.callbackUrl !== undefined) {
       const target = callbackTarget(order.callbackUrl, this.#context.config.CALLBACK_HOSTS);
-      if ('problem' in target) throw new Refusal(422, target.problem, { field: 'callbackUrl' });
+      if ('problem' in target) throw new RequestRefused(422, target.problem, { field: 'callbackUrl' });
     }
     const longestS = this.#context.config.MAX_CALL_DURATION_S;
     if (order.maxDurationSeconds !== undefined && order.maxDurationSeconds > longestS) {
       const reason = `must be at most MAX_CALL_DURATION_S, ${longestS}`;
-      throw new Refusal(422, reason, { field: 'maxDurationSeconds' });
+      throw new RequestRefused(422, reason, { field: 'maxDurationSeconds' });
     }
     return { order, provider, callId, to, from };
   }
@@ -295,21 +298,23 @@ export class Operator {
   #requireRoom({ name, limits }: Provider): void {
     const { ariProblem, switchboard } = this.#context;
     const problem = ariProblem();
-    if (problem !== undefined) throw new Refusal(503, problem, { retryAfterS: CALLS_RETRY_S });
+    if (problem !== undefined) throw new RequestRefused(503, problem, { retryAfterS: CALLS_RETRY_S });
     const { refusal } = switchboard;
     if (refusal === 'shutdown')
-      throw new Refusal(503, 'the bridge is stopping', { retryAfterS: CALLS_RETRY_S });
+      throw new RequestRefused(503, 'the bridge is stopping', { retryAfterS: CALLS_RETRY_S });
     if (refusal !== undefined) {
-      throw new Refusal(429, 'MAX_CALLS of the bridge is reached', { retryAfterS: CALLS_RETRY_S });
+      throw new RequestRefused(429, 'MAX_CALLS of the bridge is reached', { retryAfterS: CALLS_RETRY_S });
     }
     const outbound = switchboard.live.outbound(name) + (this.#creating.get(name) ?? 0);
     if (limits.maxCalls > 0 && outbound >= limits.maxCalls) {
-      throw new Refusal(429, `OUTBOUND_MAX_CALLS of ${name} is reached`, { retryAfterS: CALLS_RETRY_S });
+      throw new RequestRefused(429, `OUTBOUND_MAX_CALLS of ${name} is reached`, {
+        retryAfterS: CALLS_RETRY_S,
+      });
     }
     const waitMs = switchboard.live.rates.take({ name, limits }, performance.now());
     if (waitMs > 0) {
       const retryAfterS = Math.ceil(waitMs / 1000);
-      throw new Refusal(429, `OUTBOUND_CALLS_PER_SECOND of ${name} is reached`, { retryAfterS });
+      throw new RequestRefused(429, `OUTBOUND_CALLS_PER_SECOND of ${name} is reached`, { retryAfterS });
     }
   }
 
@@ -348,8 +353,8 @@ export class Operator {
     } catch (error) {
       if (!(error instanceof AriError)) throw error;
       if (error.status === 0)
-        throw new Refusal(504, 'Asterisk did not reply; the same callId may be tried again');
-      throw new Refusal(502, `Asterisk refused: ${error.message}`);
+        throw new RequestRefused(504, 'Asterisk did not reply; the same callId may be tried again');
+      throw new RequestRefused(502, `Asterisk refused: ${error.message}`);
     }
   }
 
@@ -358,7 +363,7 @@ export class Operator {
       return await question();
     } catch (error) {
       const reason = `the call records cannot be read: ${(error as Error).message}`;
-      throw new Refusal(503, reason, { retryAfterS: CALLS_RETRY_S });
+      throw new RequestRefused(503, reason, { retryAfterS: CALLS_RETRY_S });
     }
   }
 }

@@ -8,7 +8,7 @@ import {
   validatorCompiler,
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod';
-import type { Operator } from '../control/call-control.ts';
+import type { CallControl } from '../control/call-control.ts';
 import { callOrderSchema, listQuery } from '../control/orders.ts';
 import { shownRecord } from '../records/record.ts';
 import type { EventStream } from './event-stream.ts';
@@ -19,7 +19,7 @@ import { isSameSecret } from './secret.ts';
 
 /** What the API works with. */
 export interface ApiContext {
-  readonly operator: Operator;
+  readonly control: CallControl;
   readonly events: EventStream;
   /** Bearer token; undefined: nobody gets in, and is told so. */
   readonly token: string | undefined;
@@ -72,7 +72,7 @@ export function addApi(server: FastifyInstance, context: ApiContext, guard: Guar
 type Routes = ReturnType<typeof withZod>;
 const withZod = (server: FastifyInstance) => server.withTypeProvider<ZodTypeProvider>();
 
-function addCalls(routes: Routes, { operator }: ApiContext): void {
+function addCalls(routes: Routes, { control }: ApiContext): void {
   const { callPageSchema, callParams, callSchema } = schemas;
   routes.post(
     '/calls',
@@ -88,7 +88,7 @@ function addCalls(routes: Routes, { operator }: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const { record, isNew } = await operator.place(request.body);
+      const { record, isNew } = await control.place(request.body);
       return reply.code(isNew ? 202 : 200).send(shownRecord(record));
     },
   );
@@ -102,7 +102,7 @@ function addCalls(routes: Routes, { operator }: ApiContext): void {
       },
     },
     async (request) => {
-      const page = await operator.list(request.query);
+      const page = await control.list(request.query);
       return { ...page, calls: page.calls.map(shownRecord) };
     },
   );
@@ -115,7 +115,7 @@ function addCalls(routes: Routes, { operator }: ApiContext): void {
         response: { 200: callSchema, default: failure },
       },
     },
-    async (request) => shownRecord(await operator.get(request.params.id)),
+    async (request) => shownRecord(await control.get(request.params.id)),
   );
   routes.delete(
     '/calls/:id',
@@ -134,13 +134,13 @@ function addCalls(routes: Routes, { operator }: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const record = await operator.hangUp(request.params.id);
+      const record = await control.hangUp(request.params.id);
       return reply.code(record.state === 'closed' ? 200 : 202).send(shownRecord(record));
     },
   );
 }
 
-function addActions(routes: Routes, { operator }: ApiContext): void {
+function addActions(routes: Routes, { control }: ApiContext): void {
   const { callParams, callSchema, dtmfSchema, recordingSchema, recordingStateSchema, transferSchema } =
     schemas;
   routes.post(
@@ -154,7 +154,7 @@ function addActions(routes: Routes, { operator }: ApiContext): void {
       },
     },
     async (request, reply) =>
-      reply.code(202).send(shownRecord(operator.dtmf(request.params.id, request.body.digits))),
+      reply.code(202).send(shownRecord(control.dtmf(request.params.id, request.body.digits))),
   );
   routes.post(
     '/calls/:id/transfer',
@@ -167,7 +167,7 @@ function addActions(routes: Routes, { operator }: ApiContext): void {
       },
     },
     async (request, reply) =>
-      reply.code(202).send(shownRecord(operator.transfer(request.params.id, request.body))),
+      reply.code(202).send(shownRecord(control.transfer(request.params.id, request.body))),
   );
   routes.post(
     '/calls/:id/recording',
@@ -179,7 +179,7 @@ function addActions(routes: Routes, { operator }: ApiContext): void {
         response: { 200: recordingStateSchema, default: failure },
       },
     },
-    async (request) => ({ state: await operator.recording(request.params.id, request.body.state) }),
+    async (request) => ({ state: await control.recording(request.params.id, request.body.state) }),
   );
 }
 

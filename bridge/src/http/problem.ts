@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
-import type { Refusal } from '../control/call-control.ts';
+import type { RequestRefused } from '../control/call-control.ts';
 import type { FieldError, ProblemBody } from './schemas.ts';
 
 /** Answers with a problem (RFC 9457) of no type of its own: its title is the status's. */
@@ -28,11 +28,11 @@ export function sendProblem(
 
 /** The problem of an error: what is wrong with a request field by field, why it is refused, or that we failed. */
 export function sendError(
-  error: FastifyError | Refusal,
+  error: FastifyError | RequestRefused,
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
-  if (isRefusal(error)) {
+  if (isRequestRefused(error)) {
     if (error.retryAfterS !== undefined) reply.header('retry-after', error.retryAfterS);
     const errors = error.field === undefined ? undefined : [{ field: error.field, reason: error.message }];
     return sendProblem(reply, error.status, error.message, errors);
@@ -58,6 +58,6 @@ export function sendError(
   return sendProblem(reply, status, `the bridge failed; its log says how, under requestId ${id}`);
 }
 
-function isRefusal(error: FastifyError | Refusal): error is Refusal {
-  return error.name === 'Refusal';
+function isRequestRefused(error: FastifyError | RequestRefused): error is RequestRefused {
+  return error.name === 'RequestRefused';
 }

@@ -22,7 +22,7 @@ test('what fails is in the log, under the id that its answer names, whatever the
     ...{ address: '127.0.0.1', port: 0, metrics, log, readiness: boom },
     twilio: { token: TOKEN, hangUp: boom },
     api: {
-      operator: { get: boom } as never,
+      control: { get: boom } as never,
       events: new EventStream('p'),
       ...{ token: TOKEN, botToken: undefined, requestsPerSecond: 100, version: '0' },
     },
