@@ -20,11 +20,11 @@ import { RecordingLog } from './recording-log.ts';
 import type { CallChange, CallResult, CallState } from './result.ts';
 import type { CallSettings } from './settings.ts';
 import type { Transfer } from './transfer.ts';
-import { Handover, type HandoverContext } from './transfers.ts';
+import { CallTransfers, type TransfersContext } from './transfers.ts';
 import { AnswerProof, UNUSABLE, UnusableAnswer } from './usable-answer.ts';
 
 /** What a call works with. */
-export interface CallContext extends Pick<HandoverContext, 'mayDial'> {
+export interface CallContext extends Pick<TransfersContext, 'mayDial'> {
   readonly ari: AriClient;
   readonly media: MediaPool;
   readonly log: Logger;
@@ -56,7 +56,7 @@ export class Call {
   readonly #ending = new Ending();
   readonly #steps = new Map<string, number>();
   readonly #firstBotAudio = Promise.withResolvers<void>();
-  readonly #handover: Handover;
+  readonly #transfers: CallTransfers;
   readonly #troubles: MediaTroubles;
   #media: MediaSession | undefined;
   #state: CallState = 'setup';
@@ -90,9 +90,9 @@ export class Call {
       warn: (detail, message) => this.#warn(detail, message),
       media: () => this.#media,
       isLive: () => !this.isEnding && this.#ending.reason === undefined && !this.#botGone,
-      isQuiet: () => this.#handover.isQuiet,
+      isQuiet: () => this.#transfers.isQuiet,
     });
-    this.#handover = new Handover({
+    this.#transfers = new CallTransfers({
       ...{ ...context, info, path: this.path, settings: settings.transfer, signal: this.#ending.signal },
       channelId: () => this.caller.id,
       end: (reason) => this.end(reason),
@@ -169,27 +169,27 @@ export class Call {
   /** Hands the caller over. Returns why not, or undefined where it is under way: how it goes is told by `onChange` and to the bot. */
   transfer(request: TransferRequest, by: 'bot' | 'operator'): string | undefined {
     const isActive = this.#state === 'active' && this.#ending.reason === undefined;
-    return this.#handover.ask(request, by, this.#media, isActive);
+    return this.#transfers.ask(request, by, this.#media, isActive);
   }
 
   /** Its transfers, and its being held, as records show them. */
-  get transfers(): Pick<Handover, 'summary' | 'outcome' | 'isHeld' | 'by'> {
-    return this.#handover;
+  get transfers(): Pick<CallTransfers, 'summary' | 'outcome' | 'isHeld' | 'by'> {
+    return this.#transfers;
   }
 
   /** The call's transfer, or its last one. */
   get lastTransfer(): Transfer | undefined {
-    return this.#handover.transfer;
+    return this.#transfers.transfer;
   }
 
   /** ARI: the caller's channel has left our app: hung up, unless we sent it elsewhere. */
   callerLeftStasis(): void {
-    if (!this.#handover.callerAway) this.callerHungUp(undefined);
+    if (!this.#transfers.callerAway) this.callerHungUp(undefined);
   }
 
   /** ARI: the caller's phone holds the call, or goes on with it. */
   held(isHeld: boolean): void {
-    if (this.#media !== undefined && !this.#botGone) this.#handover.held(isHeld, this.#media);
+    if (this.#media !== undefined && !this.#botGone) this.#transfers.held(isHeld, this.#media);
   }
 
   /** Runs the call from offer to release. Never rejects. */
@@ -236,7 +236,7 @@ export class Call {
     this.#botGone = true;
     for (const step of ['joined', 'transferred']) this.#mark(step);
     this.#inBackground(Promise.all([this.caller.attend(), this.path.takeOver(release)]), 'attend');
-    this.#ending.because(this.#handover.keep(talk));
+    this.#ending.because(this.#transfers.keep(talk));
   }
 
   #dismissBot({ kind }: EndReason, cause: number): void {
@@ -245,7 +245,7 @@ export class Call {
 
   /** The bot is done, or lost. A transfer goes on without it. */
   #botLeaves(reason: EndReason, queuedMs = 0): void {
-    if (!this.#handover.botLeft(reason)) this.end(reason, queuedMs);
+    if (!this.#transfers.botLeft(reason)) this.end(reason, queuedMs);
   }
 
   /** A step failed. A caller who has just left makes steps fail too, before the event that tells of it, or without: that reason is the true one. */
@@ -359,11 +359,11 @@ export class Call {
     const media = this.#media;
     if (treatment.drain && media !== undefined) await playLastWords(media, this.#ending.signal);
     this.#ending.abort();
-    await this.#handover.release().catch((error) => this.#releaseFailed(error));
+    await this.#transfers.release().catch((error) => this.#releaseFailed(error));
     const cause = await this.#ending.cause(treatment.cause);
     if (!this.#botGone) this.#dismissBot(reason, cause);
     // In the dialplan, where we sent them, they are no longer ours.
-    const isElsewhere = reason.kind === 'transferred' && this.#handover.callerAway;
+    const isElsewhere = reason.kind === 'transferred' && this.#transfers.callerAway;
     if (!isElsewhere && reason.kind !== 'taken-over') await this.caller.leave(treatment);
     const figures = this.#figures ?? (await media?.figures().catch(() => undefined));
     for (const undo of release.reverse()) await undo().catch((error: Error) => this.#releaseFailed(error));

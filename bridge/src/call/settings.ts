@@ -11,7 +11,7 @@ import { recordingName } from '../recording/files.ts';
 import type { RecordingSettings } from '../recording/recorder.ts';
 import type { DurationLimits } from './duration.ts';
 import { type CallDefaults, type CallInfo, describeCall, providerName } from './info.ts';
-import type { HandoverSettings } from './transfers.ts';
+import type { TransferSettings } from './transfers.ts';
 
 const MB = 1_000_000;
 /** Requests to Asterisk that a set-up makes one after the other, with one to spare. */
@@ -25,7 +25,7 @@ export interface CallSettings extends DurationLimits {
   readonly ariTimeoutMs: number;
   /** For the whole set-up of a call that is not ours. */
   readonly setUpMaxMs: number;
-  readonly transfer: HandoverSettings;
+  readonly transfer: TransferSettings;
 }
 
 /** What a call is when neither it nor its provider says otherwise. */

@@ -12,19 +12,19 @@ import type { TransferSummary } from './transfer-summary.ts';
 import { type TransferRules, transferTarget } from './transfer-target.ts';
 
 /** Time limits and rules of transfers. */
-export interface HandoverSettings extends TransferRules {
+export interface TransferSettings extends TransferRules {
   readonly ringTimeoutMs: number;
   readonly ariTimeoutMs: number;
 }
 
 /** What the call gives to its transfers. */
-export interface HandoverContext {
+export interface TransfersContext {
   readonly info: CallInfo;
   /** The caller's channel, as it is now. */
   readonly channelId: () => string;
   readonly path: MediaPath;
   readonly ari: AriClient;
-  readonly settings: HandoverSettings;
+  readonly settings: TransferSettings;
   /** Whether a call to a provider may begin now; then it counts. */
   readonly mayDial: (provider: Provider) => boolean;
   /** Fires when the call ends. */
@@ -36,8 +36,8 @@ export interface HandoverContext {
 }
 
 /** A call's transfers, one at a time, and its being held. */
-export class Handover {
-  readonly #context: HandoverContext;
+export class CallTransfers {
+  readonly #context: TransfersContext;
   #count = 0;
   #transfer: Transfer | undefined;
   #outcome: TransferSummary | undefined;
@@ -47,7 +47,7 @@ export class Handover {
   /** Why the bot left while a transfer was under way. */
   #botLeft: EndReason | undefined;
 
-  constructor(context: HandoverContext) {
+  constructor(context: TransfersContext) {
     this.#context = context;
   }
 
