@@ -1,5 +1,5 @@
 import type { AriClient } from '../ari/client.ts';
-import { Keys } from './dtmf.ts';
+import { DtmfSender } from './dtmf.ts';
 import type { EndTreatment } from './end-reason.ts';
 import type { Ending } from './ending.ts';
 import { carryOut, type Farewell, farewellOf } from './give-back.ts';
@@ -19,7 +19,7 @@ export interface CallerContext {
 /** The caller's channel: the one that the call began with, or another that has taken its place. */
 export class CallerChannel {
   readonly #context: CallerContext;
-  readonly #keys: Keys;
+  readonly #keys: DtmfSender;
   #keyRepeats = new KeyRepeats();
   #id: string;
   #farewell: Farewell | undefined;
@@ -27,7 +27,7 @@ export class CallerChannel {
   constructor(context: CallerContext) {
     this.#context = context;
     this.#id = context.info.adopted?.callerId ?? context.info.channelId;
-    this.#keys = new Keys(context.ari, context.ending.signal);
+    this.#keys = new DtmfSender(context.ari, context.ending.signal);
   }
 
   get id(): string {

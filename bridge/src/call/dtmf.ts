@@ -26,7 +26,7 @@ export function keyParts(digits: string): Part[] {
 }
 
 /** Sends keys to a caller, few at a time and the pauses by our own clock, so that nothing of them outlives the call. */
-export class Keys {
+export class DtmfSender {
   readonly #ari: AriClient;
   readonly #signal: AbortSignal;
   #waitingMs = 0;
