@@ -12,7 +12,7 @@ import type { Logger } from './log.ts';
 import { type MakeWorker, makeWorker } from './media/make-worker.ts';
 import { MediaPool } from './media/pool.ts';
 import { Retention } from './recording/retention.ts';
-import { Ledger } from './records/ledger.ts';
+import { Ledger } from './records/record-writer.ts';
 import { RecordStore } from './records/store.ts';
 import { StatusCallbacks } from './reports/callbacks.ts';
 import { Metrics } from './reports/metrics.ts';
