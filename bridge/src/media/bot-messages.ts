@@ -12,8 +12,8 @@ import type {
 } from '../pipecat/dialect.ts';
 import { Base64Slices, ByteSlices, type Slices } from '../pipecat/long-media.ts';
 import { printable } from '../text/outside-text.ts';
+import { ERROR_EVERY_MS, Refusals } from './bad-messages.ts';
 import { EndMarker } from './end-marker.ts';
-import { ERROR_EVERY_MS, Refusals } from './refusals.ts';
 import type { MediaEvent, MediaSettings } from './session.ts';
 
 /** What a bot's messages can do to its call. */
