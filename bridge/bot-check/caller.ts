@@ -3,7 +3,7 @@ import { BotAudio } from '../src/audio/bot-audio.ts';
 import { type AudioFormat, bytesPerMs, bytesPerSample, silenceByte } from '../src/audio/format.ts';
 import { Pacer, type PacerHandle } from '../src/audio/pacer.ts';
 import { PlayoutQueue, type PlayoutStats } from '../src/audio/playout-queue.ts';
-import { Refusals } from '../src/media/bad-messages.ts';
+import { BadMessages } from '../src/media/bad-messages.ts';
 import { type BotConnection, type BotTarget, connectBot } from '../src/pipecat/client.ts';
 import type {
   BadCode,
@@ -63,7 +63,7 @@ export class Caller {
   readonly #queue: PlayoutQueue;
   readonly #botAudio: BotAudio;
   readonly #draft = new Draft();
-  readonly #refusals = new Refusals(MAX_BAD_MESSAGES);
+  readonly #refusals = new BadMessages(MAX_BAD_MESSAGES);
   readonly #isAudible: (source: Buffer, start: number, end: number) => boolean;
   #pacing: PacerHandle | undefined;
   #sentFrames = 0;

@@ -12,7 +12,7 @@ import type { Logger } from './log.ts';
 import { type MakeWorker, makeWorker } from './media/make-worker.ts';
 import { MediaPool } from './media/pool.ts';
 import { Retention } from './recording/retention.ts';
-import { Ledger } from './records/record-writer.ts';
+import { RecordWriter } from './records/record-writer.ts';
 import { RecordStore } from './records/store.ts';
 import { StatusCallbacks } from './reports/callbacks.ts';
 import { Metrics } from './reports/metrics.ts';
@@ -96,7 +96,7 @@ export class Daemon {
       log.warn({ calls: records.length }, 'the process before died in mid-call');
       this.#switchboard.inherit(records);
     });
-    const ledger = new Ledger(this.#records, config.RECORDS_STDOUT, log);
+    const recordWriter = new RecordWriter(this.#records, config.RECORDS_STDOUT, log);
     this.#callbacks = new StatusCallbacks(
       { secret: config.CALLBACK_SECRET, tries: config.CALLBACK_TRIES, hosts: config.CALLBACK_HOSTS },
       this.#records,
@@ -131,7 +131,7 @@ export class Daemon {
         callbacks: this.#callbacks,
         log,
         onChange: (event, record) => {
-          ledger.note(record);
+          recordWriter.note(record);
           this.#control.changed(record);
           this.#changes.publish(event, record);
         },

@@ -4,7 +4,7 @@ import type { BadCode } from '../pipecat/dialect.ts';
 export const ERROR_EVERY_MS = 1_000;
 
 /** Counts a bot's messages that could not be understood, and says what is to be done about one. */
-export class Refusals {
+export class BadMessages {
   readonly #maxInARow: number;
   readonly #counts = new Map<BadCode, number>();
   #inARow = 0;

@@ -12,7 +12,7 @@ import type {
 } from '../pipecat/dialect.ts';
 import { Base64Slices, ByteSlices, type Slices } from '../pipecat/long-media.ts';
 import { printable } from '../text/outside-text.ts';
-import { ERROR_EVERY_MS, Refusals } from './bad-messages.ts';
+import { BadMessages, ERROR_EVERY_MS } from './bad-messages.ts';
 import { EndMarker } from './end-marker.ts';
 import type { MediaEvent, MediaSettings } from './session.ts';
 
@@ -50,7 +50,7 @@ export class BotMessages {
   readonly #hooks: BotMessageHooks;
   readonly #now: () => number;
   readonly #audio: BotAudio;
-  readonly #refusals: Refusals;
+  readonly #badMessages: BadMessages;
   readonly #end: EndMarker;
   #hasSounded = false;
   #hasActed: boolean;
@@ -79,14 +79,14 @@ export class BotMessages {
     this.#hooks = hooks;
     this.#now = hooks.now;
     this.#audio = new BotAudio(queue, settings.line);
-    this.#refusals = new Refusals(settings.maxBadMessages);
+    this.#badMessages = new BadMessages(settings.maxBadMessages);
     const endDetail = `a long silence, then nothing for ${settings.endSilenceMs} ms: a bot's end`;
     this.#end = new EndMarker(settings.endSilenceMs, () => hooks.ended(endDetail));
   }
 
   /** Messages that were refused so far, by what was wrong. */
   get refused(): Record<string, number> {
-    return this.#refusals.counts;
+    return this.#badMessages.counts;
   }
 
   /** Whether the bot has sent a sound, not silence only. */
@@ -118,7 +118,7 @@ export class BotMessages {
   /** What comes next is from another connection: bad messages of the former one do not count against it. */
   connected(): void {
     this.#end.unset();
-    this.#refusals.understood();
+    this.#badMessages.understood();
     this.#slices = undefined;
     this.#audio.restart();
   }
@@ -139,7 +139,7 @@ export class BotMessages {
     }
     this.#budget.at(this.#now()).control();
     if (message.type === 'bad') return this.#refuse(message.code, message.detail);
-    this.#refusals.understood();
+    this.#badMessages.understood();
     this.#tellOverflow();
     if (message.type !== 'unknown') this.#end.unset();
     this.#carryOut(message);
@@ -251,7 +251,7 @@ export class BotMessages {
     sampleRate: WireRate,
     isContinued = false,
   ): void {
-    this.#refusals.understood();
+    this.#badMessages.understood();
     const queuedBytes = this.#audio.write(audio, length, encoding, sampleRate, this.#now());
     this.#tellOverflow();
     this.#end.media(audio, length, encoding, sampleRate, this.#queue.queuedMs, isContinued);
@@ -264,8 +264,8 @@ export class BotMessages {
     // It may quote the bot.
     const detail = printable(what);
     // Not every dialect has a word for it: the log has.
-    if (!this.#refusals.has(code)) this.#hooks.tell({ type: 'bot-refused', code, detail });
-    const next = this.#refusals.refused(code, this.#now());
+    if (!this.#badMessages.has(code)) this.#hooks.tell({ type: 'bot-refused', code, detail });
+    const next = this.#badMessages.refused(code, this.#now());
     if (next === 'tell') this.#hooks.tellBot({ type: 'error', code, message: detail });
     if (next === 'too-many') this.misbehaved(POLICY_VIOLATION, 'too many bad messages in a row');
   }

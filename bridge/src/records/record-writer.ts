@@ -6,7 +6,7 @@ import type { RecordStore } from './store.ts';
 export type StdoutMode = 'off' | 'masked' | 'full';
 
 /** Writes the record of each call, as it goes on, to the store, and when it has ended to the log. */
-export class Ledger {
+export class RecordWriter {
   readonly #store: RecordStore;
   readonly #stdout: StdoutMode;
   readonly #log: Logger;
