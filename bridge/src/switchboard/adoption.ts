@@ -4,7 +4,7 @@ import type { KeptTalk } from '../call/kept-talk.ts';
 import type { CallRecord } from '../records/record.ts';
 
 /** Calls that were under way when the process before died: they go on where Asterisk still holds their channels, and end where it does not. */
-export class InheritedCalls {
+export class AdoptableCalls {
   readonly #records = new Map<string, CallRecord>();
   /** Callers who talk to a second leg, or did, by their channel: until there is a call for them. */
   readonly talks = new Map<string, KeptTalk>();
@@ -49,7 +49,7 @@ export class InheritedCalls {
 }
 
 /** A call that goes on, with what Asterisk does not keep of it: whom an originated channel is for, and since when. */
-export function asInherited(info: CallInfo, before: CallRecord | undefined): CallInfo {
+export function asAdopted(info: CallInfo, before: CallRecord | undefined): CallInfo {
   if (before === undefined) return info;
   const { callId, requestedCallId, channelId, direction, from, to, times } = before;
   const callerId = info.channelId === channelId ? {} : { callerId: info.channelId };

@@ -6,7 +6,7 @@ import type { Transfer } from '../call/transfer.ts';
 import type { Logger } from '../log.ts';
 import type { CallRecord } from '../records/record.ts';
 import type { CallReports } from '../reports/reports.ts';
-import { asInherited, type InheritedCalls } from './adoption.ts';
+import { type AdoptableCalls, asAdopted } from './adoption.ts';
 import type { AsteriskPorts } from './asterisk-ports.ts';
 import type { Background } from './background.ts';
 import type { Farewells } from './farewells.ts';
@@ -25,7 +25,7 @@ export interface ComparisonContext {
   readonly background: Background;
   readonly asteriskPorts: AsteriskPorts;
   readonly farewells: Farewells;
-  readonly inherited: InheritedCalls;
+  readonly adoptable: AdoptableCalls;
   readonly others: OthersDials;
   /** By the caller's channel. */
   readonly calls: ReadonlyMap<string, Call>;
@@ -72,7 +72,7 @@ export class Comparison {
 
   /** Calls of the process before: one that is served already gets its record, of the others a comparison tells. */
   inherit(records: readonly CallRecord[]): void {
-    this.#context.inherited.add(records);
+    this.#context.adoptable.add(records);
     for (const { channelId } of records) this.#recall(channelId);
   }
 
@@ -105,7 +105,7 @@ export class Comparison {
 
   /** Acts on what is different, if asked so `only` of some channels. Returns the channels that changed meanwhile. */
   async #look(only: ReadonlySet<string> | undefined): Promise<ReadonlySet<string>> {
-    const { ari, calls, farewells, inherited } = this.#context;
+    const { ari, calls, farewells, adoptable } = this.#context;
     // A call that begins from here on may not be on the list, and one that ends meanwhile may still be.
     const before = new Map(
       [...calls].map(([id, call]) => [
@@ -130,7 +130,7 @@ export class Comparison {
       ...known,
       farewells: new Map([...kept].filter(([id]) => !coming.has(id))),
       lateDials: this.#dials().filter(({ channelId }) => !owned.has(channelId)),
-      inherited: inherited.all,
+      adoptable: adoptable.all,
       owned: new Set([...owned, ...this.#owned(), ...farewells.believed.keys()]),
       things: new Set([...things, ...this.#things()]),
       startedAt: this.#startedAt,
@@ -163,9 +163,9 @@ export class Comparison {
   }
 
   #things(): Set<string> {
-    const { calls, inherited } = this.#context;
+    const { calls, adoptable } = this.#context;
     const coming = new Set(this.#context.coming());
-    const talks = [...inherited.talks].filter(([callerId]) => coming.has(callerId));
+    const talks = [...adoptable.talks].filter(([callerId]) => coming.has(callerId));
     return new Set([
       ...talks.flatMap(([, { leg, bridgeId }]) => [leg?.channelId ?? '', bridgeId ?? '']),
       ...[...calls.values()].flatMap(({ path, lastTransfer }) => [
@@ -192,7 +192,7 @@ export class Comparison {
   }
 
   #act(action: Action, before: ReadonlyMap<string, Before>): void {
-    const { others, farewells, inherited, reports, stasisStart } = this.#context;
+    const { others, farewells, adoptable, reports, stasisStart } = this.#context;
     switch (action.type) {
       case 'keep-talk':
       case 'end-talk':
@@ -200,9 +200,9 @@ export class Comparison {
         if (farewells.has(action.channel.id)) return;
         if (action.type === 'keep-talk') {
           const { channel, leg, bridgeId, isJoined } = action;
-          inherited.talks.set(channel.id, keptTalk(leg, bridgeId, isJoined));
-        } else if (action.type === 'end-talk') inherited.talks.set(action.channel.id, TALK_IS_OVER);
-        else inherited.talks.delete(action.channel.id);
+          adoptable.talks.set(channel.id, keptTalk(leg, bridgeId, isJoined));
+        } else if (action.type === 'end-talk') adoptable.talks.set(action.channel.id, TALK_IS_OVER);
+        else adoptable.talks.delete(action.channel.id);
         // Its own arguments are those of an earlier entry, where it was created and dialled.
         const args = others.all.get(action.channel.id)?.args ?? action.args;
         return stasisStart(action.channel, args);
@@ -223,15 +223,15 @@ export class Comparison {
         return this.#inBackground(this.#context.ari.hangUp(action.channelId, 16), 'remove a channel');
       case 'destroy-bridge':
         return this.#inBackground(this.#context.ari.destroyBridge(action.bridgeId), 'remove a bridge');
-      case 'inherited-rings':
+      case 'adoptable-rings':
         return void others.began(action.channel);
-      case 'inherited-moved':
-        return inherited.move(action.record, action.channelId);
-      case 'inherited-lives':
+      case 'adoptable-moved':
+        return adoptable.move(action.record, action.channelId);
+      case 'adoptable-lives':
         return this.#recall(action.record.channelId);
-      case 'inherited-died':
+      case 'adoptable-died':
         farewells.keep(action.record.channelId, { cause: 16, isDone: true });
-        return inherited.remove(action.record) ? reports.died(action.record) : undefined;
+        return adoptable.remove(action.record) ? reports.died(action.record) : undefined;
       default:
         return this.#actOnCall(action, before);
     }
@@ -278,11 +278,11 @@ export class Comparison {
 
   /** A call that was taken before its record was known gets it. */
   #recall(channelId: string): void {
-    const { calls, inherited, others } = this.#context;
+    const { calls, adoptable, others } = this.#context;
     others.recall(channelId);
     const call = calls.get(channelId);
-    const record = call && inherited.take(channelId);
-    if (call !== undefined && record !== undefined) call.info = asInherited(call.info, record);
+    const record = call && adoptable.take(channelId);
+    if (call !== undefined && record !== undefined) call.info = asAdopted(call.info, record);
   }
 
   #inBackground(work: Promise<unknown>, what: string): void {
@@ -304,7 +304,7 @@ const MISSED: ReadonlySet<Action['type']> = new Set<Action['type']>([
 /** The channels that an action is about. */
 function channelsOf(action: Action, before: ReadonlyMap<string, Before>): string[] {
   if (action.type === 'destroy-bridge') return [];
-  if (action.type === 'inherited-moved') return [action.record.channelId, action.channelId];
+  if (action.type === 'adoptable-moved') return [action.record.channelId, action.channelId];
   if ('record' in action) return [action.record.channelId];
   const id = 'channel' in action ? action.channel.id : action.channelId;
   if ('leg' in action) return [id, action.leg.id];

@@ -2,7 +2,7 @@ import type { AriChannel } from '../ari/model.ts';
 import type { CallIds } from '../call/call-ids.ts';
 import { dialOutcome, type Outcome } from '../call/outcome.ts';
 import type { CallReports } from '../reports/reports.ts';
-import type { InheritedCalls } from './adoption.ts';
+import type { AdoptableCalls } from './adoption.ts';
 import type { Farewells } from './farewells.ts';
 import { describeDial, type Originated, originatedRecord } from './originated.ts';
 
@@ -15,7 +15,7 @@ const REDIRECTED = { cause: 23, sipStatus: 302 };
 /** What the dials of others are kept with. */
 export interface OthersDialsContext {
   readonly ids: CallIds;
-  readonly inherited: InheritedCalls;
+  readonly adoptable: AdoptableCalls;
   readonly farewells: Farewells;
   readonly reports: CallReports;
 }
@@ -40,8 +40,8 @@ export class OthersDials {
       known.channel = channel;
       return known;
     }
-    const { ids, inherited, reports } = this.#context;
-    const before = inherited.take(channel.id);
+    const { ids, adoptable, reports } = this.#context;
+    const before = adoptable.take(channel.id);
     const sinceMs = before === undefined ? Date.now() : Date.parse(before.times.offered);
     const facts = { channel, dialled: before?.to ?? '', sinceMs, before, ids };
     const dial: Originated = { ...facts, ringing: false, isForwarded: false };
@@ -117,7 +117,7 @@ export class OthersDials {
   /** What the process before knew of a dial is found only now. */
   recall(channelId: string): void {
     const dial = this.#dials.get(channelId);
-    if (dial !== undefined) dial.before = this.#context.inherited.take(channelId) ?? dial.before;
+    if (dial !== undefined) dial.before = this.#context.adoptable.take(channelId) ?? dial.before;
   }
 
   /** Another process has our app: it is told of all of them. */

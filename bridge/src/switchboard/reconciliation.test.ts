@@ -266,13 +266,13 @@ const LOST: readonly {
   },
   {
     what: 'the end of a second leg that talked when its process died',
-    beliefs: { calls: [], things: new Set(), inherited: [HANDED_OVER] },
+    beliefs: { calls: [], things: new Set(), adoptable: [HANDED_OVER] },
     channels: [CALLER],
     actions: ['end-talk 7.1', `destroy-bridge ${BRIDGE}`],
   },
   {
     what: 'nothing, of a caller who was handed over once and has got a bot since',
-    beliefs: { calls: [], things: new Set(), inherited: [HANDED_OVER] },
+    beliefs: { calls: [], things: new Set(), adoptable: [HANDED_OVER] },
     channels: [CALLER, MEDIA_CHANNEL],
     actions: ['offer 7.1', `hang-up ${MEDIA}`, `destroy-bridge ${BRIDGE}`],
   },
@@ -296,7 +296,7 @@ for (const { what, call, beliefs: known, channels, holdings: held, actions } of 
 
 test('calls of the process before: taken up, ringing, alive already, or dead', () => {
   const record = (channelId: string, state: CallRecord['state']) => ({ channelId, state }) as CallRecord;
-  const inherited = [
+  const adoptable = [
     ...[record('waits', 'active'), record('rings', 'ringing'), record('lives', 'active')],
     ...[record('gone', 'active'), record('elsewhere', 'active'), record('hung-up', 'active')],
   ];
@@ -308,17 +308,17 @@ test('calls of the process before: taken up, ringing, alive already, or dead', (
       dialplan: { context: 'transfer', exten: 'h', app_name: 'Hangup', app_data: '' },
     },
   ];
-  const known = beliefs({ inherited, owned: new Set(['lives']), things: new Set() });
+  const known = beliefs({ adoptable, owned: new Set(['lives']), things: new Set() });
   const found = reconcile(known, holdings(channels, { bridges: [] }));
   const types = found.map((action) => `${action.type} ${'record' in action ? action.record.channelId : ''}`);
   assert.deepEqual(types, [
     ...[
       'offer ',
-      'inherited-rings ',
-      'inherited-lives lives',
-      'inherited-died gone',
-      'inherited-died elsewhere',
-      'inherited-died hung-up',
+      'adoptable-rings ',
+      'adoptable-lives lives',
+      'adoptable-died gone',
+      'adoptable-died elsewhere',
+      'adoptable-died hung-up',
     ],
   ]);
 });

@@ -68,7 +68,7 @@ export interface Beliefs {
   readonly lateDials?: readonly BelievedDial[];
   readonly farewells: ReadonlyMap<string, BelievedFarewell>;
   /** Calls of the process before, that nothing has been heard of. */
-  readonly inherited: readonly CallRecord[];
+  readonly adoptable: readonly CallRecord[];
   /** Channels of calls and dials, now or before the question; those that are being made or asked for too. */
   readonly owned: ReadonlySet<string>;
   /** Media channels, second legs and mixing bridges of calls, now or before the question. */
@@ -109,12 +109,12 @@ export type Action =
   | { readonly type: 'repeat-farewell' | 'forget-farewell' | 'count-farewell'; readonly channelId: string }
   | { readonly type: 'hang-up'; readonly channelId: string; readonly why: HangUpReason }
   | { readonly type: 'destroy-bridge'; readonly bridgeId: string }
-  | { readonly type: 'inherited-rings'; readonly channel: AriChannel }
+  | { readonly type: 'adoptable-rings'; readonly channel: AriChannel }
   /** Another channel has taken the caller's place (RFC 3891). */
-  | { readonly type: 'inherited-moved'; readonly record: CallRecord; readonly channelId: string }
+  | { readonly type: 'adoptable-moved'; readonly record: CallRecord; readonly channelId: string }
   /** A call that was taken before its record was known. */
-  | { readonly type: 'inherited-lives'; readonly record: CallRecord }
-  | { readonly type: 'inherited-died'; readonly record: CallRecord };
+  | { readonly type: 'adoptable-lives'; readonly record: CallRecord }
+  | { readonly type: 'adoptable-died'; readonly record: CallRecord };
 
 /** Why a channel is hung up that has no call. */
 export type HangUpReason = 'left-over' | 'never-dialled' | 'unreadable';
@@ -138,7 +138,7 @@ export function reconcile(beliefs: Beliefs, holdings: Holdings): Action[] {
     isAsteriskLost: isOtherStart(beliefs.startedAt, holdings.startedAt),
   };
   const forwards = forwardedLegs(beliefs, holdings, seen);
-  const moved = beliefs.inherited.flatMap((record) => ofReplaced(record, beliefs, holdings, seen));
+  const moved = beliefs.adoptable.flatMap((record) => ofReplaced(record, beliefs, holdings, seen));
   const isMoved = new Set(moved.map(({ record }) => record));
   return [
     ...moved,
@@ -146,9 +146,9 @@ export function reconcile(beliefs: Beliefs, holdings: Holdings): Action[] {
     ...beliefs.dials.flatMap((dial) => ofDial(dial, seen, forwards)),
     ...[...beliefs.farewells].flatMap(([id, farewell]) => ofFarewell(id, farewell, seen)),
     ...ofNobody(beliefs, holdings, forwards, new Map(moved.map((one) => [one.channelId, one.record]))),
-    ...beliefs.inherited
+    ...beliefs.adoptable
       .filter((record) => !isMoved.has(record))
-      .flatMap((record) => ofInherited(record, beliefs, holdings, seen)),
+      .flatMap((record) => ofAdoptable(record, beliefs, holdings, seen)),
   ];
 }
 
@@ -264,12 +264,12 @@ function ofFarewell(
  * not have been there yet.
  */
 function lostDials(
-  { dials, lateDials = [], inherited }: Beliefs,
+  { dials, lateDials = [], adoptable }: Beliefs,
   { exists, isAsteriskLost }: Seen,
 ): (LostDial & { readonly channelId: string })[] {
   // With Asterisk itself a leg that it dials is gone too.
   if (isAsteriskLost) return [];
-  const before = inherited.filter(
+  const before = adoptable.filter(
     ({ state, channelId }) =>
       (state === 'dialling' || state === 'ringing') && !channelId.startsWith(DIAL_ID_PREFIX),
   );
@@ -299,7 +299,7 @@ function forwardedLegs(beliefs: Beliefs, holdings: Holdings, seen: Seen): Map<st
 }
 
 function ofNobody(
-  { owned, things, farewells, lateDials = [], inherited }: Beliefs,
+  { owned, things, farewells, lateDials = [], adoptable }: Beliefs,
   holdings: Holdings,
   forwards: ReadonlyMap<string, string>,
   moved: ReadonlyMap<string, CallRecord>,
@@ -326,7 +326,7 @@ function ofNobody(
     // The next comparison knows more of a dial that began since this one's question.
     if (lateDials.some(({ channelId }) => channelId === from)) continue;
     const talk = talks.find(({ caller }) => caller === channel);
-    const before = moved.get(id) ?? inherited.find(({ channelId }) => channelId === id);
+    const before = moved.get(id) ?? adoptable.find(({ channelId }) => channelId === id);
     if (talk !== undefined) actions.push({ ...talk, type: 'keep-talk', channel, args: args ?? [] });
     else if (from !== undefined) actions.push({ type: 'refuse-forward', channel });
     else if (args !== undefined && wasHandedOver(before, id, bridges))
@@ -361,24 +361,24 @@ function ofReplaced(
       !isOwn(channel.id, 'pct') &&
       !owned.has(channel.id),
   );
-  return caller === undefined ? [] : [{ type: 'inherited-moved' as const, record, channelId: caller.id }];
+  return caller === undefined ? [] : [{ type: 'adoptable-moved' as const, record, channelId: caller.id }];
 }
 
-function ofInherited(
+function ofAdoptable(
   record: CallRecord,
   { owned }: Beliefs,
   { appChannelIds }: Holdings,
   seen: Seen,
 ): Action[] {
   const { channelId, state } = record;
-  if (owned.has(channelId)) return [{ type: 'inherited-lives', record }];
+  if (owned.has(channelId)) return [{ type: 'adoptable-lives', record }];
   const channel = seen.present.get(channelId);
   const isDial = state === 'dialling' || state === 'ringing';
-  if (channel === undefined || hasHungUp(channel)) return [{ type: 'inherited-died', record }];
+  if (channel === undefined || hasHungUp(channel)) return [{ type: 'adoptable-died', record }];
   // The caller's network is being asked to take them (REFER): they come back to us, whatever it says.
   if (channel.dialplan.context === REFER_CONTEXT) return [];
   // It is offered, and takes its record.
   if (appChannelIds.has(channelId) && stasisArgs(channel) !== undefined) return [];
-  if (isDial && channel.state !== 'Up') return [{ type: 'inherited-rings', channel }];
-  return [{ type: 'inherited-died', record }];
+  if (isDial && channel.state !== 'Up') return [{ type: 'adoptable-rings', channel }];
+  return [{ type: 'adoptable-died', record }];
 }

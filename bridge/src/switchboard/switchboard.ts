@@ -12,7 +12,7 @@ import type { Logger } from '../log.ts';
 import type { MediaPool } from '../media/pool.ts';
 import type { CallRecord } from '../records/record.ts';
 import { type CallReports, recordOf } from '../reports/reports.ts';
-import { asInherited, InheritedCalls } from './adoption.ts';
+import { AdoptableCalls, asAdopted } from './adoption.ts';
 import type { AsteriskPorts } from './asterisk-ports.ts';
 import type { Background } from './background.ts';
 import { Comparison } from './comparison.ts';
@@ -54,7 +54,7 @@ export class Switchboard {
   readonly #asking = new Map<string, () => void>();
   /** Which call has which id. */
   readonly ids = new CallIds((channelId) => this.#isLive(channelId));
-  readonly #inherited = new InheritedCalls();
+  readonly #adoptable = new AdoptableCalls();
   readonly #farewells: Farewells;
   readonly #others: OthersDials;
   readonly #forwards: Forwards;
@@ -70,7 +70,7 @@ export class Switchboard {
   constructor(context: SwitchboardContext) {
     this.#context = context;
     this.#farewells = new Farewells(context.ari);
-    const shared = { farewells: this.#farewells, inherited: this.#inherited };
+    const shared = { farewells: this.#farewells, adoptable: this.#adoptable };
     this.#others = new OthersDials({ ...shared, ids: this.ids, reports: context.reports });
     this.#forwards = new Forwards({ ...context, ...shared });
     this.live = new LiveCalls(this.#calls, this.#others.all);
@@ -97,7 +97,7 @@ export class Switchboard {
   }
 
   #isLive(channelId: string): boolean {
-    const lists = [this.#calls, this.#others.all, this.#placing, this.#asking, this.#inherited];
+    const lists = [this.#calls, this.#others.all, this.#placing, this.#asking, this.#adoptable];
     return lists.some((list) => list.has(channelId)) || this.live.findByChannel(channelId) !== undefined;
   }
 
@@ -263,7 +263,7 @@ export class Switchboard {
   #offer(channel: AriChannel, args: readonly string[]): void {
     const dial = this.#others.all.get(channel.id);
     // Who talks is not parted for want of a place.
-    const refusal = this.#inherited.talks.has(channel.id) && !this.#closing ? undefined : this.refusal;
+    const refusal = this.#adoptable.talks.has(channel.id) && !this.#closing ? undefined : this.refusal;
     if (refusal !== undefined) {
       // A dial stays on the list: its end is told to who placed it.
       const { config, reports } = this.#context;
@@ -305,9 +305,9 @@ export class Switchboard {
     if (!dial && this.ids.isMerged(channel.id, variables)) return this.#giveBack(channel.id, 'merged', false);
     const mayHave = (id: string) => this.ids.claim(channel.id, id);
     const info = callInfo(this.#context.config, channel, appArgs, variables, dial, mayHave);
-    const inherited = asInherited(info, dial?.before ?? this.#inherited.take(channel.id));
-    const settings = callSettings(this.#context.config, inherited);
-    this.#begin(inherited, channel.state === 'Up', settings, undefined, this.#inherited.takeTalk(channel.id));
+    const adoptable = asAdopted(info, dial?.before ?? this.#adoptable.take(channel.id));
+    const settings = callSettings(this.#context.config, adoptable);
+    this.#begin(adoptable, channel.state === 'Up', settings, undefined, this.#adoptable.takeTalk(channel.id));
   }
 
   #begin(info: CallInfo, isUp: boolean, settings: CallSettings, dial?: Dial, talk?: KeptTalk): Call {
@@ -373,7 +373,7 @@ export class Switchboard {
 
   /** Whether what is told of a channel comes late: its dial has ended, or was ours and never came to be. */
   #isPast(id: string): boolean {
-    if (this.#calls.has(id) || this.#others.all.has(id) || this.#inherited.has(id)) return false;
+    if (this.#calls.has(id) || this.#others.all.has(id) || this.#adoptable.has(id)) return false;
     return this.#isDoneWith(id) || id.startsWith(DIAL_ID_PREFIX);
   }
 
