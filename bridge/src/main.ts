@@ -27,8 +27,11 @@ function giveWayToAudio(): void {
   setPriority(Math.min(NICE_MAX, getPriority() + CONTROL_NICE));
 }
 
-/** Ends the process loudly: a state that nobody foresaw is not worth serving calls from. */
-function dieLoudly(log: Logger): void {
+/**
+ * Logs an uncaught error (level fatal) and exits with 1: the state of the process is unknown. Docker
+ * restarts it, and the next start adopts the calls.
+ */
+function exitOnUncaughtError(log: Logger): void {
   const die = (err: unknown) => {
     log.fatal({ err }, 'uncaught error, the process ends');
     exitNow(EXIT_FAILURE);
@@ -65,7 +68,7 @@ try {
     process.exit(0);
   }
   const log = createLogger(config.LOG_LEVEL);
-  dieLoudly(log);
+  exitOnUncaughtError(log);
   stopOnSignals(await startDaemon(config, log, openNursery()), config.SHUTDOWN_MS, log);
   giveWayToAudio();
 } catch (error) {

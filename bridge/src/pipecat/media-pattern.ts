@@ -1,11 +1,11 @@
-/** A bot whose messages differ in more than the payload teaches nothing: it is not tried for ever. */
-const LESSONS_MAX = 8;
-/** A message in between that is different changes nothing: so many in a row do. */
-const STRANGERS_MAX = 3;
+/** Times that a bot's message is learnt. A bot whose messages differ in more than the payload is then parsed. */
+const LEARN_TRIES_MAX = 8;
+/** Consecutive media messages that do not match before the pattern is learnt anew. */
+const MISSES_MAX = 3;
 /** All but the payload; a call keeps no more than this. */
 const MAX_CHARS = 1_024;
-/** In place of a payload, to see where one is. Two, because what is the payload anyway may be one of them. */
-const SPECIMENS = ['QUJD', 'REVG'];
+/** Put in place of the payload to prove where it is. Two, because the payload itself may be one of them. */
+const PROBES = ['QUJD', 'REVG'];
 /** Bots of a kind send the same: their calls share its bytes, which so stay in the processor's cache. The last few are kept. */
 const SHARED_MAX = 64;
 const shared = new Map<string, Buffer<ArrayBuffer>>();
@@ -21,9 +21,9 @@ export class MediaPattern {
   readonly #payloadOf: (text: string) => string | undefined;
   #head: Buffer | undefined;
   #tail = Buffer.alloc(0);
-  #lessons = 0;
+  #learnTries = 0;
   /** Media messages in a row that were not like the one learnt. */
-  #strangers = 0;
+  #misses = 0;
 
   /** `payloadOf` parses a message, and says what its payload is if it is one with audio. */
   constructor(payloadOf: (text: string) => string | undefined) {
@@ -43,27 +43,27 @@ export class MediaPattern {
     for (let i = 0; i < tail.length; i++) if (bytes[tailAt + i] !== tail[i]) return false;
     this.start = start + head.length;
     this.end = tailAt;
-    this.#strangers = 0;
+    this.#misses = 0;
     return true;
   }
 
   /** Learns from a media message that `find` did not find, and its payload. False: it is not of that kind, or not of the usual one. */
   learn(text: string, payload: string): boolean {
-    this.#strangers += 1;
-    if (this.#head !== undefined && this.#strangers <= STRANGERS_MAX) return false;
-    if (this.#lessons === LESSONS_MAX || payload === '' || text.length - payload.length > MAX_CHARS)
+    this.#misses += 1;
+    if (this.#head !== undefined && this.#misses <= MISSES_MAX) return false;
+    if (this.#learnTries === LEARN_TRIES_MAX || payload === '' || text.length - payload.length > MAX_CHARS)
       return false;
     const at = text.indexOf(payload);
     // Escaped it is not found.
     if (at < 0) return false;
-    this.#lessons += 1;
+    this.#learnTries += 1;
     const head = text.slice(0, at);
     const tail = text.slice(at + payload.length);
     // What is found may be another value. What a parser makes of it decides.
-    if (SPECIMENS.some((text) => this.#payloadOf(`${head}${text}${tail}`) !== text)) return false;
+    if (PROBES.some((text) => this.#payloadOf(`${head}${text}${tail}`) !== text)) return false;
     this.#head = bytesOf(head);
     this.#tail = bytesOf(tail);
-    this.#strangers = 0;
+    this.#misses = 0;
     return true;
   }
 }

@@ -94,8 +94,8 @@ function failed(writes: Write[], error: Error): void {
     try {
       setAside(error);
       return later(writes, error, 0);
-    } catch (worse) {
-      return later(writes, worse as Error);
+    } catch (asideError) {
+      return later(writes, asideError as Error);
     }
   }
   if (database === undefined || isEnvironmental(error)) return later(writes, error);
@@ -108,8 +108,8 @@ function failed(writes: Write[], error: Error): void {
     try {
       database.write([write]);
       tell({ type: 'settled', written: 1, refused: 0 });
-    } catch (its) {
-      failed([write], its as Error);
+    } catch (error) {
+      failed([write], error as Error);
     }
   }
 }
