@@ -116,8 +116,8 @@ export class Call {
     return Object.fromEntries(this.#steps);
   }
 
-  /** The attempt to reach the callee, while nobody has answered it. */
-  get dial(): Dial | undefined {
+  /** The outbound dial, until the callee answers. */
+  get pendingDial(): Dial | undefined {
     return this.#answered ? undefined : this.#dial;
   }
 
@@ -141,7 +141,7 @@ export class Call {
   /** ARI: the caller's channel ended, or is being hung up, with a Q.850 cause, and the SIP status of a callee who refused. */
   callerHungUp(cause: number | undefined, sipStatus?: number, why?: EndReason): void {
     this.#ending.callerWent(cause, sipStatus);
-    this.end(why ?? { kind: this.dial === undefined ? 'caller-hangup' : 'not-answered' });
+    this.end(why ?? { kind: this.pendingDial === undefined ? 'caller-hangup' : 'not-answered' });
   }
 
   /** The bot hangs up by other means than a message on its socket. */

@@ -43,7 +43,7 @@ export class CallReports {
     const remarks = info.remarks.length > 0 ? info.remarks : undefined;
     log.info({ ...idsOf(call), remarks }, 'call started');
     log.debug({ ...idsOf(call), from: info.from, to: info.to, customVars: info.customVars }, 'call details');
-    this.changed(call, call.dial === undefined ? 'started' : 'dialling');
+    this.changed(call, call.pendingDial === undefined ? 'started' : 'dialling');
   }
 
   /** `closing`: of that nobody is told. */
@@ -149,8 +149,8 @@ export class CallReports {
 
 /** The record of a call under way. */
 export function recordOf(call: Call): CallRecord {
-  const dialState = call.dial?.ringing ? 'ringing' : 'dialling';
-  const state = call.dial !== undefined && call.state === 'setup' ? dialState : call.state;
+  const dialState = call.pendingDial?.ringing ? 'ringing' : 'dialling';
+  const state = call.pendingDial !== undefined && call.state === 'setup' ? dialState : call.state;
   return liveRecord(call.info, state, call.stepsMs, contextOf(call));
 }
 

@@ -257,11 +257,11 @@ export class Comparison {
       case 'caller-returned':
         return call.lastTransfer === transfer ? transfer?.callerReturned(action.args) : undefined;
       case 'dial-entered':
-        return call.dial?.entered();
+        return call.pendingDial?.entered();
       case 'dial-rings':
         return this.#context.rings(action.channel);
       case 'dial-answered':
-        return call.dial?.answered();
+        return call.pendingDial?.answered();
       case 'leg-entered':
       case 'leg-answered':
         return call.lastTransfer?.legId === action.leg.id
@@ -317,12 +317,12 @@ function channelsOf(action: Action, before: ReadonlyMap<string, Before>): string
  * The cause of an end that was not told. Of a callee who did not answer it says most, and nothing is made up: busy, away or never
  * called, nobody knows (127, interworking), unless the time to ring was over.
  */
-function lostCause({ dial }: Call): number | undefined {
+function lostCause({ pendingDial: dial }: Call): number | undefined {
   return dial === undefined || dial.isOverdue ? undefined : 127;
 }
 
 function believed(call: Call): BelievedCall {
-  const { dial, lastTransfer: transfer, path, stepsMs } = call;
+  const { pendingDial: dial, lastTransfer: transfer, path, stepsMs } = call;
   return {
     channelId: call.caller.id,
     isInbound: call.info.direction === 'inbound',

@@ -191,7 +191,7 @@ export class Switchboard {
       const removed = this.#context.ari.hangUp(channel.id, 16);
       return this.#context.background.run(removed, 'remove a media channel without a call');
     }
-    const dial = this.#placing.get(channel.id) ?? this.#calls.get(channel.id)?.dial;
+    const dial = this.#placing.get(channel.id) ?? this.#calls.get(channel.id)?.pendingDial;
     if (dial !== undefined) return dial.entered();
     const call = this.#calls.get(channel.id);
     if (call !== undefined) return this.#cameBack(call, channel, args);
@@ -383,14 +383,14 @@ export class Switchboard {
 
   #rings(channel: AriChannel): void {
     const call = this.#calls.get(channel.id);
-    if (call?.dial?.rings()) this.#context.reports.changed(call, 'ringing');
+    if (call?.pendingDial?.rings()) this.#context.reports.changed(call, 'ringing');
     this.#others.rings(channel.id);
   }
 
   #stateChanged(channel: AriChannel): void {
     if (channel.state === 'Ringing') return this.#rings(channel);
     if (channel.state !== 'Up') return;
-    this.#calls.get(channel.id)?.dial?.answered();
+    this.#calls.get(channel.id)?.pendingDial?.answered();
     const args = this.#others.all.get(channel.id)?.args;
     if (args !== undefined) this.#offer(channel, args);
   }
