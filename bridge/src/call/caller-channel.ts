@@ -1,8 +1,8 @@
 import type { AriClient } from '../ari/client.ts';
+import { carryOut, type Farewell, farewellOf } from './channel-release.ts';
 import { DtmfSender } from './dtmf.ts';
 import type { EndTreatment } from './end-reason.ts';
 import type { Ending } from './ending.ts';
-import { carryOut, type Farewell, farewellOf } from './give-back.ts';
 import type { CallInfo } from './info.ts';
 import { KeyRepeats } from './key-repeats.ts';
 

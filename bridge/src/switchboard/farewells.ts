@@ -1,5 +1,5 @@
 import type { AriClient } from '../ari/client.ts';
-import { carryOut, type Farewell } from '../call/give-back.ts';
+import { carryOut, type Farewell } from '../call/channel-release.ts';
 import type { BelievedFarewell } from './reconciliation.ts';
 
 interface Kept {
