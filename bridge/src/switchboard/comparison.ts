@@ -9,10 +9,10 @@ import type { CallReports } from '../reports/reports.ts';
 import { type AdoptableCalls, asAdopted } from './adoption.ts';
 import type { AsteriskPorts } from './asterisk-ports.ts';
 import type { Background } from './background.ts';
-import type { Farewells } from './farewells.ts';
 import { readHoldings } from './holdings.ts';
 import { isForgotten, wishedId } from './originated.ts';
 import type { OthersDials } from './others-dials.ts';
+import type { Farewells } from './pending-releases.ts';
 import { type Action, type Beliefs, type BelievedCall, reconcile } from './reconciliation.ts';
 
 /** What is known of calls, and who acts on what is found. */

@@ -3,7 +3,7 @@ import { providerName } from '../call/info.ts';
 import type { Logger } from '../log.ts';
 import type { CallReports } from '../reports/reports.ts';
 import type { Background } from './background.ts';
-import type { Farewells } from './farewells.ts';
+import type { Farewells } from './pending-releases.ts';
 
 /** Legs that are remembered as refused; of more, the oldest is forgotten. */
 const REFUSED_MAX = 10_000;

@@ -3,8 +3,8 @@ import type { CallIds } from '../call/call-ids.ts';
 import { dialOutcome, type Outcome } from '../call/outcome.ts';
 import type { CallReports } from '../reports/reports.ts';
 import type { AdoptableCalls } from './adoption.ts';
-import type { Farewells } from './farewells.ts';
 import { describeDial, type Originated, originatedRecord } from './originated.ts';
+import type { Farewells } from './pending-releases.ts';
 
 /** Dials that may be under way at once; of more, the oldest is forgotten. */
 const DIALS_MAX = 10_000;

@@ -1,5 +1,5 @@
 import type { AriChannel } from '../ari/model.ts';
-import type { Farewells } from './farewells.ts';
+import type { Farewells } from './pending-releases.ts';
 
 /** What returns are taken with. */
 export interface ReturnsContext {

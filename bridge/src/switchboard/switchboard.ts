@@ -16,11 +16,11 @@ import { AdoptableCalls, asAdopted } from './adoption.ts';
 import type { AsteriskPorts } from './asterisk-ports.ts';
 import type { Background } from './background.ts';
 import { Comparison } from './comparison.ts';
-import { Farewells } from './farewells.ts';
 import { Forwards } from './forwards.ts';
 import { LiveCalls } from './live-calls.ts';
 import type { Originated } from './originated.ts';
 import { OthersDials } from './others-dials.ts';
+import { Farewells } from './pending-releases.ts';
 import { REFER_RESULT } from './reconciliation.ts';
 import { Returns } from './returns.ts';
 
