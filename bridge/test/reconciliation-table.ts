@@ -35,7 +35,7 @@ export const MEDIA_CHANNEL = channel(MEDIA);
 export function beliefs(fields: Partial<Beliefs>): Beliefs {
   const calls = fields.calls ?? [];
   return {
-    ...{ calls, dials: [], farewells: new Map(), adoptable: [], startedAt: 'monday' },
+    ...{ calls, dials: [], pendingReleases: new Map(), adoptable: [], startedAt: 'monday' },
     owned: new Set([...calls, ...(fields.dials ?? [])].map(({ channelId }) => channelId)),
     things: new Set([BRIDGE, MEDIA, LEG]),
     ...fields,

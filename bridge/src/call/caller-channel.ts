@@ -1,5 +1,5 @@
 import type { AriClient } from '../ari/client.ts';
-import { carryOut, type Farewell, farewellOf } from './channel-release.ts';
+import { type ChannelRelease, releaseChannel, releaseOf } from './channel-release.ts';
 import { DtmfSender } from './dtmf.ts';
 import type { EndTreatment } from './end-reason.ts';
 import type { Ending } from './ending.ts';
@@ -22,7 +22,7 @@ export class CallerChannel {
   readonly #keys: DtmfSender;
   #keyRepeats = new KeyRepeats();
   #id: string;
-  #farewell: Farewell | undefined;
+  #release: ChannelRelease | undefined;
 
   constructor(context: CallerContext) {
     this.#context = context;
@@ -40,8 +40,8 @@ export class CallerChannel {
   }
 
   /** How it was left at the call's end; undefined where the caller went on elsewhere, as was asked for. */
-  get farewell(): Farewell | undefined {
-    return this.#farewell;
+  get release(): ChannelRelease | undefined {
+    return this.#release;
   }
 
   /** Events of the channel come to us from now on, and nothing that ends a media channel goes from it into the bridge. */
@@ -99,13 +99,13 @@ export class CallerChannel {
   /** Hangs the caller up, or gives them back to the dialplan, which has a fallback, unless they have hung up. */
   async leave(treatment: EndTreatment): Promise<void> {
     const { ari, info, ending, warn } = this.#context;
-    const farewell = farewellOf(info, treatment);
+    const release = releaseOf(info, treatment);
     if (ending.callerGone) {
-      this.#farewell = { cause: farewell.cause, isDone: true };
+      this.#release = { cause: release.cause, isDone: true };
       return;
     }
-    const { left, error } = await carryOut(ari, this.#id, farewell);
-    this.#farewell = left;
+    const { left, error } = await releaseChannel(ari, this.#id, release);
+    this.#release = left;
     if (error !== undefined) warn(error, 'release failed; left to reconciliation');
   }
 }

@@ -12,7 +12,7 @@ import type { Background } from './background.ts';
 import { readHoldings } from './holdings.ts';
 import { isForgotten, wishedId } from './originated.ts';
 import type { OthersDials } from './others-dials.ts';
-import type { Farewells } from './pending-releases.ts';
+import type { PendingReleases } from './pending-releases.ts';
 import { type Action, type Beliefs, type BelievedCall, reconcile } from './reconciliation.ts';
 
 /** What is known of calls, and who acts on what is found. */
@@ -24,7 +24,7 @@ export interface ComparisonContext {
   readonly reports: CallReports;
   readonly background: Background;
   readonly asteriskPorts: AsteriskPorts;
-  readonly farewells: Farewells;
+  readonly pendingReleases: PendingReleases;
   readonly adoptable: AdoptableCalls;
   readonly others: OthersDials;
   /** By the caller's channel. */
@@ -105,7 +105,7 @@ export class Comparison {
 
   /** Acts on what is different, if asked so `only` of some channels. Returns the channels that changed meanwhile. */
   async #look(only: ReadonlySet<string> | undefined): Promise<ReadonlySet<string>> {
-    const { ari, calls, farewells, adoptable } = this.#context;
+    const { ari, calls, pendingReleases, adoptable } = this.#context;
     // A call that begins from here on may not be on the list, and one that ends meanwhile may still be.
     const before = new Map(
       [...calls].map(([id, call]) => [
@@ -114,7 +114,7 @@ export class Comparison {
       ]),
     );
     const known = { calls: [...calls.values()].map(believed), dials: this.#dials() };
-    const kept = farewells.believed;
+    const kept = pendingReleases.believed;
     const owned = this.#owned();
     const things = this.#things();
     const caughtUp = this.#context.caughtUp();
@@ -128,10 +128,10 @@ export class Comparison {
     const coming = new Set(this.#context.coming());
     const beliefs: Beliefs = {
       ...known,
-      farewells: new Map([...kept].filter(([id]) => !coming.has(id))),
+      pendingReleases: new Map([...kept].filter(([id]) => !coming.has(id))),
       lateDials: this.#dials().filter(({ channelId }) => !owned.has(channelId)),
       adoptable: adoptable.all,
-      owned: new Set([...owned, ...this.#owned(), ...farewells.believed.keys()]),
+      owned: new Set([...owned, ...this.#owned(), ...pendingReleases.believed.keys()]),
       things: new Set([...things, ...this.#things()]),
       startedAt: this.#startedAt,
     };
@@ -192,12 +192,12 @@ export class Comparison {
   }
 
   #act(action: Action, before: ReadonlyMap<string, Before>): void {
-    const { others, farewells, adoptable, reports, stasisStart } = this.#context;
+    const { others, pendingReleases, adoptable, reports, stasisStart } = this.#context;
     switch (action.type) {
       case 'keep-talk':
       case 'end-talk':
       case 'offer': {
-        if (farewells.has(action.channel.id)) return;
+        if (pendingReleases.has(action.channel.id)) return;
         if (action.type === 'keep-talk') {
           const { channel, leg, bridgeId, isJoined } = action;
           adoptable.talks.set(channel.id, keptTalk(leg, bridgeId, isJoined));
@@ -213,12 +213,12 @@ export class Comparison {
         return this.#context.rings(action.channel);
       case 'refuse-forward':
         return this.#context.forwarded(action.channel);
-      case 'repeat-farewell':
-        return this.#inBackground(farewells.repeat(action.channelId), 'leave a channel');
-      case 'count-farewell':
-        return farewells.count(action.channelId);
-      case 'forget-farewell':
-        return farewells.forget(action.channelId);
+      case 'repeat-release':
+        return this.#inBackground(pendingReleases.repeat(action.channelId), 'leave a channel');
+      case 'count-release':
+        return pendingReleases.count(action.channelId);
+      case 'forget-release':
+        return pendingReleases.forget(action.channelId);
       case 'hang-up':
         return this.#inBackground(this.#context.ari.hangUp(action.channelId, 16), 'remove a channel');
       case 'destroy-bridge':
@@ -230,7 +230,7 @@ export class Comparison {
       case 'adoptable-lives':
         return this.#recall(action.record.channelId);
       case 'adoptable-died':
-        farewells.keep(action.record.channelId, { cause: 16, isDone: true });
+        pendingReleases.keep(action.record.channelId, { cause: 16, isDone: true });
         return adoptable.remove(action.record) ? reports.died(action.record) : undefined;
       default:
         return this.#actOnCall(action, before);

@@ -3,7 +3,7 @@ import { providerName } from '../call/info.ts';
 import type { Logger } from '../log.ts';
 import type { CallReports } from '../reports/reports.ts';
 import type { Background } from './background.ts';
-import type { Farewells } from './pending-releases.ts';
+import type { PendingReleases } from './pending-releases.ts';
 
 /** Legs that are remembered as refused; of more, the oldest is forgotten. */
 const REFUSED_MAX = 10_000;
@@ -15,7 +15,7 @@ const REJECTED = 21;
 export interface ForwardsContext {
   readonly log: Logger;
   readonly background: Background;
-  readonly farewells: Farewells;
+  readonly pendingReleases: PendingReleases;
   readonly reports: CallReports;
 }
 
@@ -60,7 +60,7 @@ export class Forwards {
 
   /** Ends a refused leg; one that was answered before that comes here again. */
   hangUp(legId: string): void {
-    const { background, farewells } = this.#context;
-    background.run(farewells.say(legId, { cause: REJECTED, isDone: false }), 'hang up a forwarded leg');
+    const { background, pendingReleases } = this.#context;
+    background.run(pendingReleases.say(legId, { cause: REJECTED, isDone: false }), 'hang up a forwarded leg');
   }
 }

@@ -4,7 +4,7 @@ import { dialOutcome, type Outcome } from '../call/outcome.ts';
 import type { CallReports } from '../reports/reports.ts';
 import type { AdoptableCalls } from './adoption.ts';
 import { describeDial, type Originated, originatedRecord } from './originated.ts';
-import type { Farewells } from './pending-releases.ts';
+import type { PendingReleases } from './pending-releases.ts';
 
 /** Dials that may be under way at once; of more, the oldest is forgotten. */
 const DIALS_MAX = 10_000;
@@ -16,7 +16,7 @@ const REDIRECTED = { cause: 23, sipStatus: 302 };
 export interface OthersDialsContext {
   readonly ids: CallIds;
   readonly adoptable: AdoptableCalls;
-  readonly farewells: Farewells;
+  readonly pendingReleases: PendingReleases;
   readonly reports: CallReports;
 }
 
@@ -110,7 +110,7 @@ export class OthersDials {
   /** What is told late of it is no news of another dial. */
   #end(channelId: string): Originated | undefined {
     const dial = this.answered(channelId);
-    if (dial !== undefined) this.#context.farewells.keep(channelId, { cause: 16, isDone: true });
+    if (dial !== undefined) this.#context.pendingReleases.keep(channelId, { cause: 16, isDone: true });
     return dial;
   }
 

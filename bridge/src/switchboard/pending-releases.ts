@@ -1,9 +1,9 @@
 import type { AriClient } from '../ari/client.ts';
-import { carryOut, type Farewell } from '../call/channel-release.ts';
-import type { BelievedFarewell } from './reconciliation.ts';
+import { type ChannelRelease, releaseChannel } from '../call/channel-release.ts';
+import type { BelievedRelease } from './reconciliation.ts';
 
 interface Kept {
-  farewell: Farewell;
+  release: ChannelRelease;
   seen: number;
   /** A request is on its way: a second one would meet the first. */
   isUnderWay: boolean;
@@ -13,7 +13,7 @@ interface Kept {
  * Channels that we are done with, until they are known to be gone: what Asterisk did not take is done again by the next comparison, and
  * nobody takes them for callers who wait.
  */
-export class Farewells {
+export class PendingReleases {
   readonly #ari: AriClient;
   readonly #kept = new Map<string, Kept>();
   #era = 0;
@@ -33,24 +33,24 @@ export class Farewells {
   }
 
   /** As the comparison sees them. */
-  get believed(): ReadonlyMap<string, BelievedFarewell> {
+  get believed(): ReadonlyMap<string, BelievedRelease> {
     return new Map(
-      [...this.#kept].map(([id, { farewell, seen }]) => [
+      [...this.#kept].map(([id, { release, seen }]) => [
         id,
-        { kind: farewell.status === undefined ? 'hang-up' : 'give-back', isDone: farewell.isDone, seen },
+        { kind: release.status === undefined ? 'hang-up' : 'give-back', isDone: release.isDone, seen },
       ]),
     );
   }
 
   /** A call has left its channel so. */
-  keep(channelId: string, farewell: Farewell): void {
-    this.#kept.set(channelId, { farewell, seen: 0, isUnderWay: false });
+  keep(channelId: string, release: ChannelRelease): void {
+    this.#kept.set(channelId, { release, seen: 0, isUnderWay: false });
   }
 
   /** Leaves a channel, and keeps how. Rejects where that failed: the next comparison tries again. */
-  async say(channelId: string, farewell: Farewell): Promise<void> {
-    this.keep(channelId, farewell);
-    await this.#carryOut(channelId);
+  async say(channelId: string, release: ChannelRelease): Promise<void> {
+    this.keep(channelId, release);
+    await this.#releaseChannel(channelId);
   }
 
   /** Does what is kept for a channel once more. */
@@ -58,16 +58,16 @@ export class Farewells {
     const kept = this.#kept.get(channelId);
     if (kept === undefined || kept.isUnderWay) return;
     kept.seen += 1;
-    await this.#carryOut(channelId);
+    await this.#releaseChannel(channelId);
   }
 
-  async #carryOut(channelId: string): Promise<void> {
+  async #releaseChannel(channelId: string): Promise<void> {
     const kept = this.#kept.get(channelId);
     if (kept === undefined) return;
     kept.isUnderWay = true;
-    const { left, error } = await carryOut(this.#ari, channelId, kept.farewell);
+    const { left, error } = await releaseChannel(this.#ari, channelId, kept.release);
     kept.isUnderWay = false;
-    kept.farewell = left;
+    kept.release = left;
     if (error !== undefined) throw error;
   }
 

@@ -52,7 +52,7 @@ export interface BelievedDial extends LostDial {
 }
 
 /** How a channel that we are done with is left: hung up, or given back to the dialplan. */
-export interface BelievedFarewell {
+export interface BelievedRelease {
   readonly kind: 'hang-up' | 'give-back';
   /** Asterisk has taken our request, or the other side hung up by itself. */
   readonly isDone: boolean;
@@ -66,7 +66,7 @@ export interface Beliefs {
   readonly dials: readonly BelievedDial[];
   /** Dials that began since the question. */
   readonly lateDials?: readonly BelievedDial[];
-  readonly farewells: ReadonlyMap<string, BelievedFarewell>;
+  readonly pendingReleases: ReadonlyMap<string, BelievedRelease>;
   /** Calls of the process before, that nothing has been heard of. */
   readonly adoptable: readonly CallRecord[];
   /** Channels of calls and dials, now or before the question; those that are being made or asked for too. */
@@ -106,7 +106,7 @@ export type Action =
   | { readonly type: 'end-talk'; readonly channel: AriChannel; readonly args: readonly string[] }
   /** Asterisk dials somebody, or has, since the callee's side of a lost dial forwarded it. */
   | { readonly type: 'refuse-forward'; readonly channel: AriChannel }
-  | { readonly type: 'repeat-farewell' | 'forget-farewell' | 'count-farewell'; readonly channelId: string }
+  | { readonly type: 'repeat-release' | 'forget-release' | 'count-release'; readonly channelId: string }
   | { readonly type: 'hang-up'; readonly channelId: string; readonly why: HangUpReason }
   | { readonly type: 'destroy-bridge'; readonly bridgeId: string }
   | { readonly type: 'adoptable-rings'; readonly channel: AriChannel }
@@ -144,7 +144,7 @@ export function reconcile(beliefs: Beliefs, holdings: Holdings): Action[] {
     ...moved,
     ...beliefs.calls.flatMap((call) => ofCall(call, seen)),
     ...beliefs.dials.flatMap((dial) => ofDial(dial, seen, forwards)),
-    ...[...beliefs.farewells].flatMap(([id, farewell]) => ofFarewell(id, farewell, seen)),
+    ...[...beliefs.pendingReleases].flatMap(([id, release]) => ofRelease(id, release, seen)),
     ...ofNobody(beliefs, holdings, forwards, new Map(moved.map((one) => [one.channelId, one.record]))),
     ...beliefs.adoptable
       .filter((record) => !isMoved.has(record))
@@ -239,24 +239,20 @@ function ofDial(
   return channel.state === 'Ringing' && !isRinging ? [{ type: 'other-dial-rings', channel }] : [];
 }
 
-function ofFarewell(
-  channelId: string,
-  { kind, isDone, seen: times }: BelievedFarewell,
-  seen: Seen,
-): Action[] {
+function ofRelease(channelId: string, { kind, isDone, seen: times }: BelievedRelease, seen: Seen): Action[] {
   const channel = seen.present.get(channelId);
   // It is kept for one comparison more: what was told late of it is no news of a new channel.
   if (!seen.exists.has(channelId)) {
-    return [{ type: times > 0 ? 'forget-farewell' : 'count-farewell', channelId }];
+    return [{ type: times > 0 ? 'forget-release' : 'count-release', channelId }];
   }
   if (channel === undefined) return [];
   const isOurs = isHere(channel);
   if (kind === 'hang-up') {
     // One that is elsewhere in the dialplan went there by itself, unless it is our hang-up that failed.
-    return [{ type: isOurs || !isDone ? 'repeat-farewell' : 'forget-farewell', channelId }];
+    return [{ type: isOurs || !isDone ? 'repeat-release' : 'forget-release', channelId }];
   }
-  if (!isOurs) return [{ type: 'forget-farewell', channelId }];
-  return [{ type: isDone && times === 0 ? 'count-farewell' : 'repeat-farewell', channelId }];
+  if (!isOurs) return [{ type: 'forget-release', channelId }];
+  return [{ type: isDone && times === 0 ? 'count-release' : 'repeat-release', channelId }];
 }
 
 /**
@@ -291,7 +287,7 @@ function forwardedLegs(beliefs: Beliefs, holdings: Holdings, seen: Seen): Map<st
   const legs = lost.length === 0 ? [] : channels.filter(({ id }) => appChannelIds.has(id));
   return new Map(
     legs.flatMap((leg) => {
-      if (beliefs.owned.has(leg.id) || beliefs.farewells.has(leg.id)) return [];
+      if (beliefs.owned.has(leg.id) || beliefs.pendingReleases.has(leg.id)) return [];
       const from = forwardedFrom(leg, stasisArgs(leg), lost);
       return from === undefined ? [] : [[leg.id, from.channelId]];
     }),
@@ -299,7 +295,7 @@ function forwardedLegs(beliefs: Beliefs, holdings: Holdings, seen: Seen): Map<st
 }
 
 function ofNobody(
-  { owned, things, farewells, lateDials = [], adoptable }: Beliefs,
+  { owned, things, pendingReleases, lateDials = [], adoptable }: Beliefs,
   holdings: Holdings,
   forwards: ReadonlyMap<string, string>,
   moved: ReadonlyMap<string, CallRecord>,
@@ -310,7 +306,7 @@ function ofNobody(
     channelId,
     why: 'unreadable',
   }));
-  const isTaken = (id: string) => owned.has(id) || things.has(id) || farewells.has(id);
+  const isTaken = (id: string) => owned.has(id) || things.has(id) || pendingReleases.has(id);
   const talks = findTalks(holdings, isTaken);
   const talking = new Set(talks.flatMap(({ leg, bridgeId }) => [leg.id, bridgeId]));
   for (const channel of channels) {
@@ -320,7 +316,7 @@ function ofNobody(
         actions.push({ type: 'hang-up', channelId: id, why: 'left-over' });
       continue;
     }
-    if (owned.has(id) || farewells.has(id) || !appChannelIds.has(id)) continue;
+    if (owned.has(id) || pendingReleases.has(id) || !appChannelIds.has(id)) continue;
     const args = stasisArgs(channel);
     const from = forwards.get(id);
     // The next comparison knows more of a dial that began since this one's question.

@@ -1,11 +1,11 @@
 import type { AriChannel } from '../ari/model.ts';
-import type { Farewells } from './pending-releases.ts';
+import type { PendingReleases } from './pending-releases.ts';
 
 /** What returns are taken with. */
 export interface ReturnsContext {
   /** Marks the events of now; what is returned resolves when all have been heard that Asterisk had told when it was called. */
   readonly caughtUp: () => () => Promise<void>;
-  readonly farewells: Farewells;
+  readonly pendingReleases: PendingReleases;
   readonly stasisStart: (channel: AriChannel, args: readonly string[]) => void;
 }
 
@@ -51,7 +51,7 @@ export class Returns {
     const waiting = this.#waiting.get(channelId);
     if (waiting === undefined) return;
     this.#waiting.delete(channelId);
-    this.#context.farewells.forget(channelId);
+    this.#context.pendingReleases.forget(channelId);
     if (isKnown) this.#context.stasisStart(waiting.channel, waiting.args);
   }
 

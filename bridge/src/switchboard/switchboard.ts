@@ -20,7 +20,7 @@ import { Forwards } from './forwards.ts';
 import { LiveCalls } from './live-calls.ts';
 import type { Originated } from './originated.ts';
 import { OthersDials } from './others-dials.ts';
-import { Farewells } from './pending-releases.ts';
+import { PendingReleases } from './pending-releases.ts';
 import { REFER_RESULT } from './reconciliation.ts';
 import { Returns } from './returns.ts';
 
@@ -55,7 +55,7 @@ export class Switchboard {
   /** Which call has which id. */
   readonly ids = new CallIds((channelId) => this.#isLive(channelId));
   readonly #adoptable = new AdoptableCalls();
-  readonly #farewells: Farewells;
+  readonly #pendingReleases: PendingReleases;
   readonly #others: OthersDials;
   readonly #forwards: Forwards;
   readonly live: LiveCalls;
@@ -69,8 +69,8 @@ export class Switchboard {
 
   constructor(context: SwitchboardContext) {
     this.#context = context;
-    this.#farewells = new Farewells(context.ari);
-    const shared = { farewells: this.#farewells, adoptable: this.#adoptable };
+    this.#pendingReleases = new PendingReleases(context.ari);
+    const shared = { pendingReleases: this.#pendingReleases, adoptable: this.#adoptable };
     this.#others = new OthersDials({ ...shared, ids: this.ids, reports: context.reports });
     this.#forwards = new Forwards({ ...context, ...shared });
     this.live = new LiveCalls(this.#calls, this.#others.all);
@@ -145,7 +145,7 @@ export class Switchboard {
     for (const take of this.#asking.values()) take();
     for (const call of this.#calls.values()) call.end({ kind: 'taken-over' });
     this.#others.letGo();
-    for (const waiting of [this.#returns, this.#farewells]) waiting.clear();
+    for (const waiting of [this.#returns, this.#pendingReleases]) waiting.clear();
   }
 
   /** Ends the call that its bot knows by this Twilio SID, after its last words; false where there is none. */
@@ -196,10 +196,10 @@ export class Switchboard {
     const call = this.#calls.get(channel.id);
     if (call !== undefined) return this.#cameBack(call, channel, args);
     if (replaced !== undefined && this.#tookPlace(channel, replaced.id)) return;
-    if (channel.id.startsWith(DIAL_ID_PREFIX) && this.#farewells.has(channel.id)) return;
+    if (channel.id.startsWith(DIAL_ID_PREFIX) && this.#pendingReleases.has(channel.id)) return;
     if (this.#forwards.has(channel.id)) return this.#forwards.hangUp(channel.id);
     if (this.#asking.has(channel.id)) return;
-    if (this.#farewells.has(channel.id)) {
+    if (this.#pendingReleases.has(channel.id)) {
       this.#returns.came(channel, args);
       return this.#context.background.run(this.#returns.take(channel.id), 'take a caller who is back');
     }
@@ -247,8 +247,8 @@ export class Switchboard {
       this.#calls.set(channel.id, call);
       call.caller.replacedBy(channel.id);
     } else call.caller.rejoin(replacedId);
-    const farewell = { cause: isTaken ? 16 : 21, isDone: false };
-    background.run(this.#farewells.say(goes, farewell), 'hang up a channel that was replaced');
+    const release = { cause: isTaken ? 16 : 21, isDone: false };
+    background.run(this.#pendingReleases.say(goes, release), 'hang up a channel that was replaced');
     return true;
   }
 
@@ -292,8 +292,8 @@ export class Switchboard {
 
   /** A channel that is not taken goes back to the dialplan; a callee, who came from none, is hung up. */
   #giveBack(channelId: string, why: string, isOutbound: boolean): void {
-    const farewell = { status: isOutbound ? undefined : why, cause: 42, isDone: false };
-    this.#context.background.run(this.#farewells.say(channelId, farewell), 'give a call back');
+    const release = { status: isOutbound ? undefined : why, cause: 42, isDone: false };
+    this.#context.background.run(this.#pendingReleases.say(channelId, release), 'give a call back');
   }
 
   #take(
@@ -319,19 +319,19 @@ export class Switchboard {
     };
     const call = new Call(info, isUp, settings, context, dial);
     this.#calls.set(call.caller.id, call);
-    this.#farewells.forget(call.caller.id);
+    this.#pendingReleases.forget(call.caller.id);
     reports.started(call);
     this.#context.background.run(this.#run(call), 'run a call');
     return call;
   }
 
   async #run(call: Call): Promise<void> {
-    const { era } = this.#farewells;
+    const { era } = this.#pendingReleases;
     const result = await call.run();
-    const { id, farewell } = call.caller;
+    const { id, release } = call.caller;
     this.#calls.delete(id);
     this.#context.reports.ended(call, result);
-    if (farewell !== undefined && era === this.#farewells.era) this.#farewells.keep(id, farewell);
+    if (release !== undefined && era === this.#pendingReleases.era) this.#pendingReleases.keep(id, release);
     if (this.#returns.has(id)) await this.#returns.take(id);
   }
 
@@ -378,7 +378,7 @@ export class Switchboard {
   }
 
   #isDoneWith(id: string): boolean {
-    return this.#farewells.has(id) || this.#forwards.has(id);
+    return this.#pendingReleases.has(id) || this.#forwards.has(id);
   }
 
   #rings(channel: AriChannel): void {
