@@ -42,7 +42,10 @@ export class Ari {
   /** Places a call for the app `pipecat`; resolves with the channel. */
   originate({ to, callId, callerId, timeout = 20, variables = {} }: Originate): Promise<Resource> {
     const query = new URLSearchParams({
-      ...{ endpoint: `PJSIP/${to}`, app: 'pipecat', appArgs: callId, timeout: `${timeout}` },
+      endpoint: `PJSIP/${to}`,
+      app: 'pipecat',
+      appArgs: callId,
+      timeout: `${timeout}`,
       ...(callerId ? { callerId } : {}),
     });
     return this.request('POST', `/channels?${query}`, { variables }) as Promise<Resource>;

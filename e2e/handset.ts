@@ -155,8 +155,12 @@ export class Handset implements AsyncDisposable {
 
   #onRtp(payload: Buffer, { address, port }: RemoteInfo): void {
     const datagram = {
-      ...{ timeMs: nowMs(), source: address, sourcePort: port, payload },
-      ...{ destination: this.#call.address, destinationPort: this.#rtp.address().port },
+      timeMs: nowMs(),
+      source: address,
+      sourcePort: port,
+      payload,
+      destination: this.#call.address,
+      destinationPort: this.#rtp.address().port,
     };
     this.datagrams.push(datagram);
     const packet = this.onAudio && parseRtp(datagram);

@@ -109,7 +109,9 @@ export class RtpEnd implements Disposable {
   #sendKey(key: string, pressedMs: number, heldMs: number, isEnd: boolean): void {
     const duration = Math.max(1, heldMs * SAMPLES_PER_MS);
     this.send({
-      ...{ payloadType: 101, marker: heldMs === 0, sequenceNumber: this.#keySequence++ },
+      payloadType: 101,
+      marker: heldMs === 0,
+      sequenceNumber: this.#keySequence++,
       timestamp: pressedMs * SAMPLES_PER_MS,
       payload: Uint8Array.of(KEYS.indexOf(key), isEnd ? 0x8a : 0x0a, duration >> 8, duration & 0xff),
     });

@@ -97,9 +97,17 @@ export class SipPhone implements AsyncDisposable {
     const target = `sip:${to}@${LOCALHOST}:${this.#server}`;
     const contact = `<sip:phone@${this.#address}:${this.port}${this.#udp ? '' : ';transport=tcp'}>`;
     return {
-      ...{ method: 'INVITE', uri: target, transport, via: `${this.#address}:${this.port}`, sequence: 1 },
-      ...{ from: `<sip:+4930555000@${this.#address}>;tag=${id}`, to: `<${target}>`, contact },
-      ...{ branch: `z9hG4bK${randomUUID()}`, callId: id, body: this.sdp() },
+      method: 'INVITE',
+      uri: target,
+      transport,
+      via: `${this.#address}:${this.port}`,
+      sequence: 1,
+      from: `<sip:+4930555000@${this.#address}>;tag=${id}`,
+      to: `<${target}>`,
+      contact,
+      branch: `z9hG4bK${randomUUID()}`,
+      callId: id,
+      body: this.sdp(),
       ...parts,
     };
   }

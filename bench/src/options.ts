@@ -46,7 +46,9 @@ export function readOptions(
   const number = (name: string, fallback: number, max: number) =>
     integer(name, environment[name] || String(fallback), 1, max);
   return {
-    ...{ loads, modes, cores },
+    loads,
+    modes,
+    cores,
     seconds: number('BENCH_SECONDS', 4, 600),
     modeLoad: loads.filter(({ calls }) => calls <= MODE_CALLS).at(-1) ?? { calls: MODE_CALLS, workers: 1 },
     arrivalRate: number('BENCH_ARRIVAL_RATE', 50, 200),

@@ -123,8 +123,12 @@ async function withRig<T>(
     onJoined: (call) => generator.startCall(call),
   });
   const bridge = startBridge({
-    ...{ cpus: subjectCpus(load, options.cores), calls },
-    ...{ ariPort: PORTS.ari, botPort: PORTS.bot, httpPort: PORTS.http, rtpPort: PORTS.rtp },
+    cpus: subjectCpus(load, options.cores),
+    calls,
+    ariPort: PORTS.ari,
+    botPort: PORTS.bot,
+    httpPort: PORTS.http,
+    rtpPort: PORTS.rtp,
     ...(profileDirectory === undefined ? {} : { profileDirectory }),
     environment: { MEDIA_WORKERS: String(workers) },
   });
@@ -163,7 +167,14 @@ export function runBridge(
     const leaked = await untilReleased(ari);
     const report = await generator.report();
     return {
-      ...{ subject: 'bridge', mode, calls, workers, callsUp, leaked, gc, idleBytes },
+      subject: 'bridge',
+      mode,
+      calls,
+      workers,
+      callsUp,
+      leaked,
+      gc,
+      idleBytes,
       ...judge(report, window, calls),
       setup: setupFigures(ari.times, report),
     };
@@ -243,8 +254,13 @@ function startRelays(load: Load, cores: number, faults: readonly string[]): Chil
 
 function startGenerator(calls: number, mode: Mode): Promise<Generator> {
   return Generator.start({
-    ...{ cpus: LOAD_CPUS, calls, mode, callsPerSocket: CALLS_PER_SOCKET },
-    ...{ botPort: PORTS.bot, phoneAddress: phoneOf(0).address, phonePort: PORTS.phones },
+    cpus: LOAD_CPUS,
+    calls,
+    mode,
+    callsPerSocket: CALLS_PER_SOCKET,
+    botPort: PORTS.bot,
+    phoneAddress: phoneOf(0).address,
+    phonePort: PORTS.phones,
   });
 }
 
@@ -337,7 +353,9 @@ function judge(report: GeneratorReport, window: Window, calls: number) {
   const refused = whyRefused(report, window.generatorPercent);
   return {
     ...(refused === undefined ? { report: { up, down } } : { refused }),
-    ...{ seconds: report.seconds, soundSeconds, latenessMs },
+    seconds: report.seconds,
+    soundSeconds,
+    latenessMs,
     cpuMsPerCallSecond: window.cpuMs / calls / window.seconds,
     cpuPercent: window.cpuMs / window.seconds / 10,
     residentBytes: window.residentBytes,

@@ -66,19 +66,30 @@ const PACING_P99_MAX_MS = 10;
 export async function runStep(options: StepOptions, place: Place): Promise<Step> {
   const { calls, mode, transport } = options;
   const generator = await Generator.start({
-    ...{ cpus: place.cpus, calls, mode, callsPerSocket: 1, phoneAddress: PHONE_ADDRESS },
-    ...{ botPort: PORTS.bot, phonePort: PORTS.phones },
+    cpus: place.cpus,
+    calls,
+    mode,
+    callsPerSocket: 1,
+    phoneAddress: PHONE_ADDRESS,
+    botPort: PORTS.bot,
+    phonePort: PORTS.phones,
   });
   let log = '';
   const bridge = startBridge({
-    ...{ cpus: place.cpus, calls, ariPort: Number(process.env.ARI_PORT ?? 8088) },
-    ...{ botPort: PORTS.bot, httpPort: PORTS.http, rtpPort: PORTS.rtp },
+    cpus: place.cpus,
+    calls,
+    ariPort: Number(process.env.ARI_PORT ?? 8088),
+    botPort: PORTS.bot,
+    httpPort: PORTS.http,
+    rtpPort: PORTS.rtp,
     onLog: (chunk) => {
       log += chunk.toString();
     },
     environment: {
-      ...{ ARI_USERNAME: process.env.ARI_USERNAME, ARI_PASSWORD: process.env.ARI_PASSWORD },
-      ...{ MEDIA_TRANSPORT: transport, LOG_LEVEL: 'info' },
+      ARI_USERNAME: process.env.ARI_USERNAME,
+      ARI_PASSWORD: process.env.ARI_PASSWORD,
+      MEDIA_TRANSPORT: transport,
+      LOG_LEVEL: 'info',
     },
   });
   let sipp: Child | undefined;
@@ -119,8 +130,15 @@ async function startSipp({ calls, rate, seconds }: StepOptions, place: Place): P
   const talkMs = Math.round((calls / rate + SETTLE_S + seconds + SLACK_S) * 1000);
   const scenario = new URL('../sipp/caller.xml', import.meta.url).pathname;
   const options = {
-    ...{ sf: scenario, inf: fields, i: PHONE_ADDRESS, p: SIPP_PORT },
-    ...{ m: calls, l: calls, r: rate, d: talkMs, rtt_freq: 1 },
+    sf: scenario,
+    inf: fields,
+    i: PHONE_ADDRESS,
+    p: SIPP_PORT,
+    m: calls,
+    l: calls,
+    r: rate,
+    d: talkMs,
+    rtt_freq: 1,
     cid_str: `%u-${process.pid}-${Date.now()}@%s`,
   };
   const words = Object.entries(options).flatMap(([name, value]) => [`-${name}`, String(value)]);

@@ -63,9 +63,9 @@ const bot = await FakeBot.start(process.env.TLS === '1' ? certificate() : undefi
 const bridge = spawn(process.execPath, [new URL('../src/main.ts', import.meta.url).pathname], {
   env: {
     ...process.env,
-    ...{ ARI_URL: `http://127.0.0.1:${ari.port}`, ARI_USERNAME: 'pipecat', ARI_PASSWORD: 'right' },
-    ...{ PIPECAT_URL: bot.url, HTTP_PORT: '0', MEDIA_WORKERS: '1', BOT_RECONNECT_MS: '0', MEDIA_TIMEOUT_MS: '0' },
-    ...{ RTP_PORT_MIN: '48200', RTP_PORT_MAX: '48299', LOG_LEVEL: 'info' },
+    ARI_URL: `http://127.0.0.1:${ari.port}`, ARI_USERNAME: 'pipecat', ARI_PASSWORD: 'right',
+    PIPECAT_URL: bot.url, HTTP_PORT: '0', MEDIA_WORKERS: '1', BOT_RECONNECT_MS: '0', MEDIA_TIMEOUT_MS: '0',
+    RTP_PORT_MIN: '48200', RTP_PORT_MAX: '48299', LOG_LEVEL: 'info',
     ...(process.env.TLS === '1' ? { PIPECAT_CA_FILE: join(folder, 'pem') } : {}),
   },
   stdio: ['ignore', 'pipe', 'inherit'],

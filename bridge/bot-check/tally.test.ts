@@ -12,8 +12,13 @@ const note = (atMs: number, audioMs: number, begins = false): MediaNote => ({
 test('no message has no figures', () => {
   const none = { p50: 0, max: 0 };
   assert.deepEqual(mediaFigures([]), {
-    ...{ messages: 0, audioMs: 0, messageMs: none, messageBytes: none, gapMs: none },
-    ...{ messagesPerSecond: 0, speed: undefined },
+    messages: 0,
+    audioMs: 0,
+    messageMs: none,
+    messageBytes: none,
+    gapMs: none,
+    messagesPerSecond: 0,
+    speed: undefined,
   });
 });
 

@@ -7,8 +7,13 @@ import { parseOptions } from './options.ts';
 import { checkPlan } from './plan.ts';
 
 const PATIENCE = {
-  ...{ connectMs: 4_000, greetingMs: 500, greetingEndMs: 500, pingMs: 1_000 },
-  ...{ silenceMs: 100, responseMs: 500, offenceMs: 100 },
+  connectMs: 4_000,
+  greetingMs: 500,
+  greetingEndMs: 500,
+  pingMs: 1_000,
+  silenceMs: 100,
+  responseMs: 500,
+  offenceMs: 100,
 };
 
 /** Checks a bot that does `act` with every connection; the findings by step. */

@@ -17,8 +17,12 @@ const value = fc.oneof(text, fc.jsonValue(), fc.constant(undefined));
 const party = fc.record({ number: fc.oneof(text, value) }, { requiredKeys: [] });
 const channel = fc.record(
   {
-    ...{ id: fc.oneof(text, value), name: value, state: value, protocol_id: value },
-    ...{ caller: fc.oneof(party, value), connected: fc.oneof(party, value) },
+    id: fc.oneof(text, value),
+    name: value,
+    state: value,
+    protocol_id: value,
+    caller: fc.oneof(party, value),
+    connected: fc.oneof(party, value),
     dialplan: fc.oneof(fc.record({ context: text, exten: text, app_name: text, app_data: text }), value),
     channelvars: fc.oneof(
       fc.dictionary(
@@ -33,8 +37,15 @@ const channel = fc.record(
 const event = fc.record(
   {
     type: fc.oneof(fc.constantFrom(...EVENT_TYPES), text),
-    ...{ channel, peer: channel, caller: channel, args: fc.oneof(fc.array(text), value) },
-    ...{ cause: value, digit: value, duration_ms: value, dialstatus: value, dialstring: value },
+    channel,
+    peer: channel,
+    caller: channel,
+    args: fc.oneof(fc.array(text), value),
+    cause: value,
+    digit: value,
+    duration_ms: value,
+    dialstatus: value,
+    dialstring: value,
   },
   { requiredKeys: ['type'] },
 );
@@ -42,13 +53,22 @@ const event = fc.record(
 const start = fc.record({
   type: fc.constant('StasisStart'),
   channel: fc.record({
-    ...{ id: fc.constant('1763800000.1'), name: fc.constantFrom('PJSIP/acme-00000001', 'PJSIP/x') },
-    ...{ protocol_id: text, caller: fc.record({ number: text }), connected: fc.record({ number: text }) },
+    id: fc.constant('1763800000.1'),
+    name: fc.constantFrom('PJSIP/acme-00000001', 'PJSIP/x'),
+    protocol_id: text,
+    caller: fc.record({ number: text }),
+    connected: fc.record({ number: text }),
     dialplan: fc.record({ context: text, exten: fc.oneof(text, fc.constant('s')), app_name: text }),
     channelvars: fc.record(
       {
-        ...{ X_CALL_ID: text, X_TENANT: text, INBOUND_DID: text, INBOUND_FROM: text, SIP_CALL_ID: text },
-        ...{ INBOUND_PROVIDER: text, AGENT_ID: text, INBOUND_PRESENTATION: text },
+        X_CALL_ID: text,
+        X_TENANT: text,
+        INBOUND_DID: text,
+        INBOUND_FROM: text,
+        SIP_CALL_ID: text,
+        INBOUND_PROVIDER: text,
+        AGENT_ID: text,
+        INBOUND_PRESENTATION: text,
         CUSTOM_VARS: text.map((value) => `a=${encodeURIComponent(value.toWellFormed())}`),
         SIP_HEADERS: text.map((value) => `X-Call-ID=${encodeURIComponent(value.toWellFormed())}`),
       },

@@ -71,16 +71,17 @@ export const targets: readonly FuzzTarget[] = [
       const query = new URLSearchParams(startQuery(info as never));
       const { callId, tenant = '', direction, sipProvider, from, to, variables } = info;
       const said: Record<string, string> = {
-        ...{
-          call_id: callId,
-          tenant,
-          direction,
-          sip_provider: sipProvider,
-          from_number: from,
-          to_number: to,
-        },
-        ...{ encoding: 'pcmu', sample_rate: '8000', sip_context: variables.SIP_CONTEXT ?? '' },
-        ...{ agent_id: variables.AGENT_ID ?? '', transfer_type: variables.TRANSFER_TYPE ?? '' },
+        call_id: callId,
+        tenant,
+        direction,
+        sip_provider: sipProvider,
+        from_number: from,
+        to_number: to,
+        encoding: 'pcmu',
+        sample_rate: '8000',
+        sip_context: variables.SIP_CONTEXT ?? '',
+        agent_id: variables.AGENT_ID ?? '',
+        transfer_type: variables.TRANSFER_TYPE ?? '',
       };
       for (const [name, value] of Object.entries(said))
         assert.equal(query.get(name) ?? '', value.toWellFormed(), name);

@@ -93,9 +93,12 @@ const order = fc.oneof(
   fc.record({ event: fc.constant('recording'), state: fc.constantFrom('pause', 'resume') }),
   fc.record(
     {
-      ...{ event: fc.constant('transfer'), to: fc.string({ minLength: 1, maxLength: 256 }) },
-      ...{ provider: fc.string({ maxLength: 80 }), mode: fc.constantFrom('blind', 'dialplan') },
-      ...{ context: fc.string({ maxLength: 80 }), extension: fc.string({ maxLength: 80 }) },
+      event: fc.constant('transfer'),
+      to: fc.string({ minLength: 1, maxLength: 256 }),
+      provider: fc.string({ maxLength: 80 }),
+      mode: fc.constantFrom('blind', 'dialplan'),
+      context: fc.string({ maxLength: 80 }),
+      extension: fc.string({ maxLength: 80 }),
     },
     { requiredKeys: ['event', 'to'] },
   ),
@@ -144,13 +147,18 @@ export const targets: readonly FuzzTarget[] = [
           const payload = bytes.toString('base64');
           native.media(draft, bytes, 0, bytes.length, timestampMs);
           assert.deepEqual(JSON.parse(draft.bytes.toString('utf8', 0, draft.length)), {
-            ...{ event: 'media', encoding: 'pcmu', sampleRate: 8_000, payload, timestamp: timestampMs },
+            event: 'media',
+            encoding: 'pcmu',
+            sampleRate: 8_000,
+            payload,
+            timestamp: timestampMs,
           });
           twilio.media(draft, bytes, 0, bytes.length, timestampMs);
           const { streamSid, ...theirs } = JSON.parse(draft.bytes.toString('utf8', 0, draft.length));
           assert.match(streamSid, /^MZ[0-9a-f]{32}$/);
           assert.deepEqual(theirs, {
-            ...{ event: 'media', sequenceNumber: String(++number) },
+            event: 'media',
+            sequenceNumber: String(++number),
             media: { track: 'inbound', chunk: String(++chunk), timestamp: String(timestampMs), payload },
           });
           if (says === undefined) continue;

@@ -63,14 +63,22 @@ function listener(elapsedMs: () => number) {
 }
 
 const OPTIONS = {
-  ...{ payloadType: 0, dtmfPayloadType: 101, clockRate: 8000, frameSamples: 160, frameBytes: 160 },
-  ...{ silence: 0xff, maxReorderMs: 60, idleMs: IDLE_MS, maxLeadMs: MAX_LEAD_MS },
+  payloadType: 0,
+  dtmfPayloadType: 101,
+  clockRate: 8000,
+  frameSamples: 160,
+  frameBytes: 160,
+  silence: 0xff,
+  maxReorderMs: 60,
+  idleMs: IDLE_MS,
+  maxLeadMs: MAX_LEAD_MS,
 };
 
 /** Packets of 20 ms in time, each up to two places from its own, some of them twice. */
 const stream = fc
   .array(fc.record({ shift: fc.integer({ min: 0, max: 2 }), isTwice: fc.boolean() }), {
-    ...{ minLength: 1, maxLength: 80 },
+    minLength: 1,
+    maxLength: 80,
   })
   .map((packets) =>
     packets
@@ -174,7 +182,11 @@ export const targets: readonly FuzzTarget[] = [
         const heard: number[] = [];
         const { silence, frameBytes } = OPTIONS;
         const caller = new CallerAudio({
-          ...{ frameBytes, frameMs: 20, silence, idleMs: IDLE_MS, maxLeadMs: MAX_LEAD_MS },
+          frameBytes,
+          frameMs: 20,
+          silence,
+          idleMs: IDLE_MS,
+          maxLeadMs: MAX_LEAD_MS,
           onFrame: (source, start) => {
             if (source[start] !== silence) heard.push(source[start] as number);
           },
@@ -254,14 +266,12 @@ export const targets: readonly FuzzTarget[] = [
         let now = 0;
         const { heard, onFrame } = listener(() => now);
         const caller = new CallerAudio({
-          ...{
-            frameBytes: 160,
-            frameMs: 20,
-            silence: 0xff,
-            idleMs: IDLE_MS,
-            maxLeadMs: MAX_LEAD_MS,
-            onFrame,
-          },
+          frameBytes: 160,
+          frameMs: 20,
+          silence: 0xff,
+          idleMs: IDLE_MS,
+          maxLeadMs: MAX_LEAD_MS,
+          onFrame,
         });
         caller.begin(now);
         for (const { afterMs, bytes, isTick } of script) {

@@ -34,8 +34,11 @@ async function handedOver(t: TestContext, options: { isAnswered?: boolean } = {}
   const receiver = await FakeReceiver.start('secret');
   t.after(() => receiver.close());
   const config = {
-    ...{ RECORDS_DIR: directory, PROVIDERS_DIR: directory, API_TOKEN, TRANSFER_RING_S: '20' },
-    ...{ CALLBACK_HOSTS: '127.0.0.1' },
+    RECORDS_DIR: directory,
+    PROVIDERS_DIR: directory,
+    API_TOKEN,
+    TRANSFER_RING_S: '20',
+    CALLBACK_HOSTS: '127.0.0.1',
   };
   const lab = await Lab.start(t);
   const child = await startProcess(t, lab, config);
@@ -93,7 +96,8 @@ async function assertOver({ lab: { ari }, receiver }: HandedOver, next: Lab): Pr
     return body.state === 'closed' && body;
   }, 'the record ends');
   assert.partialDeepStrictEqual(closed, {
-    ...{ endReason: 'transferred', endedBy: 'bot' },
+    endReason: 'transferred',
+    endedBy: 'bot',
     transfer: { to: TO, mode: 'blind', status: 'completed' },
   });
   assert.deepEqual([[...ari.channels.keys()], [...ari.bridges.keys()]], [[], []]);
@@ -201,7 +205,10 @@ test('another bridge that takes the app keeps two who talk together, and the one
   const receiver = await FakeReceiver.start('secret');
   t.after(() => receiver.close());
   const config = {
-    ...{ PROVIDERS_DIR: directory, API_TOKEN, CALLBACK_HOSTS: '127.0.0.1', ARI_HEARTBEAT_MS: '100' },
+    PROVIDERS_DIR: directory,
+    API_TOKEN,
+    CALLBACK_HOSTS: '127.0.0.1',
+    ARI_HEARTBEAT_MS: '100',
   };
   const first = await Lab.start(t, { config: { ...config, RECORDS_DIR: directory } });
   const variables = { X_CALL_ID: ID, X_CALLBACK_URL: receiver.url };
@@ -241,8 +248,15 @@ test('whom the operator has handed over was handed over by the operator, and a p
   await store.ready();
   const atMs = (ms: number) => new Date(Date.now() - ms).toISOString();
   store.save({
-    ...{ callId: ID, channelId: caller.id, provider: 'pb_fintech', direction: 'inbound', setupMs: {} },
-    ...{ from: '+4930111', to: '+4930222', state: 'active', transferBy: 'operator' },
+    callId: ID,
+    channelId: caller.id,
+    provider: 'pb_fintech',
+    direction: 'inbound',
+    setupMs: {},
+    from: '+4930111',
+    to: '+4930222',
+    state: 'active',
+    transferBy: 'operator',
     transfer: { to: TO, mode: 'blind', status: 'pending' },
     times: { offered: atMs(2_000), botReady: atMs(1_900), answered: atMs(1_000) },
   });

@@ -162,7 +162,8 @@ test('the longest duration of an adopted call counts from its answer', async (t)
     await new Promise((resolve) => setTimeout(resolve, 1_500));
   });
   const next = await Lab.start(t, {
-    ...{ ari: lab.ari, bot: lab.bot },
+    ari: lab.ari,
+    bot: lab.bot,
     config: { ...config, MAX_CALL_DURATION_S: '3', MAX_DURATION_WARNING_S: '1' },
   });
   const session = await next.session(1);
@@ -187,8 +188,15 @@ test('the longest duration that its order gave an adopted call is kept', async (
   );
   await store.ready();
   store.save({
-    ...{ callId: 'ordered', channelId: channel.id, provider: 'pb_fintech', direction: 'outbound' },
-    ...{ from: '+4930111', to: '+4930222', state: 'active', setupMs: {}, maxDurationSeconds: 2 },
+    callId: 'ordered',
+    channelId: channel.id,
+    provider: 'pb_fintech',
+    direction: 'outbound',
+    from: '+4930111',
+    to: '+4930222',
+    state: 'active',
+    setupMs: {},
+    maxDurationSeconds: 2,
     times: { offered: agoMs(2_000), botReady: agoMs(1_900), answered: agoMs(1_000) },
   });
   await store.close();
@@ -207,7 +215,8 @@ test('a call that its caller holds is still held when it is adopted: no audio is
     await until(() => session.of('hold').length > 0, 'held');
   });
   const next = await Lab.start(t, {
-    ...{ ari: lab.ari, bot: lab.bot },
+    ari: lab.ari,
+    bot: lab.bot,
     config: { ...config, MEDIA_TIMEOUT_MS: '300' },
   });
   const session = await next.session(1);
@@ -245,10 +254,14 @@ test('the bot of an adopted call is sought as long as a lost one, whatever the s
   const sinceMs = performance.now();
   lab.bot.decide = () => (performance.now() - sinceMs < 3_000 ? 503 : 'accept');
   const next = await Lab.start(t, {
-    ...{ ari: lab.ari, bot: lab.bot },
+    ari: lab.ari,
+    bot: lab.bot,
     config: {
       ...config,
-      ...{ BOT_CONNECT_MS: '200', BOT_RECONNECT_MS: '6000', FIRST_AUDIO_MS: '100', ARI_TIMEOUT_MS: '300' },
+      BOT_CONNECT_MS: '200',
+      BOT_RECONNECT_MS: '6000',
+      FIRST_AUDIO_MS: '100',
+      ARI_TIMEOUT_MS: '300',
     },
   });
   const session = await next.session(1);
@@ -263,7 +276,8 @@ test('an adopted call whose record is read late, and that ends soon after, has o
   const locked = new DatabaseSync(join(config.RECORDS_DIR ?? '', 'calls.db'));
   locked.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
   const next = await Lab.start(t, {
-    ...{ ari: lab.ari, bot: lab.bot },
+    ari: lab.ari,
+    bot: lab.bot,
     config: { ...config, API_TOKEN, RECONCILE_MS: '1000' },
   });
   await next.session(1);
@@ -285,7 +299,8 @@ test('an adopted call that has ended long before its record is read has one reco
   const locked = new DatabaseSync(join(config.RECORDS_DIR ?? '', 'calls.db'));
   locked.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
   const next = await Lab.start(t, {
-    ...{ ari: lab.ari, bot: lab.bot },
+    ari: lab.ari,
+    bot: lab.bot,
     config: { ...config, API_TOKEN, RECONCILE_MS: '200' },
   });
   await next.session(1);

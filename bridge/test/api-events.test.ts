@@ -16,7 +16,8 @@ test('every change of a call is told, in order, with the call as it is then', as
   const [started, , , ended] = received;
   assert.partialDeepStrictEqual(started?.data, { type: 'call.started', call: { state: 'setup' } });
   assert.partialDeepStrictEqual(ended?.data, {
-    ...{ type: 'call.ended', call: { state: 'closed', from: '+4917012345', endReason: 'caller-hangup' } },
+    type: 'call.ended',
+    call: { state: 'closed', from: '+4917012345', endReason: 'caller-hangup' },
   });
   assert.ok(Date.parse(ended?.data.at) >= Date.parse(started?.data.at));
 });
@@ -30,7 +31,10 @@ test('the dials of others are told too', async (t) => {
   await until(() => names(received).includes('call.ended'), 'the end');
   assert.deepEqual(names(received), ['call.dialling', 'call.ringing', 'call.ended']);
   assert.partialDeepStrictEqual(received.at(-1)?.data.call, {
-    ...{ callId: 'theirs', outcome: 'busy', sipStatus: 486, endReason: 'not-answered' },
+    callId: 'theirs',
+    outcome: 'busy',
+    sipStatus: 486,
+    endReason: 'not-answered',
   });
 });
 

@@ -42,7 +42,10 @@ describe('a call that is placed', () => {
     const receiver = await FakeReceiver.start('callback-secret');
     t.after(() => receiver.close());
     const channel = await place(lab, {
-      ...{ to: '030 777777', ringTimeoutSeconds: 20, tenant: 'bank', callbackUrl: receiver.url },
+      to: '030 777777',
+      ringTimeoutSeconds: 20,
+      tenant: 'bank',
+      callbackUrl: receiver.url,
       variables: { AGENT_ID: 'a-7', plan: 'gold & silver' },
     });
     const create = lab.ari.requests.find(({ path }) => path === '/channels/create');
@@ -65,8 +68,13 @@ describe('a call that is placed', () => {
       ['start', 'answered'],
     );
     assert.partialDeepStrictEqual(session.events[0], {
-      ...{ callId: 'c-1', to: '+4930777777', from: '+4930111', direction: 'outbound', tenant: 'bank' },
-      ...{ variables: { AGENT_ID: 'a-7', plan: 'gold & silver' }, custom_vars: { plan: 'gold & silver' } },
+      callId: 'c-1',
+      to: '+4930777777',
+      from: '+4930111',
+      direction: 'outbound',
+      tenant: 'bank',
+      variables: { AGENT_ID: 'a-7', plan: 'gold & silver' },
+      custom_vars: { plan: 'gold & silver' },
     });
     session.speak(speech(3));
     const rtp = lab.ari.mediaOf(channel.id);
@@ -76,7 +84,10 @@ describe('a call that is placed', () => {
     await lab.ended();
     await until(() => receiver.callbacks.length > 0, 'the callback');
     assert.partialDeepStrictEqual(receiver.callbacks[0]?.fields, {
-      ...{ call_id: 'c-1', call_sid: channel.id, status: 'completed', outcome: 'answered' },
+      call_id: 'c-1',
+      call_sid: channel.id,
+      status: 'completed',
+      outcome: 'answered',
     });
   });
 
@@ -129,7 +140,11 @@ describe('a call that is placed', () => {
     const listed = Promise.withResolvers<undefined>();
     ari.after(/GET \/channels$/, () => listed.promise);
     const channel = ari.add({
-      ...{ id: `pc-${'0'.repeat(32)}`, state: 'Ringing', isOriginated: true, inStasis: true, args: ['c-9'] },
+      id: `pc-${'0'.repeat(32)}`,
+      state: 'Ringing',
+      isOriginated: true,
+      inStasis: true,
+      args: ['c-9'],
       variables: { X_CALL_ID: 'c-9' },
     });
     const lab = await startLab(t, PROVIDER, { ari, noWait: true });
@@ -212,7 +227,10 @@ describe('a call that is placed', () => {
     assert.equal(status, 202);
     assert.equal(body.callId, 'c-1');
     assert.partialDeepStrictEqual(await lab.ended(), {
-      ...{ reason: { kind: 'api-hangup' }, outcome: 'cancelled', by: 'operator', answered: false },
+      reason: { kind: 'api-hangup' },
+      outcome: 'cancelled',
+      by: 'operator',
+      answered: false,
     });
     assert.equal(lab.ari.channels.has(channel.id), false);
   });
@@ -222,7 +240,8 @@ describe('a call that is placed', () => {
     lab.bot.decide = () => 503;
     await api(lab, 'POST', '/calls', ORDER);
     assert.partialDeepStrictEqual(await lab.ended(), {
-      ...{ reason: { kind: 'bot-unavailable' }, outcome: 'failed' },
+      reason: { kind: 'bot-unavailable' },
+      outcome: 'failed',
     });
     assert.equal([...lab.ari.channels.keys()].length, 0);
   });
@@ -231,7 +250,8 @@ describe('a call that is placed', () => {
     const lab = await startLab(t, PROVIDER, { config: { ARI_TIMEOUT_MS: '200' } });
     const channel = await place(lab, { ringTimeoutSeconds: 1 });
     assert.partialDeepStrictEqual(await lab.ended(), {
-      ...{ reason: { kind: 'not-answered' }, outcome: 'no-answer' },
+      reason: { kind: 'not-answered' },
+      outcome: 'no-answer',
     });
     assert.equal(lab.ari.channels.has(channel.id), false);
   });

@@ -93,6 +93,8 @@ const PURE_FILES = new Set([
 const IO_SIGNS =
   /from '(ws|undici|koffi|fastify|prom-client|pino|node:(dgram|net|http|fs|timers|sqlite|worker_threads).*)'|\b(setTimeout|setInterval|setImmediate|performance\.now|Date\.now|Math\.random|randomInt|randomUUID|console)\b|\bnew Date\(\)/;
 
+const SELF = 'architecture.test.ts';
+const bridgeRoot = new URL('../', import.meta.url).pathname;
 const root = new URL('../src/', import.meta.url).pathname;
 const botCheckRoot = new URL('../bot-check/', import.meta.url).pathname;
 
@@ -159,6 +161,10 @@ const homeless = (files: readonly Source[]): string[] => [
   ...new Set(files.map(({ path }) => roomOf(path)).filter((room) => ![...ORDER, ...LEAVES].includes(room))),
 ];
 
+/** Object literals that are spread into another one: they pack lines, and hide the shape. */
+const packed = (files: readonly Source[]): string[] =>
+  files.filter(({ text }) => /\.{3}\{/.test(text)).map(({ path }) => path);
+
 /** What a pure file holds that it must not. */
 function impure(files: readonly Source[]): string[] {
   return files.flatMap(({ path, text, imports }) => {
@@ -194,6 +200,12 @@ describe('the house', () => {
     assert.deepEqual(impure(sources), []);
   });
 
+  test('no object literal is spread into another one', () => {
+    const tests = globSync('{test,fuzz,bench,wire}/**/*.ts', { cwd: bridgeRoot });
+    const others = tests.map((path) => read(path, bridgeRoot)).filter(({ path }) => !path.endsWith(SELF));
+    assert.deepEqual(packed([...all, ...botCheck, ...others]), []);
+  });
+
   test('the lists of files name files that there are', () => {
     const paths = new Set(sources.map(({ path }) => path));
     assert.deepEqual(
@@ -203,7 +215,7 @@ describe('the house', () => {
   });
 
   test('bot-check is made of what the daemon knows of bots and audio, and the daemon knows nothing of it', () => {
-    const ours = /^\.\.\/src\/(audio\/|pipecat\/|config\/bot-url\.ts|media\/refusals\.ts)/;
+    const ours = /^\.\.\/src\/(audio\/|pipecat\/|config\/bot-url\.ts|media\/bad-messages\.ts)/;
     const programs = botCheck.filter(({ path }) => !isTest(path));
     const outside = (files: readonly Source[]) =>
       files.flatMap(({ path, imports }) =>
@@ -275,6 +287,14 @@ describe('a breach of the house is found', () => {
       ['call/d.ts', "import type { A } from './a.ts';"],
     );
     assert.deepEqual(inCircles(files), ['call/a.ts', 'call/b.ts', 'call/c.ts']);
+  });
+
+  test('an object literal that is spread into another one', () => {
+    const files = house(
+      ['call/a.ts', 'const a = {\n  ...{ b, c },\n  d,\n};'],
+      ['call/b.ts', 'f({ ...a });'],
+    );
+    assert.deepEqual(packed(files), ['call/a.ts']);
   });
 
   test('a room without a place', () => {

@@ -241,8 +241,12 @@ test('a caller over MAX_CALLS goes on in the dialplan, and the readiness says wh
   assert.equal(second.variables.PIPECAT_STATUS, 'at-capacity');
   const refused = await until(() => lab.logged('call record')[0]?.record as CallRecord, 'its record');
   assert.partialDeepStrictEqual(refused, {
-    ...{ channelId: second.id, direction: 'inbound', state: 'closed', endedBy: 'bridge' },
-    ...{ endReason: 'refused', endDetail: 'at-capacity' },
+    channelId: second.id,
+    direction: 'inbound',
+    state: 'closed',
+    endedBy: 'bridge',
+    endReason: 'refused',
+    endDetail: 'at-capacity',
   });
   lab.ari.before(/POST .*variable$/, () => 500);
   const third = lab.ari.inbound();

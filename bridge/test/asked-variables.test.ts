@@ -18,7 +18,8 @@ async function start(t: TestContext): Promise<{ lab: Lab; replied: () => void; a
     return replies.promise;
   });
   return {
-    ...{ lab, replied: () => replies.resolve(undefined) },
+    lab,
+    replied: () => replies.resolve(undefined),
     asked: () => until(() => isAsked, 'they are asked for') as Promise<unknown> as Promise<void>,
   };
 }

@@ -92,8 +92,17 @@ export class AsteriskModel {
 
   add(id: string, name: string, fields: Partial<ModelChannel>): ModelChannel {
     const made: ModelChannel = {
-      ...{ id, name, state: 'Down', place: 'none', args: [], subscribed: false, variables: {} },
-      ...{ context: 'from-provider', isOriginated: false, isLeaving: false, ...fields },
+      id,
+      name,
+      state: 'Down',
+      place: 'none',
+      args: [],
+      subscribed: false,
+      variables: {},
+      context: 'from-provider',
+      isOriginated: false,
+      isLeaving: false,
+      ...fields,
     };
     this.channels.set(id, made);
     return made;
@@ -110,12 +119,17 @@ export class AsteriskModel {
     const app_name = isHere ? 'Stasis' : channel.place === 'dialplan' ? 'Playback' : 'AppDial2';
     const app_data = isHere ? ['pipecat', ...channel.args].join(',') : '';
     return {
-      ...{ id: channel.id, name: channel.name, state: channel.state, protocol_id: '' },
+      id: channel.id,
+      name: channel.name,
+      state: channel.state,
+      protocol_id: '',
       caller: { number: '+4930111111' },
       connected: { number: channel.isOriginated ? '+4930222222' : '' },
       dialplan: {
-        ...{ context: channel.context, exten: channel.isOriginated ? 's' : '+4930222222' },
-        ...{ app_name, app_data },
+        context: channel.context,
+        exten: channel.isOriginated ? 's' : '+4930222222',
+        app_name,
+        app_data,
       },
       channelvars: { ...channel.variables },
     };
@@ -190,7 +204,10 @@ export class AsteriskModel {
       this.tell(
         { ...channel, subscribed },
         {
-          ...{ type: 'ChannelDestroyed', channel: this.show(channel), cause, cause_txt: '' },
+          type: 'ChannelDestroyed',
+          channel: this.show(channel),
+          cause,
+          cause_txt: '',
         },
       );
     });
@@ -210,7 +227,10 @@ export class AsteriskModel {
   dialFarEnd(channel: ModelChannel, limitMs: number): void {
     const { id } = channel;
     const about = (dialstatus: string) => ({
-      ...{ type: 'Dial', peer: this.show(channel), dialstatus, dialstring: '+4930333333@carrier' },
+      type: 'Dial',
+      peer: this.show(channel),
+      dialstatus,
+      dialstring: '+4930333333@carrier',
     });
     this.tell(channel, about(''));
     this.clock.after(this.upTo(300), () => {

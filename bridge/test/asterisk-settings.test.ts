@@ -20,12 +20,15 @@ type Section = Readonly<Record<string, string | RegExp>>;
 const PLAIN = /^[\w.,:/+-]+$/;
 const put = (...names: string[]) => new RegExp(`^(${names.map((name) => `\\$\\{${name}\\}`).join('|')})$`);
 const NETWORK = {
-  ...{ external_signaling_address: put('EXTERNAL_ADDRESS'), external_media_address: put('EXTERNAL_ADDRESS') },
+  external_signaling_address: put('EXTERNAL_ADDRESS'),
+  external_media_address: put('EXTERNAL_ADDRESS'),
   local_net: put('LOCAL_NETS'),
 };
 const transport = (protocol: string): Section => ({
   ...NETWORK,
-  ...{ '!type': 'transport', '!protocol': protocol, '!bind': '${SIP_ADDRESS}:${SIP_PORT}' },
+  '!type': 'transport',
+  '!protocol': protocol,
+  '!bind': '${SIP_ADDRESS}:${SIP_PORT}',
 });
 
 const KNOWN: Readonly<Record<string, Readonly<Record<string, Section>>>> = {
@@ -33,19 +36,32 @@ const KNOWN: Readonly<Record<string, Readonly<Record<string, Section>>>> = {
     // No origin of a browser is allowed: `allowed_origins` is not here.
     '[general]': { '!enabled': 'yes', pretty: 'no', websocket_write_timeout: PLAIN, channelvars: PLAIN },
     '[${ARI_USERNAME}]': {
-      ...{ '!type': 'user', read_only: 'no', password_format: 'plain' },
+      '!type': 'user',
+      read_only: 'no',
+      password_format: 'plain',
       '!password': put('ARI_PASSWORD'),
     },
   },
   'asterisk.conf': {
     '[directories]': {
-      ...{ astetcdir: PLAIN, astrundir: PLAIN, astdbdir: PLAIN, astspooldir: PLAIN, astlogdir: PLAIN },
-      ...{ astcachedir: PLAIN, astvarlibdir: PLAIN, astkeydir: PLAIN, astdatadir: PLAIN },
+      astetcdir: PLAIN,
+      astrundir: PLAIN,
+      astdbdir: PLAIN,
+      astspooldir: PLAIN,
+      astlogdir: PLAIN,
+      astcachedir: PLAIN,
+      astvarlibdir: PLAIN,
+      astkeydir: PLAIN,
+      astdatadir: PLAIN,
     },
     // No `execincludes`, which runs programs, and no section `[compat]`, which makes Set an MSet.
     '[options]': {
-      ...{ verbose: put('ASTERISK_VERBOSE'), nocolor: 'yes', hideconnect: 'yes', '!live_dangerously': 'no' },
-      ...{ defaultlanguage: PLAIN, documentation_language: PLAIN },
+      verbose: put('ASTERISK_VERBOSE'),
+      nocolor: 'yes',
+      hideconnect: 'yes',
+      '!live_dangerously': 'no',
+      defaultlanguage: PLAIN,
+      documentation_language: PLAIN,
     },
   },
   'cdr.conf': { '[general]': { '!enable': 'no' } },
@@ -53,9 +69,15 @@ const KNOWN: Readonly<Record<string, Readonly<Record<string, Section>>>> = {
   'manager.conf': { '[general]': { '!enabled': 'no', '!webenabled': 'no' } },
   'http.conf': {
     '[general]': {
-      ...{ '!enabled': 'yes', servername: 'sip', '!bindaddr': put('ARI_ADDRESS'), bindport: put('ARI_PORT') },
-      ...{ '!enable_static': 'no', '!enable_status': 'no', sessionlimit: PLAIN },
-      ...{ session_keep_alive: PLAIN, session_inactivity: PLAIN },
+      '!enabled': 'yes',
+      servername: 'sip',
+      '!bindaddr': put('ARI_ADDRESS'),
+      bindport: put('ARI_PORT'),
+      '!enable_static': 'no',
+      '!enable_status': 'no',
+      sessionlimit: PLAIN,
+      session_keep_alive: PLAIN,
+      session_inactivity: PLAIN,
     },
   },
   'logger.conf': {
@@ -65,40 +87,61 @@ const KNOWN: Readonly<Record<string, Readonly<Record<string, Section>>>> = {
   },
   'rtp.conf': {
     '[general]': {
-      ...{ rtpstart: put('ASTERISK_RTP_PORT_MIN'), rtpend: put('ASTERISK_RTP_PORT_MAX') },
-      ...{ '!strictrtp': 'yes', '!probation': put('RTP_PROBATION'), '!icesupport': 'no' },
+      rtpstart: put('ASTERISK_RTP_PORT_MIN'),
+      rtpend: put('ASTERISK_RTP_PORT_MAX'),
+      '!strictrtp': 'yes',
+      '!probation': put('RTP_PROBATION'),
+      '!icesupport': 'no',
     },
   },
   'pjsip.conf': {
     '[global]': {
-      ...{ '!type': 'global', '!user_agent': 'sip', '!default_realm': 'sip', ignore_uri_user_options: 'yes' },
-      ...{ '!endpoint_identifier_order': 'ip', '!default_outbound_endpoint': 'nobody' },
-      ...{ unidentified_request_count: '1', unidentified_request_period: PLAIN },
+      '!type': 'global',
+      '!user_agent': 'sip',
+      '!default_realm': 'sip',
+      ignore_uri_user_options: 'yes',
+      '!endpoint_identifier_order': 'ip',
+      '!default_outbound_endpoint': 'nobody',
+      unidentified_request_count: '1',
+      unidentified_request_period: PLAIN,
     },
     '[udp]': transport('udp'),
     '[tcp]': transport('tcp'),
     '[_provider](!)': {
-      ...{ '!type': 'endpoint', '!context': 'from-provider', '!identify_by': 'ip', '!disallow': 'all' },
-      ...{ '!direct_media': 'no', sdp_session: 'call', '!ice_support': 'no', force_rport: 'yes' },
-      ...{ rtp_timeout: PLAIN, rtp_timeout_hold: PLAIN, timers: 'yes', trust_id_inbound: 'yes' },
-      ...{ send_pai: 'yes', send_connected_line: 'no', '!allow_transfer': 'no', '!allow_subscribe': 'no' },
+      '!type': 'endpoint',
+      '!context': 'from-provider',
+      '!identify_by': 'ip',
+      '!disallow': 'all',
+      '!direct_media': 'no',
+      sdp_session: 'call',
+      '!ice_support': 'no',
+      force_rport: 'yes',
+      rtp_timeout: PLAIN,
+      rtp_timeout_hold: PLAIN,
+      timers: 'yes',
+      trust_id_inbound: 'yes',
+      send_pai: 'yes',
+      send_connected_line: 'no',
+      '!allow_transfer': 'no',
+      '!allow_subscribe': 'no',
       '!set_var': 'FORWARD_CONTEXT=nowhere',
     },
   },
   'provider.conf': {
     '[${NAME}](_provider)': {
-      ...{ transport: put('TRANSPORT'), aors: put('AOR'), allow: put('CODECS'), dtmf_mode: put('DTMF') },
-      ...{
-        '!rtp_symmetric': put('SYMMETRIC'),
-        rewrite_contact: put('REWRITES'),
-        user_eq_phone: put('PHONE'),
-      },
-      ...{ '!deny': put('DENY'), '!permit': put('PERMIT'), from_user: put('FROM_USER') },
-      ...{
-        from_domain: put('FROM_DOMAIN'),
-        contact_user: put('CONTACT_USER'),
-        outbound_auth: put('ACCOUNT'),
-      },
+      transport: put('TRANSPORT'),
+      aors: put('AOR'),
+      allow: put('CODECS'),
+      dtmf_mode: put('DTMF'),
+      '!rtp_symmetric': put('SYMMETRIC'),
+      rewrite_contact: put('REWRITES'),
+      user_eq_phone: put('PHONE'),
+      '!deny': put('DENY'),
+      '!permit': put('PERMIT'),
+      from_user: put('FROM_USER'),
+      from_domain: put('FROM_DOMAIN'),
+      contact_user: put('CONTACT_USER'),
+      outbound_auth: put('ACCOUNT'),
       outbound_proxy: put('OUTBOUND_PROXY'),
       '!set_var':
         /^(PROVIDER_(MAX_CALLS|TRUST_HEADERS|REGISTERS)=)?\$\{(MAX_CALLS|TRUSTS|REGISTERS|SET_\w+)\}$/,
@@ -106,7 +149,10 @@ const KNOWN: Readonly<Record<string, Readonly<Record<string, Section>>>> = {
   },
   'provider-auth.conf': {
     '[${NAME}]': {
-      ...{ '!type': 'auth', '!auth_type': 'digest', username: put('USERNAME'), password: put('PASSWORD') },
+      '!type': 'auth',
+      '!auth_type': 'digest',
+      username: put('USERNAME'),
+      password: put('PASSWORD'),
     },
   },
   'provider-identify.conf': {
@@ -115,23 +161,37 @@ const KNOWN: Readonly<Record<string, Readonly<Record<string, Section>>>> = {
   // Nobody registers here: `max_contacts` is not here.
   'provider-target.conf': {
     '[${NAME}]': {
-      ...{ '!type': 'aor', '!contact': put('TARGET'), qualify_frequency: put('QUALIFY_SECONDS') },
+      '!type': 'aor',
+      '!contact': put('TARGET'),
+      qualify_frequency: put('QUALIFY_SECONDS'),
       outbound_proxy: put('OUTBOUND_PROXY'),
     },
   },
   'provider-transport.conf': {
     '[${TRANSPORT}]': {
       ...NETWORK,
-      ...{ '!type': 'transport', '!protocol': put('PROTOCOL'), '!bind': put('BIND') },
+      '!type': 'transport',
+      '!protocol': put('PROTOCOL'),
+      '!bind': put('BIND'),
     },
   },
   'provider-registration.conf': {
     '[${NAME}]': {
-      ...{ '!type': 'registration', transport: put('TRANSPORT'), server_uri: put('TARGET') },
-      ...{ client_uri: put('CLIENT'), contact_user: put('CONTACT_USER'), outbound_auth: put('NAME') },
-      ...{ outbound_proxy: put('OUTBOUND_PROXY'), '!line': 'yes', '!endpoint': put('NAME') },
-      ...{ expiration: PLAIN, max_random_initial_delay: PLAIN, retry_interval: PLAIN },
-      ...{ forbidden_retry_interval: PLAIN, fatal_retry_interval: PLAIN, max_retries: PLAIN },
+      '!type': 'registration',
+      transport: put('TRANSPORT'),
+      server_uri: put('TARGET'),
+      client_uri: put('CLIENT'),
+      contact_user: put('CONTACT_USER'),
+      outbound_auth: put('NAME'),
+      outbound_proxy: put('OUTBOUND_PROXY'),
+      '!line': 'yes',
+      '!endpoint': put('NAME'),
+      expiration: PLAIN,
+      max_random_initial_delay: PLAIN,
+      retry_interval: PLAIN,
+      forbidden_retry_interval: PLAIN,
+      fatal_retry_interval: PLAIN,
+      max_retries: PLAIN,
       auth_rejection_permanent: 'no',
     },
   },
@@ -242,30 +302,27 @@ for (const [file, holes] of Object.entries(HOLES)) {
 
 /** One value of each kind that checks.sh knows. A secret may have any printable character: it stands behind `password =` alone. */
 const VALUES: Readonly<Record<string, string>> = {
-  ...{
-    name: 'acme',
-    address: '192.0.2.1',
-    optional_address: '192.0.2.1',
-    port: '5060',
-    networks: '192.0.2.0/24',
-  },
-  ...{ host: 'sip.example:5060', hostname: 'sip.example', user: '+4930', proxy: 'sip:sip.example' },
-  ...{
-    fallback: 'humans,100',
-    verbosity: '3',
-    count: '20',
-    auth: 'ip',
-    transport: 'udp',
-    codecs: 'ulaw,alaw',
-  },
-  ...{
-    dtmf: 'rfc4733',
-    yesno: 'yes',
-    nat: 'contact',
-    modules: 'app_dial,func_base64',
-    secret: 'A;b$[c]{d}"e',
-    password: 'A;b$[c]{d}"e',
-  },
+  name: 'acme',
+  address: '192.0.2.1',
+  optional_address: '192.0.2.1',
+  port: '5060',
+  networks: '192.0.2.0/24',
+  host: 'sip.example:5060',
+  hostname: 'sip.example',
+  user: '+4930',
+  proxy: 'sip:sip.example',
+  fallback: 'humans,100',
+  verbosity: '3',
+  count: '20',
+  auth: 'ip',
+  transport: 'udp',
+  codecs: 'ulaw,alaw',
+  dtmf: 'rfc4733',
+  yesno: 'yes',
+  nat: 'contact',
+  modules: 'app_dial,func_base64',
+  secret: 'A;b$[c]{d}"e',
+  password: 'A;b$[c]{d}"e',
 };
 /** What a parser of Asterisk's would take for more than text; a line's end would begin a setting of its own. */
 const MEANINGS = [

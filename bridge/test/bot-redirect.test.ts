@@ -51,7 +51,8 @@ describe("a bot's server that says that the bot is elsewhere", { concurrency: 4 
     lab.bot.decide = () => ({ status: 307, location: 'gopher://there' });
     lab.ari.inbound();
     assert.deepEqual((await lab.ended()).reason, {
-      ...{ kind: 'bot-unavailable', detail: 'Unexpected server response: 307' },
+      kind: 'bot-unavailable',
+      detail: 'Unexpected server response: 307',
     });
   });
 });

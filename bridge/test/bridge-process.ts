@@ -12,9 +12,14 @@ export async function startProcess(
   const child = spawn(process.execPath, [new URL('../src/main.ts', import.meta.url).pathname], {
     env: {
       ...process.env,
-      ...{ ARI_URL: `http://127.0.0.1:${lab.ari.port}`, ARI_USERNAME: 'pipecat', ARI_PASSWORD: 'right' },
-      ...{ PIPECAT_URL: lab.bot.url, HTTP_PORT: '0', MEDIA_WORKERS: '1' },
-      ...{ RTP_PORT_MIN: '60900', RTP_PORT_MAX: '60919' },
+      ARI_URL: `http://127.0.0.1:${lab.ari.port}`,
+      ARI_USERNAME: 'pipecat',
+      ARI_PASSWORD: 'right',
+      PIPECAT_URL: lab.bot.url,
+      HTTP_PORT: '0',
+      MEDIA_WORKERS: '1',
+      RTP_PORT_MIN: '60900',
+      RTP_PORT_MAX: '60919',
       ...environment,
     },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -160,7 +160,9 @@ for (const [what, startsBeforeReply] of [
     const { status, body } = await placing;
     assert.deepEqual([status, body.channelId], [202, found.body.channelId]);
     assert.partialDeepStrictEqual(await lab.ended(), {
-      ...{ reason: { kind: 'api-hangup' }, outcome: 'cancelled', by: 'operator' },
+      reason: { kind: 'api-hangup' },
+      outcome: 'cancelled',
+      by: 'operator',
     });
     assert.equal(
       lab.ari.log().some((line) => line.endsWith('/dial')),

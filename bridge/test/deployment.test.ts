@@ -81,13 +81,11 @@ const OLD_STACK = {
   '.env': 'ARI_PASSWORD_FILE=/run/secrets/ari\nAPI_TOKEN_FILE=/run/secrets/token\n',
   'asterisk/providers/acme.env':
     'PASSWORD_FILE=/run/secrets/acme\nPIPECAT_AUTHORIZATION_FILE=/run/secrets/bot\n',
-  ...{
-    'secrets/ari': 'a',
-    'secrets/token': 't',
-    'secrets/acme': 'p',
-    'secrets/bot': 'b',
-    'secrets/nobody': 'n',
-  },
+  'secrets/ari': 'a',
+  'secrets/token': 't',
+  'secrets/acme': 'p',
+  'secrets/bot': 'b',
+  'secrets/nobody': 'n',
 };
 const AS_ROOT = { id: 'echo 0', chown: 'return 0' };
 
@@ -96,7 +94,11 @@ test('a secret goes to who reads it, for whom alone it can be read; the old one 
   const { status, output, calls } = run('bash scripts/secrets.sh', AS_ROOT);
   assert.equal(status, 0, output);
   const owners: Record<string, string[]> = {
-    ...{ ari: ['asterisk', 'bridge'], token: ['bridge'], acme: ['asterisk'], bot: ['bridge'], nobody: [] },
+    ari: ['asterisk', 'bridge'],
+    token: ['bridge'],
+    acme: ['asterisk'],
+    bot: ['bridge'],
+    nobody: [],
   };
   for (const [name, readers] of Object.entries(owners)) {
     assert.ok(statSync(join(path, 'secrets', name)).isFile(), `${name} is there still`);

@@ -36,9 +36,17 @@ async function start(t: TestContext, lab: Lab, environment: Record<string, strin
   const child = spawn('bash', ['-c', `${shell}; exec "$0" "$1"`, process.execPath, MAIN], {
     env: {
       ...process.env,
-      ...{ ARI_URL: `http://127.0.0.1:${lab.ari.port}`, ARI_USERNAME: 'pipecat', ARI_PASSWORD: 'right' },
-      ...{ PIPECAT_URL: lab.bot.url, HTTP_PORT: '0', MEDIA_WORKERS: '1', SHUTDOWN_MS: '300', API_TOKEN },
-      ...{ RTP_PORT_MIN: '60900', RTP_PORT_MAX: '60919', ...environment },
+      ARI_URL: `http://127.0.0.1:${lab.ari.port}`,
+      ARI_USERNAME: 'pipecat',
+      ARI_PASSWORD: 'right',
+      PIPECAT_URL: lab.bot.url,
+      HTTP_PORT: '0',
+      MEDIA_WORKERS: '1',
+      SHUTDOWN_MS: '300',
+      API_TOKEN,
+      RTP_PORT_MIN: '60900',
+      RTP_PORT_MAX: '60919',
+      ...environment,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -170,7 +170,9 @@ export class ModelAri implements Asked {
         if (model.channels.has(id)) throw new AriError(`model ${id}`, 409, 'exists');
         const name = model.telephone(endpoint.split('@')[1]);
         const channel = model.add(id, name, {
-          ...{ subscribed: true, isOriginated: true, variables: { ...variables } },
+          subscribed: true,
+          isOriginated: true,
+          variables: { ...variables },
         });
         model.clock.after(model.upTo(5), () => model.enterApp(channel, appArgs.split(',')));
         return model.show(channel);

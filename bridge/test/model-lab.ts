@@ -31,7 +31,10 @@ const config = {
   providers: new Map([['carrier', carrier]]),
 };
 const metrics = {
-  ...{ callEnded: () => {}, callRefused: () => {}, dialFailed: () => {}, transferEnded: () => {} },
+  callEnded: () => {},
+  callRefused: () => {},
+  dialFailed: () => {},
+  transferEnded: () => {},
 } as unknown as Metrics;
 
 /** What a call's end may be blamed on, beyond trouble with requests and events. */
@@ -58,7 +61,9 @@ class ModelBridge {
       },
     } as unknown as StatusCallbacks;
     const reports = new CallReports({
-      ...{ metrics, callbacks, log: silent },
+      metrics,
+      callbacks,
+      log: silent,
       onChange: (_event, record) => {
         if (this.isDead) return;
         this.control.changed(record);
@@ -69,11 +74,18 @@ class ModelBridge {
       instance: number.toString(16).padStart(8, '0'),
       asteriskPorts: new AsteriskPorts({ min: 10_000, max: 17_999 }),
       caughtUp: () => this.ari.caughtUp(),
-      ...{ config, ari: this.ari.client, media: this.media.pool, reports, log: silent },
+      config,
+      ari: this.ari.client,
+      media: this.media.pool,
+      reports,
+      log: silent,
       background: new Background(silent),
     });
     this.control = new CallControl({
-      ...{ config, ari: this.ari.client, switchboard: this.switchboard, ariProblem: () => undefined },
+      config,
+      ari: this.ari.client,
+      switchboard: this.switchboard,
+      ariProblem: () => undefined,
       records: { get: async (id) => lab.records.get(id), list: async () => ({ records: [] }) },
     });
   }
@@ -296,7 +308,9 @@ export class ModelLab {
     this.telephones.push(id);
     const variables = { X_CALLBACK_URL: CALLBACK_URL };
     const channel = this.model.add(id, this.model.telephone(), {
-      ...{ subscribed: true, isOriginated: true, variables },
+      subscribed: true,
+      isOriginated: true,
+      variables,
     });
     this.model.dialFarEnd(channel, 30_000);
   }

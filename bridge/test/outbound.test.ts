@@ -106,7 +106,9 @@ test('a call that is hung up before Asterisk has begun to dial is reported like 
   lab.ari.hangUp(channel.id);
   await until(() => receiver.callbacks.length > 0, 'the callback');
   assert.partialDeepStrictEqual(receiver.callbacks[0]?.fields, {
-    ...{ call_id: 'c-withdrawn', call_sid: channel.id, outcome: 'cancelled' },
+    call_id: 'c-withdrawn',
+    call_sid: channel.id,
+    outcome: 'cancelled',
   });
   assert.equal(await lab.metric('dials_failed_total{outcome="cancelled"}'), 1);
 });

@@ -17,17 +17,13 @@ test('what a caller writes into headers and numbers reaches no record, log, even
   const lab = await Lab.start(t, { config: { API_TOKEN, RECORDS_STDOUT: 'full', PIPECAT_DIALECT } });
   const long = 'y'.repeat(5_000);
   const variables = {
-    ...{
-      X_TENANT: `${NASTY}t`,
-      INBOUND_FROM: `${NASTY}${long}`,
-      INBOUND_DID: `${NASTY}d`,
-      SIP_CALL_ID: NASTY,
-    },
-    ...{
-      X_CALL_ID: `${NASTY}id`,
-      AGENT_ID: '\ud800',
-      CUSTOM_VARS: `prompt=${encodeURIComponent('two\nlines')}`,
-    },
+    X_TENANT: `${NASTY}t`,
+    INBOUND_FROM: `${NASTY}${long}`,
+    INBOUND_DID: `${NASTY}d`,
+    SIP_CALL_ID: NASTY,
+    X_CALL_ID: `${NASTY}id`,
+    AGENT_ID: '\ud800',
+    CUSTOM_VARS: `prompt=${encodeURIComponent('two\nlines')}`,
   };
   const { channel, session } = await lab.call({ from: `${NASTY}f`, to: NASTY, variables });
   const start = session.of('start')[0] as Record<string, unknown>;

@@ -12,22 +12,28 @@ export function channel(
 ): AriChannel {
   const { state = 'Up', app = 'Stasis', data = 'pipecat', exten = 's' } = fields;
   return {
-    ...{ id, name: `PJSIP/pb_fintech-${id}`, state, protocol_id: '' },
-    ...{ caller: { number: '' }, connected: { number: '' } },
+    id,
+    name: `PJSIP/pb_fintech-${id}`,
+    state,
+    protocol_id: '',
+    caller: { number: '' },
+    connected: { number: '' },
     dialplan: { context: 'from-provider', exten, app_name: app, app_data: data },
   };
 }
 
 export const TALKING: BelievedCall = {
-  ...{ channelId: '7.1', isInbound: true, isEnding: false, dial: undefined, away: undefined },
-  ...{
-    isInTransfer: false,
-    leg: undefined,
-    bridgeId: BRIDGE,
-    mediaId: MEDIA,
-    media: 'entered',
-    isJoined: true,
-  },
+  channelId: '7.1',
+  isInbound: true,
+  isEnding: false,
+  dial: undefined,
+  away: undefined,
+  isInTransfer: false,
+  leg: undefined,
+  bridgeId: BRIDGE,
+  mediaId: MEDIA,
+  media: 'entered',
+  isJoined: true,
 };
 export const CALLER = channel('7.1');
 export const MEDIA_CHANNEL = channel(MEDIA);
@@ -35,7 +41,11 @@ export const MEDIA_CHANNEL = channel(MEDIA);
 export function beliefs(fields: Partial<Beliefs>): Beliefs {
   const calls = fields.calls ?? [];
   return {
-    ...{ calls, dials: [], pendingReleases: new Map(), adoptable: [], startedAt: 'monday' },
+    calls,
+    dials: [],
+    pendingReleases: new Map(),
+    adoptable: [],
+    startedAt: 'monday',
     owned: new Set([...calls, ...(fields.dials ?? [])].map(({ channelId }) => channelId)),
     things: new Set([BRIDGE, MEDIA, LEG]),
     ...fields,
@@ -44,7 +54,9 @@ export function beliefs(fields: Partial<Beliefs>): Beliefs {
 
 export function holdings(channels: readonly AriChannel[], fields: Partial<Holdings> = {}): Holdings {
   return {
-    ...{ channels, unreadable: [], startedAt: 'monday' },
+    channels,
+    unreadable: [],
+    startedAt: 'monday',
     bridges: [{ id: BRIDGE, channels: channels.map(({ id }) => id) }],
     appChannelIds: new Set(channels.map(({ id }) => id)),
     ...fields,

@@ -155,8 +155,14 @@ test('a call that was live when the process was killed has its end at the next s
 function leftBehind(directory: string, fields: Partial<CallRecord>): void {
   const database = new RecordDatabase(join(directory, 'calls.db'));
   const record: CallRecord = {
-    ...{ callId: 'c-1', channelId: '1.1', provider: 'pb_fintech', direction: 'outbound' },
-    ...{ from: '+4930111', to: '+4930777', state: 'active', setupMs: {} },
+    callId: 'c-1',
+    channelId: '1.1',
+    provider: 'pb_fintech',
+    direction: 'outbound',
+    from: '+4930111',
+    to: '+4930777',
+    state: 'active',
+    setupMs: {},
     times: { offered: '2026-11-22T10:00:00.000Z', answered: '2026-11-22T10:00:04.000Z' },
     ...fields,
   };
@@ -180,7 +186,10 @@ test('a callee who outlived the process before goes on with the same bot facts, 
   const [record, ...others] = stored(directory);
   assert.deepEqual(others, []);
   assert.partialDeepStrictEqual(record, {
-    ...{ from: '+4930111', to: '+4930777', endReason: 'caller-hangup', outcome: 'answered' },
+    from: '+4930111',
+    to: '+4930777',
+    endReason: 'caller-hangup',
+    outcome: 'answered',
     times: { offered: '2026-11-22T10:00:00.000Z', answered: '2026-11-22T10:00:04.000Z' },
   });
 });
@@ -226,7 +235,11 @@ test('who placed a call that died with the process is told of an error', async (
   t.after(() => receiver.close());
   await until(() => receiver.callbacks.length > 0, 'the callback');
   assert.partialDeepStrictEqual(receiver.callbacks[0]?.fields, {
-    ...{ call_id: 'c-1', call_sid: '1.1', status: 'error', outcome: 'answered', cause: '41' },
+    call_id: 'c-1',
+    call_sid: '1.1',
+    status: 'error',
+    outcome: 'answered',
+    cause: '41',
   });
   await lab.stop();
   const [record] = stored(directory);

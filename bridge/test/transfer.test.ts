@@ -454,7 +454,8 @@ test('the API transfers and sends keys; the record and the events say what becam
     return body.state === 'closed' && body;
   }, 'the record');
   assert.partialDeepStrictEqual(ended, {
-    ...{ endReason: 'transferred', endedBy: 'operator' },
+    endReason: 'transferred',
+    endedBy: 'operator',
     transfer: { to: TO, mode: 'blind', status: 'completed' },
   });
   await until(() => events.received.some(({ event }) => event === 'call.ended'), 'its end');

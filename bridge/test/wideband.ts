@@ -26,7 +26,11 @@ export async function wideband(t: TestContext, now = () => performance.now()) {
   });
   const line = { encoding: 'pcm16', sampleRate: 16_000 } as const;
   const settings = {
-    ...{ transport: 'websocket', address: '127.0.0.1', line, dialect: 'native', startOnAnswer: false },
+    transport: 'websocket',
+    address: '127.0.0.1',
+    line,
+    dialect: 'native',
+    startOnAnswer: false,
     start: {
       ...line,
       framing: 'json',
@@ -40,11 +44,23 @@ export async function wideband(t: TestContext, now = () => performance.now()) {
     bot: {
       target: { url: bot.url, query: {} },
       limits: { maxMessageBytes: 65_536, sendBufferBytes: 65_536, pingMs: 60_000 },
-      ...{ connectMs: 5000, connectTries: 1, reconnectMs: 0, reconnectsMax: 0 },
+      connectMs: 5000,
+      connectTries: 1,
+      reconnectMs: 0,
+      reconnectsMax: 0,
     },
-    ...{ prebufferMs: 0, queueMs: 10_000, trailingSilenceMs: 200, concealment: 'silence', bargeInHoldMs: 0 },
-    ...{ maxBadMessages: 5, recording: undefined, mediaTimeoutMs: 0, silenceLimitMs: 0 },
-    ...{ endSilenceMs: 0, refusalMs: 0, budget: NO_LIMITS },
+    prebufferMs: 0,
+    queueMs: 10_000,
+    trailingSilenceMs: 200,
+    concealment: 'silence',
+    bargeInHoldMs: 0,
+    maxBadMessages: 5,
+    recording: undefined,
+    mediaTimeoutMs: 0,
+    silenceLimitMs: 0,
+    endSilenceMs: 0,
+    refusalMs: 0,
+    budget: NO_LIMITS,
   } as unknown as MediaSettings;
   const onError = (error: unknown) => {
     throw error;

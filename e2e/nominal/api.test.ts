@@ -49,8 +49,11 @@ test('a call placed twice under one id is one INVITE; the bot waits while it rin
   assert.ok(startedAtMs - openedAtMs > 1000, `the bot was connected ${startedAtMs - openedAtMs} ms before`);
   assert.ok(answeredAtMs >= startedAtMs);
   assert.partialDeepStrictEqual(bot.start, {
-    ...{ direction: 'outbound', tenant: 'bank', to: '+918045555102', from: '+918045678000' },
-    ...{ custom_vars: { plan: 'gold' } },
+    direction: 'outbound',
+    tenant: 'bank',
+    to: '+918045555102',
+    from: '+918045678000',
+    custom_vars: { plan: 'gold' },
   });
   const { sip, inviteToAudioMs = 0 } = report;
   const firstWordMs = inviteToAudioMs - ((sip.answeredAtMs ?? 0) - sip.inviteAtMs);
@@ -74,7 +77,8 @@ for (const { about, status, outcome } of [
     const { output } = await stack.phones.listen({
       scenario: 'callee-refuses',
       local: LOCAL,
-      ...{ ringMs: 300, status },
+      ringMs: 300,
+      status,
     });
     assert.equal((await api.request('POST', '/calls', order(callId))).status, 202);
     const ended = (await events).at(-1)?.call;

@@ -90,24 +90,35 @@ test("the AI's digits reach the caller", async () => {
 test('numbers with a plus and the headers of a trusted provider reach the AI intact', async () => {
   const callId = newCallId('metadata');
   const report = await stack.phones.callOnce({
-    ...{ to: '+9180000102', from: '+4915112345', callId, seconds: 1 },
+    to: '+9180000102',
+    from: '+4915112345',
+    callId,
+    seconds: 1,
     header: ['X-Agent-ID: agent 7', 'X-Custom-Vars: plan=gold&city=K%C3%B6ln', 'X-Note: a=b&c+d'],
   });
   const { query, start, violations } = await stack.bot.wait(callId, 'closed');
   assert.deepEqual(violations, []);
   const expected = {
-    ...{ call_id: callId, encoding: 'pcmu', sample_rate: '8000', direction: 'inbound' },
-    ...{ sip_provider: 'pb_fintech', from_number: '+4915112345', to_number: '+9180000102' },
+    call_id: callId,
+    encoding: 'pcmu',
+    sample_rate: '8000',
+    direction: 'inbound',
+    sip_provider: 'pb_fintech',
+    from_number: '+4915112345',
+    to_number: '+9180000102',
   };
   assert.partialDeepStrictEqual(query, expected);
   assert.partialDeepStrictEqual(start, {
-    ...{ event: 'start', callId, call_id: callId, encoding: 'pcmu', sampleRate: 8000, direction: 'inbound' },
-    ...{
-      sip_provider: 'pb_fintech',
-      from: '+4915112345',
-      to: '+9180000102',
-      sip_call_id: report.sip.sipCallId,
-    },
+    event: 'start',
+    callId,
+    call_id: callId,
+    encoding: 'pcmu',
+    sampleRate: 8000,
+    direction: 'inbound',
+    sip_provider: 'pb_fintech',
+    from: '+4915112345',
+    to: '+9180000102',
+    sip_call_id: report.sip.sipCallId,
     custom_vars: { plan: 'gold', city: 'Köln' },
     headers: { 'X-Call-ID': callId, 'X-Agent-ID': 'agent 7', 'X-Note': 'a=b&c+d' },
   });

@@ -32,7 +32,11 @@ test('a caller who holds for longer than the media time-out comes back, at anoth
 test('a session that Asterisk has to refresh goes on', async () => {
   const callId = newCallId('timer');
   const { sip } = await stack.phones.callOnce({
-    ...{ scenario: 'caller-refreshed', to: '102', callId, ringMs: 2000, seconds: 10 },
+    scenario: 'caller-refreshed',
+    to: '102',
+    callId,
+    ringMs: 2000,
+    seconds: 10,
     header: ['Supported: timer', 'Session-Expires: 90;refresher=uas'],
   });
   const bot = await stack.bot.wait(callId, 'closed');
@@ -44,8 +48,13 @@ test('a session that Asterisk has to refresh goes on', async () => {
 test('keys by SIP INFO reach the AI, and its keys the caller', async () => {
   const callId = newCallId('info');
   const call = stack.phones.call({
-    ...{ scenario: 'caller-informs', to: '108', callId, local: TRUNK, seconds: 3 },
-    ...{ digits: '5', digitsAfterMs: 500 },
+    scenario: 'caller-informs',
+    to: '108',
+    callId,
+    local: TRUNK,
+    seconds: 3,
+    digits: '5',
+    digitsAfterMs: 500,
   });
   await stack.bot.wait(callId, 'dtmf');
   await stack.bot.send(callId, { event: 'dtmf', digits: '1w#' });

@@ -22,9 +22,13 @@ test('a call placed through ARI is taken over on answer; its metadata reach the 
   const callId = newCallId('outbound');
   const { output } = await stack.phones.listen({ local: LOCAL, seconds: 4, ringMs: 500 });
   const channel = await stack.ari.originate({
-    ...{ to: '+4930555102@pb_fintech', callId, callerId: '+918045678' },
+    to: '+4930555102@pb_fintech',
+    callId,
+    callerId: '+918045678',
     variables: {
-      ...{ X_CALLBACK_URL: callbacks.url, X_TENANT: 'bank', AGENT_ID: 'agent-7' },
+      X_CALLBACK_URL: callbacks.url,
+      X_TENANT: 'bank',
+      AGENT_ID: 'agent-7',
       CUSTOM_VARS: 'plan=gold&name=A%26B',
     },
   });
@@ -35,12 +39,22 @@ test('a call placed through ARI is taken over on answer; its metadata reach the 
   assert.match(report.sip.to, /^sip:\+4930555102@127\.0\.0\.2/);
   assert.match(report.sip.from, /\+918045678/);
   assert.partialDeepStrictEqual(bot.query, {
-    ...{ call_id: callId, direction: 'outbound', tenant: 'bank', sip_provider: 'pb_fintech' },
-    ...{ to_number: '+4930555102', from_number: '+918045678', agent_id: 'agent-7' },
+    call_id: callId,
+    direction: 'outbound',
+    tenant: 'bank',
+    sip_provider: 'pb_fintech',
+    to_number: '+4930555102',
+    from_number: '+918045678',
+    agent_id: 'agent-7',
   });
   assert.partialDeepStrictEqual(bot.start, {
-    ...{ callId, direction: 'outbound', channel_id: channel.id, to: '+4930555102', from: '+918045678' },
-    ...{ app_args: [callId], custom_vars: { plan: 'gold', name: 'A&B' } },
+    callId,
+    direction: 'outbound',
+    channel_id: channel.id,
+    to: '+4930555102',
+    from: '+918045678',
+    app_args: [callId],
+    custom_vars: { plan: 'gold', name: 'A&B' },
   });
   const { fields, body, signature } = await callbacks.next();
   assert.partialDeepStrictEqual(fields, {

@@ -50,8 +50,13 @@ test('acme calls in on the registered line; what it says in headers is not belie
   const contact = messages.at(-1)?.headers.contact?.match(/sip:([^@]+)@/)?.[1];
   assert.equal(contact, 'bridge-line');
   const report = await stack.phones.callOnce({
-    ...{ to: '+4989000102', requestUser: contact, from, local: ACME, seconds: 3, codec: 'pcma' },
-    ...{ callId: 'not-to-be-believed' },
+    to: '+4989000102',
+    requestUser: contact,
+    from,
+    local: ACME,
+    seconds: 3,
+    codec: 'pcma',
+    callId: 'not-to-be-believed',
   });
   const [bot] = await stack.bot.calls({ from_number: from });
   assert.ok(bot, 'the AI was called');

@@ -75,15 +75,22 @@ test('a call of ours is served by an AI made for Twilio', async () => {
   const bot = await stack.bot.wait(callId, 'closed');
   expectBothHeard(report, bot, 2300);
   assert.partialDeepStrictEqual(twilioStart(bot).customParameters, {
-    ...{ direction: 'outbound', to_number: '+49301234102', tenant: 'shop', plan: 'gold' },
+    direction: 'outbound',
+    to_number: '+49301234102',
+    tenant: 'shop',
+    plan: 'gold',
   });
 });
 
 test("the caller's digits reach the AI, its marks come back, and its digits reach the caller's side", async () => {
   const callId = newCallId('twilio-dtmf');
   const call = stack.phones.callOnce({
-    ...{ to: '108', callId, local: TWILIO, seconds: 5 },
-    ...{ digits: '5#1', digitsAfterMs: 1000 },
+    to: '108',
+    callId,
+    local: TWILIO,
+    seconds: 5,
+    digits: '5#1',
+    digitsAfterMs: 1000,
   });
   // Before any answer sounds: a key takes its place.
   await stack.bot.wait(callId, 'media');
@@ -103,8 +110,12 @@ test("the caller's digits reach the AI, its marks come back, and its digits reac
 test('barge-in: after the clear nothing of what was queued is heard; a clear into silence does no harm', async () => {
   const callId = newCallId('twilio-barge-in');
   const call = stack.phones.callOnce({
-    ...{ to: '106', callId, local: TWILIO, seconds: 6 },
-    ...{ quietMs: 2000, speakMs: 6000 },
+    to: '106',
+    callId,
+    local: TWILIO,
+    seconds: 6,
+    quietMs: 2000,
+    speakMs: 6000,
   });
   await stack.bot.wait(callId, 'clear');
   await new Promise((resolve) => setTimeout(resolve, 1000));

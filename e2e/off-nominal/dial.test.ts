@@ -19,13 +19,21 @@ const REFUSES = 'callee-refuses';
 for (const { about, sipStatus, scenario, status, outcome, cause } of [
   { about: 'busy (486)', sipStatus: 486, scenario: REFUSES, status: 'busy', outcome: 'busy', cause: 17 },
   {
-    ...{ about: 'busy after early media (183, 486)', sipStatus: 486, scenario: 'callee-refuses-early' },
-    ...{ status: 'busy', outcome: 'busy', cause: 17 },
+    about: 'busy after early media (183, 486)',
+    sipStatus: 486,
+    scenario: 'callee-refuses-early',
+    status: 'busy',
+    outcome: 'busy',
+    cause: 17,
   },
   { about: 'busy (600)', sipStatus: 600, scenario: REFUSES, status: 'busy', outcome: 'busy' },
   {
-    ...{ about: 'unknown (404)', sipStatus: 404, scenario: REFUSES },
-    ...{ status: 'error', outcome: 'invalid-number', cause: 1 },
+    about: 'unknown (404)',
+    sipStatus: 404,
+    scenario: REFUSES,
+    status: 'error',
+    outcome: 'invalid-number',
+    cause: 1,
   },
   {
     about: 'incomplete (484)',
@@ -35,8 +43,12 @@ for (const { about, sipStatus, scenario, status, outcome, cause } of [
     outcome: 'invalid-number',
   },
   {
-    ...{ about: 'declining (603)', sipStatus: 603, scenario: REFUSES },
-    ...{ status: 'error', outcome: 'rejected', cause: 21 },
+    about: 'declining (603)',
+    sipStatus: 603,
+    scenario: REFUSES,
+    status: 'error',
+    outcome: 'rejected',
+    cause: 21,
   },
   { about: 'forbidden (403)', sipStatus: 403, scenario: REFUSES, status: 'error', outcome: 'rejected' },
   {
@@ -59,8 +71,10 @@ for (const { about, sipStatus, scenario, status, outcome, cause } of [
     await using callbacks = await CallbackReceiver.listen();
     const callId = newCallId('dial');
     const { output } = await stack.phones.listen({
-      ...{ scenario, local: LOCAL },
-      ...{ ringMs: 500, status: sipStatus },
+      scenario,
+      local: LOCAL,
+      ringMs: 500,
+      status: sipStatus,
     });
     const channel = await stack.ari.originate({
       to: '777102@pb_fintech',
@@ -73,8 +87,15 @@ for (const { about, sipStatus, scenario, status, outcome, cause } of [
     if (cause !== undefined) assert.equal(fields.cause, String(cause));
     const record = await stack.record(callId);
     assert.partialDeepStrictEqual(record, {
-      ...{ channelId: channel.id, provider: 'pb_fintech', direction: 'outbound', to: '777102' },
-      ...{ state: 'closed', endReason: 'not-answered', outcome, sipStatus, cause: Number(fields.cause) },
+      channelId: channel.id,
+      provider: 'pb_fintech',
+      direction: 'outbound',
+      to: '777102',
+      state: 'closed',
+      endReason: 'not-answered',
+      outcome,
+      sipStatus,
+      cause: Number(fields.cause),
     });
     assert.equal(record.times.answered, undefined);
     assert.equal(only(await output).sip.status, sipStatus);

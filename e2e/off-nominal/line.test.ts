@@ -377,7 +377,8 @@ test('a caller whose network takes a transfer and hangs up is no call of the pro
 function notify(phone: SipPhone, dialogue: SipDialogue, sequence: number, state: string, status: string) {
   return phone.within(dialogue, 'NOTIFY', sequence, {
     headers: ['Event: refer', `Subscription-State: ${state}`],
-    ...{ contentType: 'message/sipfrag;version=2.0', body: `SIP/2.0 ${status}\r\n` },
+    contentType: 'message/sipfrag;version=2.0',
+    body: `SIP/2.0 ${status}\r\n`,
   });
 }
 

@@ -57,7 +57,9 @@ const told = (bot: BotCall | undefined, status: string): boolean =>
 test('a callee answers while the events are away: the call becomes active, and both are heard', async () => {
   const callId = newCallId('answered-unseen');
   const { output } = await stack.phones.listen({
-    ...{ local: `${FINTECH}:${PROVIDER_PORT}`, ringMs: 2000, seconds: 8 },
+    local: `${FINTECH}:${PROVIDER_PORT}`,
+    ringMs: 2000,
+    seconds: 8,
   });
   const order = { to: '+918045555102', provider: 'pb_fintech', callId };
   assert.equal((await api.request('POST', '/calls', order)).status, 202);
@@ -67,7 +69,9 @@ test('a callee answers while the events are away: the call becomes active, and b
   const report = only(await output);
   expectBothHeard(report, await stack.bot.wait(callId, 'closed'), 2000);
   assert.partialDeepStrictEqual(await stack.record(callId), {
-    ...{ state: 'closed', outcome: 'answered', endReason: 'caller-hangup' },
+    state: 'closed',
+    outcome: 'answered',
+    endReason: 'caller-hangup',
   });
 });
 
@@ -109,7 +113,8 @@ for (const [about, cut] of Object.entries({
     const bot = await stack.bot.wait(callId, 'closed');
     assert.equal(bot.hangup?.reason, 'caller-hangup');
     assert.partialDeepStrictEqual(await stack.record(callId), {
-      ...{ state: 'closed', endReason: 'caller-hangup' },
+      state: 'closed',
+      endReason: 'caller-hangup',
     });
     expectNoViolations(bot);
   });
@@ -267,7 +272,8 @@ test('a caller whose REFER fails while the events are away, as Asterisk knows, i
   const notify = (sequence: number, state: string, line: string) =>
     phone.within(dialogue, 'NOTIFY', sequence, {
       headers: [`Event: refer;id=${Number.parseInt(headers.cseq ?? '', 10)}`, `Subscription-State: ${state}`],
-      ...{ contentType: 'message/sipfrag;version=2.0', body: `SIP/2.0 ${line}\r\n` },
+      contentType: 'message/sipfrag;version=2.0',
+      body: `SIP/2.0 ${line}\r\n`,
     });
   await notify(10, 'active;expires=60', '100 Trying');
   await outage({}, async () => {

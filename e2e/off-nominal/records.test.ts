@@ -31,8 +31,13 @@ test('a callee who hangs up: the record and the callback say so, with all times 
   assert.equal(only(await output).sip.endedBy, 'us');
   const record = await stack.record(callId);
   assert.partialDeepStrictEqual(record, {
-    ...{ outcome: 'answered', endReason: 'caller-hangup', endedBy: 'caller', cause: 16 },
-    ...{ dialect: 'native', encoding: 'pcmu', transport: 'rtp' },
+    outcome: 'answered',
+    endReason: 'caller-hangup',
+    endedBy: 'caller',
+    cause: 16,
+    dialect: 'native',
+    encoding: 'pcmu',
+    transport: 'rtp',
   });
   const { offered, answered, botReady, firstBotAudio, ended } = record.times;
   const inOrder = [offered, answered, botReady, firstBotAudio, ended];
@@ -54,8 +59,10 @@ test('an AI that hangs up: the record names it', async () => {
 test('early media is no answer: the call begins, and the AI is called, when the callee picks up', async () => {
   const callId = newCallId('early');
   const { output } = await stack.phones.listen({
-    ...{ scenario: 'callee-early', local: LOCAL },
-    ...{ ringMs: 1500, seconds: 2 },
+    scenario: 'callee-early',
+    local: LOCAL,
+    ringMs: 1500,
+    seconds: 2,
   });
   await stack.ari.originate({ to: '777102@pb_fintech', callId, variables: { X_CALL_ID: callId } });
   const bot = await stack.bot.wait(callId, 'closed');

@@ -40,9 +40,17 @@ test('an answered call: times from the INVITE, ids, our port, and who hung up', 
   const [call, ...others] = readCalls(parseMessages(log));
   assert.deepEqual(others, []);
   assert.partialDeepStrictEqual(call, {
-    ...{ sipCallId: 'a@b', callId: 'mine', to: 'sip:102@127.0.0.1:5060', mediaPort: 40_002 },
-    ...{ statuses: [100, 180, 200], status: 200, ringingMs: 10.5, inviteToAnswerMs: 200 },
-    ...{ endedBy: 'them', byeAfterAnswerMs: 2000, answeredAtMs: Date.UTC(2026, 10, 22, 10, 0, 0, 200) },
+    sipCallId: 'a@b',
+    callId: 'mine',
+    to: 'sip:102@127.0.0.1:5060',
+    mediaPort: 40_002,
+    statuses: [100, 180, 200],
+    status: 200,
+    ringingMs: 10.5,
+    inviteToAnswerMs: 200,
+    endedBy: 'them',
+    byeAfterAnswerMs: 2000,
+    answeredAtMs: Date.UTC(2026, 10, 22, 10, 0, 0, 200),
   });
 });
 

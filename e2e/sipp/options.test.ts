@@ -6,17 +6,16 @@ import { fillScenario } from './scenario.ts';
 
 test('the defaults call the lab', () => {
   assert.partialDeepStrictEqual(parseOptions([], 'id-1'), {
-    ...{
-      scenario: 'caller',
-      to: '100',
-      callId: 'id-1',
-      seconds: 8,
-      toneHz: 440,
-      codec: 'pcmu',
-      calls: 1,
-      json: false,
-    },
-    ...{ sip: { address: '127.0.0.1', port: 5060 }, local: { address: '127.0.0.2', port: 0 } },
+    scenario: 'caller',
+    to: '100',
+    callId: 'id-1',
+    seconds: 8,
+    toneHz: 440,
+    codec: 'pcmu',
+    calls: 1,
+    json: false,
+    sip: { address: '127.0.0.1', port: 5060 },
+    local: { address: '127.0.0.2', port: 0 },
   });
 });
 

@@ -34,8 +34,12 @@ test('datagrams come out with their time, addresses, ports and payload', () => {
   assert.deepEqual(
     { ...first, payload: Buffer.from(first?.payload ?? []).toString() },
     {
-      ...{ timeMs: 1_700_000_000_250.5, source: '127.0.0.1', sourcePort: 24_000 },
-      ...{ destination: '127.0.0.2', destinationPort: 40_000, payload: 'one' },
+      timeMs: 1_700_000_000_250.5,
+      source: '127.0.0.1',
+      sourcePort: 24_000,
+      destination: '127.0.0.2',
+      destinationPort: 40_000,
+      payload: 'one',
     },
   );
   assert.equal(second?.timeMs, 1_700_000_001_250.5);

@@ -95,11 +95,19 @@ async function makeScenario(options: CallOptions, audio: string): Promise<string
   const digitsAfterMs = options.digits === '' ? 1 : options.digitsAfterMs;
   const digitsMs = Math.max(1, options.digits.length * 2 * DIGIT_MS);
   return fillScenario(template, (name) => parts.get(name) ?? '', {
-    ...{ to: options.to, from: options.from, audio, ringMs: options.ringMs },
-    ...{ status: options.status, referTo: options.referTo },
-    ...{ referStatus: options.referStatus, notifyStatus: options.notifyStatus, holdMs: options.holdMs },
+    to: options.to,
+    from: options.from,
+    audio,
+    ringMs: options.ringMs,
+    status: options.status,
+    referTo: options.referTo,
+    referStatus: options.referStatus,
+    notifyStatus: options.notifyStatus,
+    holdMs: options.holdMs,
     afterRefer: options.referStatus < 300 ? 'notify' : 'talk',
-    ...{ username: options.username, password: options.password, realm: REALM },
+    username: options.username,
+    password: options.password,
+    realm: REALM,
     // In tags and branches: SIPp's own are made of the process id, the same in every container, and Asterisk takes a second call's BYE
     // for a repetition of the first one's.
     run: randomUUID(),

@@ -44,8 +44,18 @@ test('a clean stream: nothing lost, on the grid, one tone from start to end', ()
   const packets = Array.from({ length: 50 }, (_, n) => rtp({ sequenceNumber: n, marker: n === 0 }));
   const report = examineStream(packets, 990);
   assert.partialDeepStrictEqual(report, {
-    ...{ packets: 50, lost: 0, duplicates: 0, reordered: 0, ssrcs: [1], payloadTypes: [0], markersAt: [0] },
-    ...{ timestampSteps: { 160: 49 }, driftMs: 0, firstPacketMs: 10, firstAudioMs: 10, lastAudioMs: 1010 },
+    packets: 50,
+    lost: 0,
+    duplicates: 0,
+    reordered: 0,
+    ssrcs: [1],
+    payloadTypes: [0],
+    markersAt: [0],
+    timestampSteps: { 160: 49 },
+    driftMs: 0,
+    firstPacketMs: 10,
+    firstAudioMs: 10,
+    lastAudioMs: 1010,
     segments: [{ sound: MARKER_HZ, fromMs: 10, toMs: 1010, audioMs: 1000 }],
   });
   assert.equal(report.spacingDeviationMs.max, 0);

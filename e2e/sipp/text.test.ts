@@ -4,8 +4,16 @@ import { parseMessage } from './messages.ts';
 import { replyText, requestText, takeMessage } from './text.ts';
 
 const REQUEST = {
-  ...{ method: 'INVITE', uri: 'sip:1@h', transport: 'UDP', via: '127.0.0.2:5', branch: 'z9hG4bK1' },
-  ...{ from: '<sip:a@b>;tag=1', to: '<sip:1@h>', contact: '<sip:a@b>', callId: 'id', sequence: 1 },
+  method: 'INVITE',
+  uri: 'sip:1@h',
+  transport: 'UDP',
+  via: '127.0.0.2:5',
+  branch: 'z9hG4bK1',
+  from: '<sip:a@b>;tag=1',
+  to: '<sip:1@h>',
+  contact: '<sip:a@b>',
+  callId: 'id',
+  sequence: 1,
 };
 
 test('a header that is given takes the place of the usual one', () => {

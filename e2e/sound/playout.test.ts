@@ -47,7 +47,11 @@ function delays(report: CallReport, beganAtMs: readonly number[]): number[] {
 
 test('eight callers at once: each has an even grid of 20 ms, and the eight are spread over it', async (t) => {
   const { calls, errors } = await stack.phones.call({
-    ...{ to: '102', callId: newCallId('grid'), calls: 8, rate: 20, seconds: 4 },
+    to: '102',
+    callId: newCallId('grid'),
+    calls: 8,
+    rate: 20,
+    seconds: 4,
   });
   assert.equal(calls.length, 8, errors);
   for (const report of calls) {

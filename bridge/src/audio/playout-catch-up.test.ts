@@ -9,7 +9,12 @@ function open(encoding: Encoding) {
   const silence = silenceByte(encoding);
   const marks: string[] = [];
   const queue = new PlayoutQueue({
-    ...{ bytesPerFrame, frameMs: 20, silence, encoding, prebufferMs: 0, maxMs: 60_000 },
+    bytesPerFrame,
+    frameMs: 20,
+    silence,
+    encoding,
+    prebufferMs: 0,
+    maxMs: 60_000,
     onMark: (name) => marks.push(name),
     onDrained: () => {},
   });

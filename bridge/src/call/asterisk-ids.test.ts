@@ -29,7 +29,10 @@ test('no id of a channel is the beginning of another', () => {
 
 test('ids of version 0.1 are known as ours, of no instance', () => {
   assert.deepEqual(parseOwnId('pcm-1763800000.1~'), {
-    ...{ kind: 'pcm', instance: '', number: '', callerId: '1763800000.1' },
+    kind: 'pcm',
+    instance: '',
+    number: '',
+    callerId: '1763800000.1',
   });
   assert.equal(parseOwnId('pcb-1763800000.1')?.callerId, '1763800000.1');
   assert.equal(parseOwnId('1763800000.1'), undefined);

@@ -80,12 +80,20 @@ export class Call {
     this.#context = context;
     this.#dial = dial;
     this.caller = new CallerChannel({
-      ...{ ari: context.ari, info, bridgeId: this.path.bridgeId, ending: this.#ending },
+      ari: context.ari,
+      info,
+      bridgeId: this.path.bridgeId,
+      ending: this.#ending,
       warn: (error, message) => this.#warn(error.message, message),
     });
     this.#troubles = new MediaTroubles({
-      ...{ ari: context.ari, channelId: info.channelId, path: this.path, ending: this.#ending },
-      ...{ transport: settings.media.transport, limitMs: settings.ariTimeoutMs, caller: this.caller },
+      ari: context.ari,
+      channelId: info.channelId,
+      path: this.path,
+      ending: this.#ending,
+      transport: settings.media.transport,
+      limitMs: settings.ariTimeoutMs,
+      caller: this.caller,
       end: (reason) => this.end(reason),
       warn: (detail, message) => this.#warn(detail, message),
       media: () => this.#media,
@@ -93,7 +101,11 @@ export class Call {
       isQuiet: () => this.#transfers.isQuiet,
     });
     this.#transfers = new CallTransfers({
-      ...{ ...context, info, path: this.path, settings: settings.transfer, signal: this.#ending.signal },
+      ...context,
+      info,
+      path: this.path,
+      settings: settings.transfer,
+      signal: this.#ending.signal,
       channelId: () => this.caller.id,
       end: (reason) => this.end(reason),
       changed: (change) => this.#changed(change),

@@ -26,7 +26,9 @@ export function keptTalk(leg: AriChannel, bridgeId: string, isJoined: boolean): 
   const { instance = '', number = '' } = parseOwnId(leg.id) ?? {};
   return {
     leg: {
-      ...{ channelId: leg.id, provider: providerName(leg) ?? '', isJoined },
+      channelId: leg.id,
+      provider: providerName(leg) ?? '',
+      isJoined,
       number: leg.caller.number,
     },
     bridgeId,

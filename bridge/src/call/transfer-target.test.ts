@@ -19,11 +19,19 @@ const target = (request: TransferRequest, from = '+4915112345') =>
 
 test('a number is written as its provider wants it, and so is the number that is shown', () => {
   assert.deepEqual(target({ to: '+49 30 777777' }), {
-    ...{ kind: 'number', provider: 'home', number: '030777777', method: 'refer', callerId: '015112345' },
+    kind: 'number',
+    provider: 'home',
+    number: '030777777',
+    method: 'refer',
+    callerId: '015112345',
   });
   assert.deepEqual(target({ to: '+4930777777', provider: 'other' }), {
     // Only the caller's own network can be asked by REFER.
-    ...{ kind: 'number', provider: 'other', number: '4930777777', method: 'bridge', callerId: '4930100' },
+    kind: 'number',
+    provider: 'other',
+    number: '4930777777',
+    method: 'bridge',
+    callerId: '4930100',
   });
 });
 
@@ -46,7 +54,9 @@ test('mode dialplan takes the extension, else `to`', () => {
   const place = { mode: 'dialplan', context: 'human' } as const;
   assert.deepEqual(target({ ...place, to: 'a' }), { kind: 'dialplan', context: 'human', extension: 'a' });
   assert.deepEqual(target({ ...place, to: 'a', extension: 'b' }), {
-    ...{ kind: 'dialplan', context: 'human', extension: 'b' },
+    kind: 'dialplan',
+    context: 'human',
+    extension: 'b',
   });
   assert.equal(target({ ...place, to: 'a b' }), 'invalid-extension');
   assert.equal(target({ mode: 'dialplan', to: 'a' }), 'context-not-allowed');

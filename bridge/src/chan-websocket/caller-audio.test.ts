@@ -8,7 +8,11 @@ const FRAME = Buffer.alloc(640, 9);
 function listen() {
   const heard: { isSilence: boolean; ms: number; timestampMs: number }[] = [];
   const caller = new CallerAudio({
-    ...{ frameBytes: 640, frameMs: 20, silence: SILENCE, idleMs: 200, maxLeadMs: 200 },
+    frameBytes: 640,
+    frameMs: 20,
+    silence: SILENCE,
+    idleMs: 200,
+    maxLeadMs: 200,
     onFrame: (source, start, end, timestampMs) =>
       heard.push({ isSilence: source[start] === SILENCE, ms: (end - start) / 32, timestampMs }),
   });

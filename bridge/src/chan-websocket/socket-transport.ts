@@ -64,8 +64,12 @@ export class ChanWebsocketTransport {
     this.lastReceivedMs = options.now();
     const { frameBytes, silence, onFrame } = options;
     this.#caller = new CallerAudio({
-      ...{ frameBytes, silence, onFrame, frameMs: FRAME_MS },
-      ...{ idleMs: IDLE_MS, maxLeadMs: MAX_LEAD_MS },
+      frameBytes,
+      silence,
+      onFrame,
+      frameMs: FRAME_MS,
+      idleMs: IDLE_MS,
+      maxLeadMs: MAX_LEAD_MS,
     });
     this.#pool = Array.from({ length: POOL_FRAMES }, () => Buffer.alloc(options.frameBytes));
   }
@@ -151,15 +155,13 @@ export class ChanWebsocketTransport {
     return {
       packetsReceived: this.#caller.received,
       packetsSent: this.#framesSent,
-      ...{
-        lost: 0,
-        late: 0,
-        duplicates: 0,
-        reordered: 0,
-        concealedFrames: 0,
-        ssrcChanges: 0,
-        jitterMs: 0,
-      },
+      lost: 0,
+      late: 0,
+      duplicates: 0,
+      reordered: 0,
+      concealedFrames: 0,
+      ssrcChanges: 0,
+      jitterMs: 0,
       early: this.#caller.early,
       filledFrames: this.#caller.filledFrames,
       malformed: this.#malformed,

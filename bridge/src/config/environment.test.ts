@@ -193,7 +193,9 @@ test('an audio format that no call could have stops the start', () => {
 test('a port range too small for the media workers stops the start, set by hand or by default', () => {
   const range = (min: number, max: number, workers: number) => ({
     ...NEEDED,
-    ...{ RTP_PORT_MIN: String(min), RTP_PORT_MAX: String(max), MEDIA_WORKERS: String(workers) },
+    RTP_PORT_MIN: String(min),
+    RTP_PORT_MAX: String(max),
+    MEDIA_WORKERS: String(workers),
   });
   const told = 'RTP_PORT_MAX: must leave two ports for each of the 4 media workers (MEDIA_WORKERS)';
   assert.deepEqual(problems(range(30_000, 30_006, 4)), [told]);

@@ -89,7 +89,11 @@ describe('numbers', () => {
     test(`national: ${number} is not dialled, the provider would read ${wouldBe}`, () => {
       const allowed = parsePrefixes(`+${countryCode},+33`);
       const strict: NumberPlan = {
-        ...{ format: 'national', countryCode, trunkPrefix, internationalPrefix, allowed },
+        format: 'national',
+        countryCode,
+        trunkPrefix,
+        internationalPrefix,
+        allowed,
       };
       assert.equal(dialable(number, strict), 'invalid-number');
       const asIs = { ...strict, format: 'e164plus' } as const;

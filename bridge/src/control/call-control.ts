@@ -384,7 +384,10 @@ function describePlaced(
   defaults: CallDefaults,
 ) {
   return describeCall({
-    ...{ channel, variables, provider, defaults },
+    channel,
+    variables,
+    provider,
+    defaults,
     appArgs: [callId],
     wasDialled: true,
     dialled: to,

@@ -78,7 +78,8 @@ function addCalls(routes: Routes, { control }: ApiContext): void {
     '/calls',
     {
       schema: {
-        ...{ operationId: 'placeCall', summary: 'Place a call' },
+        operationId: 'placeCall',
+        summary: 'Place a call',
         body: callOrderSchema,
         response: {
           200: callSchema.describe('The call of this callId, placed before'),
@@ -96,7 +97,8 @@ function addCalls(routes: Routes, { control }: ApiContext): void {
     '/calls',
     {
       schema: {
-        ...{ operationId: 'listCalls', summary: 'Calls under way and ended, newest first' },
+        operationId: 'listCalls',
+        summary: 'Calls under way and ended, newest first',
         querystring: listQuery,
         response: { 200: callPageSchema, default: failure },
       },
@@ -110,7 +112,8 @@ function addCalls(routes: Routes, { control }: ApiContext): void {
     '/calls/:id',
     {
       schema: {
-        ...{ operationId: 'getCall', summary: 'One call' },
+        operationId: 'getCall',
+        summary: 'One call',
         params: callParams,
         response: { 200: callSchema, default: failure },
       },
@@ -121,10 +124,8 @@ function addCalls(routes: Routes, { control }: ApiContext): void {
     '/calls/:id',
     {
       schema: {
-        ...{
-          operationId: 'hangUpCall',
-          summary: 'Hang up, also while it rings; one that has ended stays as it is',
-        },
+        operationId: 'hangUpCall',
+        summary: 'Hang up, also while it rings; one that has ended stays as it is',
         params: callParams,
         response: {
           200: callSchema.describe('The call, which had ended'),
@@ -147,7 +148,8 @@ function addActions(routes: Routes, { control }: ApiContext): void {
     '/calls/:id/dtmf',
     {
       schema: {
-        ...{ operationId: 'sendDigits', summary: 'Send keys to the caller' },
+        operationId: 'sendDigits',
+        summary: 'Send keys to the caller',
         params: callParams,
         body: dtmfSchema,
         response: { 202: callSchema, default: failure },
@@ -160,7 +162,8 @@ function addActions(routes: Routes, { control }: ApiContext): void {
     '/calls/:id/transfer',
     {
       schema: {
-        ...{ operationId: 'transferCall', summary: 'Hand the caller over; GET /events tells how it goes' },
+        operationId: 'transferCall',
+        summary: 'Hand the caller over; GET /events tells how it goes',
         params: callParams,
         body: transferSchema,
         response: { 202: callSchema, default: failure },
@@ -173,7 +176,8 @@ function addActions(routes: Routes, { control }: ApiContext): void {
     '/calls/:id/recording',
     {
       schema: {
-        ...{ operationId: 'setRecording', summary: 'Pause or resume the recording' },
+        operationId: 'setRecording',
+        summary: 'Pause or resume the recording',
         params: callParams,
         body: recordingSchema,
         response: { 200: recordingStateSchema, default: failure },
@@ -189,7 +193,8 @@ function addStreams(routes: Routes, { events }: ApiContext): void {
     '/events',
     {
       schema: {
-        ...{ operationId: 'streamEvents', summary: 'Every change of a call, as server-sent events' },
+        operationId: 'streamEvents',
+        summary: 'Every change of a call, as server-sent events',
         headers: eventsHeaders,
         response: {
           200: {

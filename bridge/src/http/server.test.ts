@@ -15,16 +15,29 @@ test('what fails is in the log, under the id that its answer names, whatever the
     throw new TypeError('boom');
   };
   const metrics = new Metrics({
-    ...{ callsActive: boom, media: boom, ariUp: boom, recordingsStoredBytes: boom },
-    ...{ callbacks: boom, records: boom, eventStreams: boom, takeovers: boom },
+    callsActive: boom,
+    media: boom,
+    ariUp: boom,
+    recordingsStoredBytes: boom,
+    callbacks: boom,
+    records: boom,
+    eventStreams: boom,
+    takeovers: boom,
   });
   const server = await startHttp({
-    ...{ address: '127.0.0.1', port: 0, metrics, log, readiness: boom },
+    address: '127.0.0.1',
+    port: 0,
+    metrics,
+    log,
+    readiness: boom,
     twilio: { token: TOKEN, hangUp: boom },
     api: {
       control: { get: boom } as never,
       events: new EventStream('p'),
-      ...{ token: TOKEN, botToken: undefined, requestsPerSecond: 100, version: '0' },
+      token: TOKEN,
+      botToken: undefined,
+      requestsPerSecond: 100,
+      version: '0',
     },
   });
   t.after(() => server.close());

@@ -74,7 +74,9 @@ export class RemoteMedia implements MediaSession {
       recording && join(dirname(recording.path), recordingName(new Date(), randomBytes(8).toString('hex')));
     await this.open({
       ...this.#settings,
-      ...{ startOnAnswer: false, isResumed: true, botHasActed: this.#botHasActed },
+      startOnAnswer: false,
+      isResumed: true,
+      botHasActed: this.#botHasActed,
       recording: recording && { ...recording, path: path ?? '', paused: this.#isPaused },
     });
   }

@@ -285,7 +285,10 @@ test('the name of the bot and the names that it sends us on to are looked up eac
   const limits = { maxMessageBytes: 100, sendBufferBytes: 1_000, pingMs: 60_000 };
   const handlers = {
     onOpen: (connection: BotConnection) => void connection.close(1000),
-    ...{ onText: () => {}, onBinary: () => {}, onOversize: () => {}, onClosed: () => {} },
+    onText: () => {},
+    onBinary: () => {},
+    onOversize: () => {},
+    onClosed: () => {},
   };
   const open = connectBot(target, limits, handlers, AbortSignal.timeout(5_000), undefined, names);
   await bot.redirect(`ws://own.example:${port}/again`);

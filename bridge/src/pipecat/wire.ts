@@ -40,7 +40,8 @@ export const CONTROLS = {
     })
     .meta(
       means('Keys for the caller’s side; w or a comma is a pause of 500 ms.', {
-        ...{ event: 'dtmf', digits: '12w3#' },
+        event: 'dtmf',
+        digits: '12w3#',
       }),
     ),
   hangup: z
@@ -85,7 +86,9 @@ export const TWILIO_CONTROLS = {
     .object({ event: z.literal('mark'), mark: z.object({ name: markName }) })
     .meta(
       means('Comes back when all before it is played.', {
-        ...{ event: 'mark', streamSid: sidOf('MZ'), mark: { name: 'greeting' } },
+        event: 'mark',
+        streamSid: sidOf('MZ'),
+        mark: { name: 'greeting' },
       }),
     )
     .transform(({ event, mark }) => ({ event, name: mark.name })),
@@ -117,7 +120,9 @@ export const NATIVE_FROM_BOT = {
 export const TWILIO_FROM_BOT = {
   media: z.object({ event: z.literal('media'), media: z.object({ payload: z.base64() }) }).meta(
     means('Audio to be played: mu-law at 8 kHz, of any length, at any pace.', {
-      ...{ event: 'media', streamSid: sidOf('MZ'), media: { payload: PAYLOAD } },
+      event: 'media',
+      streamSid: sidOf('MZ'),
+      media: { payload: PAYLOAD },
     }),
   ),
   ...TWILIO_CONTROLS,
@@ -150,10 +155,23 @@ export const NATIVE_TO_BOT = {
     })
     .meta(
       means('Once, first: what the call is.', {
-        ...{ event: 'start', callId: 'c-1', call_id: 'c-1', streamId: '1763800000.1', tenant: 'shop' },
-        ...{ encoding: 'pcmu', sampleRate: 8000, direction: 'inbound', channel_id: '1763800000.1' },
-        ...{ sip_call_id: 'a84b4c76e66710', sip_provider: 'acme', from: '+4915112345', to: '+4930123456' },
-        ...{ variables: { AGENT_ID: '7' }, app_args: [], custom_vars: { plan: 'gold' }, headers: {} },
+        event: 'start',
+        callId: 'c-1',
+        call_id: 'c-1',
+        streamId: '1763800000.1',
+        tenant: 'shop',
+        encoding: 'pcmu',
+        sampleRate: 8000,
+        direction: 'inbound',
+        channel_id: '1763800000.1',
+        sip_call_id: 'a84b4c76e66710',
+        sip_provider: 'acme',
+        from: '+4915112345',
+        to: '+4930123456',
+        variables: { AGENT_ID: '7' },
+        app_args: [],
+        custom_vars: { plan: 'gold' },
+        headers: {},
       }),
     ),
   media: z
@@ -166,7 +184,11 @@ export const NATIVE_TO_BOT = {
     })
     .meta(
       means('20 ms of the caller, silence included; the timestamp is in ms.', {
-        ...{ event: 'media', encoding: 'pcmu', sampleRate: 8000, payload: PAYLOAD, timestamp: 1240 },
+        event: 'media',
+        encoding: 'pcmu',
+        sampleRate: 8000,
+        payload: PAYLOAD,
+        timestamp: 1240,
       }),
     ),
   answered: z
@@ -189,7 +211,8 @@ export const NATIVE_TO_BOT = {
     .meta(means('A clear was obeyed: so much was cut.', { event: 'cleared', ms: 1840 })),
   speech: z.object({ event: z.literal('speech'), state: z.enum(['start', 'stop']) }).meta(
     means('The caller speaks into the bot’s words, as barge-in help hears it.', {
-      ...{ event: 'speech', state: 'start' },
+      event: 'speech',
+      state: 'start',
     }),
   ),
   transfer: z
@@ -247,7 +270,10 @@ export const NATIVE_TO_BOT = {
     .object({ event: z.literal('hangup'), reason: z.string(), cause: z.int(), causeText: z.string() })
     .meta(
       means('The last message, then close 1000. The cause is of Q.850.', {
-        ...{ event: 'hangup', reason: 'caller-hangup', cause: 16, causeText: 'Normal call clearing' },
+        event: 'hangup',
+        reason: 'caller-hangup',
+        cause: 16,
+        causeText: 'Normal call clearing',
       }),
     ),
 } satisfies Record<ToBot, z.ZodType>;
@@ -279,13 +305,23 @@ export const TWILIO_TO_BOT = {
     })
     .meta(
       means('Once, second: what the call is. All parameters are strings.', {
-        ...{ event: 'start', sequenceNumber: '1', streamSid: sidOf('MZ') },
+        event: 'start',
+        sequenceNumber: '1',
+        streamSid: sidOf('MZ'),
         start: {
-          ...{ accountSid: sidOf('AC'), streamSid: sidOf('MZ'), callSid: sidOf('CA'), tracks: ['inbound'] },
+          accountSid: sidOf('AC'),
+          streamSid: sidOf('MZ'),
+          callSid: sidOf('CA'),
+          tracks: ['inbound'],
           mediaFormat: { encoding: 'audio/x-mulaw', sampleRate: 8000, channels: 1 },
           customParameters: {
-            ...{ call_id: 'c-1', from_number: '+4915112345', to_number: '+4930123456' },
-            ...{ sip_provider: 'acme', direction: 'inbound', tenant: 'shop', AGENT_ID: '7' },
+            call_id: 'c-1',
+            from_number: '+4915112345',
+            to_number: '+4930123456',
+            sip_provider: 'acme',
+            direction: 'inbound',
+            tenant: 'shop',
+            AGENT_ID: '7',
           },
         },
       }),
@@ -303,7 +339,8 @@ export const TWILIO_TO_BOT = {
     })
     .meta(
       means('20 ms of the caller, silence included; the timestamp is in ms.', {
-        ...{ event: 'media', ...EXAMPLE },
+        event: 'media',
+        ...EXAMPLE,
         media: { track: 'inbound', chunk: '4', timestamp: '80', payload: PAYLOAD },
       }),
     ),
@@ -315,12 +352,16 @@ export const TWILIO_TO_BOT = {
     })
     .meta(
       means('The caller pressed a key.', {
-        ...{ event: 'dtmf', ...EXAMPLE, dtmf: { track: 'inbound_track', digit: '5' } },
+        event: 'dtmf',
+        ...EXAMPLE,
+        dtmf: { track: 'inbound_track', digit: '5' },
       }),
     ),
   mark: z.object({ event: z.literal('mark'), ...numbered, mark: z.object({ name: z.string() }) }).meta(
     means('All before the bot’s mark is played, or was cleared.', {
-      ...{ event: 'mark', ...EXAMPLE, mark: { name: 'greeting' } },
+      event: 'mark',
+      ...EXAMPLE,
+      mark: { name: 'greeting' },
     }),
   ),
   stop: z
@@ -331,7 +372,9 @@ export const TWILIO_TO_BOT = {
     })
     .meta(
       means('The last message, then close 1000.', {
-        ...{ event: 'stop', ...EXAMPLE, stop: { accountSid: sidOf('AC'), callSid: sidOf('CA') } },
+        event: 'stop',
+        ...EXAMPLE,
+        stop: { accountSid: sidOf('AC'), callSid: sidOf('CA') },
       }),
     ),
 };

@@ -32,9 +32,18 @@ const info: CallInfo = {
   remarks: [],
 };
 const playout = {
-  ...{ offeredBytes: 0, playedBytes: 0, clearedBytes: 8_000, overflowBytes: 0, afterDrainBytes: 0 },
-  ...{ trimmedBytes: 0, audioFrames: 0, silenceFrames: 0, heldFrames: 0 },
-  ...{ underruns: 2, longestGapMs: 40, highWaterMs: 0 },
+  offeredBytes: 0,
+  playedBytes: 0,
+  clearedBytes: 8_000,
+  overflowBytes: 0,
+  afterDrainBytes: 0,
+  trimmedBytes: 0,
+  audioFrames: 0,
+  silenceFrames: 0,
+  heldFrames: 0,
+  underruns: 2,
+  longestGapMs: 40,
+  highWaterMs: 0,
 };
 const result: CallResult = {
   reason: { kind: 'bot-lost', detail: 'closed with 1006' },

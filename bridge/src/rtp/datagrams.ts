@@ -19,8 +19,14 @@ const MSG_DONTWAIT = 0x40;
 const MSG_TRUNC = 0x20;
 /** `struct mmsghdr`: name, its length, vector, its length, control, its length, flags, bytes moved. */
 const HEADER = {
-  ...{ bytes: 64, nameLength: 8, vector: 16, vectorLength: 24, control: 32, controlLength: 40 },
-  ...{ flags: 48, length: 56 },
+  bytes: 64,
+  nameLength: 8,
+  vector: 16,
+  vectorLength: 24,
+  control: 32,
+  controlLength: 40,
+  flags: 48,
+  length: 56,
 } as const;
 /** `struct iovec`: base, length. */
 const VECTOR = { bytes: 16, length: 8 } as const;

@@ -11,8 +11,15 @@ const NEW = 2;
 function listen() {
   const heard: number[] = [];
   const receiver = new RtpReceiver({
-    ...{ payloadType: 0, dtmfPayloadType: 101, clockRate: 8000, frameSamples: 160, frameBytes: 160 },
-    ...{ silence: SILENCE, maxReorderMs: 60, idleMs: 200, maxLeadMs: 200 },
+    payloadType: 0,
+    dtmfPayloadType: 101,
+    clockRate: 8000,
+    frameSamples: 160,
+    frameBytes: 160,
+    silence: SILENCE,
+    maxReorderMs: 60,
+    idleMs: 200,
+    maxLeadMs: 200,
     onFrame: (source, start) => heard.push(source[start] as number),
   });
   const push = (who: number, sequenceNumber: number, arrivalMs: number, timestamp = sequenceNumber * 160) => {

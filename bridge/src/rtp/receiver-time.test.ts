@@ -11,8 +11,15 @@ const MAX_LEAD_MS = 200;
 function lab() {
   const heard: { byte: number; ms: number; timestampMs: number }[] = [];
   const receiver = new RtpReceiver({
-    ...{ payloadType: 0, dtmfPayloadType: 101, clockRate: 8000, frameSamples: 160, frameBytes: 160 },
-    ...{ silence: SILENCE, maxReorderMs: 60, idleMs: 200, maxLeadMs: MAX_LEAD_MS },
+    payloadType: 0,
+    dtmfPayloadType: 101,
+    clockRate: 8000,
+    frameSamples: 160,
+    frameBytes: 160,
+    silence: SILENCE,
+    maxReorderMs: 60,
+    idleMs: 200,
+    maxLeadMs: MAX_LEAD_MS,
     onFrame: (source, start, end, timestampMs) =>
       heard.push({ byte: source[start] as number, ms: (end - start) / 8, timestampMs }),
   });

@@ -54,7 +54,13 @@ export function asAdopted(info: CallInfo, before: CallRecord | undefined): CallI
   const { callId, requestedCallId, channelId, direction, from, to, times } = before;
   const callerId = info.channelId === channelId ? {} : { callerId: info.channelId };
   return {
-    ...{ ...info, callId, requestedCallId, channelId, direction, from, to },
+    ...info,
+    callId,
+    requestedCallId,
+    channelId,
+    direction,
+    from,
+    to,
     tenant: before.tenant ?? info.tenant,
     callbackUrl: before.callbackUrl ?? info.callbackUrl,
     dialledAtMs: Date.parse(times.offered),

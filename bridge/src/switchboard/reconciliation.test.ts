@@ -18,7 +18,8 @@ import { type Beliefs, type BelievedCall, type Holdings, reconcile } from './rec
 
 /** The record of a caller who was handed over to a second leg. */
 const HANDED_OVER = {
-  ...{ channelId: '7.1', state: 'active' },
+  channelId: '7.1',
+  state: 'active',
   transfer: { to: '+4930999000', mode: 'blind', status: 'completed' },
 } as unknown as CallRecord;
 

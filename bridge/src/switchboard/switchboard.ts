@@ -77,7 +77,10 @@ export class Switchboard {
     const stasisStart = (channel: AriChannel, args: readonly string[]) => this.#stasisStart(channel, args);
     this.#returns = new Returns({ ...context, ...shared, stasisStart });
     this.#comparison = new Comparison({
-      ...{ ...context, ...shared, others: this.#others, calls: this.#calls },
+      ...context,
+      ...shared,
+      others: this.#others,
+      calls: this.#calls,
       coming: () => [...this.#placing.keys(), ...this.#asking.keys(), ...this.#returns.ids],
       stasisStart,
       rings: (channel) => this.#rings(channel),
@@ -313,8 +316,12 @@ export class Switchboard {
   #begin(info: CallInfo, isUp: boolean, settings: CallSettings, dial?: Dial, talk?: KeptTalk): Call {
     const { ari, media, log, reports, instance } = this.#context;
     const context: CallContext = {
-      ...{ ids: talk?.ids ?? { instance, number: ++this.#begun }, talk },
-      ...{ ari, media, log, mayDial: (provider) => this.live.admits(provider) },
+      ids: talk?.ids ?? { instance, number: ++this.#begun },
+      talk,
+      ari,
+      media,
+      log,
+      mayDial: (provider) => this.live.admits(provider),
       onChange: (changed, change) => reports.changed(changed, change),
     };
     const call = new Call(info, isUp, settings, context, dial);

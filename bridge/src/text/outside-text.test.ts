@@ -11,6 +11,8 @@ test('what is not printable is replaced, what is too long is cut, all else stays
 
 test('values for a bot keep their lines and become well-formed', () => {
   assert.deepEqual(wellFormed({ a: 'x\ny', b: '\ud800', c: 'x'.repeat(9) }, 4), {
-    ...{ a: 'x\ny', b: '�', c: 'xxxx' },
+    a: 'x\ny',
+    b: '�',
+    c: 'xxxx',
   });
 });

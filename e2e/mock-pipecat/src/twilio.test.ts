@@ -24,7 +24,9 @@ let calls = 0;
 
 function startMessage(callId: string, changes: Json = {}): Json {
   const start = {
-    ...{ streamSid, ...ids, tracks: ['inbound'] },
+    streamSid,
+    ...ids,
+    tracks: ['inbound'],
     mediaFormat: { encoding: 'audio/x-mulaw', sampleRate: 8000, channels: 1 },
     customParameters: { call_id: callId, direction: 'inbound', from_number: '+49', to_number: '101' },
     ...changes,
@@ -40,8 +42,12 @@ function media(number: number, chunk: number): Json {
 async function open(): Promise<{ socket: WebSocket; callId: string; got: Json[] }> {
   const callId = `twilio-${++calls}`;
   const query = new URLSearchParams({
-    ...{ call_id: callId, encoding: 'pcmu', sample_rate: '8000', direction: 'inbound' },
-    ...{ from_number: '+49', to_number: '101' },
+    call_id: callId,
+    encoding: 'pcmu',
+    sample_rate: '8000',
+    direction: 'inbound',
+    from_number: '+49',
+    to_number: '101',
   });
   const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/twilio?${query}`, { perMessageDeflate: false });
   const got: Json[] = [];
