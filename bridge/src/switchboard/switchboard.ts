@@ -1,43 +1,23 @@
-import type { AriClient } from '../ari/client.ts';
 import type { AriChannel, ChannelEvent } from '../ari/model.ts';
 import { isOwn, parseOwnId } from '../call/asterisk-ids.ts';
 import { Call, type CallContext } from '../call/call.ts';
 import { CallIds } from '../call/call-ids.ts';
 import { DIAL_ID_PREFIX, type Dial } from '../call/dial.ts';
-import { CALL_VARIABLES, type CallInfo, isTelephone, providerName } from '../call/info.ts';
+import { type CallInfo, isTelephone, providerName } from '../call/info.ts';
 import type { KeptTalk } from '../call/kept-talk.ts';
-import { type CallSettings, callInfo, callSettings } from '../call/settings.ts';
-import type { Config } from '../config/environment.ts';
-import type { Logger } from '../log.ts';
-import type { MediaPool } from '../media/pool.ts';
+import type { CallSettings } from '../call/settings.ts';
 import type { CallRecord } from '../records/record.ts';
-import { type CallReports, recordOf } from '../reports/reports.ts';
-import { AdoptableCalls, asAdopted } from './adoption.ts';
-import type { AsteriskPorts } from './asterisk-ports.ts';
-import type { Background } from './background.ts';
+import { recordOf } from '../reports/reports.ts';
+import { AdoptableCalls } from './adoption.ts';
+import { Arrivals } from './arrivals.ts';
 import { Comparison } from './comparison.ts';
 import { Forwards } from './forwards.ts';
 import { LiveCalls } from './live-calls.ts';
-import type { Originated } from './originated.ts';
 import { OthersDials } from './others-dials.ts';
 import { PendingReleases } from './pending-releases.ts';
 import { REFER_RESULT } from './reconciliation.ts';
 import { Returns } from './returns.ts';
-
-/** What the switchboard works with. */
-export interface SwitchboardContext {
-  /** Of this process, eight hexadecimal digits: in the ids of what it makes in Asterisk. */
-  readonly instance: string;
-  readonly config: Config;
-  readonly ari: AriClient;
-  /** Marks the events of now; what is returned resolves when all have been heard that Asterisk had told when it was called. */
-  readonly caughtUp: () => () => Promise<void>;
-  readonly media: MediaPool;
-  readonly asteriskPorts: AsteriskPorts;
-  readonly reports: CallReports;
-  readonly background: Background;
-  readonly log: Logger;
-}
+import type { SwitchboardContext } from './switchboard-context.ts';
 
 /** A call that we place, once its channel is there. */
 export interface PlacedCall {
@@ -50,8 +30,7 @@ export class Switchboard {
   readonly #context: SwitchboardContext;
   /** By the caller's channel. */
   readonly #calls = new Map<string, Call>();
-  /** Channels whose variables are being read, and how each is taken. */
-  readonly #asking = new Map<string, () => void>();
+  readonly #arrivals: Arrivals;
   /** Which call has which id. */
   readonly ids = new CallIds((channelId) => this.#isLive(channelId));
   readonly #adoptable = new AdoptableCalls();
@@ -75,13 +54,23 @@ export class Switchboard {
     this.#forwards = new Forwards({ ...context, ...shared });
     this.live = new LiveCalls(this.#calls, this.#others.all);
     const stasisStart = (channel: AriChannel, args: readonly string[]) => this.#stasisStart(channel, args);
+    this.#arrivals = new Arrivals({
+      ...context,
+      ...shared,
+      ids: this.ids,
+      others: this.#others,
+      isClosing: () => this.#closing,
+      refusal: () => this.refusal,
+      begin: (info, isUp, settings, talk) => this.#begin(info, isUp, settings, undefined, talk),
+      failed: (channelId, detail) => this.#calls.get(channelId)?.end({ kind: 'setup-failed', detail }),
+    });
     this.#returns = new Returns({ ...context, ...shared, stasisStart });
     this.#comparison = new Comparison({
       ...context,
       ...shared,
       others: this.#others,
       calls: this.#calls,
-      coming: () => [...this.#placing.keys(), ...this.#asking.keys(), ...this.#returns.ids],
+      coming: () => [...this.#placing.keys(), ...this.#arrivals.ids, ...this.#returns.ids],
       stasisStart,
       rings: (channel) => this.#rings(channel),
       forwarded: (leg) => this.#forwards.refuse(leg),
@@ -100,7 +89,7 @@ export class Switchboard {
   }
 
   #isLive(channelId: string): boolean {
-    const lists = [this.#calls, this.#others.all, this.#placing, this.#asking, this.#adoptable];
+    const lists = [this.#calls, this.#others.all, this.#placing, this.#arrivals, this.#adoptable];
     return lists.some((list) => list.has(channelId)) || this.live.findByChannel(channelId) !== undefined;
   }
 
@@ -145,7 +134,7 @@ export class Switchboard {
 
   /** Another process has our app: its calls are no longer ours, and it is told of all others. */
   letGo(): void {
-    for (const take of this.#asking.values()) take();
+    this.#arrivals.takeAll();
     for (const call of this.#calls.values()) call.end({ kind: 'taken-over' });
     this.#others.letGo();
     for (const waiting of [this.#returns, this.#pendingReleases]) waiting.clear();
@@ -168,7 +157,7 @@ export class Switchboard {
         return this.#stasisStart(event.channel, event.args, event.replace_channel);
       case 'StasisEnd':
         this.#returns.left(id);
-        this.#asking.get(id)?.();
+        this.#arrivals.left(id);
         return this.#calls.get(id)?.callerLeftStasis();
       case 'ChannelHold':
       case 'ChannelUnhold':
@@ -201,7 +190,7 @@ export class Switchboard {
     if (replaced !== undefined && this.#tookPlace(channel, replaced.id)) return;
     if (channel.id.startsWith(DIAL_ID_PREFIX) && this.#pendingReleases.has(channel.id)) return;
     if (this.#forwards.has(channel.id)) return this.#forwards.hangUp(channel.id);
-    if (this.#asking.has(channel.id)) return;
+    if (this.#arrivals.has(channel.id)) return;
     if (this.#pendingReleases.has(channel.id)) {
       this.#returns.came(channel, args);
       return this.#context.background.run(this.#returns.take(channel.id), 'take a caller who is back');
@@ -212,7 +201,7 @@ export class Switchboard {
     // The call that had them transferred is gone: done, or to be taken up again.
     if (args[0] === REFER_RESULT && args[1] === 'SUCCESS')
       return this.#context.background.run(this.#context.ari.hangUp(channel.id, 16), 'hang up a caller');
-    this.#offer(channel, args[0] === REFER_RESULT ? [] : args);
+    this.#arrivals.offer(channel, args[0] === REFER_RESULT ? [] : args);
   }
 
   /** Hangs up a channel that is to have no call. */
@@ -262,57 +251,6 @@ export class Switchboard {
     this.#context.background.run(this.#context.ari.hangUp(legId, 16), 'remove a leg without a call');
   }
 
-  /** A caller's channel is ours from now on: it gets a call, or is given back. */
-  #offer(channel: AriChannel, args: readonly string[]): void {
-    const dial = this.#others.all.get(channel.id);
-    // Who talks is not parted for want of a place.
-    const refusal = this.#adoptable.talks.has(channel.id) && !this.#closing ? undefined : this.refusal;
-    if (refusal !== undefined) {
-      // A dial stays on the list: its end is told to who placed it.
-      const { config, reports } = this.#context;
-      const mayHave = (id: string) => this.ids.claim(channel.id, id);
-      const variables = channel.channelvars ?? {};
-      const caller = dial ? undefined : callInfo(config, channel, args, variables, undefined, mayHave);
-      reports.refused(channel.id, refusal, caller);
-      return this.#giveBack(channel.id, refusal, dial !== undefined);
-    }
-    this.#others.answered(channel.id);
-    const variables = channel.channelvars;
-    if (variables !== undefined) return this.#take(channel, args, variables, dial);
-    // No `channelvars` in ari.conf: they are asked for, one by one. Who leaves meanwhile was a call too: it ends without them.
-    const take = (answers: Readonly<Record<string, string>> = {}) => {
-      if (this.#asking.delete(channel.id)) this.#take(channel, args, answers, dial);
-    };
-    this.#asking.set(channel.id, take);
-    const asked = this.#context.ari.variables(channel.id, CALL_VARIABLES).then(take, ({ message }: Error) => {
-      if (!this.#asking.has(channel.id)) return;
-      take();
-      const detail = `the variables could not be read: ${message}`;
-      this.#calls.get(channel.id)?.end({ kind: 'setup-failed', detail });
-    });
-    this.#context.background.run(asked, 'read the variables of a call');
-  }
-
-  /** A channel that is not taken goes back to the dialplan; a callee, who came from none, is hung up. */
-  #giveBack(channelId: string, why: string, isOutbound: boolean): void {
-    const release = { status: isOutbound ? undefined : why, cause: 42, isDone: false };
-    this.#context.background.run(this.#pendingReleases.say(channelId, release), 'give a call back');
-  }
-
-  #take(
-    channel: AriChannel,
-    appArgs: readonly string[],
-    variables: Readonly<Record<string, string>>,
-    dial: Originated | undefined,
-  ): void {
-    if (!dial && this.ids.isMerged(channel.id, variables)) return this.#giveBack(channel.id, 'merged', false);
-    const mayHave = (id: string) => this.ids.claim(channel.id, id);
-    const info = callInfo(this.#context.config, channel, appArgs, variables, dial, mayHave);
-    const adoptable = asAdopted(info, dial?.before ?? this.#adoptable.take(channel.id));
-    const settings = callSettings(this.#context.config, adoptable);
-    this.#begin(adoptable, channel.state === 'Up', settings, undefined, this.#adoptable.takeTalk(channel.id));
-  }
-
   #begin(info: CallInfo, isUp: boolean, settings: CallSettings, dial?: Dial, talk?: KeptTalk): Call {
     const { ari, media, log, reports, instance } = this.#context;
     const context: CallContext = {
@@ -351,7 +289,7 @@ export class Switchboard {
   #channelDestroyed(event: Extract<ChannelEvent, { type: 'ChannelDestroyed' }>): void {
     const { id } = event.channel;
     this.#returns.left(id);
-    this.#asking.get(id)?.();
+    this.#arrivals.left(id);
     if (this.#mediaCall(id)?.path.hasEntered) this.#mediaCall(id)?.mediaGone();
     this.#calls.get(id)?.callerHungUp(event.cause, event.tech_cause);
     if (this.#wasWithdrawn(event.channel)) this.#others.began(event.channel);
@@ -399,7 +337,7 @@ export class Switchboard {
     if (channel.state !== 'Up') return;
     this.#calls.get(channel.id)?.pendingDial?.answered();
     const args = this.#others.all.get(channel.id)?.args;
-    if (args !== undefined) this.#offer(channel, args);
+    if (args !== undefined) this.#arrivals.offer(channel, args);
   }
 
   /** Compares what Asterisk holds with what we know, and makes good what lost events would have said. */

@@ -1,0 +1,116 @@
+import type { AriChannel } from '../ari/model.ts';
+import type { CallIds } from '../call/call-ids.ts';
+import { CALL_VARIABLES, type CallInfo } from '../call/info.ts';
+import type { KeptTalk } from '../call/kept-talk.ts';
+import { type CallSettings, callInfo, callSettings } from '../call/settings.ts';
+import { type AdoptableCalls, asAdopted } from './adoption.ts';
+import type { Originated } from './originated.ts';
+import type { OthersDials } from './others-dials.ts';
+import type { PendingReleases } from './pending-releases.ts';
+import type { SwitchboardContext } from './switchboard-context.ts';
+
+/** What arrivals work with: lists of the switchboard. */
+export interface ArrivalsContext
+  extends Pick<SwitchboardContext, 'config' | 'ari' | 'reports' | 'background'> {
+  readonly ids: CallIds;
+  readonly others: OthersDials;
+  readonly adoptable: AdoptableCalls;
+  readonly pendingReleases: PendingReleases;
+  /** Whether no call is taken any more, also none that goes on. */
+  readonly isClosing: () => boolean;
+  /** Why no call can be taken now. */
+  readonly refusal: () => 'shutdown' | 'at-capacity' | undefined;
+  /** Begins the call of a channel. */
+  readonly begin: (info: CallInfo, isUp: boolean, settings: CallSettings, talk: KeptTalk | undefined) => void;
+  /** Ends the call of a channel, if it has one. */
+  readonly failed: (channelId: string, detail: string) => void;
+}
+
+/** Channels that come to us: their variables are read, and each gets a call or is given back. */
+export class Arrivals {
+  readonly #context: ArrivalsContext;
+  /** Channels whose variables are being read, and how each is taken. */
+  readonly #asking = new Map<string, () => void>();
+
+  constructor(context: ArrivalsContext) {
+    this.#context = context;
+  }
+
+  /** Channels whose variables are being read. */
+  get ids(): string[] {
+    return [...this.#asking.keys()];
+  }
+
+  has(channelId: string): boolean {
+    return this.#asking.has(channelId);
+  }
+
+  /** The channel has left, or been hung up: what could not be read of it is not waited for. */
+  left(channelId: string): void {
+    this.#asking.get(channelId)?.();
+  }
+
+  /** None is waited for any longer. */
+  takeAll(): void {
+    for (const take of this.#asking.values()) take();
+  }
+
+  /** A caller's channel is ours from now on: it gets a call, or is given back. */
+  offer(channel: AriChannel, args: readonly string[]): void {
+    const dial = this.#context.others.all.get(channel.id);
+    // Who talks is not parted for want of a place.
+    const refusal =
+      this.#context.adoptable.talks.has(channel.id) && !this.#context.isClosing()
+        ? undefined
+        : this.#context.refusal();
+    if (refusal !== undefined) {
+      // A dial stays on the list: its end is told to who placed it.
+      const { config, reports } = this.#context;
+      const mayHave = (id: string) => this.#context.ids.claim(channel.id, id);
+      const variables = channel.channelvars ?? {};
+      const caller = dial ? undefined : callInfo(config, channel, args, variables, undefined, mayHave);
+      reports.refused(channel.id, refusal, caller);
+      return this.#giveBack(channel.id, refusal, dial !== undefined);
+    }
+    this.#context.others.answered(channel.id);
+    const variables = channel.channelvars;
+    if (variables !== undefined) return this.#take(channel, args, variables, dial);
+    // No `channelvars` in ari.conf: they are asked for, one by one. Who leaves meanwhile was a call too: it ends without them.
+    const take = (answers: Readonly<Record<string, string>> = {}) => {
+      if (this.#asking.delete(channel.id)) this.#take(channel, args, answers, dial);
+    };
+    this.#asking.set(channel.id, take);
+    const asked = this.#context.ari.variables(channel.id, CALL_VARIABLES).then(take, ({ message }: Error) => {
+      if (!this.#asking.has(channel.id)) return;
+      take();
+      this.#context.failed(channel.id, `the variables could not be read: ${message}`);
+    });
+    this.#context.background.run(asked, 'read the variables of a call');
+  }
+
+  /** A channel that is not taken goes back to the dialplan; a callee, who came from none, is hung up. */
+  #giveBack(channelId: string, why: string, isOutbound: boolean): void {
+    const release = { status: isOutbound ? undefined : why, cause: 42, isDone: false };
+    this.#context.background.run(this.#context.pendingReleases.say(channelId, release), 'give a call back');
+  }
+
+  #take(
+    channel: AriChannel,
+    appArgs: readonly string[],
+    variables: Readonly<Record<string, string>>,
+    dial: Originated | undefined,
+  ): void {
+    if (!dial && this.#context.ids.isMerged(channel.id, variables))
+      return this.#giveBack(channel.id, 'merged', false);
+    const mayHave = (id: string) => this.#context.ids.claim(channel.id, id);
+    const info = callInfo(this.#context.config, channel, appArgs, variables, dial, mayHave);
+    const adoptable = asAdopted(info, dial?.before ?? this.#context.adoptable.take(channel.id));
+    const settings = callSettings(this.#context.config, adoptable);
+    this.#context.begin(
+      adoptable,
+      channel.state === 'Up',
+      settings,
+      this.#context.adoptable.takeTalk(channel.id),
+    );
+  }
+}
