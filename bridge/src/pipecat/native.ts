@@ -1,7 +1,7 @@
 import { MessageDecoder, type WireMedia, type WireMessage } from './decode.ts';
 import type { BotMessage, BridgeMessage, Dialect, StartFields, WireEncoding, WireRate } from './dialect.ts';
 import { base64Length, type Draft } from './draft.ts';
-import { CONTROLS } from './wire.ts';
+import { CONTROLS } from './native-wire.ts';
 
 const ENCODINGS: readonly unknown[] = ['pcmu', 'pcma', 'pcm16'] satisfies WireEncoding[];
 const RATES: readonly unknown[] = [8_000, 16_000, 24_000] satisfies WireRate[];

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { MessageDecoder, type WireMedia, type WireMessage } from './decode.ts';
 import type { BotMessage, BridgeMessage, Dialect, StartFields } from './dialect.ts';
 import { base64Length, type Draft } from './draft.ts';
-import { TWILIO_CONTROLS } from './wire.ts';
+import { TWILIO_CONTROLS } from './twilio-wire.ts';
 
 const MEDIA_HEAD = Buffer.from('{"event":"media","sequenceNumber":"');
 const MEDIA_CHUNK = Buffer.from('","media":{"track":"inbound","chunk":"');

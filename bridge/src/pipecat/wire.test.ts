@@ -5,8 +5,10 @@ import type { z } from 'zod';
 import { decodeText, mediaText } from '../../test/dialect-texts.ts';
 import type { BridgeMessage, StartFields } from './dialect.ts';
 import { NativeDialect } from './native.ts';
+import { NATIVE_FROM_BOT, NATIVE_TO_BOT } from './native-wire.ts';
 import { TwilioDialect } from './twilio.ts';
-import { NATIVE_FROM_BOT, NATIVE_TO_BOT, TWILIO_FROM_BOT, TWILIO_TO_BOT, wireSchemas } from './wire.ts';
+import { TWILIO_FROM_BOT, TWILIO_TO_BOT } from './twilio-wire.ts';
+import { wireSchemas } from './wire.ts';
 
 const DOCUMENTS: [string, Record<string, z.ZodType>][] = [
   ['native-to-bot.json', NATIVE_TO_BOT],
