@@ -3,17 +3,18 @@ import { type AriClient, AriError } from '../ari/client.ts';
 import type { KeyEvent } from '../ari/model.ts';
 import type { Logger } from '../log.ts';
 import type { MediaPool } from '../media/pool.ts';
-import type { MediaEvent, MediaFigures, MediaSession } from '../media/session.ts';
+import type { MediaFigures, MediaSession } from '../media/session.ts';
 import type { TransferRequest } from '../pipecat/dialect.ts';
 import type { RecordingState } from '../recording/recorder.ts';
 import { CallerChannel } from './caller-channel.ts';
 import type { Dial } from './dial.ts';
 import { limitDuration } from './duration.ts';
-import { causeText, type EndReason, reasonOfBotGone, reasonOfFailure, treatmentOf } from './end-reason.ts';
+import { causeText, type EndReason, reasonOfFailure, treatmentOf } from './end-reason.ts';
 import { CallEnded, Ending } from './ending.ts';
 import type { CallInfo } from './info.ts';
 import type { KeptTalk } from './kept-talk.ts';
 import { playLastWords } from './last-words.ts';
+import { dispatchMediaEvent, type MediaEventHooks } from './media-events.ts';
 import { type CallIds, MediaPath } from './media-path.ts';
 import { MediaTroubles } from './media-troubles.ts';
 import { RecordingLog } from './recording-log.ts';
@@ -41,14 +42,13 @@ export interface CallContext extends Pick<TransfersContext, 'mayDial'> {
  * it; the first reason wins.
  */
 export class Call {
-  /** What is known of it changes only where its record is found after it has begun. */
-  info: CallInfo;
   readonly path: MediaPath;
   readonly caller: CallerChannel;
   /** When it was offered: on the monotonic clock, and in Unix time, ms. */
   readonly offeredMs: number;
   readonly offeredAtMs = Date.now();
   readonly recordingLog: RecordingLog;
+  #info: CallInfo;
   readonly #settings: CallSettings;
   readonly #context: CallContext;
   /** A call that we place: until the callee answers. */
@@ -58,6 +58,7 @@ export class Call {
   readonly #firstBotAudio = Promise.withResolvers<void>();
   readonly #transfers: CallTransfers;
   readonly #troubles: MediaTroubles;
+  readonly #mediaHooks: MediaEventHooks;
   #media: MediaSession | undefined;
   #state: CallState = 'setup';
   #answered: boolean;
@@ -67,7 +68,7 @@ export class Call {
   #figures: MediaFigures | undefined;
 
   constructor(info: CallInfo, isUp: boolean, settings: CallSettings, context: CallContext, dial?: Dial) {
-    this.info = info;
+    this.#info = info;
     this.recordingLog = new RecordingLog(info, {
       changed: () => this.#changed('recording'),
       keep: (mode) => this.#inBackground(context.ari.setVariable(this.caller.id, 'X_RECORD', mode), 'keep'),
@@ -111,7 +112,27 @@ export class Call {
       changed: (change) => this.#changed(change),
       letBotGo: (reason) => this.#letBotGo(reason),
     });
+    this.#mediaHooks = {
+      troubles: this.#troubles,
+      recordingLog: this.recordingLog,
+      mark: (step) => this.#mark(step),
+      firstBotAudio: () => this.#firstBotAudio.resolve(),
+      end: (reason) => this.end(reason),
+      botLeaves: (reason, queuedMs) => this.#botLeaves(reason, queuedMs),
+      dtmf: (digits) => this.caller.dtmf(digits),
+      transfer: (request) => void this.transfer(request, 'bot'),
+      warn: (detail, message) => this.#warn(detail, message),
+    };
     this.offeredMs = performance.now();
+  }
+
+  get info(): CallInfo {
+    return this.#info;
+  }
+
+  /** The record of a call that was adopted was found after the call had begun: more is known of it. */
+  foundRecord(info: CallInfo): void {
+    this.#info = info;
   }
 
   get state(): CallState {
@@ -275,7 +296,9 @@ export class Call {
     const usable = this.#proof.isGiven ? undefined : this.#proof.demand(ari, channelId);
     // A call that fails sooner asks at its end.
     usable?.catch(() => {});
-    const opening = pool.open(this.#settings.media, (event) => this.#mediaHappened(event));
+    const opening = pool.open(this.#settings.media, (event) => {
+      if (!this.#botGone) dispatchMediaEvent(event, this.#mediaHooks);
+    });
     const media = await this.#ending.openOrEnd(opening);
     this.#media = media;
     release.push(() => media.close());
@@ -319,47 +342,6 @@ export class Call {
     this.#answered = true;
     this.#mark('answered');
     this.#changed('answered');
-  }
-
-  #mediaHappened(event: MediaEvent): void {
-    if (this.#botGone) return;
-    switch (event.type) {
-      case 'first-caller-audio':
-        return this.#mark('firstCallerAudio');
-      case 'first-bot-audio':
-        this.#mark('firstBotAudio');
-        return this.#firstBotAudio.resolve();
-      case 'bot-open':
-        return this.#mark('bot');
-      case 'bot-seeking':
-        return this.#warn(event.detail, 'bot lost, trying again');
-      case 'bot-gone':
-        return this.#botLeaves(reasonOfBotGone(event.how, event.detail), event.queuedMs);
-      case 'bot-hangup':
-        if (event.immediate) return this.end({ kind: 'bot-hangup-immediate' });
-        return this.#botLeaves({ kind: 'bot-hangup' }, event.queuedMs);
-      case 'bot-dtmf':
-        return this.caller.dtmf(event.digits);
-      case 'bot-transfer':
-        return void this.transfer(event.request, 'bot');
-      case 'recording':
-        if (event.state === 'failed') this.#warn(event.detail, 'recording failed, the call goes on');
-        return this.recordingLog.note(event);
-      case 'bot-refused':
-        return this.#warn(event.detail, `the bot's message is refused: ${event.code}`);
-      case 'bot-misbehaved':
-        return this.#botLeaves({ kind: 'bot-misbehaved', detail: event.detail });
-      case 'line-quiet':
-        return this.#troubles.audioCeased();
-      case 'media-timeout':
-        return void this.#troubles.timedOut();
-      case 'silence':
-        return this.end({ kind: event.type });
-      case 'worker-died':
-        return void this.#troubles.workerDied(event.detail);
-      case 'lost':
-        return this.end({ kind: 'media-failed', detail: event.detail });
-    }
   }
 
   async #close(release: (() => Promise<unknown>)[]): Promise<CallResult> {

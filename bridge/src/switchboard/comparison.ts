@@ -282,7 +282,7 @@ export class Comparison {
     others.recall(channelId);
     const call = calls.get(channelId);
     const record = call && adoptable.take(channelId);
-    if (call !== undefined && record !== undefined) call.info = asAdopted(call.info, record);
+    if (call !== undefined && record !== undefined) call.foundRecord(asAdopted(call.info, record));
   }
 
   #inBackground(work: Promise<unknown>, what: string): void {

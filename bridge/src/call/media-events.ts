@@ -1,0 +1,63 @@
+import type { MediaEvent } from '../media/session.ts';
+import type { TransferRequest } from '../pipecat/dialect.ts';
+import { type EndReason, reasonOfBotGone } from './end-reason.ts';
+import type { MediaTroubles } from './media-troubles.ts';
+import type { RecordingLog } from './recording-log.ts';
+
+/** What the events of a call's media do to the call. */
+export interface MediaEventHooks {
+  readonly troubles: MediaTroubles;
+  readonly recordingLog: RecordingLog;
+  /** A step of the call was reached. */
+  readonly mark: (step: string) => void;
+  readonly firstBotAudio: () => void;
+  /** Ends the call. */
+  readonly end: (reason: EndReason) => void;
+  /** The bot is done, or lost; `queuedMs` of its audio are still to be played. A transfer goes on without it. */
+  readonly botLeaves: (reason: EndReason, queuedMs?: number) => void;
+  readonly dtmf: (digits: string) => void;
+  readonly transfer: (request: TransferRequest) => void;
+  readonly warn: (detail: string | undefined, message: string) => void;
+}
+
+/** Has an event of a call's media do what it means for the call. */
+export function dispatchMediaEvent(event: MediaEvent, hooks: MediaEventHooks): void {
+  const { troubles, recordingLog, mark, end, botLeaves, warn } = hooks;
+  switch (event.type) {
+    case 'first-caller-audio':
+      return mark('firstCallerAudio');
+    case 'first-bot-audio':
+      mark('firstBotAudio');
+      return hooks.firstBotAudio();
+    case 'bot-open':
+      return mark('bot');
+    case 'bot-seeking':
+      return warn(event.detail, 'bot lost, trying again');
+    case 'bot-gone':
+      return botLeaves(reasonOfBotGone(event.how, event.detail), event.queuedMs);
+    case 'bot-hangup':
+      if (event.immediate) return end({ kind: 'bot-hangup-immediate' });
+      return botLeaves({ kind: 'bot-hangup' }, event.queuedMs);
+    case 'bot-dtmf':
+      return hooks.dtmf(event.digits);
+    case 'bot-transfer':
+      return hooks.transfer(event.request);
+    case 'recording':
+      if (event.state === 'failed') warn(event.detail, 'recording failed, the call goes on');
+      return recordingLog.note(event);
+    case 'bot-refused':
+      return warn(event.detail, `the bot's message is refused: ${event.code}`);
+    case 'bot-misbehaved':
+      return botLeaves({ kind: 'bot-misbehaved', detail: event.detail });
+    case 'line-quiet':
+      return troubles.audioCeased();
+    case 'media-timeout':
+      return void troubles.timedOut();
+    case 'silence':
+      return end({ kind: event.type });
+    case 'worker-died':
+      return void troubles.workerDied(event.detail);
+    case 'lost':
+      return end({ kind: 'media-failed', detail: event.detail });
+  }
+}
