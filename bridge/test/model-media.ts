@@ -1,3 +1,4 @@
+import { MediaError } from '../src/media/media-error.ts';
 import type { MediaPool } from '../src/media/pool.ts';
 import type { MediaEvent, MediaSession, MediaSettings } from '../src/media/session.ts';
 import type { AsteriskModel } from './asterisk-model.ts';
@@ -47,8 +48,7 @@ export class ModelPool {
     const nothing = () => {};
     const connectBot = async () => {
       await this.#later(300);
-      if (this.#refuses(media.channelId))
-        throw Object.assign(new Error('refused'), { name: 'BotConnectError' });
+      if (this.#refuses(media.channelId)) throw new MediaError('bot-unreachable', 'refused');
       media.tell({ type: 'bot-open', reconnected: false });
     };
     return {

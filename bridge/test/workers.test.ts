@@ -23,7 +23,7 @@ after(() => inspector.disconnect());
 async function evaluate(count: number, expression: string): Promise<void> {
   const attached: string[] = [];
   const onAttached = ({ params }: { params: { sessionId: string; workerInfo: { url: string } } }) => {
-    if (/media\/worker\.ts$/.test(params.workerInfo.url)) attached.push(params.sessionId);
+    if (/media\/media-worker\.ts$/.test(params.workerInfo.url)) attached.push(params.sessionId);
   };
   inspector.on('NodeWorker.attachedToWorker', onAttached);
   await inspector.post('NodeWorker.enable', { waitForDebuggerOnStart: false });

@@ -21,6 +21,7 @@ export interface DialSettings {
 /** The callee did not answer, and Asterisk has not said so. */
 export class RingTimeout extends Error {
   override name = 'RingTimeout';
+  readonly code = 'ring-timeout';
 }
 
 /** One outbound attempt of ours, on a channel that was made for it: who answers becomes the other side of a call. */

@@ -87,13 +87,22 @@ export function reasonOfBotGone(how: 'closed' | 'silent' | 'absent' | 'lost', de
   return { kind: 'bot-unavailable', detail: `the bot was not heard: ${detail}` };
 }
 
-/** The reason that a step of the set-up gives when it fails, by the name of its error. */
-export function reasonOfFailure({ name, message: detail }: Error): EndReason {
-  if (name === 'RingTimeout' || name === 'UnusableAnswer') return { kind: 'not-answered' };
-  if (name === 'BotConnectError') return { kind: 'bot-unavailable', detail };
-  if (name === 'NoPortError' || name === 'MediaSocketError' || name === 'WorkerDied')
-    return { kind: 'media-failed', detail };
-  return { kind: 'setup-failed', detail };
+/** The reason that a step of the set-up gives when it fails, by the code of its error. */
+export function reasonOfFailure({ code, message: detail }: Error & { readonly code?: unknown }): EndReason {
+  switch (code) {
+    case 'ring-timeout':
+    case 'unusable-answer':
+      return { kind: 'not-answered' };
+    case 'bot-unreachable':
+      return { kind: 'bot-unavailable', detail };
+    case 'no-port':
+    case 'media-socket':
+    case 'worker-died':
+    case 'late':
+      return { kind: 'media-failed', detail };
+    default:
+      return { kind: 'setup-failed', detail };
+  }
 }
 
 /** Q.850 cause names, as the bot is told (`causeText`). */

@@ -12,7 +12,7 @@ export interface CallIds {
   readonly callerId: string;
 }
 
-const orphaned = () => new MediaError('WorkerDied', 'the media that the channel leads to is gone');
+const orphaned = () => new MediaError('worker-died', 'the media that the channel leads to is gone');
 const isLate = () => new Error('the media channel did not enter Stasis in time');
 
 /** What a call has in Asterisk besides the caller: a mixing bridge, and in it the media channel that leads to us. */

@@ -64,7 +64,7 @@ test('where the worker that takes a call dies too, the next one takes it', async
   const first = troubles.workerDied('died');
   await delay(50);
   // As the pool does: what is asked fails, and the session is told.
-  died.reject(new MediaError('WorkerDied', 'died'));
+  died.reject(new MediaError('worker-died', 'died'));
   const second = troubles.workerDied('died again');
   await Promise.all([first, second]);
   assert.deepEqual({ ended, done }, { ended: [], done: ['relay'] });

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AriClient } from '../ari/client.ts';
+import { type AriClient, AriError } from '../ari/client.ts';
 import { MediaError } from '../media/media-error.ts';
 import type { MediaSession } from '../media/session.ts';
 import { type EndReason, reasonOfFailure } from './end-reason.ts';
@@ -91,8 +91,7 @@ export class MediaTroubles {
       await step();
     } catch (error) {
       // Asterisk may say that the media channel is gone before it is known why.
-      if (this.#call.transport === 'websocket' && (error as Error).name === 'AriError')
-        await delay(WORKER_DEATH_MS);
+      if (this.#call.transport === 'websocket' && error instanceof AriError) await delay(WORKER_DEATH_MS);
       if (this.#recoveries === before) throw error;
     }
     await this.settled();
@@ -137,7 +136,7 @@ export class MediaTroubles {
   }
 
   async #recover(media: MediaSession, recovery: number): Promise<void> {
-    if (this.#recoveries > RECOVERIES_MAX) throw new MediaError('WorkerDied', 'too often under this call');
+    if (this.#recoveries > RECOVERIES_MAX) throw new MediaError('worker-died', 'too often under this call');
     await delay(DEATHS_TOGETHER_MS);
     await media.reopen();
     const path = this.#call.path.renew(media, this.#call.limitMs).then(() => {

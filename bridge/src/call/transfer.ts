@@ -3,7 +3,7 @@ import { type AriClient, AriError } from '../ari/client.ts';
 import type { AriEvent } from '../ari/model.ts';
 import { withinLimit } from '../async/time-limit.ts';
 import type { MediaSession } from '../media/session.ts';
-import { Dial, type DialSettings } from './dial.ts';
+import { Dial, type DialSettings, RingTimeout } from './dial.ts';
 import type { KeptLeg } from './kept-talk.ts';
 import type { MediaPath } from './media-path.ts';
 import { dialOutcome } from './outcome.ts';
@@ -263,7 +263,7 @@ export class Transfer {
       await leg.joined;
       isAnswered = true;
     } catch (error) {
-      throw (error as Error).name === 'RingTimeout' ? new TransferFailed('no-answer') : error;
+      throw error instanceof RingTimeout ? new TransferFailed('no-answer') : error;
     } finally {
       if (isRinging) await ari.stopRinging(channelId).catch(() => {});
       if (!isAnswered) {

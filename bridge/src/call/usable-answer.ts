@@ -4,6 +4,7 @@ import { type AriClient, AriError } from '../ari/client.ts';
 /** A callee answered with media that cannot be used: another codec than was offered, SRTP, nothing but keys (RFC 3264 section 6). */
 export class UnusableAnswer extends Error {
   override name = 'UnusableAnswer';
+  readonly code = 'unusable-answer';
 }
 
 /** What is said of such an answer: Q.850 bearer capability not available, SIP Not Acceptable Here. */

@@ -19,6 +19,7 @@ const MESSAGE_MAX_BYTES = 65_536;
 /** Asterisk's media WebSocket could not be opened, or it is not what was asked for. */
 export class MediaSocketError extends Error {
   override name = 'MediaSocketError';
+  readonly code = 'media-socket';
 }
 
 /** Settings of one call's media WebSocket. */

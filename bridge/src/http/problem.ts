@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
-import type { RequestRefused } from '../control/call-control.ts';
+import { RequestRefused } from '../control/call-control.ts';
 import type { FieldError, ProblemBody } from './schemas.ts';
 
 /** Answers with a problem (RFC 9457) of no type of its own: its title is the status's. */
@@ -59,5 +59,5 @@ export function sendError(
 }
 
 function isRequestRefused(error: FastifyError | RequestRefused): error is RequestRefused {
-  return error.name === 'RequestRefused';
+  return error instanceof RequestRefused;
 }

@@ -6,6 +6,7 @@ import { Pacer } from '../audio/pacer.ts';
 import { Disk } from '../recording/disk.ts';
 import { PortPool } from '../rtp/ports.ts';
 import { RtpSockets } from '../rtp/sockets.ts';
+import { mediaErrorCode } from './media-error.ts';
 import { Media, type MediaShared } from './relay.ts';
 import type { FromWorker, ToWorker, WorkerSettings, WorkerStats } from './worker-messages.ts';
 
@@ -55,8 +56,9 @@ class MediaWorker {
       const value = await this.#carryOut(message);
       if (message.id !== 0) this.#send({ type: 'reply', id: message.id, value });
     } catch (error) {
-      const { name, message: text } = error as Error;
-      if (message.id !== 0) this.#send({ type: 'failure', id: message.id, name, message: text });
+      const code = mediaErrorCode(error as { readonly code?: unknown });
+      if (message.id !== 0)
+        this.#send({ type: 'failure', id: message.id, code, message: (error as Error).message });
     }
   }
 
@@ -126,6 +128,6 @@ function takePriority(priority: number): void {
 }
 
 const { settings, port = parentPort } = workerData as { settings: WorkerSettings; port?: MessagePort };
-if (port === null) throw new Error('worker.ts is started as a worker thread only');
+if (port === null) throw new Error('media-worker.ts is started as a worker thread only');
 const worker = new MediaWorker(settings, (message) => port.postMessage(message));
 port.on('message', (message: ToWorker) => void worker.handle(message));

@@ -1,5 +1,6 @@
 import { getPriority } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Replies } from '../async/replies.ts';
 import type { Logger } from '../log.ts';
 import type { MakeWorker, WorkerHandle } from './make-worker.ts';
 import { MediaError } from './media-error.ts';
@@ -26,6 +27,16 @@ const RESTART_MS = 1_000;
 /** A worker has loaded when it has reported; for so long that is waited for before it is ended. */
 const LOADING_MS = 3_000;
 const LOADING_POLL_MS = 10;
+/** How long a worker may take over a request; one that hangs is found sooner. */
+const REPLY_LIMIT_MS = 30_000;
+/** Requests that wait for the bot, or until what is queued is played: their own limits are shorter. */
+const WAIT_LIMIT_MS = 600_000;
+const WAITING: ReadonlySet<MediaRequest['method']> = new Set([
+  'connectBot',
+  'botSettled',
+  'drain',
+  'playedOut',
+]);
 
 /** The media workers: opens each call's media in the one that has the fewest, and replaces one that dies. */
 export class MediaPool {
@@ -50,7 +61,7 @@ export class MediaPool {
         await session.open();
         return session;
       } catch (error) {
-        const isDeath = (error as Error).name === 'WorkerDied';
+        const isDeath = (error as MediaError).code === 'worker-died';
         if (!isDeath || this.#closing || attempt >= OPEN_TRIES) throw error;
       }
     }
@@ -123,17 +134,12 @@ function shares({ workers, rtpPortMin, rtpPortMax }: MediaPoolOptions): WorkerSe
   }));
 }
 
-interface Waiting {
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: Error) => void;
-}
-
 /** One worker thread, seen from the control thread. */
 class MediaThread implements SessionThread {
   readonly #worker: WorkerHandle;
   readonly #sessions = new Map<number, RemoteMedia>();
-  readonly #waiting = new Map<number, Waiting>();
-  #lastId = 0;
+  readonly #replies = new Replies();
+  #lastSession = 0;
   #death: Error | undefined;
   #silentSeconds = 0;
   /** The latest report. */
@@ -180,19 +186,17 @@ class MediaThread implements SessionThread {
 
   /** Takes a call's media: requests for it go to the id that it returns. */
   take(session: RemoteMedia): number {
-    const id = this.#nextId();
-    this.#sessions.set(id, session);
-    return id;
+    this.#lastSession += 1;
+    this.#sessions.set(this.#lastSession, session);
+    return this.#lastSession;
   }
 
   /** Sends a request and waits for its reply. Rejects with a {@link MediaError}, also where the worker dies first. */
   ask(session: number, request: MediaRequest): Promise<unknown> {
-    if (this.#death !== undefined) return Promise.reject(new MediaError('WorkerDied', this.#death.message));
-    const id = this.#nextId();
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ id, session, request });
-    });
+    if (this.#death !== undefined) return Promise.reject(new MediaError('worker-died', this.#death.message));
+    const limitMs = WAITING.has(request.method) ? WAIT_LIMIT_MS : REPLY_LIMIT_MS;
+    const late = () => new MediaError('late', `the media worker did not answer ${request.method}`);
+    return this.#replies.ask((id) => this.#worker.postMessage({ id, session, request }), limitMs, late);
   }
 
   /** Sends a request that has no reply. */
@@ -212,11 +216,6 @@ class MediaThread implements SessionThread {
     await this.#worker.terminate();
   }
 
-  #nextId(): number {
-    this.#lastId += 1;
-    return this.#lastId;
-  }
-
   /** Ends a worker that has ceased to report; until its first report it is starting. */
   #watch(): void {
     if (this.stats === undefined || this.#death !== undefined) return;
@@ -232,18 +231,16 @@ class MediaThread implements SessionThread {
       this.stats = message.stats;
     } else if (message.type === 'event') {
       this.#sessions.get(message.session)?.happened(message.event, message.hasBot);
+    } else if (message.type === 'reply') {
+      this.#replies.resolve(message.id, message.value);
     } else {
-      const waiting = this.#waiting.get(message.id);
-      this.#waiting.delete(message.id);
-      if (message.type === 'reply') waiting?.resolve(message.value);
-      else waiting?.reject(new MediaError(message.name, message.message));
+      this.#replies.reject(message.id, new MediaError(message.code, message.message));
     }
   }
 
   #died(error: Error): void {
     this.#death = error;
-    for (const waiting of this.#waiting.values()) waiting.reject(new MediaError('WorkerDied', error.message));
-    this.#waiting.clear();
+    this.#replies.rejectAll(new MediaError('worker-died', error.message));
     const sessions = [...this.#sessions.values()];
     this.#sessions.clear();
     for (const session of sessions) session.workerDied(`the media worker died: ${error.message}`);

@@ -55,7 +55,7 @@ export class RemoteMedia implements MediaSession {
   async open(settings = this.#settings): Promise<void> {
     const { thread, id } = await this.#findPlace(this);
     try {
-      if (this.#closed) throw new MediaError('WorkerDied', 'the call has ended');
+      if (this.#closed) throw new MediaError('worker-died', 'the call has ended');
       this.#current = { thread, id };
       this.rtpPort = (await thread.ask(id, { method: 'open', settings })) as number;
     } catch (error) {
@@ -91,7 +91,7 @@ export class RemoteMedia implements MediaSession {
 
   async #ask(request: MediaRequest): Promise<unknown> {
     const current = this.#current;
-    if (current === undefined) throw new MediaError('WorkerDied', 'no media is open');
+    if (current === undefined) throw new MediaError('worker-died', 'no media is open');
     return await current.thread.ask(current.id, request);
   }
 
@@ -170,7 +170,7 @@ export class RemoteMedia implements MediaSession {
       await this.#ask({ method: 'close' });
     } catch (error) {
       // What a dead worker held is gone with it.
-      if ((error as Error).name !== 'WorkerDied') throw error;
+      if ((error as MediaError).code !== 'worker-died') throw error;
     } finally {
       this.hasBot = false;
       this.#current?.thread.forget(this.#current.id);

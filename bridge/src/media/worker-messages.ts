@@ -1,6 +1,7 @@
 import type { PacerStats } from '../audio/pacer.ts';
 import type { BridgeMessage } from '../pipecat/dialect.ts';
 import type { RecordingStats } from '../recording/disk.ts';
+import type { MediaErrorCode } from './media-error.ts';
 import type { MediaEvent, MediaSettings } from './session.ts';
 
 /** What a media worker is started with: its share of the UDP ports. */
@@ -42,7 +43,12 @@ export interface ToWorker {
 /** From a worker. */
 export type FromWorker =
   | { readonly type: 'reply'; readonly id: number; readonly value: unknown }
-  | { readonly type: 'failure'; readonly id: number; readonly name: string; readonly message: string }
+  | {
+      readonly type: 'failure';
+      readonly id: number;
+      readonly code: MediaErrorCode;
+      readonly message: string;
+    }
   | { readonly type: 'event'; readonly session: number; readonly event: MediaEvent; readonly hasBot: boolean }
   | { readonly type: 'stats'; readonly stats: WorkerStats };
 

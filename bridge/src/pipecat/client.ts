@@ -8,6 +8,7 @@ import { BotStream } from './stream.ts';
 /** The bot could not be reached, refused, or was too slow. */
 export class BotConnectError extends Error {
   override name = 'BotConnectError';
+  readonly code = 'bot-unreachable';
 }
 
 /** Where a bot is and how to knock. */

@@ -13,6 +13,7 @@ const RECEIVE_MS = 2;
 /** No UDP port of the configured range could be had. */
 export class NoPortError extends Error {
   override name = 'NoPortError';
+  readonly code = 'no-port';
 }
 
 /** The UDP sockets of a thread: as few as its calls need. */
