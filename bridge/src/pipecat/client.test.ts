@@ -58,10 +58,7 @@ async function keepsOrder(t: TestContext, cut: number): Promise<void> {
   const bot = await bareBot();
   t.after(bot.close);
   const texts: string[] = [];
-  let ended: () => void = () => {};
-  const closed = new Promise<void>((resolve) => {
-    ended = resolve;
-  });
+  const { promise: closed, resolve: ended } = Promise.withResolvers<void>();
   let connection: BotConnection | undefined;
   const handlers = {
     onOpen: (opened: BotConnection) => {
