@@ -32,6 +32,11 @@ const LEAVES = [
   'text',
 ];
 const ROOT_FILES_MAX = 4;
+const COMMENT_MAX_CHARS = 100;
+/** Folders whose comments have at most {@link COMMENT_MAX_CHARS} columns; one a line. */
+const COMMENTED_FOLDERS: readonly string[] = [
+  //
+];
 /** Rooms whose files are pure, and the files in them that may hold sockets, timers or clocks. */
 const PURE_ROOMS = [...LEAVES, 'config', 'http', 'records'];
 const IO_FILES = new Set([
@@ -178,6 +183,15 @@ function impure(files: readonly Source[]): string[] {
   });
 }
 
+/** Lines of comments that are longer than {@link COMMENT_MAX_CHARS}, as `path:line`. */
+const longComments = (files: readonly Source[]): string[] =>
+  files.flatMap(({ path, text }) =>
+    text.split('\n').flatMap((line, index) => {
+      const isComment = /^\s*(\/\/|\/?\*)|[;,{(})\]] \/\/ /.test(line);
+      return isComment && line.length > COMMENT_MAX_CHARS ? [`${path}:${index + 1}`] : [];
+    }),
+  );
+
 describe('the house', () => {
   test('each room has its place in the order', () => {
     assert.deepEqual(homeless(sources), []);
@@ -244,6 +258,13 @@ describe('the house', () => {
   });
 });
 
+describe('the words', () => {
+  test('no comment line has more than 100 columns', () => {
+    const files = sources.filter(({ path }) => COMMENTED_FOLDERS.includes(roomOf(path)));
+    assert.deepEqual(longComments(files), []);
+  });
+});
+
 describe('a breach of the house is found', () => {
   const house = (...files: [path: string, text: string][]) =>
     files.map(([path, text]) => sourceOf(path, text));
@@ -307,5 +328,15 @@ describe('a breach of the house is found', () => {
       ['call/outcome.ts', "import { AriClient } from '../ari/client.ts';"],
     );
     assert.deepEqual(impure(files), ['audio/tone.ts: Date.now', 'call/outcome.ts: ari/client.ts']);
+  });
+
+  test('a comment line of more than 100 columns', () => {
+    const long = 'x'.repeat(COMMENT_MAX_CHARS);
+    const files = house(
+      ['call/a.ts', `/** ${long} */\nconst a = 1;\n/**\n * ${long}\n */`],
+      ['call/b.ts', `  // ${long}\nconst b = 1; // ${long}`],
+      ['call/c.ts', `const c = 'https://${long}';\n// short`],
+    );
+    assert.deepEqual(longComments(files), ['call/a.ts:1', 'call/a.ts:4', 'call/b.ts:1', 'call/b.ts:2']);
   });
 });
