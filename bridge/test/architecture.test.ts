@@ -27,6 +27,7 @@ const LEAVES = [
   'exit.ts',
   'log.ts',
   'pipecat',
+  'q850',
   'recording',
   'rtp',
   'text',

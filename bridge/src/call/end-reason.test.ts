@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { causeText, type EndReason, treatmentOf } from './end-reason.ts';
+import { causeText } from '../q850/causes.ts';
+import { type EndReason, treatmentOf } from './end-reason.ts';
 
 const detail = 'why';
 const REASONS: Record<EndReason['kind'], EndReason> = {

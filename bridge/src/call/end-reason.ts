@@ -1,3 +1,5 @@
+import { CAUSE } from '../q850/causes.ts';
+
 /** Who ended a call. */
 export type EndedBy = 'caller' | 'bot' | 'bridge' | 'operator';
 
@@ -48,26 +50,56 @@ export interface EndTreatment {
 }
 
 const TREATMENTS: Readonly<Record<EndReason['kind'], EndTreatment>> = {
-  'caller-hangup': { by: 'caller', level: 'info', cause: 16, drain: false },
-  'not-answered': { by: 'caller', level: 'info', cause: 19, drain: false },
-  'bot-hangup': { by: 'bot', level: 'info', cause: 16, drain: true },
-  'bot-hangup-immediate': { by: 'bot', level: 'info', cause: 16, drain: false },
-  'bot-closed': { by: 'bot', level: 'info', cause: 16, drain: true },
-  'bot-unavailable': { by: 'bridge', level: 'warn', cause: 41, drain: false, fallback: 'bot-unavailable' },
-  'bot-lost': { by: 'bridge', level: 'warn', cause: 41, drain: true, fallback: 'bot-lost' },
-  'bot-misbehaved': { by: 'bridge', level: 'warn', cause: 41, drain: true, fallback: 'bot-lost' },
-  'media-timeout': { by: 'bridge', level: 'warn', cause: 16, drain: false },
-  'media-failed': { by: 'bridge', level: 'error', cause: 41, drain: false, fallback: 'media-failed' },
-  'setup-failed': { by: 'bridge', level: 'error', cause: 41, drain: false, fallback: 'setup-failed' },
-  'max-duration': { by: 'bridge', level: 'info', cause: 16, drain: false },
-  silence: { by: 'bridge', level: 'info', cause: 16, drain: false },
-  transferred: { by: 'bot', level: 'info', cause: 16, drain: false },
-  'api-hangup': { by: 'operator', level: 'info', cause: 16, drain: false },
-  'asterisk-lost': { by: 'bridge', level: 'warn', cause: 41, drain: false },
-  shutdown: { by: 'operator', level: 'info', cause: 16, drain: false },
-  'taken-over': { by: 'bridge', level: 'warn', cause: 16, drain: false },
-  refused: { by: 'bridge', level: 'warn', cause: 42, drain: false },
-  'bridge-died': { by: 'bridge', level: 'warn', cause: 41, drain: false },
+  'caller-hangup': { by: 'caller', level: 'info', cause: CAUSE.normalClearing, drain: false },
+  'not-answered': { by: 'caller', level: 'info', cause: CAUSE.noAnswer, drain: false },
+  'bot-hangup': { by: 'bot', level: 'info', cause: CAUSE.normalClearing, drain: true },
+  'bot-hangup-immediate': { by: 'bot', level: 'info', cause: CAUSE.normalClearing, drain: false },
+  'bot-closed': { by: 'bot', level: 'info', cause: CAUSE.normalClearing, drain: true },
+  'bot-unavailable': {
+    by: 'bridge',
+    level: 'warn',
+    cause: CAUSE.temporaryFailure,
+    drain: false,
+    fallback: 'bot-unavailable',
+  },
+  'bot-lost': {
+    by: 'bridge',
+    level: 'warn',
+    cause: CAUSE.temporaryFailure,
+    drain: true,
+    fallback: 'bot-lost',
+  },
+  'bot-misbehaved': {
+    by: 'bridge',
+    level: 'warn',
+    cause: CAUSE.temporaryFailure,
+    drain: true,
+    fallback: 'bot-lost',
+  },
+  'media-timeout': { by: 'bridge', level: 'warn', cause: CAUSE.normalClearing, drain: false },
+  'media-failed': {
+    by: 'bridge',
+    level: 'error',
+    cause: CAUSE.temporaryFailure,
+    drain: false,
+    fallback: 'media-failed',
+  },
+  'setup-failed': {
+    by: 'bridge',
+    level: 'error',
+    cause: CAUSE.temporaryFailure,
+    drain: false,
+    fallback: 'setup-failed',
+  },
+  'max-duration': { by: 'bridge', level: 'info', cause: CAUSE.normalClearing, drain: false },
+  silence: { by: 'bridge', level: 'info', cause: CAUSE.normalClearing, drain: false },
+  transferred: { by: 'bot', level: 'info', cause: CAUSE.normalClearing, drain: false },
+  'api-hangup': { by: 'operator', level: 'info', cause: CAUSE.normalClearing, drain: false },
+  'asterisk-lost': { by: 'bridge', level: 'warn', cause: CAUSE.temporaryFailure, drain: false },
+  shutdown: { by: 'operator', level: 'info', cause: CAUSE.normalClearing, drain: false },
+  'taken-over': { by: 'bridge', level: 'warn', cause: CAUSE.normalClearing, drain: false },
+  refused: { by: 'bridge', level: 'warn', cause: CAUSE.switchingCongestion, drain: false },
+  'bridge-died': { by: 'bridge', level: 'warn', cause: CAUSE.temporaryFailure, drain: false },
 };
 
 /** The kinds of all reasons. */
@@ -103,32 +135,4 @@ export function reasonOfFailure({ code, message: detail }: Error & { readonly co
     default:
       return { kind: 'setup-failed', detail };
   }
-}
-
-/** Q.850 cause names, as the bot is told (`causeText`). */
-const CAUSE_TEXTS: Readonly<Record<number, string>> = {
-  0: 'Not defined',
-  1: 'Unallocated number',
-  16: 'Normal call clearing',
-  17: 'User busy',
-  18: 'No user responding',
-  19: 'No answer from user',
-  21: 'Call rejected',
-  22: 'Number changed',
-  26: 'Non-selected user clearing',
-  27: 'Destination out of order',
-  28: 'Invalid number format',
-  31: 'Normal, unspecified',
-  34: 'No circuit available',
-  38: 'Network out of order',
-  41: 'Temporary failure',
-  42: 'Switching equipment congestion',
-  58: 'Bearer capability not available',
-  102: 'Recovery on timer expiry',
-  127: 'Interworking, unspecified',
-};
-
-/** Name of a Q.850 cause. */
-export function causeText(cause: number): string {
-  return CAUSE_TEXTS[cause] ?? `Cause ${cause}`;
 }

@@ -3,6 +3,7 @@ import { withinLimit } from '../async/time-limit.ts';
 import { asteriskFormat } from '../media/line.ts';
 import { MediaError } from '../media/media-error.ts';
 import type { MediaSession, MediaSettings } from '../media/session.ts';
+import { CAUSE } from '../q850/causes.ts';
 import { type OwnKind, ownId } from './asterisk-ids.ts';
 
 /** What the ids of a call's things in Asterisk are made of: the process, its nth call, and the caller's channel. */
@@ -112,7 +113,7 @@ export class MediaPath {
   async #renew(media: MediaSession, limitMs: number, deaths: number): Promise<void> {
     if (deaths !== this.#deaths) throw orphaned();
     // Nothing waits for its removal: it has another id.
-    this.#ari.hangUp(this.#mediaChannelId, 16).catch(() => {});
+    this.#ari.hangUp(this.#mediaChannelId, CAUSE.normalClearing).catch(() => {});
     this.#renewals += 1;
     this.#mediaChannelId = this.#id('pcm', `${this.#ids.number}.${this.#renewals}`);
     this.#entered = Promise.withResolvers<void>();
@@ -139,7 +140,7 @@ export class MediaPath {
   async removeMedia(): Promise<void> {
     this.mediaDied();
     await this.#laying.catch(() => {});
-    await this.#ari.hangUp(this.mediaChannelId, 16);
+    await this.#ari.hangUp(this.mediaChannelId, CAUSE.normalClearing);
   }
 
   #id(kind: OwnKind, number: string): string {

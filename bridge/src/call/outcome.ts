@@ -1,3 +1,4 @@
+import { CAUSE } from '../q850/causes.ts';
 import type { CallResult } from './result.ts';
 
 /** What may become of an outbound call (contract, section 3). */
@@ -51,30 +52,30 @@ const OUTCOME_OF_CLASS: Readonly<Record<number, Outcome>> = {
 /** Q.850 causes of a dial that was not answered. What is not here is `failed`. */
 const OUTCOME_OF_CAUSE: Readonly<Record<number, Outcome>> = {
   // No cause at all: a ring time that ran out.
-  0: 'no-answer',
-  1: 'invalid-number',
-  2: 'unreachable',
-  3: 'unreachable',
-  5: 'invalid-number',
-  16: 'cancelled',
-  17: 'busy',
-  18: 'no-answer',
-  19: 'no-answer',
-  20: 'unreachable',
-  21: 'rejected',
-  22: 'invalid-number',
-  25: 'unreachable',
-  27: 'unreachable',
-  28: 'invalid-number',
-  34: 'unreachable',
-  38: 'unreachable',
-  41: 'unreachable',
-  42: 'unreachable',
-  44: 'unreachable',
-  47: 'unreachable',
-  55: 'rejected',
-  87: 'rejected',
-  102: 'unreachable',
+  [CAUSE.notDefined]: 'no-answer',
+  [CAUSE.unallocatedNumber]: 'invalid-number',
+  [CAUSE.noRouteToTransitNetwork]: 'unreachable',
+  [CAUSE.noRouteToDestination]: 'unreachable',
+  [CAUSE.misdialledTrunkPrefix]: 'invalid-number',
+  [CAUSE.normalClearing]: 'cancelled',
+  [CAUSE.userBusy]: 'busy',
+  [CAUSE.noUserResponding]: 'no-answer',
+  [CAUSE.noAnswer]: 'no-answer',
+  [CAUSE.subscriberAbsent]: 'unreachable',
+  [CAUSE.callRejected]: 'rejected',
+  [CAUSE.numberChanged]: 'invalid-number',
+  [CAUSE.exchangeRoutingError]: 'unreachable',
+  [CAUSE.destinationOutOfOrder]: 'unreachable',
+  [CAUSE.invalidNumberFormat]: 'invalid-number',
+  [CAUSE.noCircuitAvailable]: 'unreachable',
+  [CAUSE.networkOutOfOrder]: 'unreachable',
+  [CAUSE.temporaryFailure]: 'unreachable',
+  [CAUSE.switchingCongestion]: 'unreachable',
+  [CAUSE.requestedCircuitNotAvailable]: 'unreachable',
+  [CAUSE.resourceUnavailable]: 'unreachable',
+  [CAUSE.incomingCallsBarred]: 'rejected',
+  [CAUSE.notMemberOfClosedUserGroup]: 'rejected',
+  [CAUSE.recoveryOnTimerExpiry]: 'unreachable',
 };
 
 /**

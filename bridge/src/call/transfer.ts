@@ -3,6 +3,7 @@ import { type AriClient, AriError } from '../ari/client.ts';
 import type { AriEvent } from '../ari/model.ts';
 import { withinLimit } from '../async/time-limit.ts';
 import type { MediaSession } from '../media/session.ts';
+import { CAUSE } from '../q850/causes.ts';
 import { Dial, type DialSettings, RingTimeout } from './dial.ts';
 import type { KeptLeg } from './kept-talk.ts';
 import type { MediaPath } from './media-path.ts';
@@ -196,7 +197,7 @@ export class Transfer {
     if (leg === undefined) return;
     // What is under way is waited for before it is undone.
     await leg.created.catch(() => {});
-    await this.#context.ari.hangUp(leg.id, 16);
+    await this.#context.ari.hangUp(leg.id, CAUSE.normalClearing);
   }
 
   async #handOver(signal: AbortSignal): Promise<void> {

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from '../ari/client.ts';
+import { CAUSE } from '../q850/causes.ts';
 
 /** A callee answered with media that cannot be used: another codec than was offered, SRTP, nothing but keys (RFC 3264 section 6). */
 export class UnusableAnswer extends Error {
@@ -7,8 +8,8 @@ export class UnusableAnswer extends Error {
   readonly code = 'unusable-answer';
 }
 
-/** What is said of such an answer: Q.850 bearer capability not available, SIP Not Acceptable Here. */
-export const UNUSABLE = { cause: 58, sipStatus: 488 };
+/** The cause and the SIP status of such an answer: 488 is Not Acceptable Here (RFC 3261 section 21.4.26). */
+export const UNUSABLE = { cause: CAUSE.bearerCapabilityNotAvailable, sipStatus: 488 };
 
 /** A call that ends waits for so long for what Asterisk says of its answer. */
 const REPLY_WAIT_MS = 1_000;

@@ -10,6 +10,7 @@ import type { Config } from '../config/environment.ts';
 import { type DialableNumber, dialable, forProvider, toE164 } from '../config/number-plan.ts';
 import type { Provider } from '../config/providers.ts';
 import type { TransferRequest } from '../pipecat/dialect.ts';
+import { CAUSE } from '../q850/causes.ts';
 import type { RecordingState } from '../recording/recorder.ts';
 import { dialRecord } from '../records/build.ts';
 import { readCursor } from '../records/cursor.ts';
@@ -161,7 +162,8 @@ export class CallControl {
       return begun.record;
     }
     const record = await this.get(id);
-    if (record.state !== 'closed') await this.#asterisk(() => this.#context.ari.hangUp(record.channelId, 16));
+    if (record.state !== 'closed')
+      await this.#asterisk(() => this.#context.ari.hangUp(record.channelId, CAUSE.normalClearing));
     return record;
   }
 
@@ -250,7 +252,7 @@ export class CallControl {
       return { record, isNew: true };
     } catch (error) {
       // It may have come to be all the same.
-      await ari.hangUp(channelId, 16).catch(() => {});
+      await ari.hangUp(channelId, CAUSE.normalClearing).catch(() => {});
       switchboard.ids.forget(callId);
       throw error;
     } finally {

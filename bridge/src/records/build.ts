@@ -1,8 +1,9 @@
-import { causeText, treatmentOf } from '../call/end-reason.ts';
+import { treatmentOf } from '../call/end-reason.ts';
 import type { CallInfo } from '../call/info.ts';
 import { callOutcome, type Outcome } from '../call/outcome.ts';
 import type { CallResult } from '../call/result.ts';
 import type { MediaFigures } from '../media/session.ts';
+import { causeText } from '../q850/causes.ts';
 import { printable } from '../text/outside-text.ts';
 import type { CallRecord, RecordState } from './record.ts';
 

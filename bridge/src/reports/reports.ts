@@ -3,6 +3,7 @@ import type { CallInfo } from '../call/info.ts';
 import { callOutcome, type Outcome } from '../call/outcome.ts';
 import type { CallChange, CallResult } from '../call/result.ts';
 import type { Logger } from '../log.ts';
+import { CAUSE } from '../q850/causes.ts';
 import {
   diedRecord,
   endedRecord,
@@ -119,7 +120,7 @@ export class CallReports {
 
   /** Another process has the app, and somebody's dial with it: its outcome is told there. */
   dialTakenOver(dial: UnansweredDial): void {
-    const facts = { ...dial, endedAtMs: Date.now(), outcome: 'failed' as const, cause: 16 };
+    const facts = { ...dial, endedAtMs: Date.now(), outcome: 'failed' as const, cause: CAUSE.normalClearing };
     this.#context.onChange('ended', {
       ...failedDialRecord(facts),
       endReason: 'taken-over',

@@ -3,6 +3,7 @@ import type { CallIds } from '../call/call-ids.ts';
 import { CALL_VARIABLES, type CallInfo } from '../call/info.ts';
 import type { KeptTalk } from '../call/kept-talk.ts';
 import { type CallSettings, callInfo, callSettings } from '../call/settings.ts';
+import { CAUSE } from '../q850/causes.ts';
 import { type AdoptableCalls, asAdopted } from './adoption.ts';
 import type { Originated } from './originated.ts';
 import type { OthersDials } from './others-dials.ts';
@@ -90,7 +91,7 @@ export class Arrivals {
 
   /** A channel that is not taken goes back to the dialplan; a callee, who came from none, is hung up. */
   #giveBack(channelId: string, why: string, isOutbound: boolean): void {
-    const release = { status: isOutbound ? undefined : why, cause: 42, isDone: false };
+    const release = { status: isOutbound ? undefined : why, cause: CAUSE.switchingCongestion, isDone: false };
     this.#context.background.run(this.#context.pendingReleases.say(channelId, release), 'give a call back');
   }
 

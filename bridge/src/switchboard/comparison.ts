@@ -4,6 +4,7 @@ import type { Call } from '../call/call.ts';
 import { keptTalk, TALK_IS_OVER } from '../call/kept-talk.ts';
 import type { Transfer } from '../call/transfer.ts';
 import type { Logger } from '../log.ts';
+import { CAUSE } from '../q850/causes.ts';
 import type { CallRecord } from '../records/record.ts';
 import type { CallReports } from '../reports/reports.ts';
 import { type AdoptableCalls, asAdopted } from './adoption.ts';
@@ -220,7 +221,10 @@ export class Comparison {
       case 'forget-release':
         return pendingReleases.forget(action.channelId);
       case 'hang-up':
-        return this.#inBackground(this.#context.ari.hangUp(action.channelId, 16), 'remove a channel');
+        return this.#inBackground(
+          this.#context.ari.hangUp(action.channelId, CAUSE.normalClearing),
+          'remove a channel',
+        );
       case 'destroy-bridge':
         return this.#inBackground(this.#context.ari.destroyBridge(action.bridgeId), 'remove a bridge');
       case 'adoptable-rings':
@@ -230,7 +234,7 @@ export class Comparison {
       case 'adoptable-lives':
         return this.#recall(action.record.channelId);
       case 'adoptable-died':
-        pendingReleases.keep(action.record.channelId, { cause: 16, isDone: true });
+        pendingReleases.keep(action.record.channelId, { cause: CAUSE.normalClearing, isDone: true });
         return adoptable.remove(action.record) ? reports.died(action.record) : undefined;
       default:
         return this.#actOnCall(action, before);
@@ -318,7 +322,7 @@ function channelsOf(action: Action, before: ReadonlyMap<string, Before>): string
  * called, nobody knows (127, interworking), unless the time to ring was over.
  */
 function lostCause({ pendingDial: dial }: Call): number | undefined {
-  return dial === undefined || dial.isOverdue ? undefined : 127;
+  return dial === undefined || dial.isOverdue ? undefined : CAUSE.interworking;
 }
 
 function believed(call: Call): BelievedCall {

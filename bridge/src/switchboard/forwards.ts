@@ -1,15 +1,13 @@
 import type { AriChannel } from '../ari/model.ts';
 import { providerName } from '../call/info.ts';
 import type { Logger } from '../log.ts';
+import { CAUSE } from '../q850/causes.ts';
 import type { CallReports } from '../reports/reports.ts';
 import type { Background } from './background.ts';
 import type { PendingReleases } from './pending-releases.ts';
 
 /** Legs that are remembered as refused; of more, the oldest is forgotten. */
 const REFUSED_MAX = 10_000;
-
-/** Q.850: call rejected. */
-const REJECTED = 21;
 
 /** What forwards are refused with. */
 export interface ForwardsContext {
@@ -61,6 +59,9 @@ export class Forwards {
   /** Ends a refused leg; one that was answered before that comes here again. */
   hangUp(legId: string): void {
     const { background, pendingReleases } = this.#context;
-    background.run(pendingReleases.say(legId, { cause: REJECTED, isDone: false }), 'hang up a forwarded leg');
+    background.run(
+      pendingReleases.say(legId, { cause: CAUSE.callRejected, isDone: false }),
+      'hang up a forwarded leg',
+    );
   }
 }

@@ -1,6 +1,7 @@
 import type { AriChannel } from '../ari/model.ts';
 import type { CallIds } from '../call/call-ids.ts';
 import { dialOutcome, type Outcome } from '../call/outcome.ts';
+import { CAUSE } from '../q850/causes.ts';
 import type { CallReports } from '../reports/reports.ts';
 import type { AdoptableCalls } from './adoption.ts';
 import { describeDial, type Originated, originatedRecord } from './originated.ts';
@@ -10,7 +11,7 @@ import type { PendingReleases } from './pending-releases.ts';
 const DIALS_MAX = 10_000;
 
 /** What Asterisk says of a 3xx, in Q.850 (its own value) and in SIP. Which 3xx it was is not known where Asterisk does not say it. */
-const REDIRECTED = { cause: 23, sipStatus: 302 };
+const REDIRECTED = { cause: CAUSE.redirectedToNewDestination, sipStatus: 302 };
 
 /** What the dials of others are kept with. */
 export interface OthersDialsContext {
@@ -110,7 +111,8 @@ export class OthersDials {
   /** What is told late of it is no news of another dial. */
   #end(channelId: string): Originated | undefined {
     const dial = this.answered(channelId);
-    if (dial !== undefined) this.#context.pendingReleases.keep(channelId, { cause: 16, isDone: true });
+    if (dial !== undefined)
+      this.#context.pendingReleases.keep(channelId, { cause: CAUSE.normalClearing, isDone: true });
     return dial;
   }
 

@@ -6,6 +6,7 @@ import { DIAL_ID_PREFIX, type Dial } from '../call/dial.ts';
 import { type CallInfo, isTelephone, providerName } from '../call/info.ts';
 import type { KeptTalk } from '../call/kept-talk.ts';
 import type { CallSettings } from '../call/settings.ts';
+import { CAUSE } from '../q850/causes.ts';
 import type { CallRecord } from '../records/record.ts';
 import { recordOf } from '../reports/reports.ts';
 import { AdoptableCalls } from './adoption.ts';
@@ -180,7 +181,7 @@ export class Switchboard {
     if (own?.state === 'setup' || own?.state === 'active') return own.path.mediaEntered();
     // Also one that came to be only after its call, tired of waiting, had removed it.
     if (isOwn(channel.id, 'pcm')) {
-      const removed = this.#context.ari.hangUp(channel.id, 16);
+      const removed = this.#context.ari.hangUp(channel.id, CAUSE.normalClearing);
       return this.#context.background.run(removed, 'remove a media channel without a call');
     }
     const dial = this.#placing.get(channel.id) ?? this.#calls.get(channel.id)?.pendingDial;
@@ -195,12 +196,15 @@ export class Switchboard {
       this.#returns.came(channel, args);
       return this.#context.background.run(this.#returns.take(channel.id), 'take a caller who is back');
     }
-    if (!isTelephone(channel)) return this.#dismiss(channel, 21, 'no telephone line');
+    if (!isTelephone(channel)) return this.#dismiss(channel, CAUSE.callRejected, 'no telephone line');
     // A caller's phone is in the state Ring; one that is called, Down and then Ringing.
     if (channel.state === 'Down' || channel.state === 'Ringing') return this.#others.entered(channel, args);
     // The call that had them transferred is gone: done, or to be taken up again.
     if (args[0] === REFER_RESULT && args[1] === 'SUCCESS')
-      return this.#context.background.run(this.#context.ari.hangUp(channel.id, 16), 'hang up a caller');
+      return this.#context.background.run(
+        this.#context.ari.hangUp(channel.id, CAUSE.normalClearing),
+        'hang up a caller',
+      );
     this.#arrivals.offer(channel, args[0] === REFER_RESULT ? [] : args);
   }
 
@@ -239,7 +243,7 @@ export class Switchboard {
       this.#calls.set(channel.id, call);
       call.caller.replacedBy(channel.id);
     } else call.caller.rejoin(replacedId);
-    const release = { cause: isTaken ? 16 : 21, isDone: false };
+    const release = { cause: isTaken ? CAUSE.normalClearing : CAUSE.callRejected, isDone: false };
     background.run(this.#pendingReleases.say(goes, release), 'hang up a channel that was replaced');
     return true;
   }
@@ -248,7 +252,10 @@ export class Switchboard {
     const transfer = this.live.findByChannel(parseOwnId(legId)?.callerId ?? '')?.lastTransfer;
     if (transfer?.legId === legId) return transfer.legHappened(event);
     if (event.type !== 'StasisStart') return;
-    this.#context.background.run(this.#context.ari.hangUp(legId, 16), 'remove a leg without a call');
+    this.#context.background.run(
+      this.#context.ari.hangUp(legId, CAUSE.normalClearing),
+      'remove a leg without a call',
+    );
   }
 
   #begin(info: CallInfo, isUp: boolean, settings: CallSettings, dial?: Dial, talk?: KeptTalk): Call {
