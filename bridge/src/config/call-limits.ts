@@ -1,16 +1,16 @@
-/** What a provider's file allows of calls that we place. */
+/** What a provider's file allows for outbound calls. */
 export interface CallLimits {
-  /** Calls at a time, from dial to end; 0: no limit but the bridge's. */
+  /** Concurrent calls, counted from dial to end. 0: only the bridge's own limit applies. */
   readonly maxCalls: number;
-  /** Calls that begin in a second; may be a fraction. */
+  /** New calls per second. May be a fraction. */
   readonly callsPerSecond: number;
 }
 
-/** The providers' rates of the calls that we place: of all ways of placing them together. */
+/** One rate limiter per provider, shared by all ways of placing a call. */
 export class CallRates {
   readonly #rates = new Map<string, CallRate>();
 
-  /** A call to this provider is about to begin. Returns 0, or the ms until one may. */
+  /** Takes a permit for one call to this provider. Returns 0, or the ms until one is free. */
   take({ name, limits }: { readonly name: string; readonly limits: CallLimits }, nowMs: number): number {
     const rate = this.#rates.get(name) ?? new CallRate(limits.callsPerSecond);
     this.#rates.set(name, rate);
@@ -19,8 +19,8 @@ export class CallRates {
 }
 
 /**
- * How many calls a second: a bucket of permits (at least one, at most a second's worth) that fills steadily. Takes the clock as an
- * argument, ms.
+ * Token bucket for calls per second. It holds at least one permit, at most those of one second, and
+ * fills steadily. The clock is an argument, in ms.
  */
 export class CallRate {
   readonly #perSecond: number;
@@ -34,7 +34,7 @@ export class CallRate {
     this.#permits = this.#capacity;
   }
 
-  /** Takes a permit. Returns 0, or the ms until there is one. */
+  /** Takes a permit. Returns 0, or the ms until one is free. */
   take(nowMs: number): number {
     const gained = ((nowMs - this.#filledMs) / 1000) * this.#perSecond;
     this.#permits = Math.min(this.#capacity, this.#permits + gained);

@@ -1,24 +1,25 @@
-/** Where a status callback goes, and with which Authorization header (HTTP Basic, RFC 7617). */
+/** The URL of a status callback, and its Authorization header (HTTP Basic, RFC 7617). */
 export interface CallbackTarget {
   readonly url: string;
   readonly authorization: string | undefined;
 }
 
 const URL_MAX_CHARS = 2_048;
-/** What URL parsers pass over without a word, or read as something else. */
+/** Characters that URL parsers silently drop, or read as others. */
 const NOT_OF_A_URL = /[\p{Cc}\p{Cs}\s\\]/u;
-/** An entry of CALLBACK_HOSTS: a name or address, or `*.` and a domain; perhaps with a port. */
+/** An entry of CALLBACK_HOSTS: a host name, an address, or `*.` and a domain. A port may follow. */
 const HOST_RULE = /^(?:\*\.)?(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::\d{1,5})?$/;
 
-/** Reads CALLBACK_HOSTS: hosts, separated by commas; undefined where one is no host. */
+/** Parses CALLBACK_HOSTS: hosts, separated by commas. Undefined if an entry is not a host. */
 export function parseHostRules(list: string): readonly string[] | undefined {
   const rules = list.split(',').map((rule) => rule.trim().toLowerCase());
   return rules.every((rule) => HOST_RULE.test(rule)) ? rules : undefined;
 }
 
 /**
- * Where a callback URL leads, or what is wrong with it. `hosts` are those that the operator allows; empty: every one but those that
- * only a machine's own cloud or network answers at (link-local, unspecified, multicast). Its user and password become a header.
+ * Checks a callback URL. Returns its target, or what is wrong with it. `hosts` are those that the
+ * operator allows. If it is empty, every host is allowed except link-local, unspecified, multicast
+ * and cloud metadata addresses. User and password of the URL become an Authorization header.
  */
 export function callbackTarget(
   text: string,
@@ -47,8 +48,9 @@ export function callbackTarget(
 }
 
 /**
- * Whether an address, as URL parsers and resolvers write it, is none that a receiver of callbacks has: RFC 6890, and those at which
- * clouds answer their own machines. An IPv4 address within an IPv6 one is judged as itself.
+ * Whether an address cannot be a callback receiver: link-local, unspecified or multicast
+ * (RFC 6890), or the metadata service of a cloud. The address is in the form that URL parsers and
+ * resolvers write. An IPv4 address inside an IPv6 one is checked as IPv4.
  */
 export function isUnfit(address: string): boolean {
   const v4 = /^\d+\.\d+\.\d+\.\d+$/.test(address) ? address.split('.').map(Number) : undefined;
@@ -65,27 +67,33 @@ export function isUnfit(address: string): boolean {
   return first === SIX_TO_FOUR && isUnfitV4(bytesOf([second, third]));
 }
 
-/** ::1, in groups. */
+/** The address ::1, as groups. */
 const LOOPBACK = '0,0,0,0,0,0,0,1';
-/** Groups before an IPv4 address: mapped, translated (RFC 2765), compatible (RFC 4291 section 2.5.5), by NAT64 (RFC 6052). */
+/**
+ * Groups before an embedded IPv4 address: IPv4-mapped, IPv4-translated (RFC 2765), IPv4-compatible
+ * (RFC 4291 section 2.5.5), NAT64 (RFC 6052).
+ */
 const EMBEDDING: readonly string[] = [
   '0,0,0,0,0,65535',
   '0,0,0,0,65535,0',
   '0,0,0,0,0,0',
   '100,65435,0,0,0,0',
 ];
-/** The first group of an address with an IPv4 one in the next two (RFC 3056). */
+/** First group of a 6to4 address (RFC 3056): the next two groups hold the IPv4 address. */
 const SIX_TO_FOUR = 0x2002;
-/** Where clouds tell their machines of themselves, beside the link-local one: Alibaba, Azure, Oracle. */
+/** Metadata services of Alibaba, Azure and Oracle. Other clouds use a link-local address. */
 const CLOUDS: readonly string[] = ['100.100.100.200', '168.63.129.16', '192.0.0.192'];
 
-/** This network, link-local, multicast and what is above it, clouds. */
+/** "This network", link-local, multicast and all above it, metadata services of clouds. */
 function isUnfitV4(bytes: readonly number[]): boolean {
   const [first = 0, second = 0] = bytes;
   return first === 0 || (first === 169 && second === 254) || first >= 224 || CLOUDS.includes(bytes.join('.'));
 }
 
-/** The eight groups of an IPv6 address (RFC 4291 section 2.2), its zone left out; undefined: it is none. */
+/**
+ * The eight groups of an IPv6 address (RFC 4291 section 2.2), without its zone. Undefined if it is
+ * not an IPv6 address.
+ */
 function groupsOf(address: string): readonly number[] | undefined {
   const text = address.replace(/%.*$/, '').replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, ...bytes) => {
     const [a = 0, b = 0, c = 0, d = 0] = bytes.slice(0, 4).map(Number);

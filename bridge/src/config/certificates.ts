@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** Certificates of authorities, one or more in PEM (RFC 7468). */
+/** Certificates of certificate authorities: one or more, PEM (RFC 7468). */
 export const certificates = z.string().refine(isCertificates, { error: 'must hold certificates in PEM' });
 
 function isCertificates(text: string): boolean {

@@ -9,7 +9,10 @@ import { headerValue } from './header-value.ts';
 import type { PortNeeds } from './port-ranges.ts';
 import { loadProviders, type Provider } from './providers.ts';
 
-/** Every problem of the environment at once; `message` lists them by variable name, a line each. */
+/**
+ * All problems of the environment. `message` has one line a problem: the variable, and what is
+ * wrong.
+ */
 export class ConfigError extends Error {
   override name = 'ConfigError';
 }
@@ -30,7 +33,7 @@ const names = z
   .string()
   .regex(/^[\w-]+( *, *[\w-]+)*$/, { error: 'must be names, separated by commas' })
   .transform((list) => list.split(',').map((name) => name.trim()));
-/** Hosts that callbacks may go to. */
+/** Hosts that callbacks may be sent to. */
 const hosts = z.string().transform((list, context) => {
   const rules = parseHostRules(list);
   if (rules !== undefined) return rules;
@@ -39,7 +42,7 @@ const hosts = z.string().transform((list, context) => {
 });
 const ipv4 = z.ipv4({ error: 'must be an IPv4 address (a name would be resolved on the packet path)' });
 
-/** What one core carries with room to spare (docs/PERFORMANCE.md). */
+/** Calls that one core carries with reserve (docs/PERFORMANCE.md). */
 const CALLS_PER_WORKER = 250;
 
 const schema = z
@@ -80,7 +83,8 @@ const schema = z
     BOT_BURST_S: z.coerce.number().int().min(1).max(60).default(8),
     BOT_OVER_BUDGET_MS: milliseconds(0, 600_000).default(5_000),
 
-    // Asterisk's own, which it checks: here to be compared with what calls need.
+    // Asterisk's setting, which Asterisk checks. It is read here to compare it with what calls
+    // need.
     ASTERISK_RTP_PORT_MIN: port.default(10_000),
     ASTERISK_RTP_PORT_MAX: port.default(17_999),
     RTP_ADDRESS: ipv4.default('127.0.0.1'),
@@ -106,7 +110,7 @@ const schema = z
     TRANSFER_RING_S: z.coerce.number().int().min(1).max(300).default(30),
     TRANSFER_CONTEXTS: names.default([]),
     RECORDINGS_DIR: z.string().default('/var/lib/pipecat-bridge/recordings'),
-    // What a WAV file's header can say ends at 4 GiB.
+    // The header of a WAV file cannot express more than 4 GiB.
     RECORDING_MAX_MB: z.coerce.number().int().min(1).max(4_000).default(1_000),
     RECORDINGS_MAX_MB: z.coerce.number().int().min(0).max(1_000_000_000).default(10_000),
     RECORDINGS_DAYS: z.coerce.number().min(0).max(36_500).default(30),
@@ -129,7 +133,7 @@ const schema = z
   })
   .refine((config) => !(config.RTP_PORT_MIN >= config.RTP_PORT_MAX), {
     path: ['RTP_PORT_MAX'],
-    // Also where something else is wrong: all problems are told at once.
+    // Runs even if another check failed: all problems are reported at once.
     when: () => true,
     error: 'must be above RTP_PORT_MIN',
   })
@@ -142,7 +146,8 @@ const schema = z
     ...config,
     MEDIA_WORKERS: config.MEDIA_WORKERS ?? workersFor(config.MAX_CALLS),
   }))
-  // Each worker has ports of its own, two at least: one that has none would die at its start, again and again.
+  // Each worker needs a port range of its own, of at least two ports. A worker without ports would
+  // exit at every start.
   .refine((config) => config.RTP_PORT_MAX + 1 - config.RTP_PORT_MIN >= 2 * config.MEDIA_WORKERS, {
     path: ['RTP_PORT_MAX'],
     error: ({ input }) => {
@@ -151,15 +156,20 @@ const schema = z
     },
   });
 
-/** One while that serves; a core is left for control and Asterisk. */
+/** One worker if that is enough. One core is left for call control and Asterisk. */
 function workersFor(calls: number): number {
   return Math.max(1, Math.min(Math.ceil(calls / CALLS_PER_WORKER), availableParallelism() - 1));
 }
 
-/** The whole configuration, validated. Times end in `_MS` or `_S`, sizes in `_BYTES`; providers by name. */
+/**
+ * The whole configuration, validated. Times end in `_MS` or `_S`, sizes in `_BYTES`. Providers are
+ * found by name.
+ */
 export type Config = Readonly<z.infer<typeof schema>> & { readonly providers: ReadonlyMap<string, Provider> };
 
-/** Variables that may come from a file named by `<NAME>_FILE` instead, as container secrets do. */
+/**
+ * Variables that can be read from a file named by `<NAME>_FILE` instead, as container secrets are.
+ */
 const SECRETS = [
   'ARI_PASSWORD',
   'API_TOKEN',
@@ -170,8 +180,8 @@ const SECRETS = [
 ] as const;
 
 /**
- * Reads the environment (the only place that does). A value that is empty, or blank, counts as absent.
- * Throws {@link ConfigError} with every problem; values are never quoted, since some are secrets.
+ * Validates the environment: the only place that does. An empty or blank value counts as absent.
+ * Throws a {@link ConfigError} with every problem. It never quotes a value: some are secrets.
  */
 export function loadConfig(environment: Readonly<Record<string, string | undefined>>): Config {
   const problems: string[] = [];
@@ -201,7 +211,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   return { ...result.data, providers };
 }
 
-/** What calls need of the RTP ports, and what there is. */
+/** RTP ports that calls need, and the ranges that are configured. */
 export function portNeeds(config: Config): PortNeeds {
   return {
     maxCalls: config.MAX_CALLS,
@@ -217,7 +227,7 @@ interface Formats {
   readonly DEFAULT_SAMPLE_RATE: number;
 }
 
-/** Audio formats that no call would ever have, whatever the settings say. */
+/** Audio formats that are configured but that no call can get with these settings. */
 function ignoredFormats(
   { PIPECAT_DIALECT, DEFAULT_ENCODING, DEFAULT_SAMPLE_RATE }: Formats,
   providers: readonly Provider[],

@@ -1,33 +1,37 @@
-/** How a provider wants numbers, and which of them it may be asked for. From its file. */
+/** A provider's number format, and the numbers that may be dialled. From the provider's file. */
 export interface NumberPlan {
-  /** `e164plus` is +4930…, `e164` is 4930…, `national` is 030… at home and 0049… abroad. */
+  /** `e164plus` is +4930…, `e164` is 4930…. `national` is 030… at home and 0049… abroad. */
   readonly format: 'e164plus' | 'e164' | 'national';
-  /** Digits of the country whose national numbers are understood; unset: only international ones are. */
+  /** Country calling code, digits only. Unset: national numbers are not understood. */
   readonly countryCode: string | undefined;
-  /** What a national number begins with: 0 in most countries, nothing in some. */
+  /** National prefix: 0 in most countries, empty in some. */
   readonly trunkPrefix: string;
-  /** What a number of another country begins with, in `national`. */
+  /** International prefix, used in the `national` format only. */
   readonly internationalPrefix: string;
-  /** Beginnings of E.164 numbers, without the plus. The longest that fits decides; what none fits is refused. */
+  /**
+   * Prefixes of E.164 numbers, without the plus. The longest match decides. A number without a
+   * match is refused.
+   */
   readonly allowed: readonly PrefixRule[];
 }
 
-/** One beginning of numbers, and whether they may be called. An empty prefix fits every number. */
+/** A prefix, and whether its numbers may be dialled. An empty prefix matches every number. */
 export interface PrefixRule {
   readonly prefix: string;
   readonly allows: boolean;
 }
 
-/** A country code, a subscriber, at most 15 digits (ITU-T E.164 section 6). */
+/** Country code and subscriber number, at most 15 digits (ITU-T E.164 section 6). */
 const E164 = /^\+[1-9]\d{5,14}$/;
 const PREFIX_RULE = /^(!?)\+?(\d{1,15})$/;
 
 /**
- * A number as people write it, in E.164 with a plus: `+49 (30) 1234-5` is `+493012345`, and so is `030 12345` where the plan
- * knows its country. `undefined` where it is no such number.
+ * Normalises a number to E.164 with a plus: `+49 (30) 1234-5` is `+493012345`, and so is `030
+ * 12345` if the plan has a country code. Undefined if it is not such a number.
  */
 export function toE164(text: string, plan: NumberPlan): string | undefined {
-  // A zero in brackets is left out when one calls from abroad: who writes it has two numbers in mind.
+  // A bracketed zero is omitted in calls from abroad. The text therefore holds two different
+  // numbers.
   if (text.includes('(0)')) return undefined;
   const digits = text.replaceAll(/[\s().\-/]/g, '');
   const number = withCountry(digits, plan);
@@ -35,21 +39,22 @@ export function toE164(text: string, plan: NumberPlan): string | undefined {
 }
 
 /**
- * An E.164 number as the provider wants it. `undefined` where the provider would read another number there: at home in the
- * country 91, +91019005550000 would be 0019005550000, which is +19005550000.
+ * Converts an E.164 number to the provider's format. Undefined if the provider would read another
+ * number: with country code 91, +91019005550000 would be sent as 0019005550000, which is
+ * +19005550000.
  */
 export function forProvider(e164: string, plan: NumberPlan): string | undefined {
   const dialled = written(e164, plan);
   return readByProvider(dialled, plan) === e164 ? dialled : undefined;
 }
 
-/** A number that may be dialled: what was checked, and what the provider is sent for it. */
+/** A number that may be dialled: the checked E.164 number, and what is sent to the provider. */
 export interface DialableNumber {
   readonly e164: string;
   readonly dialled: string;
 }
 
-/** Checks a number as people write it, for a call that somebody pays. Returns why it may not be dialled. */
+/** Checks a number for an outbound call, which is charged. Returns why it may not be dialled. */
 export function dialable(
   text: string,
   plan: NumberPlan,
@@ -61,12 +66,13 @@ export function dialable(
   return dialled === undefined ? 'invalid-number' : { e164, dialled };
 }
 
-/** Country codes have one to three digits (ITU-T E.164 section 6.2.1); a trunk zero may stand behind them. */
+/** Country codes have one to three digits (ITU-T E.164 section 6.2.1). A trunk zero may follow. */
 const COUNTRY_CODE_DIGITS = [1, 2, 3];
 
 /**
- * Whether the provider may be asked for an E.164 number. A rule that forbids also forbids the number with a trunk zero behind its
- * country code, since many networks drop that zero: `!+43900` forbids +430900….
+ * Whether an E.164 number may be dialled over this provider. A rule that forbids a prefix also
+ * forbids it with a trunk zero after the country code, because many networks drop that zero:
+ * `!+43900` forbids +430900….
  */
 export function isAllowed(e164: string, plan: NumberPlan): boolean {
   const digits = e164.slice(1);
@@ -82,7 +88,7 @@ function ruleFor(digits: string, { allowed }: NumberPlan): PrefixRule | undefine
   return fitting.sort((a, b) => b.prefix.length - a.prefix.length)[0];
 }
 
-/** Reads `+49,!+49900,+43` (`!` forbids) or `*`. Throws an Error that quotes what it cannot read. */
+/** Parses `+49,!+49900,+43` (`!` forbids) or `*`. Throws an Error that quotes the invalid entry. */
 export function parsePrefixes(list: string): readonly PrefixRule[] {
   return list.split(',').map((entry) => {
     const text = entry.trim();
@@ -93,12 +99,15 @@ export function parsePrefixes(list: string): readonly PrefixRule[] {
   });
 }
 
-/** Where a provider has no list: its own country, and where that is not known nothing. So nobody finds out by the bill. */
+/**
+ * The default without a list: only the provider's own country, or nothing if that is unknown. It
+ * prevents charges for calls abroad that nobody allowed.
+ */
 export function homePrefixes(countryCode: string | undefined): readonly PrefixRule[] {
   return countryCode === undefined ? [] : [{ prefix: countryCode, allows: true }];
 }
 
-/** International numbers begin with `00` in what people write, whatever they begin with at the provider. */
+/** International prefix in numbers that people write, whatever the provider's own prefix is. */
 const USUAL_INTERNATIONAL_PREFIX = '00';
 
 function withCountry(digits: string, plan: NumberPlan): string | undefined {
@@ -122,7 +131,9 @@ function written(
   return isAtHome ? `${trunkPrefix}${digits.slice(countryCode.length)}` : `${internationalPrefix}${digits}`;
 }
 
-/** The number that a provider reads in what it is sent: the longest of its prefixes decides. */
+/**
+ * The E.164 number that a provider reads in a dialled number: its longest matching prefix decides.
+ */
 function readByProvider(dialled: string, plan: NumberPlan): string | undefined {
   const { format, countryCode, trunkPrefix, internationalPrefix } = plan;
   if (format === 'e164plus') return dialled;

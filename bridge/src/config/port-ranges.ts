@@ -1,12 +1,12 @@
-/** Ranges of RTP ports, as the operator set them: whether they suffice. */
+/** Checks whether the configured RTP port ranges are large enough. */
 
-/** Ports of a range, both ends in it. */
+/** A port range, both ends included. */
 export interface PortRange {
   readonly min: number;
   readonly max: number;
 }
 
-/** What is asked for: how many calls, and the ranges of Asterisk and the bridge. */
+/** What to check: the number of calls, and the ranges of Asterisk and the bridge. */
 export interface PortNeeds {
   readonly maxCalls: number;
   readonly transport: 'rtp' | 'websocket';
@@ -14,15 +14,21 @@ export interface PortNeeds {
   readonly bridge: PortRange;
 }
 
-/** How the settings of Asterisk's range are called. */
+/** The settings of Asterisk's range, as a warning names them. */
 export const ASTERISK_RANGE = 'ASTERISK_RTP_PORT_MIN to ASTERISK_RTP_PORT_MAX';
 
-/** Channels that a range has ports for: each takes an even one for RTP and the next for RTCP (RFC 3550 section 11). */
+/**
+ * Channels that a range has ports for. Each takes an even port for RTP and the next one for RTCP
+ * (RFC 3550 section 11).
+ */
 export function channelsIn({ min, max }: PortRange): number {
   return Math.max(0, Math.floor(max / 2) - Math.ceil(min / 2) + 1);
 }
 
-/** What is wrong with the ranges: a call takes the caller's channel and, by RTP, the media channel; a transfer one more. */
+/**
+ * Warnings about ranges that are too small. A call takes one port pair for the caller's channel
+ * and, with the RTP transport, one for the media channel. A transfer takes one more.
+ */
 export function rangeWarnings({ maxCalls, transport, asterisk, bridge }: PortNeeds): string[] {
   const warnings: string[] = [];
   const channels = transport === 'rtp' ? 2 : 1;

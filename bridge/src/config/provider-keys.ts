@@ -1,9 +1,12 @@
 import { closest } from 'fastest-levenshtein';
 
-/** Who reads a key of a provider's file: Asterisk's entrypoint, or the bridge. */
+/** Which program reads a key of a provider's file: Asterisk's entrypoint, or the bridge. */
 export type KeyReader = 'asterisk' | 'bridge';
 
-/** Reads the list of keys (asterisk/provider-keys): lines of a key and who reads it; `#` begins a comment. */
+/**
+ * Parses the list of keys (asterisk/provider-keys). A line has a key and its reader. `#` starts a
+ * comment.
+ */
 export function parseProviderKeys(list: string): ReadonlyMap<string, KeyReader> {
   const lines = list.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   return new Map(
@@ -14,7 +17,9 @@ export function parseProviderKeys(list: string): ReadonlyMap<string, KeyReader> 
   );
 }
 
-/** The shortest key that has the word in it (`COUNTRY`: `COUNTRY_CODE`), else the one that is spelt most like it. */
+/**
+ * The shortest key that contains the word (`COUNTRY`: `COUNTRY_CODE`), else the most similar key.
+ */
 function nearest(word: string, keys: readonly string[]): string {
   const holding = keys
     .filter((key) => key.includes(word))
@@ -25,8 +30,8 @@ function nearest(word: string, keys: readonly string[]): string {
 const LINE = /^([A-Z_]+)=/;
 
 /**
- * What is wrong with the lines of a provider's file, one text each: what is no `KEY=value`, keys that nobody knows (a mistyped
- * limit would be no limit), and keys that stand there twice.
+ * Problems of a provider's file, one text each: lines that are not `KEY=value`, unknown keys and
+ * duplicate keys. An unknown key is an error, because a mistyped limit would not limit anything.
  */
 export function keyProblems(text: string, keys: ReadonlyMap<string, KeyReader>): string[] {
   const problems: string[] = [];

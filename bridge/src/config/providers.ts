@@ -10,47 +10,61 @@ import { headerValue } from './header-value.ts';
 import { homePrefixes, type NumberPlan, parsePrefixes } from './number-plan.ts';
 import { keyProblems, parseProviderKeys } from './provider-keys.ts';
 
-/** How a caller is handed over to a number: the network is asked to do it (REFER), or we call the number and join the two. */
+/**
+ * How a caller is transferred to a number: by SIP REFER (RFC 3515), or by a second call that the
+ * bridge places and joins. `auto` tries REFER first.
+ */
 export type TransferMethod = 'refer' | 'bridge' | 'auto';
 
-/** What a SIP provider's file (`asterisk/providers/NAME.env`) says to the bridge; all else in it is Asterisk's. */
+/**
+ * The bridge's part of a SIP provider's file (`asterisk/providers/NAME.env`). Asterisk reads the
+ * rest.
+ */
 export interface Provider {
-  /** The PJSIP endpoint's name. */
+  /** Name of the PJSIP endpoint. */
   readonly name: string;
-  /** Where this provider's calls find their bot, by direction; unset: `PIPECAT_URL` of the environment. */
+  /** URL of the bot, by direction. Unset: `PIPECAT_URL` of the environment. */
   readonly pipecatUrl: { readonly inbound: string | undefined; readonly outbound: string | undefined };
-  /** Wire format of its bots, by direction; unset: `PIPECAT_DIALECT` of the environment. */
+  /** Wire format of its bots, by direction. Unset: `PIPECAT_DIALECT` of the environment. */
   readonly dialect: { readonly inbound: DialectName | undefined; readonly outbound: DialectName | undefined };
-  /** Value of the Authorization header towards the bot. */
+  /** The Authorization header's value in requests to the bot. */
   readonly pipecatAuthorization: string | undefined;
-  /** Value of the Origin header towards the bot. */
+  /** The Origin header's value in requests to the bot. */
   readonly pipecatOrigin: string | undefined;
-  /** Certificates of the authorities, PEM, that its bots' own are checked against; unset: `PIPECAT_CA` of the environment. */
+  /**
+   * Certificate authorities (PEM) that the bots' certificates are verified with. Unset:
+   * `PIPECAT_CA` of the environment.
+   */
   readonly pipecatCa: string | undefined;
-  /** What its bots are sent; unset: `DEFAULT_ENCODING` and `DEFAULT_SAMPLE_RATE` of the environment. */
+  /**
+   * Audio format of its bots. Unset: `DEFAULT_ENCODING`, `DEFAULT_SAMPLE_RATE` of the environment.
+   */
   readonly encoding: 'pcmu' | 'pcma' | 'pcm16' | undefined;
   readonly sampleRate: 8_000 | 16_000 | 24_000 | undefined;
-  /** How its calls' audio crosses to Asterisk; unset: `MEDIA_TRANSPORT` of the environment. */
+  /** Media transport to Asterisk. Unset: `MEDIA_TRANSPORT` of the environment. */
   readonly transport: 'rtp' | 'websocket' | undefined;
-  /** How audio crosses to its bots; unset: `PIPECAT_FRAMING` of the environment. */
+  /** How audio is framed to its bots. Unset: `PIPECAT_FRAMING` of the environment. */
   readonly framing: 'json' | 'binary' | undefined;
-  /** Tenant of calls that name none. */
+  /** Tenant of calls that do not name one. */
   readonly tenant: string | undefined;
-  /** How long a caller who speaks into the bot's words holds them up, in ms; 0: not at all. */
+  /** How long the bot's audio is held while the caller speaks, ms. 0: never. */
   readonly bargeInHoldMs: number;
-  /** Whether its calls are recorded, unless they say otherwise; `paused`: once the bot or the operator resumes it. */
+  /**
+   * Whether calls are recorded, unless the call says otherwise. `paused`: not until the bot or the
+   * operator resumes the recording.
+   */
   readonly recording: 'off' | 'on' | 'paused';
-  /** Caller's number of calls that we place and that name none. */
+  /** Caller number of outbound calls that do not name one. */
   readonly callerId: string | undefined;
-  /** Whether bots and records get a number that its caller withheld. */
+  /** Whether bots and records get a number that the caller withheld. */
   readonly passesWithheldNumbers?: boolean;
-  /** How its callers are handed over to a number. */
+  /** How its callers are transferred to a number. */
   readonly transferMethod: TransferMethod;
   readonly numbers: NumberPlan;
   readonly limits: CallLimits;
 }
 
-/** Becomes what the file holds. */
+/** The path of a secret's file. The value becomes the file's content. */
 const secretFile = z.string().transform((path, context) => {
   try {
     return readFileSync(path, 'utf8').trim();
@@ -70,7 +84,7 @@ const prefixes = z.string().transform((list, context) => {
   }
 });
 
-/** `none` is how a file says that there is no such prefix: an empty value counts as absent. */
+/** `none` means that there is no such prefix, because an empty value counts as absent. */
 const dialPrefix = z
   .string()
   .regex(/^(none|\d{1,5})$/, { error: 'must be digits, or none' })
@@ -112,15 +126,16 @@ const schema = z.object({
   OUTBOUND_CALLS_PER_SECOND: z.coerce.number().min(0.01).max(1_000).default(5),
 });
 
-/** Every key that a provider's file may have: the list that Asterisk's own check reads. */
+/** Every key that a provider's file may have. Asterisk's own check reads the same list. */
 const KEYS_FILE = new URL('../../../asterisk/provider-keys', import.meta.url);
 
 /** The keys that this file's schema reads. */
 export const BRIDGE_KEYS: readonly string[] = Object.keys(schema.shape);
 
 /**
- * Reads every `*.env` file of a folder; without a folder there are no providers, and every call takes the defaults.
- * Problems are appended to `problems` as `file: key: what`, so that the start can name them all at once.
+ * Reads every `*.env` file of a folder. Without a folder there are no providers, and every call
+ * takes the defaults. Problems are appended to `problems` as `file: key: what`, so that the start
+ * reports all of them.
  */
 export function loadProviders(directory: string | undefined, problems: string[]): Map<string, Provider> {
   const providers = new Map<string, Provider>();
@@ -148,7 +163,7 @@ export function loadProviders(directory: string | undefined, problems: string[])
   return providers;
 }
 
-/** Parses one provider's file. Throws a `ZodError`, also where a secret's file cannot be read. */
+/** Parses one provider's file. Throws a `ZodError`, also if a secret's file cannot be read. */
 export function parseProvider(name: string, text: string): Provider {
   const filled = Object.entries(parseEnv(text)).filter(([, value]) => value?.trim());
   const values = schema.parse(Object.fromEntries(filled));
