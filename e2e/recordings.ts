@@ -1,6 +1,7 @@
 /** The bridge's recordings, and what is to be heard in them. */
-import { RECORDINGS_PATH } from './containers.ts';
+
 import { dominantTone } from './mock-pipecat/src/tones.ts';
+import { RECORDINGS_PATH } from './stack/containers.ts';
 import type { Stack } from './stack.ts';
 
 /** A stereo file: the caller left, the bot right. */

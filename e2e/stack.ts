@@ -4,6 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { StartedTestContainer } from 'testcontainers';
 import { Ari } from './ari.ts';
 import { MockBot } from './bot.ts';
+import { LeakCheck, readMetrics } from './leaks.ts';
+import { Phones } from './phones.ts';
+import { LOCALHOST, PORTS, type Ports } from './ports.ts';
 import {
   type Environment,
   killContainer,
@@ -15,10 +18,7 @@ import {
   startBridge,
   startMock,
   startPhones,
-} from './containers.ts';
-import { LeakCheck, readMetrics } from './leaks.ts';
-import { Phones } from './phones.ts';
-import { LOCALHOST, PORTS, type Ports } from './ports.ts';
+} from './stack/containers.ts';
 import { takeTurn } from './turn.ts';
 
 /** What differs from the usual stack. */

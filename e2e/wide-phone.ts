@@ -1,9 +1,9 @@
 /** A telephone for wideband: a second Asterisk that speaks a tone into each of its calls and records what it hears. */
 import type { StartedTestContainer } from 'testcontainers';
 import { Ari } from './ari.ts';
-import { startWidePhone } from './containers.ts';
 import { tone, WIDE_CALLER_HZ } from './mock-pipecat/src/tones.ts';
 import { LOCALHOST, PORTS, WIDE_PHONE } from './ports.ts';
+import { startWidePhone } from './stack/containers.ts';
 import { until } from './stack.ts';
 
 /** Rate of what is spoken and recorded, in Hz. */

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';
 import { CallbackReceiver } from '../callbacks.ts';
-import { SECRETS } from '../containers.ts';
 import { expectBothHeard, expectCleanRtp } from '../expect.ts';
 import { only } from '../phones.ts';
 import { FINTECH, PROVIDER_PORT } from '../ports.ts';
+import { SECRETS } from '../stack/containers.ts';
 import { newCallId, Stack } from '../stack.ts';
 
 let stack: Stack;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { SECRETS } from '../containers.ts';
 import { expectBothHeard } from '../expect.ts';
 import { type CallOutput, only } from '../phones.ts';
 import { ACME, FINTECH, PROVIDER_PORT } from '../ports.ts';
+import { SECRETS } from '../stack/containers.ts';
 import { newCallId, Stack } from '../stack.ts';
 
 let stack: Stack;
