@@ -5,9 +5,9 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encode } from './mock-pipecat/src/format.ts';
 import { CALLER_HZ, tone } from './mock-pipecat/src/tones.ts';
-import { LOCALHOST } from './ports.ts';
 import type { Datagram } from './sipp/pcap.ts';
 import { examineStream, type StreamReport } from './sipp/stream.ts';
+import { LOCALHOST } from './stack/ports.ts';
 
 /** One packet. */
 export interface RtpOut {

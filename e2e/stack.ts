@@ -6,7 +6,6 @@ import { Ari } from './ari.ts';
 import { MockBot } from './bot.ts';
 import { LeakCheck, readMetrics } from './leaks.ts';
 import { Phones } from './phones.ts';
-import { LOCALHOST, PORTS, type Ports } from './ports.ts';
 import {
   type Environment,
   killContainer,
@@ -19,6 +18,7 @@ import {
   startMock,
   startPhones,
 } from './stack/containers.ts';
+import { LOCALHOST, PORTS, type Ports } from './stack/ports.ts';
 import { takeTurn } from './turn.ts';
 
 /** What differs from the usual stack. */

@@ -2,8 +2,8 @@
 import type { StartedTestContainer } from 'testcontainers';
 import { Ari } from './ari.ts';
 import { tone, WIDE_CALLER_HZ } from './mock-pipecat/src/tones.ts';
-import { LOCALHOST, PORTS, WIDE_PHONE } from './ports.ts';
 import { startWidePhone } from './stack/containers.ts';
+import { LOCALHOST, PORTS, WIDE_PHONE } from './stack/ports.ts';
 import { until } from './stack.ts';
 
 /** Rate of what is spoken and recorded, in Hz. */

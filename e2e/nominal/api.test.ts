@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BridgeApi } from '../bridge-api.ts';
 import { expectBothHeard, expectCleanRtp, expectNoViolations } from '../expect.ts';
 import { only } from '../phones.ts';
-import { FINTECH, PROVIDER_PORT } from '../ports.ts';
+import { FINTECH, PROVIDER_PORT } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 
 let stack: Stack;

@@ -4,8 +4,8 @@ import { after, afterEach, before, test } from 'node:test';
 import { CallbackReceiver } from '../callbacks.ts';
 import { expectBothHeard, expectCleanRtp } from '../expect.ts';
 import { only } from '../phones.ts';
-import { FINTECH, PROVIDER_PORT } from '../ports.ts';
 import { SECRETS } from '../stack/containers.ts';
+import { FINTECH, PROVIDER_PORT } from '../stack/ports.ts';
 import { newCallId, Stack } from '../stack.ts';
 
 let stack: Stack;

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { expectBothHeard } from '../expect.ts';
 import { type CallOutput, only } from '../phones.ts';
-import { ACME, FINTECH, PROVIDER_PORT } from '../ports.ts';
 import { SECRETS } from '../stack/containers.ts';
+import { ACME, FINTECH, PROVIDER_PORT } from '../stack/ports.ts';
 import { newCallId, Stack } from '../stack.ts';
 
 let stack: Stack;

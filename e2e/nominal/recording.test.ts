@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expectNear, expectNoViolations } from '../expect.ts';
 import { CALLER_HZ, encodeUlaw, MARKER_HZ, tone } from '../mock-pipecat/src/tones.ts';
 import { only } from '../phones.ts';
-import { FINTECH, PROVIDER_PORT } from '../ports.ts';
 import { type Burst, bursts, readRecording, recordingNames } from '../recordings.ts';
 import type { StreamReport } from '../sipp/stream.ts';
+import { FINTECH, PROVIDER_PORT } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 
 let stack: Stack;

@@ -4,8 +4,8 @@ import type { BotCall } from '../bot.ts';
 import { expectNear, expectNoViolations } from '../expect.ts';
 import { CALLER_HZ, MARKER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
 import { only, type PhoneOptions } from '../phones.ts';
-import { FINTECH, PROVIDER_PORT, TRUNK } from '../ports.ts';
 import { heardMs } from '../sipp/stream.ts';
+import { FINTECH, PROVIDER_PORT, TRUNK } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 
 const RING_S = 4;

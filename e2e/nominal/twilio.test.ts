@@ -4,9 +4,9 @@ import type { BotCall } from '../bot.ts';
 import { expectBothHeard, expectCleanRtp, expectGapless, expectNear, expectNoViolations } from '../expect.ts';
 import { CALLER_HZ, MARKER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
 import { only } from '../phones.ts';
-import { LOCALHOST, PROVIDER_PORT, TWILIO } from '../ports.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { SECRETS } from '../stack/containers.ts';
+import { LOCALHOST, PROVIDER_PORT, TWILIO } from '../stack/ports.ts';
 import { newCallId, Stack } from '../stack.ts';
 
 let stack: Stack;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { CallbackReceiver } from '../callbacks.ts';
 import { only } from '../phones.ts';
-import { FINTECH, PROVIDER_PORT } from '../ports.ts';
+import { FINTECH, PROVIDER_PORT } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 
 let stack: Stack;

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FINTECH } from '../ports.ts';
 import { SipPhone } from '../sip-phone.ts';
+import { FINTECH } from '../stack/ports.ts';
 import { newCallId, Stack } from '../stack.ts';
 
 /** More than this late, and the pace was another one than the test is about. */

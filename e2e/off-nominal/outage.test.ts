@@ -8,10 +8,10 @@ import { BridgeApi } from '../bridge-api.ts';
 import { expectBothHeard, expectNoViolations } from '../expect.ts';
 import { CALLER_HZ, MARKER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
 import { only } from '../phones.ts';
-import { FINTECH, PORTS, PROVIDER_PORT, TRUNK } from '../ports.ts';
 import { type SipDialogue, SipPhone } from '../sip-phone.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { startBridge } from '../stack/containers.ts';
+import { FINTECH, PORTS, PROVIDER_PORT, TRUNK } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 
 const RECONCILE_MS = 1000;

@@ -4,9 +4,9 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expectNear, expectNoViolations } from '../expect.ts';
 import { CALLER_HZ } from '../mock-pipecat/src/tones.ts';
-import { TRUNK } from '../ports.ts';
 import { RtcpEnd } from '../rtcp-end.ts';
 import { SipPhone } from '../sip-phone.ts';
+import { TRUNK } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 
 const MEDIA_TIMEOUT_MS = 2_000;

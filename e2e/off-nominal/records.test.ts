@@ -5,8 +5,8 @@ import { CallbackReceiver } from '../callbacks.ts';
 import { expectNear } from '../expect.ts';
 import { CALLER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
 import { only } from '../phones.ts';
-import { FINTECH, PROVIDER_PORT, TRUNK } from '../ports.ts';
 import { heardMs } from '../sipp/stream.ts';
+import { FINTECH, PROVIDER_PORT, TRUNK } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 
 let stack: Stack;

@@ -1,8 +1,8 @@
 /** Asterisk with RTP ports for one call: a second caller gets 488 before the bridge hears of them, and the bridge says why. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { LOCALHOST, PORTS, TRUNK } from '../ports.ts';
 import { SipPhone } from '../sip-phone.ts';
+import { LOCALHOST, PORTS, TRUNK } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 
 const LISTENER_BOT = '102';

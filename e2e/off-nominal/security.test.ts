@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { ACME, FINTECH, PROVIDER_PORT, STRANGER } from '../ports.ts';
+import { ACME, FINTECH, PROVIDER_PORT, STRANGER } from '../stack/ports.ts';
 import { newCallId, Stack } from '../stack.ts';
 
 let stack: Stack;

@@ -7,9 +7,9 @@ import { AT_ONCE, type BotCall } from '../bot.ts';
 import { expectNear, expectNoViolations } from '../expect.ts';
 import { FRAME, Handset } from '../handset.ts';
 import { CALLER_HZ, decodeUlaw, encodeUlaw, MARKER_HZ, SECOND_HZ, tone } from '../mock-pipecat/src/tones.ts';
-import { ATTENTIVE } from '../ports.ts';
 import { type Echo, Room } from '../room.ts';
 import { gaps, heardMs } from '../sipp/stream.ts';
+import { ATTENTIVE } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 
 const SILENT_BOT = '108';

@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expectNear, expectNoViolations } from '../expect.ts';
 import { FRAME, Handset, nowMs } from '../handset.ts';
-import { SECOND_PHONE } from '../ports.ts';
+import { SECOND_PHONE } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 
 /** Sends back what it hears as it hears it, and so tells what it has heard. */

@@ -6,9 +6,9 @@ import { AT_ONCE, FAST, IN_STEPS, type Pace } from '../bot.ts';
 import { expectCleanRtp, expectGapless, expectNear, expectNoViolations } from '../expect.ts';
 import { FRAME, Handset } from '../handset.ts';
 import { encodeUlaw, MARKER_HZ, SECOND_HZ, tone } from '../mock-pipecat/src/tones.ts';
-import { SECOND_PHONE } from '../ports.ts';
 import type { CallReport } from '../sipp/report.ts';
 import { gaps, heardMs, type Segment } from '../sipp/stream.ts';
+import { SECOND_PHONE } from '../stack/ports.ts';
 import { newCallId, Stack } from '../stack.ts';
 
 /** Says nothing unless a test tells it to. */

@@ -9,7 +9,7 @@ import { FRAME, Handset } from '../handset.ts';
 import { encode } from '../mock-pipecat/src/format.ts';
 import { Heard } from '../mock-pipecat/src/heard.ts';
 import { goertzel, SECOND_HZ, tone, WIDE_CALLER_HZ, WIDE_MARKER_HZ } from '../mock-pipecat/src/tones.ts';
-import { BINARY } from '../ports.ts';
+import { BINARY } from '../stack/ports.ts';
 import { newCallId, Stack } from '../stack.ts';
 import { WIDE_RATE, WidePhone } from '../wide-phone.ts';
 

@@ -1,7 +1,7 @@
 /** How each container of the tests is run: the lab's images, hardened as in the lab, with a label to find them by. */
 import { readdir, readFile } from 'node:fs/promises';
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from 'testcontainers';
-import { LOCALHOST, type Ports, PROVIDER_PORT, WIDE_PHONE, WIDEBAND } from '../ports.ts';
+import { LOCALHOST, type Ports, PROVIDER_PORT, WIDE_PHONE, WIDEBAND } from './ports.ts';
 
 // The reaper's image may be out of reach; we remove what we start (see removeLeftovers).
 process.env.TESTCONTAINERS_RYUK_DISABLED = 'true';
