@@ -19,7 +19,7 @@ import {
   startPhones,
 } from './stack/containers.ts';
 import { LOCALHOST, PORTS, type Ports } from './stack/ports.ts';
-import { takeTurn } from './turn.ts';
+import { takeTurn } from './stack/turn.ts';
 
 /** What differs from the usual stack. */
 export interface StackOptions {

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LOCALHOST } from './stack/ports.ts';
+import { LOCALHOST } from './ports.ts';
 
 /** Whoever listens here has the turn. The system takes it back from a process that dies. */
 const TURN_PORT = 28_099;
