@@ -4,7 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { StartedTestContainer } from 'testcontainers';
 import { Ari } from './ari.ts';
 import { MockBot } from './bot.ts';
-import { LeakCheck, readMetrics } from './leaks.ts';
 import { Phones } from './phones.ts';
 import {
   type Environment,
@@ -18,6 +17,7 @@ import {
   startMock,
   startPhones,
 } from './stack/containers.ts';
+import { LeakCheck, readMetrics } from './stack/leaks.ts';
 import { LOCALHOST, PORTS, type Ports } from './stack/ports.ts';
 import { takeTurn } from './stack/turn.ts';
 

@@ -1,8 +1,8 @@
 /** What a stack holds on to: nothing, between calls. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Ari } from './ari.ts';
-import { udpSockets } from './phones.ts';
-import { LOCALHOST, type Ports } from './stack/ports.ts';
+import type { Ari } from '../ari.ts';
+import { udpSockets } from '../phones.ts';
+import { LOCALHOST, type Ports } from './ports.ts';
 
 /** What must be zero between calls, by name. */
 export type Holdings = Record<string, number>;
