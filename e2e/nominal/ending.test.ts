@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { expectNear, expectNoViolations } from '../expect.ts';
 import { MARKER_HZ } from '../mock-pipecat/src/tones.ts';
 import { heardMs } from '../sipp/stream.ts';
+import { expectNear, expectNoViolations } from '../stack/expect.ts';
 import { newCallId, Stack } from '../stack.ts';
 
 let stack: Stack;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { expectNear, expectNoViolations } from '../expect.ts';
 import { CALLER_HZ } from '../mock-pipecat/src/tones.ts';
+import { expectNear, expectNoViolations } from '../stack/expect.ts';
 import { TRUNK } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';
 import { CallbackReceiver } from '../callbacks.ts';
-import { expectBothHeard, expectCleanRtp } from '../expect.ts';
 import { only } from '../phones.ts';
 import { SECRETS } from '../stack/containers.ts';
+import { expectBothHeard, expectCleanRtp } from '../stack/expect.ts';
 import { FINTECH, PROVIDER_PORT } from '../stack/ports.ts';
 import { newCallId, Stack } from '../stack.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { expectBothHeard } from '../expect.ts';
 import { type CallOutput, only } from '../phones.ts';
 import { SECRETS } from '../stack/containers.ts';
+import { expectBothHeard } from '../stack/expect.ts';
 import { ACME, FINTECH, PROVIDER_PORT } from '../stack/ports.ts';
 import { newCallId, Stack } from '../stack.ts';
 

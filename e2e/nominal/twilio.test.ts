@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import type { BotCall } from '../bot.ts';
-import { expectBothHeard, expectCleanRtp, expectGapless, expectNear, expectNoViolations } from '../expect.ts';
 import { CALLER_HZ, MARKER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
 import { only } from '../phones.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { SECRETS } from '../stack/containers.ts';
+import {
+  expectBothHeard,
+  expectCleanRtp,
+  expectGapless,
+  expectNear,
+  expectNoViolations,
+} from '../stack/expect.ts';
 import { LOCALHOST, PROVIDER_PORT, TWILIO } from '../stack/ports.ts';
 import { newCallId, Stack } from '../stack.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { expectCleanRtp, expectNear, expectNoViolations } from '../expect.ts';
 import { CALLER_HZ, MARKER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
 import { heardMs } from '../sipp/stream.ts';
+import { expectCleanRtp, expectNear, expectNoViolations } from '../stack/expect.ts';
 import { newCallId, Stack } from '../stack.ts';
 
 let stack: Stack;

@@ -5,12 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AriProxy, type Cut } from '../ari-proxy.ts';
 import type { BotCall } from '../bot.ts';
 import { BridgeApi } from '../bridge-api.ts';
-import { expectBothHeard, expectNoViolations } from '../expect.ts';
 import { CALLER_HZ, MARKER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
 import { only } from '../phones.ts';
 import { type SipDialogue, SipPhone } from '../sip-phone.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { startBridge } from '../stack/containers.ts';
+import { expectBothHeard, expectNoViolations } from '../stack/expect.ts';
 import { FINTECH, PORTS, PROVIDER_PORT, TRUNK } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expectNear, expectNoViolations } from '../expect.ts';
 import { CALLER_HZ } from '../mock-pipecat/src/tones.ts';
 import { RtcpEnd } from '../rtcp-end.ts';
 import { SipPhone } from '../sip-phone.ts';
+import { expectNear, expectNoViolations } from '../stack/expect.ts';
 import { TRUNK } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 

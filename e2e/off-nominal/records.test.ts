@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { CallbackReceiver } from '../callbacks.ts';
-import { expectNear } from '../expect.ts';
 import { CALLER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
 import { only } from '../phones.ts';
 import { heardMs } from '../sipp/stream.ts';
+import { expectNear } from '../stack/expect.ts';
 import { FINTECH, PROVIDER_PORT, TRUNK } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { expectBothHeard, expectNoViolations } from '../expect.ts';
+import { expectBothHeard, expectNoViolations } from '../stack/expect.ts';
 import { newCallId, Stack } from '../stack.ts';
 
 let stack: Stack;

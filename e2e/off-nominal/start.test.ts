@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
-import { expectBothHeard } from '../expect.ts';
+import { expectBothHeard } from '../stack/expect.ts';
 import { newCallId, Stack, type StackOptions, until } from '../stack.ts';
 
 let stack: Stack | undefined;

@@ -4,11 +4,11 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encoded, speechLike, tone as steady } from '../../bridge/bot-check/speech-like.ts';
 import { AT_ONCE, type BotCall } from '../bot.ts';
-import { expectNear, expectNoViolations } from '../expect.ts';
 import { FRAME, Handset } from '../handset.ts';
 import { CALLER_HZ, decodeUlaw, encodeUlaw, MARKER_HZ, SECOND_HZ, tone } from '../mock-pipecat/src/tones.ts';
 import { type Echo, Room } from '../room.ts';
 import { gaps, heardMs } from '../sipp/stream.ts';
+import { expectNear, expectNoViolations } from '../stack/expect.ts';
 import { ATTENTIVE } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expectNear, expectNoViolations } from '../expect.ts';
 import { FRAME, Handset, nowMs } from '../handset.ts';
+import { expectNear, expectNoViolations } from '../stack/expect.ts';
 import { SECOND_PHONE } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack.ts';
 

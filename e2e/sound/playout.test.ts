@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AT_ONCE, FAST, IN_STEPS, type Pace } from '../bot.ts';
-import { expectCleanRtp, expectGapless, expectNear, expectNoViolations } from '../expect.ts';
 import { FRAME, Handset } from '../handset.ts';
 import { encodeUlaw, MARKER_HZ, SECOND_HZ, tone } from '../mock-pipecat/src/tones.ts';
 import type { CallReport } from '../sipp/report.ts';
 import { gaps, heardMs, type Segment } from '../sipp/stream.ts';
+import { expectCleanRtp, expectGapless, expectNear, expectNoViolations } from '../stack/expect.ts';
 import { SECOND_PHONE } from '../stack/ports.ts';
 import { newCallId, Stack } from '../stack.ts';
 

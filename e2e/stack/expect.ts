@@ -1,10 +1,10 @@
 /** What the tests expect of sound and RTP. */
 import assert from 'node:assert/strict';
-import type { BotCall } from './bot.ts';
-import { CALLER_HZ, MARKER_HZ } from './mock-pipecat/src/tones.ts';
-import type { WitnessedCall } from './phones.ts';
-import type { CallReport } from './sipp/report.ts';
-import { gaps, heardMs, type StreamReport } from './sipp/stream.ts';
+import type { BotCall } from '../bot.ts';
+import { CALLER_HZ, MARKER_HZ } from '../mock-pipecat/src/tones.ts';
+import type { WitnessedCall } from '../phones.ts';
+import type { CallReport } from '../sipp/report.ts';
+import { gaps, heardMs, type StreamReport } from '../sipp/stream.ts';
 
 /** Limits of the spacing's deviation, beyond that of SIPp's own packets in the same call: the machine's part. */
 const SPACING_P50_MS = 3;
