@@ -2,7 +2,7 @@
 
 import { dominantTone } from './mock-pipecat/src/tones.ts';
 import { RECORDINGS_PATH } from './stack/containers.ts';
-import type { Stack } from './stack.ts';
+import type { Stack } from './stack/stack.ts';
 
 /** A stereo file: the caller left, the bot right. */
 export interface Recording {

@@ -4,7 +4,7 @@ import { Ari } from './ari.ts';
 import { tone, WIDE_CALLER_HZ } from './mock-pipecat/src/tones.ts';
 import { startWidePhone } from './stack/containers.ts';
 import { LOCALHOST, PORTS, WIDE_PHONE } from './stack/ports.ts';
-import { until } from './stack.ts';
+import { until } from './stack/stack.ts';
 
 /** Rate of what is spoken and recorded, in Hz. */
 export const WIDE_RATE = 16_000;

@@ -5,7 +5,7 @@ import { BridgeApi } from '../bridge-api.ts';
 import { only } from '../phones.ts';
 import { expectBothHeard, expectCleanRtp, expectNoViolations } from '../stack/expect.ts';
 import { FINTECH, PROVIDER_PORT } from '../stack/ports.ts';
-import { newCallId, Stack, until } from '../stack.ts';
+import { newCallId, Stack, until } from '../stack/stack.ts';
 
 let stack: Stack;
 let api: BridgeApi;

@@ -9,7 +9,7 @@ import {
   expectNear,
   expectNoViolations,
 } from '../stack/expect.ts';
-import { newCallId, Stack } from '../stack.ts';
+import { newCallId, Stack } from '../stack/stack.ts';
 
 let stack: Stack;
 before(async () => {

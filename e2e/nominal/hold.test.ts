@@ -3,7 +3,7 @@ import { after, afterEach, before, test } from 'node:test';
 import { CALLER_HZ } from '../mock-pipecat/src/tones.ts';
 import { expectNear, expectNoViolations } from '../stack/expect.ts';
 import { TRUNK } from '../stack/ports.ts';
-import { newCallId, Stack, until } from '../stack.ts';
+import { newCallId, Stack, until } from '../stack/stack.ts';
 
 let stack: Stack;
 before(async () => {

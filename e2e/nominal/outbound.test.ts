@@ -6,7 +6,7 @@ import { only } from '../phones.ts';
 import { SECRETS } from '../stack/containers.ts';
 import { expectBothHeard, expectCleanRtp } from '../stack/expect.ts';
 import { FINTECH, PROVIDER_PORT } from '../stack/ports.ts';
-import { newCallId, Stack } from '../stack.ts';
+import { newCallId, Stack } from '../stack/stack.ts';
 
 let stack: Stack;
 before(async () => {

@@ -4,7 +4,7 @@ import { type CallOutput, only } from '../phones.ts';
 import { SECRETS } from '../stack/containers.ts';
 import { expectBothHeard } from '../stack/expect.ts';
 import { ACME, FINTECH, PROVIDER_PORT } from '../stack/ports.ts';
-import { newCallId, Stack } from '../stack.ts';
+import { newCallId, Stack } from '../stack/stack.ts';
 
 let stack: Stack;
 let registration: Promise<CallOutput>;

@@ -7,7 +7,7 @@ import { type Burst, bursts, readRecording, recordingNames } from '../recordings
 import type { StreamReport } from '../sipp/stream.ts';
 import { expectNear, expectNoViolations } from '../stack/expect.ts';
 import { FINTECH, PROVIDER_PORT } from '../stack/ports.ts';
-import { newCallId, Stack, until } from '../stack.ts';
+import { newCallId, Stack, until } from '../stack/stack.ts';
 
 let stack: Stack;
 before(async () => {

@@ -6,7 +6,7 @@ import { only, type PhoneOptions } from '../phones.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { expectNear, expectNoViolations } from '../stack/expect.ts';
 import { FINTECH, PROVIDER_PORT, TRUNK } from '../stack/ports.ts';
-import { newCallId, Stack, until } from '../stack.ts';
+import { newCallId, Stack, until } from '../stack/stack.ts';
 
 const RING_S = 4;
 /** The callee speaks with a tone of their own. */

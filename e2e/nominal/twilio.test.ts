@@ -13,7 +13,7 @@ import {
   expectNoViolations,
 } from '../stack/expect.ts';
 import { LOCALHOST, PROVIDER_PORT, TWILIO } from '../stack/ports.ts';
-import { newCallId, Stack } from '../stack.ts';
+import { newCallId, Stack } from '../stack/stack.ts';
 
 let stack: Stack;
 before(async () => {

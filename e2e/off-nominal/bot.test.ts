@@ -3,7 +3,7 @@ import { after, afterEach, before, test } from 'node:test';
 import { CALLER_HZ, MARKER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { expectCleanRtp, expectNear, expectNoViolations } from '../stack/expect.ts';
-import { newCallId, Stack } from '../stack.ts';
+import { newCallId, Stack } from '../stack/stack.ts';
 
 let stack: Stack;
 before(async () => {

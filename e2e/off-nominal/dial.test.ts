@@ -3,7 +3,7 @@ import { after, afterEach, before, test } from 'node:test';
 import { CallbackReceiver } from '../callbacks.ts';
 import { only } from '../phones.ts';
 import { FINTECH, PROVIDER_PORT } from '../stack/ports.ts';
-import { newCallId, Stack, until } from '../stack.ts';
+import { newCallId, Stack, until } from '../stack/stack.ts';
 
 let stack: Stack;
 before(async () => {

@@ -4,7 +4,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SipPhone } from '../sip-phone.ts';
 import { FINTECH } from '../stack/ports.ts';
-import { newCallId, Stack } from '../stack.ts';
+import { newCallId, Stack } from '../stack/stack.ts';
 
 /** More than this late, and the pace was another one than the test is about. */
 const LATE_MS = 10;

@@ -10,7 +10,7 @@ import { type SipArrival, SipPhone } from '../sip-phone.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { requestText, type SipRequest } from '../sipp/text.ts';
 import { FINTECH, LOCALHOST, PROVIDER_PORT, SECOND_PHONE, STRANGER } from '../stack/ports.ts';
-import { newCallId, Stack, until } from '../stack.ts';
+import { newCallId, Stack, until } from '../stack/stack.ts';
 
 let stack: Stack;
 before(async () => {

@@ -8,7 +8,7 @@ import { type SipDialogue, SipPhone } from '../sip-phone.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { requestText, type SipRequest } from '../sipp/text.ts';
 import { ACME, ATTENTIVE, FINTECH, PICKY, PROVIDER_PORT, STREAM, TRUNK } from '../stack/ports.ts';
-import { newCallId, Stack, until } from '../stack.ts';
+import { newCallId, Stack, until } from '../stack/stack.ts';
 
 const TALK_MS = 1000;
 /** Of that, so much is heard at each end at least. */

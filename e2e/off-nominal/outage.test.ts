@@ -12,7 +12,7 @@ import { heardMs } from '../sipp/stream.ts';
 import { startBridge } from '../stack/containers.ts';
 import { expectBothHeard, expectNoViolations } from '../stack/expect.ts';
 import { FINTECH, PORTS, PROVIDER_PORT, TRUNK } from '../stack/ports.ts';
-import { newCallId, Stack, until } from '../stack.ts';
+import { newCallId, Stack, until } from '../stack/stack.ts';
 
 const RECONCILE_MS = 1000;
 const OUTAGE_MS = 4000;

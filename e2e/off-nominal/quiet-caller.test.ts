@@ -7,7 +7,7 @@ import { RtcpEnd } from '../rtcp-end.ts';
 import { SipPhone } from '../sip-phone.ts';
 import { expectNear, expectNoViolations } from '../stack/expect.ts';
 import { TRUNK } from '../stack/ports.ts';
-import { newCallId, Stack, until } from '../stack.ts';
+import { newCallId, Stack, until } from '../stack/stack.ts';
 
 const MEDIA_TIMEOUT_MS = 2_000;
 const QUIET_MS = 5_000;

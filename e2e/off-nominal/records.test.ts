@@ -7,7 +7,7 @@ import { only } from '../phones.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { expectNear } from '../stack/expect.ts';
 import { FINTECH, PROVIDER_PORT, TRUNK } from '../stack/ports.ts';
-import { newCallId, Stack, until } from '../stack.ts';
+import { newCallId, Stack, until } from '../stack/stack.ts';
 
 let stack: Stack;
 before(async () => {

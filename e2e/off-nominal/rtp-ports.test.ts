@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { SipPhone } from '../sip-phone.ts';
 import { LOCALHOST, PORTS, TRUNK } from '../stack/ports.ts';
-import { newCallId, Stack, until } from '../stack.ts';
+import { newCallId, Stack, until } from '../stack/stack.ts';
 
 const LISTENER_BOT = '102';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { ACME, FINTECH, PROVIDER_PORT, STRANGER } from '../stack/ports.ts';
-import { newCallId, Stack } from '../stack.ts';
+import { newCallId, Stack } from '../stack/stack.ts';
 
 let stack: Stack;
 before(async () => {

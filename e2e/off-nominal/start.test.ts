@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { expectBothHeard } from '../stack/expect.ts';
-import { newCallId, Stack, type StackOptions, until } from '../stack.ts';
+import { newCallId, Stack, type StackOptions, until } from '../stack/stack.ts';
 
 let stack: Stack | undefined;
 afterEach(() => stack?.stop());

@@ -10,7 +10,7 @@ import { type Echo, Room } from '../room.ts';
 import { gaps, heardMs } from '../sipp/stream.ts';
 import { expectNear, expectNoViolations } from '../stack/expect.ts';
 import { ATTENTIVE } from '../stack/ports.ts';
-import { newCallId, Stack, until } from '../stack.ts';
+import { newCallId, Stack, until } from '../stack/stack.ts';
 
 const SILENT_BOT = '108';
 const SLOT_MS = 20;

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { FRAME, Handset, nowMs } from '../handset.ts';
 import { expectNear, expectNoViolations } from '../stack/expect.ts';
 import { SECOND_PHONE } from '../stack/ports.ts';
-import { newCallId, Stack, until } from '../stack.ts';
+import { newCallId, Stack, until } from '../stack/stack.ts';
 
 /** Sends back what it hears as it hears it, and so tells what it has heard. */
 const ECHO_BOT = '101';

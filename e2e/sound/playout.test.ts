@@ -9,7 +9,7 @@ import type { CallReport } from '../sipp/report.ts';
 import { gaps, heardMs, type Segment } from '../sipp/stream.ts';
 import { expectCleanRtp, expectGapless, expectNear, expectNoViolations } from '../stack/expect.ts';
 import { SECOND_PHONE } from '../stack/ports.ts';
-import { newCallId, Stack } from '../stack.ts';
+import { newCallId, Stack } from '../stack/stack.ts';
 
 /** Says nothing unless a test tells it to. */
 const SILENT_BOT = '108';

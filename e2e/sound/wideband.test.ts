@@ -10,7 +10,7 @@ import { Heard } from '../mock-pipecat/src/heard.ts';
 import { goertzel, SECOND_HZ, tone, WIDE_CALLER_HZ, WIDE_MARKER_HZ } from '../mock-pipecat/src/tones.ts';
 import { expectBothHeard, expectCleanRtp, expectNear, expectNoViolations } from '../stack/expect.ts';
 import { BINARY } from '../stack/ports.ts';
-import { newCallId, Stack } from '../stack.ts';
+import { newCallId, Stack } from '../stack/stack.ts';
 import { WIDE_RATE, WidePhone } from '../wide-phone.ts';
 
 /** Nothing plays these, in Hz: one in the lower band, three around the tones. */

@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StartedTestContainer } from 'testcontainers';
-import { Ari } from './ari.ts';
-import { MockBot } from './bot.ts';
-import { Phones } from './phones.ts';
+import { Ari } from '../ari.ts';
+import { MockBot } from '../bot.ts';
+import { Phones } from '../phones.ts';
 import {
   type Environment,
   killContainer,
@@ -16,10 +16,10 @@ import {
   startBridge,
   startMock,
   startPhones,
-} from './stack/containers.ts';
-import { LeakCheck, readMetrics } from './stack/leaks.ts';
-import { LOCALHOST, PORTS, type Ports } from './stack/ports.ts';
-import { takeTurn } from './stack/turn.ts';
+} from './containers.ts';
+import { LeakCheck, readMetrics } from './leaks.ts';
+import { LOCALHOST, PORTS, type Ports } from './ports.ts';
+import { takeTurn } from './turn.ts';
 
 /** What differs from the usual stack. */
 export interface StackOptions {
