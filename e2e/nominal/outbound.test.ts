@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';
 import { CallbackReceiver } from '../callbacks.ts';
-import { only } from '../phones.ts';
+import { only } from '../phones/phones.ts';
 import { SECRETS } from '../stack/containers.ts';
 import { expectBothHeard, expectCleanRtp } from '../stack/expect.ts';
 import { FINTECH, PROVIDER_PORT } from '../stack/ports.ts';

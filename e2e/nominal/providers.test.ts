@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { type CallOutput, only } from '../phones.ts';
+import { type CallOutput, only } from '../phones/phones.ts';
 import { SECRETS } from '../stack/containers.ts';
 import { expectBothHeard } from '../stack/expect.ts';
 import { ACME, FINTECH, PROVIDER_PORT } from '../stack/ports.ts';

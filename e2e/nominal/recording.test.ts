@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CALLER_HZ, encodeUlaw, MARKER_HZ, tone } from '../mock-pipecat/src/tones.ts';
-import { only } from '../phones.ts';
+import { only } from '../phones/phones.ts';
 import { type Burst, bursts, readRecording, recordingNames } from '../recordings.ts';
 import type { StreamReport } from '../sipp/stream.ts';
 import { expectNear, expectNoViolations } from '../stack/expect.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import type { BotCall } from '../bot.ts';
 import { CALLER_HZ, MARKER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
-import { only, type PhoneOptions } from '../phones.ts';
+import { only, type PhoneOptions } from '../phones/phones.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { expectNear, expectNoViolations } from '../stack/expect.ts';
 import { FINTECH, PROVIDER_PORT, TRUNK } from '../stack/ports.ts';

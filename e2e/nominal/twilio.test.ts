@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import type { BotCall } from '../bot.ts';
 import { CALLER_HZ, MARKER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
-import { only } from '../phones.ts';
+import { only } from '../phones/phones.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { SECRETS } from '../stack/containers.ts';
 import {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { CallbackReceiver } from '../callbacks.ts';
-import { only } from '../phones.ts';
+import { only } from '../phones/phones.ts';
 import { FINTECH, PROVIDER_PORT } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack/stack.ts';
 

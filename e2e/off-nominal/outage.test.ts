@@ -6,7 +6,7 @@ import { AriProxy, type Cut } from '../ari-proxy.ts';
 import type { BotCall } from '../bot.ts';
 import { BridgeApi } from '../bridge-api.ts';
 import { CALLER_HZ, MARKER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
-import { only } from '../phones.ts';
+import { only } from '../phones/phones.ts';
 import { type SipDialogue, SipPhone } from '../sip-phone.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { startBridge } from '../stack/containers.ts';

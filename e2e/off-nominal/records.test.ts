@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { CallbackReceiver } from '../callbacks.ts';
 import { CALLER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
-import { only } from '../phones.ts';
+import { only } from '../phones/phones.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { expectNear } from '../stack/expect.ts';
 import { FINTECH, PROVIDER_PORT, TRUNK } from '../stack/ports.ts';

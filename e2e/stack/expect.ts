@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { BotCall } from '../bot.ts';
 import { CALLER_HZ, MARKER_HZ } from '../mock-pipecat/src/tones.ts';
-import type { WitnessedCall } from '../phones.ts';
+import type { WitnessedCall } from '../phones/phones.ts';
 import type { CallReport } from '../sipp/report.ts';
 import { gaps, heardMs, type StreamReport } from '../sipp/stream.ts';
 

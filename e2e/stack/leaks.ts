@@ -1,7 +1,7 @@
 /** What a stack holds on to: nothing, between calls. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ari } from '../ari.ts';
-import { udpSockets } from '../phones.ts';
+import { udpSockets } from '../phones/phones.ts';
 import { LOCALHOST, type Ports } from './ports.ts';
 
 /** What must be zero between calls, by name. */

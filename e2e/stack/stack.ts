@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { StartedTestContainer } from 'testcontainers';
 import { Ari } from '../ari.ts';
 import { MockBot } from '../bot.ts';
-import { Phones } from '../phones.ts';
+import { Phones } from '../phones/phones.ts';
 import {
   type Environment,
   killContainer,
