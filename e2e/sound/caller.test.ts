@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FRAME, Handset, nowMs } from '../handset.ts';
+import { FRAME, Handset, nowMs } from '../phones/handset.ts';
 import { expectNear, expectNoViolations } from '../stack/expect.ts';
 import { SECOND_PHONE } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack/stack.ts';

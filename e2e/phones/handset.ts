@@ -2,10 +2,10 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { parseMessage, type SipMessage } from './sipp/messages.ts';
-import type { Datagram } from './sipp/pcap.ts';
-import { examineStream, parseRtp, type StreamReport } from './sipp/stream.ts';
-import { LOCALHOST, type Ports } from './stack/ports.ts';
+import { parseMessage, type SipMessage } from '../sipp/messages.ts';
+import type { Datagram } from '../sipp/pcap.ts';
+import { examineStream, parseRtp, type StreamReport } from '../sipp/stream.ts';
+import { LOCALHOST, type Ports } from '../stack/ports.ts';
 
 /** Whom to call, and as whom. */
 export interface HandsetCall {
