@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SipPhone } from '../sip-phone.ts';
+import { SipPhone } from '../phones/sip-phone.ts';
 import { FINTECH } from '../stack/ports.ts';
 import { newCallId, Stack } from '../stack/stack.ts';
 

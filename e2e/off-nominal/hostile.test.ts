@@ -6,7 +6,7 @@ import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encode } from '../mock-pipecat/src/format.ts';
 import { CALLER_HZ, MARKER_HZ, tone } from '../mock-pipecat/src/tones.ts';
-import { type SipArrival, SipPhone } from '../sip-phone.ts';
+import { type SipArrival, SipPhone } from '../phones/sip-phone.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { requestText, type SipRequest } from '../sipp/text.ts';
 import { FINTECH, LOCALHOST, PROVIDER_PORT, SECOND_PHONE, STRANGER } from '../stack/ports.ts';

@@ -4,7 +4,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BridgeApi } from '../bridge-api.ts';
 import { CALLER_HZ, MARKER_HZ } from '../mock-pipecat/src/tones.ts';
-import { type SipDialogue, SipPhone } from '../sip-phone.ts';
+import { type SipDialogue, SipPhone } from '../phones/sip-phone.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { requestText, type SipRequest } from '../sipp/text.ts';
 import { ACME, ATTENTIVE, FINTECH, PICKY, PROVIDER_PORT, STREAM, TRUNK } from '../stack/ports.ts';

@@ -7,7 +7,7 @@ import type { BotCall } from '../bot.ts';
 import { BridgeApi } from '../bridge-api.ts';
 import { CALLER_HZ, MARKER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
 import { only } from '../phones/phones.ts';
-import { type SipDialogue, SipPhone } from '../sip-phone.ts';
+import { type SipDialogue, SipPhone } from '../phones/sip-phone.ts';
 import { heardMs } from '../sipp/stream.ts';
 import { startBridge } from '../stack/containers.ts';
 import { expectBothHeard, expectNoViolations } from '../stack/expect.ts';

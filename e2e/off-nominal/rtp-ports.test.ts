@@ -1,7 +1,7 @@
 /** Asterisk with RTP ports for one call: a second caller gets 488 before the bridge hears of them, and the bridge says why. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { SipPhone } from '../sip-phone.ts';
+import { SipPhone } from '../phones/sip-phone.ts';
 import { LOCALHOST, PORTS, TRUNK } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack/stack.ts';
 
