@@ -8,10 +8,10 @@ import { encode } from '../mock-pipecat/src/format.ts';
 import { Heard } from '../mock-pipecat/src/heard.ts';
 import { goertzel, SECOND_HZ, tone, WIDE_CALLER_HZ, WIDE_MARKER_HZ } from '../mock-pipecat/src/tones.ts';
 import { FRAME, Handset } from '../phones/handset.ts';
+import { WIDE_RATE, WidePhone } from '../phones/wide-phone.ts';
 import { expectBothHeard, expectCleanRtp, expectNear, expectNoViolations } from '../stack/expect.ts';
 import { BINARY } from '../stack/ports.ts';
 import { newCallId, Stack } from '../stack/stack.ts';
-import { WIDE_RATE, WidePhone } from '../wide-phone.ts';
 
 /** Nothing plays these, in Hz: one in the lower band, three around the tones. */
 const EMPTY_HZ = [2500, 5000, 5600, 6800];

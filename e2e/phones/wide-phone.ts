@@ -1,10 +1,10 @@
 /** A telephone for wideband: a second Asterisk that speaks a tone into each of its calls and records what it hears. */
 import type { StartedTestContainer } from 'testcontainers';
-import { Ari } from './ari.ts';
-import { tone, WIDE_CALLER_HZ } from './mock-pipecat/src/tones.ts';
-import { startWidePhone } from './stack/containers.ts';
-import { LOCALHOST, PORTS, WIDE_PHONE } from './stack/ports.ts';
-import { until } from './stack/stack.ts';
+import { Ari } from '../ari.ts';
+import { tone, WIDE_CALLER_HZ } from '../mock-pipecat/src/tones.ts';
+import { startWidePhone } from '../stack/containers.ts';
+import { LOCALHOST, PORTS, WIDE_PHONE } from '../stack/ports.ts';
+import { until } from '../stack/stack.ts';
 
 /** Rate of what is spoken and recorded, in Hz. */
 export const WIDE_RATE = 16_000;
