@@ -6,10 +6,10 @@ import { randomUUID } from 'node:crypto';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket as TcpSocket } from 'node:net';
-import { RtpEnd } from '../rtp-end.ts';
 import { parseMessage, type SipMessage } from '../sipp/messages.ts';
 import { audioLines, replyText, requestText, type SipRequest, sdpText, takeMessage } from '../sipp/text.ts';
 import { LOCALHOST, type Ports } from '../stack/ports.ts';
+import { RtpEnd } from './rtp-end.ts';
 
 /** Who the telephone is. */
 export interface SipPhoneOptions {

@@ -3,11 +3,11 @@ import { randomInt } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { encode } from './mock-pipecat/src/format.ts';
-import { CALLER_HZ, tone } from './mock-pipecat/src/tones.ts';
-import type { Datagram } from './sipp/pcap.ts';
-import { examineStream, type StreamReport } from './sipp/stream.ts';
-import { LOCALHOST } from './stack/ports.ts';
+import { encode } from '../mock-pipecat/src/format.ts';
+import { CALLER_HZ, tone } from '../mock-pipecat/src/tones.ts';
+import type { Datagram } from '../sipp/pcap.ts';
+import { examineStream, type StreamReport } from '../sipp/stream.ts';
+import { LOCALHOST } from '../stack/ports.ts';
 
 /** One packet. */
 export interface RtpOut {
