@@ -1,8 +1,8 @@
 /** The RTCP end of a telephone of ours (RFC 3550 section 6): hears the sender reports that come, and answers them. */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import type { RtpEnd } from './phones/rtp-end.ts';
-import { LOCALHOST } from './stack/ports.ts';
+import { LOCALHOST } from '../stack/ports.ts';
+import type { RtpEnd } from './rtp-end.ts';
 
 const SENDER_REPORT = 200;
 const RECEIVER_REPORT = 201;
