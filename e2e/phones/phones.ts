@@ -2,10 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StartedTestContainer } from 'testcontainers';
-import { Metronome } from '../metronome.ts';
 import type { CallReport } from '../sipp/report.ts';
 import type { Stall } from '../sipp/stream.ts';
 import { LOCALHOST, type Ports } from '../stack/ports.ts';
+import { Metronome } from './metronome.ts';
 
 /** A call as `call` reports it, and when the machine had no time for it. */
 export interface WitnessedCall extends CallReport {

@@ -1,5 +1,5 @@
 /** What this machine gives to any process that wants to act every 20 ms, as the bridge does. */
-import type { Stall } from './sipp/stream.ts';
+import type { Stall } from '../sipp/stream.ts';
 
 const TICK_MS = 20;
 /** Later than this is a stall, in ms. */
