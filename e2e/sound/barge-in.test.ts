@@ -6,7 +6,7 @@ import { encoded, speechLike, tone as steady } from '../../bridge/bot-check/spee
 import { AT_ONCE, type BotCall } from '../bot.ts';
 import { CALLER_HZ, decodeUlaw, encodeUlaw, MARKER_HZ, SECOND_HZ, tone } from '../mock-pipecat/src/tones.ts';
 import { FRAME, Handset } from '../phones/handset.ts';
-import { type Echo, Room } from '../room.ts';
+import { type Echo, Room } from '../phones/room.ts';
 import { gaps, heardMs } from '../sipp/stream.ts';
 import { expectNear, expectNoViolations } from '../stack/expect.ts';
 import { ATTENTIVE } from '../stack/ports.ts';

@@ -1,7 +1,7 @@
 /** Where a handset lies: its microphone hears the caller, and the loudspeaker a little. */
 
-import { decodeUlaw, encodeUlaw } from './mock-pipecat/src/tones.ts';
-import { FRAME, type Handset, nowMs } from './phones/handset.ts';
+import { decodeUlaw, encodeUlaw } from '../mock-pipecat/src/tones.ts';
+import { FRAME, type Handset, nowMs } from './handset.ts';
 
 /** How the loudspeaker comes back. */
 export interface Echo {
