@@ -1,6 +1,6 @@
 /** A telephone for wideband: a second Asterisk that speaks a tone into each of its calls and records what it hears. */
 import type { StartedTestContainer } from 'testcontainers';
-import { Ari } from '../ari.ts';
+import { Ari } from '../hands/ari.ts';
 import { tone, WIDE_CALLER_HZ } from '../mock-pipecat/src/tones.ts';
 import { startWidePhone } from '../stack/containers.ts';
 import { LOCALHOST, PORTS, WIDE_PHONE } from '../stack/ports.ts';

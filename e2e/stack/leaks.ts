@@ -1,6 +1,6 @@
 /** What a stack holds on to: nothing, between calls. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Ari } from '../ari.ts';
+import type { Ari } from '../hands/ari.ts';
 import { udpSockets } from '../phones/phones.ts';
 import { LOCALHOST, type Ports } from './ports.ts';
 

@@ -1,7 +1,7 @@
 /** Asterisk's REST interface as the bot's own back end uses it, and as the leak check reads it. */
 
-import { SECRETS } from './stack/containers.ts';
-import { LOCALHOST, type Ports } from './stack/ports.ts';
+import { SECRETS } from '../stack/containers.ts';
+import { LOCALHOST, type Ports } from '../stack/ports.ts';
 
 /** An originate request, as the founding system's back end sends it. */
 export interface Originate {
