@@ -1,7 +1,7 @@
 /** A line between the bridge and Asterisk's ARI that a test can cut: events, or everything. */
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { LOCALHOST, type Ports } from './stack/ports.ts';
+import { LOCALHOST, type Ports } from '../stack/ports.ts';
 
 /** What does not go through. */
 export interface Cut {
