@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encoded, speechLike, tone as steady } from '../../bridge/bot-check/speech-like.ts';
-import { AT_ONCE, type BotCall } from '../bot.ts';
+import { AT_ONCE, type BotCall } from '../hands/bot.ts';
 import { CALLER_HZ, decodeUlaw, encodeUlaw, MARKER_HZ, SECOND_HZ, tone } from '../mock-pipecat/src/tones.ts';
 import { FRAME, Handset } from '../phones/handset.ts';
 import { type Echo, Room } from '../phones/room.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AT_ONCE, FAST, IN_STEPS, type Pace } from '../bot.ts';
+import { AT_ONCE, FAST, IN_STEPS, type Pace } from '../hands/bot.ts';
 import { encodeUlaw, MARKER_HZ, SECOND_HZ, tone } from '../mock-pipecat/src/tones.ts';
 import { FRAME, Handset } from '../phones/handset.ts';
 import type { CallReport } from '../sipp/report.ts';

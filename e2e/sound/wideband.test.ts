@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AT_ONCE } from '../bot.ts';
+import { AT_ONCE } from '../hands/bot.ts';
 import { encode } from '../mock-pipecat/src/format.ts';
 import { Heard } from '../mock-pipecat/src/heard.ts';
 import { goertzel, SECOND_HZ, tone, WIDE_CALLER_HZ, WIDE_MARKER_HZ } from '../mock-pipecat/src/tones.ts';

@@ -1,6 +1,6 @@
 /** What the tests expect of sound and RTP. */
 import assert from 'node:assert/strict';
-import type { BotCall } from '../bot.ts';
+import type { BotCall } from '../hands/bot.ts';
 import { CALLER_HZ, MARKER_HZ } from '../mock-pipecat/src/tones.ts';
 import type { WitnessedCall } from '../phones/phones.ts';
 import type { CallReport } from '../sipp/report.ts';

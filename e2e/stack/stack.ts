@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StartedTestContainer } from 'testcontainers';
-import { MockBot } from '../bot.ts';
 import { Ari } from '../hands/ari.ts';
+import { MockBot } from '../hands/bot.ts';
 import { Phones } from '../phones/phones.ts';
 import {
   type Environment,

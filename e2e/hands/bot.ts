@@ -1,5 +1,5 @@
 /** The mock bot's own account of its calls, and a hand on it. */
-import { LOCALHOST, type Ports } from './stack/ports.ts';
+import { LOCALHOST, type Ports } from '../stack/ports.ts';
 
 /** What the mock bot saw of one connection (its README explains the fields); times in ms since 1970. */
 export interface BotCall {
