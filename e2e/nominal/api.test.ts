@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BridgeApi } from '../bridge-api.ts';
+import { BridgeApi } from '../hands/bridge-api.ts';
 import { only } from '../phones/phones.ts';
 import { expectBothHeard, expectCleanRtp, expectNoViolations } from '../stack/expect.ts';
 import { FINTECH, PROVIDER_PORT } from '../stack/ports.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BridgeApi } from '../bridge-api.ts';
+import { BridgeApi } from '../hands/bridge-api.ts';
 import { CALLER_HZ, MARKER_HZ } from '../mock-pipecat/src/tones.ts';
 import { type SipDialogue, SipPhone } from '../phones/sip-phone.ts';
 import { heardMs } from '../sipp/stream.ts';

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BridgeApi } from '../bridge-api.ts';
 import { AriProxy, type Cut } from '../hands/ari-proxy.ts';
 import type { BotCall } from '../hands/bot.ts';
+import { BridgeApi } from '../hands/bridge-api.ts';
 import { CALLER_HZ, MARKER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
 import { only } from '../phones/phones.ts';
 import { type SipDialogue, SipPhone } from '../phones/sip-phone.ts';

@@ -1,7 +1,7 @@
 /** The bridge's HTTP API, as whoever places calls uses it. */
 
-import { SECRETS } from './stack/containers.ts';
-import { LOCALHOST, type Ports } from './stack/ports.ts';
+import { SECRETS } from '../stack/containers.ts';
+import { LOCALHOST, type Ports } from '../stack/ports.ts';
 
 const LIMIT_MS = 10_000;
 
