@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';
-import { CallbackReceiver } from '../callbacks.ts';
+import { CallbackReceiver } from '../hands/callbacks.ts';
 import { only } from '../phones/phones.ts';
 import { SECRETS } from '../stack/containers.ts';
 import { expectBothHeard, expectCleanRtp } from '../stack/expect.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { CallbackReceiver } from '../callbacks.ts';
+import { CallbackReceiver } from '../hands/callbacks.ts';
 import { only } from '../phones/phones.ts';
 import { FINTECH, PROVIDER_PORT } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack/stack.ts';

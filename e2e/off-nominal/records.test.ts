@@ -1,7 +1,7 @@
 /** What is left of a call afterwards, and what survives the bridge. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { CallbackReceiver } from '../callbacks.ts';
+import { CallbackReceiver } from '../hands/callbacks.ts';
 import { CALLER_HZ, SECOND_HZ } from '../mock-pipecat/src/tones.ts';
 import { only } from '../phones/phones.ts';
 import { heardMs } from '../sipp/stream.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { LOCALHOST } from './stack/ports.ts';
+import { LOCALHOST } from '../stack/ports.ts';
 
 /** One callback as it came. */
 export interface Callback {
