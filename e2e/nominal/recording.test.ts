@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Burst, bursts, readRecording, recordingNames } from '../hands/recordings.ts';
 import { CALLER_HZ, encodeUlaw, MARKER_HZ, tone } from '../mock-pipecat/src/tones.ts';
 import { only } from '../phones/phones.ts';
-import { type Burst, bursts, readRecording, recordingNames } from '../recordings.ts';
 import type { StreamReport } from '../sipp/stream.ts';
 import { expectNear, expectNoViolations } from '../stack/expect.ts';
 import { FINTECH, PROVIDER_PORT } from '../stack/ports.ts';

@@ -1,8 +1,8 @@
 /** The bridge's recordings, and what is to be heard in them. */
 
-import { dominantTone } from './mock-pipecat/src/tones.ts';
-import { RECORDINGS_PATH } from './stack/containers.ts';
-import type { Stack } from './stack/stack.ts';
+import { dominantTone } from '../mock-pipecat/src/tones.ts';
+import { RECORDINGS_PATH } from '../stack/containers.ts';
+import type { Stack } from '../stack/stack.ts';
 
 /** A stereo file: the caller left, the bot right. */
 export interface Recording {
