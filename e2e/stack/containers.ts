@@ -153,7 +153,7 @@ export function startMock(ports: Ports): Promise<StartedTestContainer> {
 
 /** The container in which SIPp runs, and the volume with the provider files. */
 export async function startPhones(): Promise<StartedTestContainer> {
-  const folder = new URL('providers/', import.meta.url);
+  const folder = new URL('../providers/', import.meta.url);
   const files = (await readdir(folder)).filter((name) => /\.(env|conf)$/.test(name));
   const contents = files.map(async (name) => ({
     content: await readFile(new URL(name, folder), 'utf8'),
