@@ -88,15 +88,15 @@ export function parseMetrics(text: string): BridgeMetrics {
   const sum = (name: string) => sums.get(name) ?? 0;
   return {
     mediaGc: {
-      count: sum('pipecat_bridge_media_gc_pauses'),
-      totalMs: sum('pipecat_bridge_media_gc_pause_ms'),
-      longestMs: sum('pipecat_bridge_media_gc_longest_ms'),
+      count: sum('pipecat_bridge_media_gc_pauses_total'),
+      totalMs: sum('pipecat_bridge_media_gc_pause_seconds_total') * 1000,
+      longestMs: sum('pipecat_bridge_media_gc_longest_seconds') * 1000,
     },
     controlGc: {
       count: sum('nodejs_gc_duration_seconds_count'),
       totalMs: sum('nodejs_gc_duration_seconds_sum') * 1000,
     },
-    skippedFrames: sum('pipecat_bridge_pacer_skipped_frames'),
+    skippedFrames: sum('pipecat_bridge_pacer_skipped_frames_total'),
   };
 }
 

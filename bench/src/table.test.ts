@@ -13,10 +13,10 @@ nodejs_gc_duration_seconds_sum{kind="minor"} 0.004
 nodejs_gc_duration_seconds_count{kind="minor"} 5
 nodejs_gc_duration_seconds_sum{kind="major"} 0.002
 nodejs_gc_duration_seconds_count{kind="major"} 1
-pipecat_bridge_media_gc_pauses 40
-pipecat_bridge_media_gc_pause_ms 31.5
-pipecat_bridge_media_gc_longest_ms 2.25
-pipecat_bridge_pacer_skipped_frames 7
+pipecat_bridge_media_gc_pauses_total 40
+pipecat_bridge_media_gc_pause_seconds_total 0.0315
+pipecat_bridge_media_gc_longest_seconds 0.00225
+pipecat_bridge_pacer_skipped_frames_total 7
 `;
 
 test('the metrics of all kinds of collection are added up, the media threads apart', () => {

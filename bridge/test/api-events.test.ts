@@ -64,7 +64,7 @@ test('listeners are counted while they listen (one that does not read: src/http/
   const lab = await Lab.start(t, { config: { API_TOKEN } });
   const { stop } = await listen(lab);
   assert.equal(await lab.metric('event_streams'), 1);
-  assert.equal(await lab.metric('event_streams_dropped'), 0);
+  assert.equal(await lab.metric('event_streams_dropped_total'), 0);
   stop();
   await until(async () => (await lab.metric('event_streams')) === 0, 'it is gone');
 });

@@ -54,11 +54,11 @@ for (const status of [429, 503]) {
     const { asked, port } = await receiver(t, [[status, { 'retry-after': '2' }]]);
     failedDial(lab, `http://127.0.0.1:${port}/a`);
     await until(() => asked.length === 1, 'the first try');
-    await until(async () => (await lab.metric('callbacks_failed_tries')) === 1, 'noted');
+    await until(async () => (await lab.metric('callbacks_failed_tries_total')) === 1, 'noted');
     failedDial(lab, `http://127.0.0.1:${port}/b`);
     await until(() => asked.length === 3, 'both');
     for (const { atMs } of asked.slice(1)) assert.ok(atMs - (asked[0]?.atMs ?? 0) > 1_900, `${atMs}`);
-    assert.equal(await lab.metric('callbacks_failed'), 0);
+    assert.equal(await lab.metric('callbacks_failed_total'), 0);
   });
 }
 
@@ -83,7 +83,7 @@ test('where the operator names hosts no other is asked, whoever sets the URL', a
   const lab = await Lab.start(t, { config: { API_TOKEN, CALLBACK_HOSTS: 'backend.example' } });
   failedDial(lab, `http://127.0.0.1:${port}/`);
   await until(() => lab.logged('status callback given up')[0], 'refused');
-  assert.equal(await lab.metric('callbacks_failed'), 1);
+  assert.equal(await lab.metric('callbacks_failed_total'), 1);
   const callbackUrl = `http://127.0.0.1:${port}/`;
   const { status } = await api(lab, 'POST', '/calls', { to: '+49301', provider: 'x', callbackUrl });
   assert.equal(status, 422);

@@ -123,7 +123,7 @@ test('a callback is tried again until the receiver takes it', async (t) => {
   assert.deepEqual(receiver.callbacks[2], receiver.callbacks[0]);
   assert.equal(new Set(receiver.deliveries).size, 1);
   assert.equal(receiver.callbacks[2]?.isSigned, true);
-  await until(async () => (await lab.metric('callbacks_delivered')) === 1, 'delivered once');
+  await until(async () => (await lab.metric('callbacks_delivered_total')) === 1, 'delivered once');
 });
 
 test('a receiver that is not there costs a warning, not the bridge', async (t) => {

@@ -192,7 +192,7 @@ test('a call goes on where its recording cannot be written; that is said and cou
   await until(() => session.of('recording')[0]?.state === 'failed', 'the bot knows');
   session.speak(Buffer.alloc(5 * FRAME_BYTES, BOT.byte));
   await until(() => lab.ari.mediaOf(channel.id).speech().length === 5 * FRAME_BYTES, 'heard');
-  await until(async () => (await lab.metric('recordings_failed')) === 1, 'counted');
+  await until(async () => (await lab.metric('recordings_failed_total')) === 1, 'counted');
   assert.match((await lab.get('/readyz')).body, /recordings may have gaps or end early/);
   lab.ari.hangUp(channel.id);
   assert.equal((await lab.ended()).reason.kind, 'caller-hangup');

@@ -254,7 +254,7 @@ test('a callback that was not delivered is tried again by the next process', asy
   const first = await Lab.start(t, { config: { RECORDS_DIR: directory } });
   const channel = first.ari.originate({ variables: { X_CALLBACK_URL: url, X_CALL_ID: 'c-1' } });
   first.ari.dialFails(channel, 'BUSY', 17, 486);
-  await until(async () => (await first.metric('callbacks_failed_tries')) > 0, 'the first try');
+  await until(async () => (await first.metric('callbacks_failed_tries_total')) > 0, 'the first try');
   await first.stop();
   const receiver = await FakeReceiver.start('callback-secret', Number(new URL(url).port));
   t.after(() => receiver.close());

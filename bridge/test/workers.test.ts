@@ -62,7 +62,7 @@ test('a worker that dies is replaced, and its calls go on there, with their bot 
   const died = calls.find(({ channel }) => channel.id === start?.channel_id);
   assert.ok(died !== undefined);
   assert.notEqual(died.session.closed, undefined);
-  assert.equal(await lab.metric('media_workers_replaced'), 1);
+  assert.equal(await lab.metric('media_workers_replaced_total'), 1);
   const spared = calls.find((call) => call !== died) as (typeof calls)[0];
   // Both are heard, and hear: one by a media channel that was made anew.
   for (const [{ channel }, session] of [
@@ -132,7 +132,7 @@ test('a replaced worker has the priority of the first, whatever that of control 
   setPriority(0, before + 5);
   try {
     await workers.at(-1)?.terminate();
-    await until(async () => (await lab.metric('media_workers_replaced')) === 1, 'replaced');
+    await until(async () => (await lab.metric('media_workers_replaced_total')) === 1, 'replaced');
     const { channel } = await lab.call();
     const nice = workerPriorities();
     assert.deepEqual(nice, [before]);
@@ -149,7 +149,7 @@ test('an exception in a worker costs nobody the call, and a report that cannot b
   await until(async () => (await lab.metric('media_heap_bytes')) > 0, 'the first report');
   await evaluate(1, "process.memoryUsage = () => { throw new Error('EMFILE: too many open files') }");
   await delay(1_500);
-  assert.equal(await lab.metric('media_workers_replaced'), 0);
+  assert.equal(await lab.metric('media_workers_replaced_total'), 0);
   await evaluate(1, "setTimeout(() => { throw new Error('a defect') })");
   const next = await lab.session(1);
   await until(() => next.of('media').length > 0, 'audio again');
@@ -183,7 +183,7 @@ test('a worker that hangs is ended and replaced', async (t) => {
   const next = await lab.session(1);
   await until(() => next.of('media').length > 0, 'audio again');
   assert.match(String(lab.logged('media opened anew')[0]?.detail), /did not react for 5 s/);
-  assert.equal(await lab.metric('media_workers_replaced'), 1);
+  assert.equal(await lab.metric('media_workers_replaced_total'), 1);
   lab.ari.hangUp(channel.id);
   assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
 });

@@ -89,7 +89,7 @@ test('a receiver that is down gets its callback later, from the next bridge', as
   });
   await output;
   await until('the callback waits', 5000, async () => {
-    const failed = await stack.metric('pipecat_bridge_callbacks_failed_tries');
+    const failed = await stack.metric('pipecat_bridge_callbacks_failed_tries_total');
     return (failed ?? 0) > 0;
   });
   await stack.stopPart('bridge');

@@ -7,6 +7,7 @@ import { MediaError } from './media-error.ts';
 import { type Place, RemoteMedia, type SessionThread } from './remote-media.ts';
 import type { MediaEvent, MediaSession, MediaSettings } from './session.ts';
 import type { FromWorker, MediaRequest, WorkerSettings, WorkerStats } from './worker-messages.ts';
+import { retired } from './worker-stats.ts';
 
 /** The UDP ports of all workers together, and how many workers there are. */
 export interface MediaPoolOptions {
@@ -45,6 +46,8 @@ export class MediaPool {
   readonly #make: MakeWorker;
   /** Workers that died and were replaced. */
   deaths = 0;
+  /** The counts of all workers that died. */
+  #retired: WorkerStats | undefined;
   #closing = false;
 
   constructor(options: MediaPoolOptions, log: Logger, make: MakeWorker) {
@@ -86,9 +89,9 @@ export class MediaPool {
     return usage;
   }
 
-  /** Each worker's latest figures. */
+  /** Each worker's latest figures, and one more entry for all that died: counters must not fall. */
   get stats(): WorkerStats[] {
-    return this.#workers.flatMap((worker) => worker.stats ?? []);
+    return [...this.#workers.map(({ stats }) => stats), this.#retired].filter((stats) => stats !== undefined);
   }
 
   /** Ends all workers. */
@@ -98,8 +101,9 @@ export class MediaPool {
   }
 
   #start(index: number, settings: WorkerSettings): MediaThread {
-    return new MediaThread(this.#make, settings, (error, hasReported) => {
+    return new MediaThread(this.#make, settings, (error, lastStats) => {
       if (this.#closing) return;
+      if (lastStats !== undefined) this.#retired = retired(lastStats, this.#retired);
       this.deaths += 1;
       this.#log.error(
         { worker: index, error: error.message },
@@ -117,7 +121,7 @@ export class MediaPool {
           setTimeout(replace, RESTART_MS).unref();
         }
       };
-      if (hasReported) replace();
+      if (lastStats !== undefined) replace();
       else setTimeout(replace, RESTART_MS).unref();
     });
   }
@@ -148,7 +152,7 @@ class MediaThread implements SessionThread {
   constructor(
     make: MakeWorker,
     settings: WorkerSettings,
-    onDeath: (error: Error, hasReported: boolean) => void,
+    onDeath: (error: Error, lastStats: WorkerStats | undefined) => void,
   ) {
     this.#worker = make(settings, {
       onMessage: (message) => this.#receive(message),
@@ -156,7 +160,9 @@ class MediaThread implements SessionThread {
         clearInterval(watch);
         const error = this.#death ?? end;
         this.#died(error);
-        onDeath(error, this.stats !== undefined);
+        const lastStats = this.stats;
+        this.stats = undefined;
+        onDeath(error, lastStats);
       },
     });
     const watch = setInterval(() => this.#watch(), 1_000).unref();

@@ -5,7 +5,7 @@ import type { WorkerStats } from '../media/worker-messages.ts';
 import type { RecordStore } from '../records/store.ts';
 import type { StatusCallbacks } from './callbacks.ts';
 
-/** What the gauges read at the moment of a scrape. */
+/** What the metrics read at the moment of a scrape. */
 export interface MetricSources {
   readonly callsActive: () => number;
   readonly media: () => MediaPool;
@@ -20,6 +20,11 @@ export interface MetricSources {
 }
 
 const PREFIX = 'pipecat_bridge_';
+/**
+ * Gauges of prom-client that are named like counters. They are the sums of `nodejs_active_handles`,
+ * `nodejs_active_requests` and `nodejs_active_resources`, which stay.
+ */
+const MISNAMED = ['handles', 'requests', 'resources'].map((what) => `nodejs_active_${what}_total`);
 const SETUP_BUCKETS_S = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
 
 /** The process's metrics (Prometheus), Node's own (event loop, collection, file descriptors) among them. */
@@ -82,10 +87,11 @@ export class Metrics {
 
   constructor(sources: MetricSources) {
     collectDefaultMetrics({ register: this.registry });
+    for (const name of MISNAMED) this.registry.removeSingleMetric(name);
     this.#gauge('calls_active', 'Calls from offer to release', sources.callsActive);
     this.#gauge('bot_connections', 'WebSockets open to bots', () => sources.media().usage.bots);
     this.#gauge('rtp_ports_in_use', 'UDP ports that carry calls', () => sources.media().usage.rtpPorts);
-    this.#gauge('media_workers_replaced', 'Media workers that died', () => sources.media().deaths);
+    this.#counter('media_workers_replaced_total', 'Media workers that died', () => sources.media().deaths);
     this.#gauge('ari_up', '1 while the ARI events socket is open and what Asterisk holds is known', () =>
       Number(sources.ariUp()),
     );
@@ -95,8 +101,8 @@ export class Metrics {
       sources.recordingsStoredBytes,
     );
     this.#gauge('event_streams', 'Listeners to GET /events', () => sources.eventStreams().listeners);
-    this.#gauge(
-      'event_streams_dropped',
+    this.#counter(
+      'event_streams_dropped_total',
       'Listeners to GET /events cut off since they did not read',
       () => sources.eventStreams().dropped,
     );
@@ -106,9 +112,9 @@ export class Metrics {
       () => sources.takeovers().lost,
     );
     this.#counter('app_regained_total', 'Times that it was ours again', () => sources.takeovers().regained);
-    this.#workerGauges(() => sources.media().stats);
-    this.#callbackGauges(sources.callbacks);
-    this.#recordGauges(sources.records);
+    this.#workerMetrics(() => sources.media().stats);
+    this.#callbackMetrics(sources.callbacks);
+    this.#recordMetrics(sources.records);
   }
 
   /** Counts a call that ended. */
@@ -166,37 +172,45 @@ export class Metrics {
     this.#transfers.inc({ status, reason });
   }
 
-  #callbackGauges(callbacks: () => StatusCallbacks): void {
-    this.#gauge('callbacks_delivered', 'Status callbacks delivered', () => callbacks().stats.delivered);
-    this.#gauge('callbacks_failed', 'Status callbacks given up', () => callbacks().stats.failed);
-    this.#gauge(
-      'callbacks_dropped',
+  #callbackMetrics(callbacks: () => StatusCallbacks): void {
+    this.#counter(
+      'callbacks_delivered_total',
+      'Status callbacks delivered',
+      () => callbacks().stats.delivered,
+    );
+    this.#counter('callbacks_failed_total', 'Status callbacks given up', () => callbacks().stats.failed);
+    this.#counter(
+      'callbacks_dropped_total',
       'Status callbacks not tried, too many waiting',
       () => callbacks().stats.dropped,
     );
     this.#gauge('callbacks_pending', 'Status callbacks not delivered yet', () => callbacks().pending);
-    this.#gauge(
-      'callbacks_failed_tries',
+    this.#counter(
+      'callbacks_failed_tries_total',
       'Tries to deliver that failed',
       () => callbacks().stats.failedTries,
     );
   }
 
-  #recordGauges(records: () => RecordStore): void {
+  #recordMetrics(records: () => RecordStore): void {
     this.#gauge('records_up', '1 while call records can be written', () =>
       Number(records().problem === undefined),
     );
-    this.#gauge('records_written', 'Writes of records and callbacks to disk', () => records().stats.written);
+    this.#counter(
+      'records_written_total',
+      'Writes of records and callbacks to disk',
+      () => records().stats.written,
+    );
     this.#gauge('records_waiting', 'Writes that wait for the disk', () => records().waiting);
-    this.#gauge(
-      'records_dropped',
+    this.#counter(
+      'records_dropped_total',
       'Writes given up, the disk could not be written',
       () => records().stats.dropped,
     );
   }
 
   /** Figures of the media workers, added up or the worst of them. */
-  #workerGauges(workers: () => WorkerStats[]): void {
+  #workerMetrics(workers: () => WorkerStats[]): void {
     const total = (read: (stats: WorkerStats) => number) => () =>
       workers().reduce((sum, stats) => sum + read(stats), 0);
     const worst = (read: (stats: WorkerStats) => number) => () => Math.max(0, ...workers().map(read));
@@ -205,55 +219,55 @@ export class Metrics {
       'Calls being recorded',
       total(({ recording }) => recording.active),
     );
-    this.#gauge(
-      'recordings_written_bytes',
+    this.#counter(
+      'recordings_written_bytes_total',
       'Audio written by recordings',
       total(({ recording }) => recording.bytes),
     );
-    this.#gauge(
-      'recordings_dropped_ms',
+    this.#counter(
+      'recordings_dropped_seconds_total',
       'Silence in recordings: disk too slow, or file full',
-      total(({ recording }) => recording.droppedMs),
+      total(({ recording }) => recording.droppedMs / 1000),
     );
-    this.#gauge(
-      'recordings_failed',
+    this.#counter(
+      'recordings_failed_total',
       'Recordings that met an error or a limit',
       total(({ recording }) => recording.failures),
     );
-    this.#gauge(
-      'rtp_datagrams_refused',
+    this.#counter(
+      'rtp_datagrams_refused_total',
       'Datagrams on RTP ports from somebody that no call expected, or too long',
       total(({ datagramsRefused }) => datagramsRefused),
     );
-    this.#gauge(
-      'pacer_late_ticks',
+    this.#counter(
+      'pacer_late_ticks_total',
       'Ticks of the 20 ms grid over 5 ms late',
       total(({ pacer }) => pacer.lateTicks),
     );
-    this.#gauge(
-      'pacer_skipped_frames',
+    this.#counter(
+      'pacer_skipped_frames_total',
       'Frames not sent: tick too late',
       total(({ pacer }) => pacer.skippedFrames),
     );
     this.#gauge(
-      'pacer_worst_lateness_ms',
+      'pacer_worst_lateness_seconds',
       'Latest tick so far',
-      worst(({ pacer }) => pacer.worstLatenessMs),
+      worst(({ pacer }) => pacer.worstLatenessMs / 1000),
     );
-    this.#gauge(
-      'media_gc_pauses',
-      'Garbage collections',
+    this.#counter(
+      'media_gc_pauses_total',
+      'Garbage collections of the media workers',
       total(({ collections }) => collections.count),
     );
-    this.#gauge(
-      'media_gc_pause_ms',
-      'Time spent in them',
-      total(({ collections }) => collections.totalMs),
+    this.#counter(
+      'media_gc_pause_seconds_total',
+      'Time spent in garbage collections',
+      total(({ collections }) => collections.totalMs / 1000),
     );
     this.#gauge(
-      'media_gc_longest_ms',
-      'The longest',
-      worst(({ collections }) => collections.longestMs),
+      'media_gc_longest_seconds',
+      'The longest garbage collection so far',
+      worst(({ collections }) => collections.longestMs / 1000),
     );
     this.#gauge(
       'media_heap_bytes',
@@ -262,7 +276,7 @@ export class Metrics {
     );
   }
 
-  /** A count that is kept elsewhere. */
+  /** A count that is kept elsewhere: it only rises while the process runs. */
   #counter(name: string, help: string, read: () => number): void {
     new Counter({
       name: `${PREFIX}${name}`,
