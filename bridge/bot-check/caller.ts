@@ -5,6 +5,7 @@ import { Pacer, type PacerHandle } from '../src/audio/pacer.ts';
 import { PlayoutQueue, type PlayoutStats } from '../src/audio/playout-queue.ts';
 import { BadMessages } from '../src/media/bad-messages.ts';
 import { type BotConnection, type BotTarget, connectBot } from '../src/pipecat/client.ts';
+import { CLOSE_CODE } from '../src/pipecat/close-codes.ts';
 import type {
   BadCode,
   BotMessage,
@@ -197,7 +198,7 @@ export class Caller {
     this.#isClosing = true;
     this.#pacing?.remove();
     const fromMs = performance.now();
-    await this.#connection.close(1000);
+    await this.#connection.close(CLOSE_CODE.normal);
     return performance.now() - fromMs;
   }
 
@@ -325,7 +326,7 @@ export class Caller {
       'refused',
       `${MAX_BAD_MESSAGES} messages in a row that cannot be understood: a bridge closes with 1008 there`,
     );
-    void this.#connection.close(1008);
+    void this.#connection.close(CLOSE_CODE.policyViolation);
   }
 
   #pong(): void {
@@ -336,7 +337,8 @@ export class Caller {
   #closed(code: number, reason: string): void {
     this.isClosed = true;
     if (this.#isClosing) return;
-    if (code === 1000 || code === 1005) this.#goodbye(code === 1000 ? 'close 1000' : 'close without a code');
+    if (code === CLOSE_CODE.normal || code === CLOSE_CODE.noCode)
+      this.#goodbye(code === CLOSE_CODE.normal ? 'close 1000' : 'close without a code');
     else this.#end('lost', `closed with ${code}${reason === '' ? '' : ` (${reason})`}`);
   }
 

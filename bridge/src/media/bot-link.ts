@@ -10,6 +10,7 @@ import {
   type BotTarget,
   connectBot,
 } from '../pipecat/client.ts';
+import { CLOSE_CODE } from '../pipecat/close-codes.ts';
 import type { Draft } from '../pipecat/draft.ts';
 import { printable } from '../text/outside-text.ts';
 
@@ -52,8 +53,8 @@ const names: BotNames = {
 };
 /** Pause between two tries to reach a bot. */
 const RETRY_MS = 250;
-/** Close codes of a bot that is done (RFC 6455 section 7.4.1): normal, and a close frame without a code (section 7.1.5). */
-const CLEAN_CLOSES: readonly number[] = [1000, 1005];
+/** Close codes of a bot that is done. */
+const CLEAN_CLOSES: readonly number[] = [CLOSE_CODE.normal, CLOSE_CODE.noCode];
 
 /** The way to one call's bot: its connection, and its reconnection. */
 export class BotLink {
@@ -119,8 +120,8 @@ export class BotLink {
     this.#connection?.release();
   }
 
-  /** Gives up every try, and closes the socket with a code and a reason. Idempotent. */
-  async close(code: number, why = ''): Promise<void> {
+  /** Gives up every try, and closes the socket. Idempotent. */
+  async close(code: number = CLOSE_CODE.normal, why = ''): Promise<void> {
     this.#closing = true;
     this.#abort.abort();
     await this.#connection?.close(code, why);

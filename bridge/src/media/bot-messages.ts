@@ -2,6 +2,7 @@ import { hasSound } from '../audio/audible.ts';
 import { BotAudio } from '../audio/bot-audio.ts';
 import type { PlayoutQueue } from '../audio/playout-queue.ts';
 import type { Budget } from '../pipecat/budget.ts';
+import { CLOSE_CODE } from '../pipecat/close-codes.ts';
 import type {
   BadCode,
   BotMessage,
@@ -36,8 +37,6 @@ export interface BotMessageHooks {
   readonly closeBot: (code: number, why: string) => void;
 }
 
-/** WebSocket close code of a bot that breaks the rules (RFC 6455 section 7.4.1). */
-const POLICY_VIOLATION = 1008;
 /** Binary messages of more bytes are taken slice by slice. */
 const SLICE_BYTES = 196_608;
 
@@ -267,6 +266,6 @@ export class BotMessages {
     if (!this.#badMessages.has(code)) this.#hooks.tell({ type: 'bot-refused', code, detail });
     const next = this.#badMessages.refused(code, this.#now());
     if (next === 'tell') this.#hooks.tellBot({ type: 'error', code, message: detail });
-    if (next === 'too-many') this.misbehaved(POLICY_VIOLATION, 'too many bad messages in a row');
+    if (next === 'too-many') this.misbehaved(CLOSE_CODE.policyViolation, 'too many bad messages in a row');
   }
 }

@@ -1,6 +1,7 @@
 import type { LookupFunction } from 'node:net';
 import { WebSocket } from 'ws';
 import { Budget, NO_LIMITS } from './budget.ts';
+import { CLOSE_CODE } from './close-codes.ts';
 import type { Draft } from './draft.ts';
 import { REDIRECTS_MAX, type Redirect, redirectOf } from './redirect.ts';
 import { BotStream } from './stream.ts';
@@ -69,16 +70,11 @@ const CLOSE_MS = 1_000;
 const MAX_FRAGMENTS = 1_024;
 /** Beside media, what may wait for a bot that does not read: thousands of marks, and of answers to its pings. */
 const UNREAD_MAX_BYTES = 262_144;
-/** WebSocket close codes (RFC 6455 section 7.4.1). */
-const PROTOCOL_ERROR = 1002;
-const ABNORMAL = 1006;
-const POLICY_VIOLATION = 1008;
-const TOO_BIG = 1009;
 /** What `ws` closes with where it is no protocol error, by the code of its errors. */
 const FAILURES: Readonly<Record<string, number>> = {
-  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: TOO_BIG,
-  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: TOO_BIG,
-  WS_ERR_TOO_MANY_BUFFERED_PARTS: POLICY_VIOLATION,
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: CLOSE_CODE.tooBig,
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: CLOSE_CODE.tooBig,
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: CLOSE_CODE.policyViolation,
 };
 
 /**
@@ -279,15 +275,15 @@ export class BotConnection {
       return this.#socket.terminate();
     }
     this.#closeTimer ??= setTimeout(() => this.#socket.terminate(), CLOSE_MS);
-    const closeCode = FAILURES[code] ?? PROTOCOL_ERROR;
+    const closeCode = FAILURES[code] ?? CLOSE_CODE.protocolError;
     this.#ours ??= { code: closeCode, why: message };
-    if (closeCode !== PROTOCOL_ERROR) this.#handlers.onMisbehaved?.(closeCode, message);
+    if (closeCode !== CLOSE_CODE.protocolError) this.#handlers.onMisbehaved?.(closeCode, message);
   }
 
   /** Whether there is room for one more that is not media; a bot that has left none by not reading is closed. */
   #mayTell(): boolean {
     if (this.#socket.bufferedAmount <= this.#limits.sendBufferBytes + UNREAD_MAX_BYTES) return true;
-    this.#misbehaved(POLICY_VIOLATION, 'the bot does not read what it is told');
+    this.#misbehaved(CLOSE_CODE.policyViolation, 'the bot does not read what it is told');
     return false;
   }
 
@@ -299,7 +295,7 @@ export class BotConnection {
 
   #checkAlive(): void {
     if (!this.#alive) {
-      this.#ours ??= { code: ABNORMAL, why: 'no answer to a ping' };
+      this.#ours ??= { code: CLOSE_CODE.abnormal, why: 'no answer to a ping' };
       this.#socket.terminate();
       return;
     }

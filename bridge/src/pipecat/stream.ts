@@ -3,6 +3,7 @@ import { connect, isIP, type LookupFunction, type NetConnectOpts, type Socket } 
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { type ClientOptions, WebSocket } from 'ws';
 import type { Budget } from './budget.ts';
+import { CLOSE_CODE } from './close-codes.ts';
 import type { Draft } from './draft.ts';
 import { FrameReader, FrameWriter } from './frame.ts';
 import { addressOf, descriptorOf, writeNow } from './write-now.ts';
@@ -237,7 +238,7 @@ export class BotStream {
   #holdBack(): boolean {
     const waitMs = this.#limits.budget.pause();
     if (waitMs === undefined) {
-      this.#handlers?.onMisbehaved(1008, 'more messages or bytes than a bot may send');
+      this.#handlers?.onMisbehaved(CLOSE_CODE.policyViolation, 'more messages or bytes than a bot may send');
       return false;
     }
     this.#handlers?.onOverBudget(waitMs);
@@ -329,7 +330,7 @@ export class BotStream {
   #refuse(bytes: number): void {
     this.#target = 'nowhere';
     if (bytes <= REFUSED_TIMES_MAX * this.#maxMessageBytes) this.#handlers?.onOversize();
-    else this.#handlers?.onMisbehaved(1009, `a message of ${bytes} bytes`);
+    else this.#handlers?.onMisbehaved(CLOSE_CODE.tooBig, `a message of ${bytes} bytes`);
   }
 
   #goOn(chunk: Buffer): void {
