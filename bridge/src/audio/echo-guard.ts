@@ -1,4 +1,4 @@
-import { type AudioFormat, bytesPerSample, decodeTable } from './format.ts';
+import { type AudioFormat, bytesPerSample, decodeTable, FRAME_MS } from './format.ts';
 
 /** Both sides are compared below 1 kHz, where voices are strongest: sums of 4 samples at 8 kHz. */
 const RATE_KHZ = 8;
@@ -60,7 +60,7 @@ export class EchoGuard {
   readonly #read: (source: Buffer, at: number) => number;
   readonly #stride: number;
   /** What was played, at 8 kHz, each value the sum of 4 samples. */
-  readonly #played = new History(MAX_LAG + WINDOW + RATE_KHZ * 20);
+  readonly #played = new History(MAX_LAG + WINDOW + RATE_KHZ * FRAME_MS);
   /** What was heard, at 2 kHz, likewise. */
   readonly #heard = new History(WINDOW / STEP);
   readonly #playedPowers = new Float32Array(FRAMES);

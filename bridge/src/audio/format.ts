@@ -4,6 +4,9 @@ export type Encoding = 'pcmu' | 'pcma' | 'pcm16';
 /** Sample rate in Hz. G.711 (pcmu, pcma) is always 8000. */
 export type SampleRate = 8000 | 16000 | 24000;
 
+/** Length of a frame: one RTP packet, and one tick of the pacer, ms. */
+export const FRAME_MS = 20;
+
 /** Encoding and rate of a stream of mono audio. */
 export interface AudioFormat {
   encoding: Encoding;

@@ -1,3 +1,5 @@
+import { FRAME_MS } from './format.ts';
+
 // A timer may fire a trifle early by its own clock; going back to sleep for that would cost a whole millisecond.
 const EARLY_MS = 0.5;
 
@@ -55,7 +57,7 @@ export class Pacer {
   #next = 0;
 
   constructor(options: PacerOptions) {
-    const { frameMs = 20, slots = 4 } = options;
+    const { frameMs = FRAME_MS, slots = 4 } = options;
     this.#now = options.now ?? (() => performance.now());
     this.#setTimer = options.setTimer ?? setTimeout;
     this.#clearTimer = options.clearTimer ?? ((timer) => clearTimeout(timer as NodeJS.Timeout));

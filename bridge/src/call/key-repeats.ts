@@ -7,12 +7,12 @@
  * waits is read before what comes, in order, so time and order say which event is a second one; the event itself does not.
  */
 
+import { FRAME_MS } from '../audio/format.ts';
+
 /** What Asterisk's `AST_MIN_DTMF_GAP` is. */
 const GAP_MS = 45;
 /** Asterisk's `mindtmfduration`, its default. */
 const SHORTEST_MS = 80;
-/** Asterisk acts at frames, each 20 ms, and a phone's first packet of a key may come 20 ms late. */
-const FRAME_MS = 20;
 /** An event's timestamp may be so much early. */
 const EARLY_MS = 3;
 /** So much later than expected a second event still is one: where it was only possible, and where it was certain. */
@@ -86,6 +86,7 @@ export class KeyRepeats {
   #pressed(key: HeardKey): void {
     const { fromMs, toMs, isCertain } = this.#playing;
     const waits = this.#waiting.length > 0;
+    // Asterisk acts at frames, and a phone's first packet of a key may come a frame late.
     if (waits || key.atMs < toMs + GAP_MS + 3 * FRAME_MS) {
       if (this.#waiting.length === MAX_WAITING) return;
       this.#waiting.push({ ...key, isCertain: isCertain && (waits || key.atMs < fromMs + GAP_MS) });

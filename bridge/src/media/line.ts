@@ -1,14 +1,13 @@
 import { randomInt } from 'node:crypto';
 import { Concealment } from '../audio/concealment.ts';
 import { fader } from '../audio/fade.ts';
-import { type AudioFormat, bytesPerSample, silenceByte } from '../audio/format.ts';
+import { type AudioFormat, bytesPerSample, FRAME_MS, silenceByte } from '../audio/format.ts';
 import { ChanWebsocketTransport } from '../chan-websocket/socket-transport.ts';
 import { type RtpCodec, RtpTransport } from '../rtp/rtp-transport.ts';
 import type { RtpSockets } from '../rtp/sockets.ts';
 import type { OnFrame, TransportFigures } from './line-transport.ts';
 import type { MediaSettings } from './session.ts';
 
-const FRAME_MS = 20;
 const SOCKET_MS = 5_000;
 
 /** What a transport is given by its owner. */

@@ -1,5 +1,5 @@
 import { BargeIn } from '../audio/barge-in.ts';
-import { silenceByte, type Transcode, transcoder } from '../audio/format.ts';
+import { FRAME_MS, silenceByte, type Transcode, transcoder } from '../audio/format.ts';
 import type { Pacer, PacerHandle } from '../audio/pacer.ts';
 import { PlayoutQueue } from '../audio/playout-queue.ts';
 import { comfortTone } from '../audio/tone.ts';
@@ -21,7 +21,6 @@ import type { MediaTransport, OnFrame } from './line-transport.ts';
 import { LineWatch } from './line-watch.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
 
-const FRAME_MS = 20;
 /** Over the length of what is queued, how long the last words may take to leave. */
 const DRAIN_SLACK_MS = 1_000;
 /** A mark of our own; no bot has such a name for one of its marks. */
@@ -281,7 +280,7 @@ export class Media implements Omit<MediaSession, 'reopen' | 'relays'> {
     this.#drained?.();
     this.#playedOut?.();
     this.#refusable?.();
-    await Promise.all([this.#link.close(1000), this.#transport?.close(), this.#recorder?.close()]);
+    await Promise.all([this.#link.close(), this.#transport?.close(), this.#recorder?.close()]);
   }
 
   /** What is queued of the bot's words; none while it has sent silence only. */
