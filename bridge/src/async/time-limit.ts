@@ -14,3 +14,14 @@ export async function withinLimit<T>(
   });
   return await Promise.race([step, limit]).finally(() => done.abort());
 }
+
+/** A promise that `done` resolves, or the time limit where that comes first. */
+export function doneWithin(limitMs: number): { readonly promise: Promise<void>; readonly done: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const limit = setTimeout(resolve, limitMs);
+  const done = () => {
+    clearTimeout(limit);
+    resolve();
+  };
+  return { promise, done };
+}

@@ -1,3 +1,4 @@
+import { doneWithin } from '../async/time-limit.ts';
 import { BargeIn } from '../audio/barge-in.ts';
 import { FRAME_MS, silenceByte, type Transcode, transcoder } from '../audio/format.ts';
 import type { Pacer, PacerHandle } from '../audio/pacer.ts';
@@ -15,7 +16,6 @@ import { BotLink } from './bot-link.ts';
 import { BotMessages } from './bot-messages.ts';
 import { startRecorder } from './call-recording.ts';
 import { Comfort } from './comfort.ts';
-import { limited } from './limited.ts';
 import { frameBytes, type LineHooks, NO_FIGURES, openRtpLine, openSocketLine } from './line.ts';
 import type { MediaTransport, OnFrame } from './line-transport.ts';
 import { LineWatch } from './line-watch.ts';
@@ -172,7 +172,7 @@ export class Media implements Omit<MediaSession, 'reopen' | 'relays'> {
   async connectBot(): Promise<void> {
     await this.#link.connect();
     if (this.#settings.startOnAnswer || this.#closed) return;
-    const { promise, done } = limited(this.#settings.refusalMs);
+    const { promise, done } = doneWithin(this.#settings.refusalMs);
     this.#refusable = done;
     await promise;
   }
@@ -227,7 +227,7 @@ export class Media implements Omit<MediaSession, 'reopen' | 'relays'> {
   /** Resolves when the caller has been sent all that is queued, or should have been long ago; at once where nothing is. */
   drain(): Promise<void> {
     if (this.#pacing === undefined || this.#queue.queuedMs === 0) return Promise.resolve();
-    const { promise, done } = limited(this.#queue.queuedMs + DRAIN_SLACK_MS);
+    const { promise, done } = doneWithin(this.#queue.queuedMs + DRAIN_SLACK_MS);
     this.#drained = done;
     this.#queue.resume();
     this.#queue.drain();
@@ -237,7 +237,7 @@ export class Media implements Omit<MediaSession, 'reopen' | 'relays'> {
   /** Resolves when what is queued now has been played or cleared, or should have been long ago; the call goes on. */
   playedOut(): Promise<void> {
     if (this.#pacing === undefined) return Promise.resolve();
-    const { promise, done } = limited(this.#queue.queuedMs + DRAIN_SLACK_MS);
+    const { promise, done } = doneWithin(this.#queue.queuedMs + DRAIN_SLACK_MS);
     this.#playedOut = done;
     this.#queue.resume();
     if (!this.#queue.mark(PLAYED_OUT)) done();
