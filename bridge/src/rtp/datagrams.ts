@@ -3,11 +3,12 @@ import { devNull } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
 
-/** Datagrams that one system call moves at most. */
+/** Most datagrams that one system call moves. */
 export const DATAGRAMS_MAX = 64;
 
-// Node's own sockets move one datagram a system call, and wake up and make an object and a buffer for each: at 400 calls a sixth of a core.
-// What follows is as Linux has it on 64-bit, little-endian processors.
+// Node's own sockets make one system call, one wake-up, one object and one buffer for each
+// datagram. With 400 calls that takes a sixth of a core. The constants and layouts below are those
+// of Linux on 64-bit, little-endian processors.
 const AF_INET = 2;
 const SOCK_DGRAM = 2;
 const O_CLOEXEC = 0x80000;
@@ -17,7 +18,10 @@ const SO_TIMESTAMPNS = 35;
 const CLOCK_REALTIME = 0;
 const MSG_DONTWAIT = 0x40;
 const MSG_TRUNC = 0x20;
-/** `struct mmsghdr`: name, its length, vector, its length, control, its length, flags, bytes moved. */
+/**
+ * `struct mmsghdr`: name, name length, vector, vector length, control, control length, flags, bytes
+ * moved.
+ */
 const HEADER = {
   bytes: 64,
   nameLength: 8,
@@ -32,11 +36,11 @@ const HEADER = {
 const VECTOR = { bytes: 16, length: 8 } as const;
 /** `struct sockaddr_in`: family, then port and address in network byte order. */
 const NAME = { bytes: 16, port: 2, address: 4 } as const;
-/** `struct timespec`: seconds, of which the lower half is enough here, and nanoseconds. */
+/** `struct timespec`: seconds, of which the lower 32 bits are enough here, and nanoseconds. */
 const TIME = { bytes: 16, nanoseconds: 8 } as const;
-/** A control message with the time of arrival: its head, then a `struct timespec`. */
+/** A control message with the arrival time: its header, then a `struct timespec`. */
 const CONTROL = { bytes: 32, time: 16 } as const;
-/** Nothing waits so long in a receive buffer: somebody has set the clock. */
+/** No datagram waits longer in a receive buffer. A longer wait means that the clock was set. */
 const WAIT_MAX_MS = 2_000;
 
 const libc = koffi.load(null);
@@ -55,24 +59,27 @@ const recvmmsg = libc.func(
 const clock_gettime = libc.func('int clock_gettime(int clock, void *time)');
 const sendmmsg = libc.func('int sendmmsg(int fd, void *headers, unsigned int count, int flags)');
 
-/** An IPv4 address as a number, as datagrams have it. */
+/** Converts an IPv4 address to a number in the form that datagrams use. */
 export function ipv4Number(address: string): number {
   let number = 0;
   for (const octet of address.split('.')) number = (number << 8) | Number(octet);
   return number;
 }
 
-/** A bound UDP socket that no event loop watches. It is closed at the latest when its thread ends, however that does. */
+/**
+ * A bound UDP socket that no event loop watches. It is closed when its thread ends, at the latest.
+ */
 export class DatagramSocket {
   readonly port: number;
-  /** What the kernel gives it, in its own accounting. */
+  /** Size of the receive buffer as the kernel reports it, bytes. */
   readonly receiveBufferBytes: number;
   readonly #fd: number;
   #isOpen = true;
 
   /**
-   * Opens it. `port` 0 takes any; the kernel cuts `receiveBufferBytes` to its limit (net.core.rmem_max).
-   * @throws what the kernel says, as for example EADDRINUSE in `code`.
+   * Opens the socket. `port` 0 takes any free port. The kernel limits `receiveBufferBytes` to
+   * net.core.rmem_max.
+   * @throws the kernel's error, for example with `code` EADDRINUSE.
    */
   constructor(address: string, port: number, receiveBufferBytes: number) {
     this.#fd = openTracked(() => checked(socket(AF_INET, SOCK_DGRAM, 0)));
@@ -95,12 +102,14 @@ export class DatagramSocket {
     }
   }
 
-  /** For `Datagrams`; -1: it is closed. The number of a closed one may be another socket's. */
+  /**
+   * File descriptor, for `Datagrams`; -1 when closed. A closed descriptor's number may be reused.
+   */
   get fd(): number {
     return this.#isOpen ? this.#fd : -1;
   }
 
-  /** Frees the port, at once. Idempotent. */
+  /** Closes the socket and frees the port at once. Idempotent. */
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
@@ -108,7 +117,10 @@ export class DatagramSocket {
   }
 }
 
-/** Makes a file descriptor one of Node's, which closes those of a thread that ends: but only what was opened through `fs`. */
+/**
+ * Makes a file descriptor known to Node, so that Node closes it when the thread ends. Node tracks
+ * only descriptors that were opened through `fs`.
+ */
 function openTracked(open: () => number): number {
   const fd = openSync(devNull, 'r');
   try {
@@ -137,23 +149,26 @@ function checked(result: number): number {
   throw Object.assign(new Error(code), { code });
 }
 
-/** Datagrams on their way from or to the kernel, up to {@link DATAGRAMS_MAX} in one system call (recvmmsg(2), sendmmsg(2)). */
+/**
+ * A batch of datagrams that are received or sent, up to {@link DATAGRAMS_MAX} in one system call
+ * (recvmmsg(2), sendmmsg(2)).
+ */
 export class Datagrams {
-  /** Datagrams in it, those of `receive` or those of `add`. */
+  /** Number of datagrams in the batch: set by `receive`, raised by `add`. */
   count = 0;
   readonly #bytesEach: number;
   readonly #headers = Buffer.alloc(DATAGRAMS_MAX * HEADER.bytes);
   readonly #vectors = Buffer.alloc(DATAGRAMS_MAX * VECTOR.bytes);
   readonly #names = Buffer.alloc(DATAGRAMS_MAX * NAME.bytes);
   readonly #controls = Buffer.alloc(DATAGRAMS_MAX * CONTROL.bytes);
-  /** The time of the last `receive`, by both clocks. */
+  /** Time of the last `receive`: here by the realtime clock, in `#timeMs` by `performance.now`. */
   readonly #time = Buffer.alloc(TIME.bytes);
   #timeMs = 0;
   readonly #memory: Buffer;
-  /** The last datagram of each place: as a rule the next one is as long. */
+  /** The last datagram of each place. It is reused when the next datagram has the same length. */
   readonly #datagrams: Buffer[] = [];
 
-  /** `bytesEach`: of the longest datagram. */
+  /** `bytesEach`: bytes of the longest datagram. */
   constructor(bytesEach: number) {
     this.#bytesEach = bytesEach;
     this.#memory = Buffer.alloc(DATAGRAMS_MAX * bytesEach);
@@ -174,10 +189,10 @@ export class Datagrams {
     }
   }
 
-  /** Takes what has arrived at a socket. */
+  /** Receives the datagrams that have arrived at a socket. */
   receive({ fd }: DatagramSocket): void {
     const headers = this.#headers;
-    // The kernel has written into it how much it used.
+    // The kernel has overwritten this field with the bytes that it used.
     for (let i = 0; i < DATAGRAMS_MAX; i++)
       headers.writeUInt32LE(CONTROL.bytes, i * HEADER.bytes + HEADER.controlLength);
     this.count = Math.max(0, recvmmsg(fd, headers, DATAGRAMS_MAX, MSG_DONTWAIT, null));
@@ -185,7 +200,7 @@ export class Datagrams {
     this.#timeMs = performance.now();
   }
 
-  /** A datagram received; undefined: it was too long. Valid until the next `receive`. */
+  /** A received datagram, or undefined if it was too long. Valid until the next `receive`. */
   datagram(index: number): Buffer | undefined {
     const header = index * HEADER.bytes;
     if ((this.#headers.readUInt32LE(header + HEADER.flags) & MSG_TRUNC) !== 0) return undefined;
@@ -198,7 +213,10 @@ export class Datagrams {
     return other;
   }
 
-  /** When the kernel got a datagram received, by the clock of `performance.now`: however late it was taken. */
+  /**
+   * When the kernel received a datagram, by `performance.now`, ms. Does not depend on when it was
+   * read.
+   */
   arrivedMs(index: number): number {
     if (this.#headers.readUInt32LE(index * HEADER.bytes + HEADER.controlLength) === 0) return this.#timeMs;
     const at = index * CONTROL.bytes + CONTROL.time;
@@ -209,7 +227,7 @@ export class Datagrams {
     return waitedMs > 0 && waitedMs < WAIT_MAX_MS ? this.#timeMs - waitedMs : this.#timeMs;
   }
 
-  /** Where a datagram came from, as `ipv4Number`. */
+  /** Source address of a received datagram, as returned by `ipv4Number`. */
   sourceAddress(index: number): number {
     return this.#names.readInt32BE(index * NAME.bytes + NAME.address);
   }
@@ -218,7 +236,10 @@ export class Datagrams {
     return this.#names.readUInt16BE(index * NAME.bytes + NAME.port);
   }
 
-  /** Adds a copy of a datagram that is to be sent. False: it is too long. Not to be called with {@link DATAGRAMS_MAX} in it. */
+  /**
+   * Adds a copy of a datagram to send. Returns false if it is too long. Do not call it when `count`
+   * is {@link DATAGRAMS_MAX}.
+   */
   add(datagram: Buffer, address: number, port: number): boolean {
     const { length } = datagram;
     if (length > this.#bytesEach) return false;
@@ -230,7 +251,10 @@ export class Datagrams {
     return true;
   }
 
-  /** Sends what was added, from a place on. Returns how many the kernel took; 0: it refuses the first of them. */
+  /**
+   * Sends the added datagrams from index `from` on. Returns how many the kernel took; 0: it refused
+   * the first one.
+   */
   send({ fd }: DatagramSocket, from: number): number {
     const headers = from === 0 ? this.#headers : this.#headers.subarray(from * HEADER.bytes);
     return Math.max(0, sendmmsg(fd, headers, this.count - from, MSG_DONTWAIT));

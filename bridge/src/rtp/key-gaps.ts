@@ -1,36 +1,42 @@
 import type { RtpReceiverStats } from './receiver-stats.ts';
 
-/** A key's last packet is sent three times (RFC 4733 section 2.5.1.4). */
+/** The last packet of a telephone event is sent three times (RFC 4733 section 2.5.1.4). */
 const KEY_PACKETS_MIN = 3;
-/** Events are repeated every 20 ms at the most. */
+/** Shortest interval between packets of one telephone event, ms. */
 const KEY_PACKET_MS = 20;
-/** Beyond it a key is told of as if it were this long, ms. */
+/** Longest key duration that is considered, ms. Longer ones count as this. */
 const KEY_MAX_MS = 10_000;
-/** The gap of a key and Asterisk's word of it are no further apart, ms: packets behind a gap are held for a while. */
+/**
+ * Longest time between the gap of a key and Asterisk's DTMF event for it, ms. The two differ
+ * because packets after a gap are held for a while.
+ */
 const WINDOW_MS = 500;
 
 /**
- * Tells the gap that a key leaves in the sequence numbers from a loss: telephone events (RFC 4733) share them with the audio, and Asterisk takes
- * them out. Two signs: the packets that are missing would have lasted longer than the time that passed (a key's last packet is repeated, and
- * its time stands still), or Asterisk says that a key ended.
+ * Tells a gap in the sequence numbers that a key press leaves from packet loss. Telephone events
+ * (RFC 4733) share sequence numbers with the audio, and Asterisk removes them. A gap is a key press
+ * if one of two signs is seen:
+ * - The missing packets would have lasted longer than the timestamps advanced. Packets of one event
+ * all have the same timestamp.
+ * - Asterisk reports the end of a key press.
  */
 export class KeyGaps {
   readonly #stats: RtpReceiverStats;
-  /** The last gap that was taken for a loss: when it was seen, and how many packets it has. */
+  /** The last gap that was counted as loss: when it was seen, and its number of packets. */
   #gapMs = Number.NEGATIVE_INFINITY;
   #gapPackets = 0;
-  /** Packets that the last key may have had, and until when its gap is awaited. */
+  /** Most packets that the last reported key can have had, and until when its gap is awaited. */
   #keyPackets = 0;
   #keyUntilMs = Number.NEGATIVE_INFINITY;
 
-  /** `stats.lost` is put right here: a gap is counted before it is understood. */
+  /** Corrects `stats.lost`: a gap is counted as lost before its reason is known. */
   constructor(stats: RtpReceiverStats) {
     this.#stats = stats;
   }
 
   /**
-   * Whether the gap of `missing` packets was a key. `passed`: time between the audio before and behind it; `needed`: what so many packets of
-   * audio would have lasted, in the same units.
+   * Whether the gap of `missing` packets was a key press. `passed`: timestamp units between the
+   * audio before and after the gap. `needed`: timestamp units of `missing` packets of audio.
    */
   isKey(missing: number, passed: number, needed: number, nowMs: number): boolean {
     const isTooShort = passed >= 0 && passed < needed;
@@ -45,7 +51,7 @@ export class KeyGaps {
     return false;
   }
 
-  /** Asterisk says that a key ended that was held for so long. */
+  /** Asterisk reports the end of a key press of this duration. */
   keyHeard(durationMs: number, nowMs: number): void {
     const ms = Math.min(KEY_MAX_MS, Math.max(0, durationMs));
     const packets = Math.ceil(ms / KEY_PACKET_MS) + KEY_PACKETS_MIN;

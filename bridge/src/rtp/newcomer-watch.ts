@@ -1,11 +1,16 @@
-/** So many packets in a row, with nothing new between them, over so much time are another sender's. No jitter that is bearable does that. */
+/**
+ * A new sender is assumed after this many consecutive late packets, with no packet on time among
+ * them, over this time. Usable streams do not have so much jitter.
+ */
 const PACKETS_MIN = 4;
 const SPAN_MIN_MS = 100;
 
 /**
- * Tells a sender that has taken another's place from packets that come late. Asterisk hands both senders' sequence numbers on under one
- * SSRC; where the newcomer's begin a little behind the other's, each of its packets looks late, or like a duplicate, until it has
- * caught up. Late packets come together, or between others; a sender's come one by one, in order, at the pace of its audio.
+ * Detects that a new sender has replaced another one under the same SSRC. Asterisk forwards the
+ * sequence numbers of both senders under one SSRC. If the numbers of the new sender start a little
+ * below those of the old one, each of its packets looks late or like a duplicate. Packets that are
+ * really late arrive in bursts, or between others. Packets of a new sender arrive one by one, in
+ * order, at the rate of its audio.
  */
 export class NewcomerWatch {
   #nextSequence = -1;
@@ -14,8 +19,9 @@ export class NewcomerWatch {
   #sinceMs = 0;
 
   /**
-   * Whether this packet, whose number is behind the expected one, and those before it are a newcomer's. `inPlace`: how many have come that
-   * were not behind it; where there is one more than at the packet before, nobody has taken over.
+   * Whether this packet and those before it are from a new sender. Call it for packets whose
+   * sequence number is below the expected one. `inPlace`: packets received so far that were not
+   * below it; if it has grown since the last call, the old sender is still there.
    */
   isOne(sequenceNumber: number, inPlace: number, arrivalMs: number): boolean {
     if (this.#count === 0 || sequenceNumber !== this.#nextSequence || inPlace !== this.#inPlace) {

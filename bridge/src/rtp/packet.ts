@@ -1,20 +1,20 @@
-/** Length of the fixed part of an RTP header (RFC 3550 section 5.1), the only part that we write. */
+/** Bytes of the fixed RTP header (RFC 3550 section 5.1). The bridge sends no other part. */
 export const RTP_HEADER_BYTES = 12;
 
-/** What `parseRtpHeader` found. One object is made once and filled again for every packet. */
+/** Result of `parseRtpHeader`. One object is made once and overwritten for each packet. */
 export interface RtpHeader {
   marker: boolean;
   payloadType: number;
   sequenceNumber: number;
   timestamp: number;
   ssrc: number;
-  /** Where the payload begins: after CSRC list and header extension. */
+  /** Offset of the payload: after the CSRC list and the header extension. */
   payloadOffset: number;
-  /** Bytes of payload without padding; 0 is legal. */
+  /** Bytes of payload without padding; 0 is valid. */
   payloadLength: number;
 }
 
-/** Why a datagram is no RTP packet. */
+/** Why a datagram is not an RTP packet. */
 export type RtpParseError =
   | 'too-short'
   | 'wrong-version'
@@ -22,7 +22,7 @@ export type RtpParseError =
   | 'truncated-extension'
   | 'bad-padding';
 
-/** An empty header for `parseRtpHeader` to fill. */
+/** Makes an empty header for `parseRtpHeader` to fill. */
 export function createRtpHeader(): RtpHeader {
   return {
     marker: false,
@@ -35,7 +35,31 @@ export function createRtpHeader(): RtpHeader {
   };
 }
 
-/** Reads the header of a datagram (RFC 3550 section 5.1) into `out`. On an error `out` is undefined in part: do not use it. */
+//  0                   1                   2                   3
+//  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+// |V=2|P|X|  CC   |M|     PT      |       sequence number         |
+// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+// |                           timestamp                           |
+// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+// |           synchronization source (SSRC) identifier            |
+// +=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+
+// |            contributing source (CSRC) identifiers             |
+// |                             ....                              |
+// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//
+// With X the header extension follows (RFC 3550 section 5.3.1):
+//
+// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+// |      defined by profile       |   length in 32-bit words      |
+// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+// |                        header extension                       |
+// |                             ....                              |
+
+/**
+ * Parses an RTP header into `out` (RFC 3550 section 5.1). Returns the error instead of throwing;
+ * `out` is then partly overwritten.
+ */
 export function parseRtpHeader(datagram: Buffer, out: RtpHeader): RtpParseError | undefined {
   const length = datagram.length;
   if (length < RTP_HEADER_BYTES) return 'too-short';
@@ -49,7 +73,7 @@ export function parseRtpHeader(datagram: Buffer, out: RtpHeader): RtpParseError 
     offset += 4 + datagram.readUInt16BE(offset + 2) * 4;
     if (offset > length) return 'truncated-extension';
   }
-  // The last byte of the padding says how long it is, itself included.
+  // The last byte of the padding is its length, including itself (RFC 3550 section 5.1, P bit).
   const padding = (flags & 0x20) === 0 ? 0 : (datagram[length - 1] as number);
   if (offset + padding > length || ((flags & 0x20) !== 0 && padding === 0)) return 'bad-padding';
 
@@ -64,7 +88,7 @@ export function parseRtpHeader(datagram: Buffer, out: RtpHeader): RtpParseError 
   return undefined;
 }
 
-// Byte by byte: Buffer's own readers and writers check each time what is known here.
+// Reads single bytes: Buffer's own methods repeat bounds checks that are not needed here.
 function readWord(source: Buffer, at: number): number {
   const high = ((source[at] as number) << 8) | (source[at + 1] as number);
   return high * 0x1_0000 + (((source[at + 2] as number) << 8) | (source[at + 3] as number));
@@ -77,7 +101,10 @@ function writeWord(target: Buffer, at: number, value: number): void {
   target[at + 3] = value;
 }
 
-/** Writes a fixed header without CSRC, extension or padding to the first 12 bytes of `target`. */
+/**
+ * Writes a fixed header (RFC 3550 section 5.1) without CSRC, extension or padding to the first 12
+ * bytes of `target`.
+ */
 export function writeRtpHeader(
   target: Buffer,
   marker: boolean,
@@ -94,12 +121,12 @@ export function writeRtpHeader(
   writeWord(target, 8, ssrc);
 }
 
-/** How far sequence number `a` is ahead of `b`, -32768 to 32767: right across the wrap at 65535. */
+/** Distance from sequence number `b` to `a`, -32768 to 32767. Correct across the wrap at 65535. */
 export function sequenceDistance(a: number, b: number): number {
   return ((a - b) << 16) >> 16;
 }
 
-/** How far timestamp `a` is ahead of `b`, -2^31 to 2^31-1: right across the wrap at 2^32-1. */
+/** Distance from timestamp `b` to `a`, -2^31 to 2^31-1. Correct across the wrap at 2^32-1. */
 export function timestampDistance(a: number, b: number): number {
   return (a - b) | 0;
 }

@@ -1,12 +1,17 @@
-/** The even UDP ports of a range, lent one a call. First in, first out: a port rests as long as possible before it is used again. */
+/**
+ * The even UDP ports of a range, one for each socket. First in, first out: a released port is
+ * reused as late as possible.
+ */
 export class PortPool {
-  /** Ports in the pool, lent or not. */
+  /** Number of ports in the pool, in use or not. */
   readonly size: number;
   readonly #free: number[] = [];
   readonly #taken = new Set<number>();
   #head = 0;
 
-  /** @throws RangeError when `min` to `max` (both included) is no port range or holds no even port. */
+  /**
+   * @throws RangeError if `min` to `max` (both included) is not a port range or has no even port.
+   */
   constructor(min: number, max: number) {
     if (!Number.isInteger(min) || !Number.isInteger(max) || min < 1 || max > 65535)
       throw new RangeError(`no port range: ${min}-${max}`);
@@ -15,12 +20,12 @@ export class PortPool {
     this.size = this.#free.length;
   }
 
-  /** Ports lent at the moment. */
+  /** Number of ports in use. */
   get inUse(): number {
     return this.#taken.size;
   }
 
-  /** Lends the port that has rested longest; undefined when all are lent. */
+  /** Takes the port that was released longest ago. Returns undefined if all are in use. */
   take(): number | undefined {
     if (this.#taken.size === this.size) return undefined;
     const port = this.#free[this.#head] as number;
@@ -29,9 +34,11 @@ export class PortPool {
     return port;
   }
 
-  /** Takes a port back. A port that is not lent is left alone, so a release may be repeated. */
+  /**
+   * Returns a port to the pool. Ignores a port that is not in use, so a release may be repeated.
+   */
   release(port: number): void {
-    // As many places before the head are vacant as ports are lent: the oldest of them takes this one.
+    // The vacant places are those before the head, one for each port in use. Fill the oldest.
     const place = (this.#head - this.#taken.size + this.size) % this.size;
     if (this.#taken.delete(port)) this.#free[place] = port;
   }

@@ -1,39 +1,45 @@
-/** Makes the frames that stand in for lost packets, of what was heard before them. */
+/** Makes frames that replace lost packets, from the audio received before them. */
 export interface LossConcealment {
-  /** The audio `source[start..end)` of a packet, valid during the call only. */
+  /**
+   * Notes the audio `source[start..end)` of a received packet. It is valid during the call only.
+   */
   heard(source: Buffer, start: number, end: number): void;
-  /** The frame in the next lost packet's place, valid until the next call; undefined: silence, from now on. */
+  /**
+   * Returns the frame that replaces the next lost packet, valid until the next call. Undefined:
+   * silence, until `heard` is called again.
+   */
   next(): Buffer | undefined;
-  /** There is silence: nothing of before it is repeated after it. */
+  /** Silence follows. The audio before it is not repeated after it. */
   stop(): undefined;
 }
 
-/** What a receiver expects and where its frames go. */
+/** What a receiver expects, and where its frames go. */
 export interface RtpReceiverOptions {
   payloadType: number;
   dtmfPayloadType?: number;
-  /** Timestamp units a second, Hz. */
+  /** RTP clock rate: timestamp units per second, Hz. */
   clockRate: number;
-  /** Timestamp units of one frame of filled-in silence. */
+  /** Timestamp units of one frame of inserted silence. */
   frameSamples: number;
-  /** Payload bytes of such a frame. */
+  /** Payload bytes of one frame of inserted silence. */
   frameBytes: number;
-  /** The byte that silence is made of. */
+  /** The byte value of silence in this encoding. */
   silence: number;
-  /** How long a packet may wait for one before it, ms. */
+  /** How long a packet is held for a missing one before it, ms. */
   maxReorderMs: number;
-  /** Silence is filled in while it lasts when nothing has arrived for this long, ms (see `tick`). */
+  /** Silence is inserted when nothing has arrived for this time, ms (see `tick`). */
   idleMs: number;
   /**
-   * How far the caller's time may run ahead of the clock, ms: packets beyond it are dropped (`early`). A stall of the network of up to this
-   * and `idleMs` together loses nothing.
+   * How far the caller's timeline may run ahead of the clock, ms. Packets beyond it are dropped and
+   * counted as `early`. A network stall of up to this and `idleMs` together loses no audio.
    */
   maxLeadMs: number;
   /** Unset: lost packets are replaced by silence. */
   concealment?: LossConcealment | undefined;
   /**
-   * Gets every frame in order, as `source[start..end)`, valid during the call only: packets in their own size, silence in
-   * frames. `timestampMs` begins at 0 and is the place of the frame in the caller's time; it never goes back.
+   * Called with every frame in order, as `source[start..end)`, valid during the call only. A packet
+   * is one frame of its own size; silence comes in frames of `frameBytes`. `timestampMs` is the
+   * start of the frame on the caller's timeline. It begins at 0 and never decreases.
    */
   onFrame: (source: Buffer, start: number, end: number, timestampMs: number) => void;
 }

@@ -1,31 +1,31 @@
-/** Figures of one received stream, since the receiver was made. */
+/** Counters of one received stream, since the receiver was made. */
 export interface RtpReceiverStats {
-  /** Packets of the stream, each counted once, late ones and those without audio included. */
+  /** Packets of the stream, each counted once. Includes late packets and packets without audio. */
   packetsReceived: number;
   /**
-   * Expected minus received (RFC 3550 appendix A.3; duplicates do not make up for losses here), without the telephone events that Asterisk
-   * keeps to itself.
+   * Packets expected minus received (RFC 3550 appendix A.3). Here duplicates do not reduce it, and
+   * telephone events that Asterisk removes are not counted.
    */
   lost: number;
   duplicates: number;
-  /** Arrived after their place had been given up: not heard. */
+  /** Packets that arrived after they were counted as lost. Their audio is dropped. */
   late: number;
-  /** Arrived after a later packet, and put back in order. */
+  /** Packets that arrived after a later packet and were put in order. */
   reordered: number;
   malformed: number;
-  /** Not handed on: the caller's time would have run ahead of the clock by more than is allowed. */
+  /** Packets dropped because the caller's timeline would run too far ahead of the clock. */
   early: number;
-  /** One packet alone with a sequence number from elsewhere: dropped. */
+  /** Single packets with an unrelated sequence number, dropped. */
   strays: number;
   wrongPayloadType: number;
-  /** Telephone events (RFC 4733): no audio, not handed on. */
+  /** Telephone events (RFC 4733). They carry no audio and are not passed on. */
   dtmfPackets: number;
   ssrcChanges: number;
-  /** The sender began anew under the same SSRC: sequence number or timestamp leapt. */
+  /** Restarts of the sender under the same SSRC: its sequence number or timestamp jumped. */
   restarts: number;
-  /** Frames put in for losses and pauses: silence, but for the concealed ones. */
+  /** Frames inserted for losses and pauses: silence, or repeated audio for concealed losses. */
   filledFrames: number;
-  /** Of these, frames that repeat what was last heard. */
+  /** Inserted frames that repeat received audio. */
   concealedFrames: number;
   /** Interarrival jitter (RFC 3550 appendix A.8), ms. */
   jitterMs: number;
@@ -33,7 +33,7 @@ export interface RtpReceiverStats {
   longestGapMs: number;
 }
 
-/** Figures of a stream of which nothing has come. */
+/** Counters of a stream of which nothing was received. */
 export function noReceiverStats(): RtpReceiverStats {
   return {
     packetsReceived: 0,

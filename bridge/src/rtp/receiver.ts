@@ -4,16 +4,16 @@ import { createRtpHeader, parseRtpHeader, sequenceDistance, timestampDistance } 
 import type { LossConcealment, RtpReceiverOptions } from './receiver-options.ts';
 import { noReceiverStats, type RtpReceiverStats } from './receiver-stats.ts';
 
-// RFC 3550 appendix A.1: how far a sequence number may leap before it means that the sender began anew.
+// RFC 3550 appendix A.1: a larger jump of the sequence number means a restart of the sender.
 const MAX_DROPOUT = 3000;
 const MAX_MISORDER = 100;
-// Sequence numbers remembered to know a duplicate from a late packet; more than MAX_MISORDER.
+// Sequence numbers remembered to detect duplicates. Must be more than MAX_MISORDER.
 const HISTORY = 128;
-// Packets held while one before them is missing: 60 ms of 5 ms packets, and some.
+// Most packets held while an earlier one is missing: more than 60 ms of 5 ms packets.
 const HOLD_PACKETS = 16;
-// A timestamp that leaps further than this is a new beginning, not a pause to be filled.
+// A larger jump of the timestamp is a restart of the sender, not a pause to fill.
 const MAX_FILL_MS = 2000;
-// The least that a packet counts for: 400 a second are taken of a sender, however little audio each of them has.
+// Shortest duration that a packet counts for, ms: limits a sender to 400 packets per second.
 const MIN_PACKET_MS = 2.5;
 interface HeldPacket {
   sequenceNumber: number;
@@ -23,10 +23,12 @@ interface HeldPacket {
 }
 
 const NO_PAYLOAD = Buffer.alloc(0);
-/** All receivers of a thread share it: each is done with it when its `push` returns. So it stays in the processor's cache. */
+/**
+ * Shared by all receivers of a thread, so that it stays in the CPU cache. Used only within `push`.
+ */
 const header = createRtpHeader();
 
-/** Turns the datagrams of one source into frames of audio in order, without gaps in time, and keeps its figures. */
+/** Turns the datagrams of one source into audio frames in order, without gaps, and counts them. */
 export class RtpReceiver {
   readonly stats: RtpReceiverStats = noReceiverStats();
   readonly #options: RtpReceiverOptions;
@@ -37,33 +39,33 @@ export class RtpReceiver {
   readonly #leadUnits: number;
   readonly #minUnits: number;
   readonly #bytesPerSample: number;
-  /** Sequence numbers received, by their low bits; -1: none. */
+  /** Received sequence numbers, indexed by their low bits; -1: none. */
   readonly #seen = new Int32Array(HISTORY).fill(-1);
-  /** Packets that wait for one before them, by the low bits of their sequence number. */
+  /** Packets held for a missing earlier one, indexed by the low bits of their sequence number. */
   readonly #held: (HeldPacket | undefined)[] = new Array(HOLD_PACKETS).fill(undefined);
   #heldCount = 0;
-  /** Whether the caller's time runs, and whether a packet has come. */
+  /** Whether the caller's timeline has begun, and whether a packet was received. */
   #clockRuns = false;
   #started = false;
-  /** As a signed integer of 32 bits, like the timestamps: V8 keeps these in the object itself. */
+  /** As a signed 32-bit integer, like the timestamps: V8 stores these in the object itself. */
   #ssrc = 0;
   #expectedSequence = 0;
   #highestSequence = 0;
   #expectedTimestamp = 0;
-  /** Put in since the last packet with audio, timestamp units. */
+  /** Timestamp units inserted since the last packet with audio. */
   #filledUnits = 0;
   readonly #keys: KeyGaps;
   readonly #newcomers = new NewcomerWatch();
-  /** Packets given up since the last one handed on. */
+  /** Packets counted as lost since the last one passed on. */
   #missing = 0;
   #lastPacketUnits = 0;
-  /** True until the first frame after a new beginning has said where its timestamps are. */
+  /** True from a restart until its first frame has set the expected timestamp. */
   #unanchored = true;
-  /** The sequence number that would prove a restart; -1: none is suspected. */
+  /** The sequence number that would confirm a restart; -1: none is suspected. */
   #restartSequence = -1;
-  /** Where the next frame lies in the caller's time, timestamp units. */
+  /** Start of the next frame on the caller's timeline, timestamp units. */
   #position = 0;
-  /** What small packets count for, timestamp units. */
+  /** Time that packets shorter than MIN_PACKET_MS have used up, timestamp units. */
   #pace = 0;
   #originMs = 0;
   #nowMs = Number.NEGATIVE_INFINITY;
@@ -83,7 +85,9 @@ export class RtpReceiver {
     this.#keys = new KeyGaps(this.stats);
   }
 
-  /** The caller's time begins, with silence until a packet comes; without it the first packet begins it. */
+  /**
+   * Begins the caller's timeline, with silence until a packet arrives. Else the first packet does.
+   */
   begin(nowMs: number): void {
     if (this.#clockRuns) return;
     this.#clockRuns = true;
@@ -92,12 +96,15 @@ export class RtpReceiver {
     this.#setClock(nowMs);
   }
 
-  /** Asterisk has heard a telephone event of so many ms end, whose packets it keeps to itself. */
+  /** Asterisk reports the end of a key press. It removed the telephone event's packets. */
   keyHeard(durationMs: number, nowMs: number): void {
     this.#keys.keyHeard(durationMs, nowMs);
   }
 
-  /** Takes one datagram, valid during the call only, that arrived at `arrivalMs` (any monotonic clock). Never throws for what is in it. */
+  /**
+   * Takes a datagram that arrived at `arrivalMs` (monotonic clock). It is valid during the call
+   * only. Never throws, whatever the datagram contains.
+   */
   push(datagram: Buffer, arrivalMs: number): void {
     const { stats } = this;
     if (parseRtpHeader(datagram, header) !== undefined) {
@@ -108,7 +115,7 @@ export class RtpReceiver {
     if (!isAudio) {
       if (header.payloadType === this.#options.dtmfPayloadType) stats.dtmfPackets++;
       else stats.wrongPayloadType++;
-      // It has a place in the sequence but no word in where a stream begins.
+      // It has a sequence number of the stream, but cannot start a stream.
       if (!this.#started || (header.ssrc | 0) !== this.#ssrc) return;
     }
     this.#setClock(arrivalMs);
@@ -120,7 +127,7 @@ export class RtpReceiver {
 
     let ahead = sequenceDistance(header.sequenceNumber, this.#expectedSequence);
     if (ahead >= MAX_DROPOUT || ahead < -MAX_MISORDER) {
-      // One stray packet must not upset the stream; two in a row are a restart (RFC 3550 appendix A.1).
+      // Drop a single stray packet. Two consecutive ones are a restart (RFC 3550 appendix A.1).
       if (header.sequenceNumber !== this.#restartSequence) {
         this.#restartSequence = (header.sequenceNumber + 1) & 0xffff;
         stats.strays++;
@@ -143,7 +150,7 @@ export class RtpReceiver {
     this.#countArrival(arrivalMs, isAudio);
     if (ahead < 0) {
       stats.late++;
-      // It had been counted as lost, unless it is from before the first packet.
+      // It was counted as lost, unless it was sent before the first packet received.
       if (stats.lost > 0) stats.lost--;
       return;
     }
@@ -160,8 +167,8 @@ export class RtpReceiver {
   }
 
   /**
-   * What the stream's own packets cannot tell: call it about once a frame. Releases packets whose predecessor has not
-   * come in time, and fills in silence while a sender that suppresses it, or the network, is quiet.
+   * Call it about once per frame. Releases packets that have waited too long for a missing one.
+   * Inserts silence while the sender suppresses silence or the network stalls.
    */
   tick(nowMs: number): void {
     if (!this.#clockRuns) return;
@@ -169,7 +176,8 @@ export class RtpReceiver {
       this.#setClock(nowMs);
       this.#giveUpMissing(nowMs);
     }
-    // Before the first packet none can be delayed; later, stay behind the clock so that packets delayed by less than the idle limit lose nothing.
+    // Stay `idleMs` behind the clock, so that packets delayed by less lose nothing. Before the
+    // first packet there is no delay.
     const behindMs = this.#started ? this.#options.idleMs : 0;
     if (nowMs - this.#lastArrivalMs < behindMs) return;
     this.#setClock(nowMs);
@@ -179,7 +187,7 @@ export class RtpReceiver {
       this.#fill(Math.min(frames, (MAX_FILL_MS * this.#unitsPerMs) / this.#options.frameSamples), 0);
   }
 
-  /** Hands on all that is held: at the end of a call. */
+  /** Passes on all held packets, at the end of a call. */
   flush(): void {
     while (this.#heldCount > 0) this.#skipMissing();
   }
@@ -188,17 +196,17 @@ export class RtpReceiver {
     if (nowMs > this.#nowMs) this.#nowMs = nowMs;
   }
 
-  /** Packets that have come in their place or ahead of it. */
+  /** Packets received that were on time or ahead of the expected one. */
   get #inPlace(): number {
     return this.stats.packetsReceived - this.stats.late;
   }
 
-  /** The time since the beginning by the clock, timestamp units. */
+  /** Time since the timeline began, by the clock, timestamp units. */
   get #elapsed(): number {
     return (this.#nowMs - this.#originMs) * this.#unitsPerMs;
   }
 
-  /** The first packet. */
+  /** Handles the first packet. */
   #start(arrivalMs: number): void {
     if (!this.#clockRuns) {
       this.#nowMs = Number.NEGATIVE_INFINITY;
@@ -209,7 +217,7 @@ export class RtpReceiver {
     this.#resync();
   }
 
-  /** Begins anew with the packet in `header`: its numbers have nothing to do with those before. */
+  /** Restarts the stream with the packet in `header`: its numbers are unrelated to earlier ones. */
   #resync(): void {
     this.flush();
     this.#ssrc = header.ssrc | 0;
@@ -223,7 +231,7 @@ export class RtpReceiver {
     this.#followClock();
   }
 
-  /** Where timestamps do not tell, the caller's time goes on by the clock, and what is behind it is silence. */
+  /** Moves the timeline on to the clock and fills with silence: timestamps do not tell the time. */
   #followClock(): void {
     const now = Math.round(this.#elapsed);
     const frames = Math.floor((now - this.#position) / this.#options.frameSamples);
@@ -250,7 +258,7 @@ export class RtpReceiver {
       arrivalMs -
       this.#jitterArrivalMs -
       timestampDistance(timestamp, this.#jitterTimestamp) / this.#unitsPerMs;
-    // NaN at a new beginning; and a leap of the timestamp is no jitter.
+    // NaN after a restart. A jump of the timestamp is not jitter.
     if (Math.abs(transitMs) < MAX_FILL_MS) stats.jitterMs += (Math.abs(transitMs) - stats.jitterMs) / 16;
     this.#jitterArrivalMs = arrivalMs;
     this.#jitterTimestamp = timestamp | 0;
@@ -275,7 +283,9 @@ export class RtpReceiver {
     this.#heldCount++;
   }
 
-  /** Gives a missing packet up when one has waited too long for it, by the clock or by the audio behind it. */
+  /**
+   * Counts missing packets as lost if one waited too long for them, by the clock or by timestamps.
+   */
   #giveUpMissing(nowMs: number): void {
     const { maxReorderMs } = this.#options;
     while (this.#heldCount > 0) {
@@ -291,7 +301,7 @@ export class RtpReceiver {
     }
   }
 
-  /** Counts what is missing before the first held packet as lost, and releases that packet and its successors. */
+  /** Counts packets missing before the first held one as lost, then releases held packets. */
   #skipMissing(): void {
     while (this.#held[this.#expectedSequence % HOLD_PACKETS] === undefined) {
       this.stats.lost++;
@@ -312,12 +322,12 @@ export class RtpReceiver {
     }
   }
 
-  /** Hands the packet that is next in order on, after what fills the time that is missing before it. */
+  /** Passes on the next packet in order, after frames that fill the time before it. */
   #deliver(timestamp: number, source: Buffer, start: number, packetEnd: number): void {
     this.#expectedSequence = (this.#expectedSequence + 1) & 0xffff;
-    // Half a sample at the end would shift what follows.
+    // Cut half a sample at the end: it would shift the bytes that follow.
     const end = packetEnd - ((packetEnd - start) % this.#bytesPerSample);
-    // Telephone events stand still in time, and an empty packet takes none.
+    // The timestamp does not advance within a telephone event, and an empty packet has no duration.
     if (end === start) return;
     const units = (end - start) * this.#unitsPerByte;
     let gap = 0;
@@ -332,7 +342,7 @@ export class RtpReceiver {
       this.stats.restarts++;
       this.#followClock();
     } else if (gap > 0) {
-      // Part of a frame is time only: whoever listens gets no odd scraps.
+      // Less than a frame only moves the position: the listener gets whole frames.
       const frames = Math.floor(gap / this.#options.frameSamples);
       this.#fill(frames, (this.#missing * this.#lastPacketUnits) / this.#options.frameSamples);
       this.#position += gap - frames * this.#options.frameSamples;
@@ -349,7 +359,7 @@ export class RtpReceiver {
     this.#emit(source, start, end, units);
   }
 
-  /** Whether a packet with less audio than the least that one counts for can be taken. */
+  /** Whether a packet shorter than MIN_PACKET_MS can be accepted now. */
   #hasPace(limit: number): boolean {
     const pace = Math.max(this.#pace, this.#elapsed) + this.#minUnits;
     if (pace > limit) return false;
@@ -357,14 +367,14 @@ export class RtpReceiver {
     return true;
   }
 
-  /** Before a packet of so many units others are missing: were they audio? */
+  /** Decides whether packets missing before one of `units` were audio. */
   #judgeMissing(timestamp: number, units: number): void {
     const passed = timestampDistance(timestamp, this.#expectedTimestamp - this.#filledUnits);
     const needed = this.#missing * Math.min(units, this.#lastPacketUnits);
     if (this.#keys.isKey(this.#missing, passed, needed, this.#nowMs)) this.#missing = 0;
   }
 
-  /** Fills time; of its frames the first `lost` are a loss, the others a pause of the sender's own. */
+  /** Inserts frames: the first `lost` replace lost packets, the others a pause of the sender. */
   #fill(frames: number, lost: number): void {
     const { frameSamples } = this.#options;
     this.stats.filledFrames += frames;

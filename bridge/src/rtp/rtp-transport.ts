@@ -6,21 +6,24 @@ import type { RtpSocket } from './socket.ts';
 
 const FRAME_SAMPLES = 160;
 const CLOCK_RATE = 8_000;
-/** Static payload types (RFC 3551 table 4), and the byte that silence is made of. */
+/** Static payload types (RFC 3551 table 4), and the byte value of silence. */
 const CODECS = { pcmu: { payloadType: 0, silence: 0xff }, pcma: { payloadType: 8, silence: 0xd5 } } as const;
-/** Of telephone events (RFC 4733) on Asterisk's external media; the digits come by ARI. */
+/** Payload type of telephone events (RFC 4733) on external media. Digits are reported by ARI. */
 const DTMF_PAYLOAD_TYPE = 101;
-/** How long a packet may wait for one before it. */
+/** How long a packet is held for a missing one before it. */
 const MAX_REORDER_MS = 60;
-/** Without a packet for so long the caller's side is silent on the wire, and silence is put in. */
+/** Without a packet for this time silence is inserted for the caller. */
 const IDLE_MS = 200;
-/** How far the caller's time may run ahead of the clock. */
+/** How far the caller's timeline may run ahead of the clock. */
 const MAX_LEAD_MS = 200;
 
-/** G.711, the only codec that RTP external media carries both ways in a call of 8 kHz. */
+/** G.711: the only codec that RTP external media carries in both directions in a call at 8 kHz. */
 export type RtpCodec = keyof typeof CODECS;
 
-/** Settings of one call's RTP. `ssrc`, `sequenceNumber` and `timestamp` should be random (RFC 3550 section 5.1). */
+/**
+ * RTP settings of one call. `ssrc`, `sequenceNumber` and `timestamp` should be random (RFC 3550
+ * section 5.1).
+ */
 export interface RtpTransportOptions {
   readonly codec: RtpCodec;
   readonly ssrc: number;
@@ -30,17 +33,17 @@ export interface RtpTransportOptions {
   readonly onFrame: (source: Buffer, start: number, end: number, timestampMs: number) => void;
 }
 
-/** RTP to and from one external media channel (chan_rtp): G.711, 20 ms. */
+/** RTP to and from one external media channel (chan_rtp): G.711, 20 ms frames. */
 export class RtpTransport {
   readonly payloadOffset = RTP_HEADER_BYTES;
-  /** Asterisk passes a packet on as it comes. */
+  /** Asterisk forwards a packet as it arrives. */
   readonly playoutDelayMs = 0;
   lastReceivedMs: number;
   readonly #socket: RtpSocket;
   readonly #receiver: RtpReceiver;
   readonly #sender: RtpSender;
 
-  /** Owns the socket from now on. */
+  /** Takes ownership of the socket. */
   constructor(socket: RtpSocket, options: RtpTransportOptions) {
     const { payloadType, silence } = CODECS[options.codec];
     const { ssrc, sequenceNumber, timestamp, onFrame, concealment } = options;
@@ -73,12 +76,12 @@ export class RtpTransport {
     };
   }
 
-  /** Our UDP port, which other calls may share. */
+  /** Our UDP port. Other calls may share it. */
   get localPort(): number {
     return this.#socket.localPort;
   }
 
-  /** Sets where packets go, and the only source that is heard. */
+  /** Sets the destination of packets, which is also the only accepted source. */
   connect(address: string, port: number): void {
     this.#socket.connect(address, port);
   }
@@ -111,7 +114,7 @@ export class RtpTransport {
     this.#receiver.tick(nowMs);
   }
 
-  /** Nothing waits behind RTP: each packet is played as it comes. */
+  /** Nothing to do: with RTP no audio is queued in Asterisk. */
   flush(): void {}
 
   figures() {

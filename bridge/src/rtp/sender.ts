@@ -1,6 +1,9 @@
 import { RTP_HEADER_BYTES, writeRtpHeader } from './packet.ts';
 
-/** Where a sender begins. `ssrc`, `sequenceNumber` and `timestamp` should be random (RFC 3550 section 5.1): the caller draws them. */
+/**
+ * Initial state of a sender. `ssrc`, `sequenceNumber` and `timestamp` should be random (RFC 3550
+ * section 5.1).
+ */
 export interface RtpSenderOptions {
   payloadType: number;
   ssrc: number;
@@ -12,7 +15,7 @@ export interface RtpSenderOptions {
   frameBytes: number;
 }
 
-/** Makes the packets of one outgoing stream: header right, one buffer for all. */
+/** Makes the packets of one outgoing stream, all in the same buffer. */
 export class RtpSender {
   /** Packets made so far. */
   packetsSent = 0;
@@ -41,8 +44,9 @@ export class RtpSender {
   }
 
   /**
-   * The next packet, header written; the caller fills the payload from `RTP_HEADER_BYTES` on and sends it. The buffer
-   * is the same each time. The first packet and the first after `skip` carry the marker.
+   * Returns the next packet with its header written. The caller writes the payload from
+   * `RTP_HEADER_BYTES` on and sends it. Each call returns the same buffer. The first packet, and
+   * the first one after `skip`, have the marker bit.
    */
   next(): Buffer {
     const packet = this.#packet;
@@ -61,7 +65,7 @@ export class RtpSender {
     return packet;
   }
 
-  /** Lets `frames` frames pass unsent: the timestamp moves on, the sequence number does not. */
+  /** Skips frames that are not sent: the timestamp advances, the sequence number does not. */
   skip(frames: number): void {
     this.#timestamp = (this.#timestamp + frames * this.#frameSamples) >>> 0;
     this.#marker = true;

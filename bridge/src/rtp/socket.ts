@@ -1,48 +1,52 @@
 import { DATAGRAMS_MAX, DatagramSocket, Datagrams, ipv4Number } from './datagrams.ts';
 
-// What newer kernels allow by default (net.core.rmem_max). A kernel cuts it to its own limit.
+// Default limit of recent kernels (net.core.rmem_max). A kernel cuts the size to its own limit.
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
-/** Of that buffer, for a datagram of 20 ms of G.711 (832 on Linux 6.18, x64). */
+/** Bytes of that buffer for a datagram of 20 ms of G.711 (832 on Linux 6.18, x64). */
 const KERNEL_BYTES_PER_DATAGRAM = 1_024;
 const DATAGRAMS_PER_SECOND = 50;
-/** The process may stand still for so long, and no datagram is lost. */
+/** How long the process may stall without loss of datagrams. */
 const STANDSTILL_MS = 400;
-/** So many take up to half a millisecond, with the messages to the bots that they become. */
+/**
+ * Datagrams delivered between two calls of `onBusy`. With the messages to the bots that they cause,
+ * they take up to 0.5 ms.
+ */
 const BUSY_DATAGRAMS = 8;
-/** System calls in one turn of the event loop: 4096 datagrams, 200 ms of 400 calls. */
+/** Most system calls in one turn of the event loop: 4096 datagrams, 200 ms of 400 calls. */
 const RECEIVES_MAX = 64;
-/** A packet of G.711 has 172 bytes, and RTP on Ethernet never more than 1500. */
+/** A G.711 packet has 172 bytes. RTP on Ethernet has at most 1500. */
 const RECEIVED_BYTES_MAX = 2_048;
 const SENT_BYTES_MAX = 512;
 
-// All sockets of a thread share it: each is done with it when its turn ends.
+// Shared by all sockets of a thread: each uses it only within its turn of the event loop.
 const received = new Datagrams(RECEIVED_BYTES_MAX);
 
-/** Counters of one call's place at a socket. */
+/** Counters of one call's membership in a socket. */
 export interface RtpSocketStats {
   datagramsReceived: number;
   datagramsSent: number;
-  /** Not taken by the kernel, as for example without a route to the peer. */
+  /** Datagrams that the kernel did not take, for example without a route to the peer. */
   errors: number;
 }
 
-/** What a socket tells its owner. */
+/** Notifications of a socket to its owner. */
 export interface SocketOwner {
   /** The last call has left: the socket is closed. */
   readonly onIdle: () => void;
-  /** Now and then while many datagrams are delivered in one turn of the event loop. */
+  /** Called repeatedly while many datagrams are delivered in one turn of the event loop. */
   readonly onBusy: () => void;
 }
 
 /**
- * One UDP socket that several calls share, each known by the address and port that it hears from: so one system call serves many
- * calls. It carries as many as its receive buffer is good for.
+ * One UDP socket that several calls share, so that one system call serves many calls. Datagrams are
+ * routed to a call by their source address and port. The size of the receive buffer limits the
+ * number of calls.
  */
 export class SharedSocket {
   readonly address: string;
-  /** Calls that it can carry. */
+  /** Most calls that it can carry. */
   readonly capacity: number;
-  /** Datagrams from somebody that no call expects, or too long to be RTP: dropped. */
+  /** Datagrams dropped: from a source that no call expects, or too long to be RTP. */
   refused = 0;
   readonly #socket: DatagramSocket;
   readonly #members = new Set<RtpSocket>();
@@ -53,8 +57,8 @@ export class SharedSocket {
   readonly #owner: SocketOwner;
 
   /**
-   * Opens it; `port` 0 takes any.
-   * @throws what the kernel says, as for example EADDRINUSE in `code`: then take another port.
+   * Opens the socket. `port` 0 takes any free port.
+   * @throws the kernel's error, for example with `code` EADDRINUSE: then take another port.
    */
   constructor(address: string, port: number, owner: SocketOwner) {
     this.address = address;
@@ -72,21 +76,24 @@ export class SharedSocket {
     return this.#members.size < this.capacity;
   }
 
-  /** A place for one more call. */
+  /** Adds a member for one more call. */
   join(): RtpSocket {
     const member = new RtpSocket(this);
     this.#members.add(member);
     return member;
   }
 
-  /** For `RtpSocket`: the member's peer. Who had the same one is heard no more: Asterisk has given its port to another call. */
+  /**
+   * For `RtpSocket`. Routes datagrams from address:port to this member. A member that had that
+   * source loses it: Asterisk reused the port.
+   */
   expect(member: RtpSocket, address: number, port: number): void {
     const ports = this.#peers.get(address) ?? new Map<number, RtpSocket>();
     this.#peers.set(address, ports);
     ports.set(port, member);
   }
 
-  /** For `RtpSocket`: hands a packet to the kernel before this turn of the event loop ends. */
+  /** For `RtpSocket`. Passes a packet to the kernel before this turn of the event loop ends. */
   send(packet: Buffer, member: RtpSocket, address: number, port: number): void {
     const outgoing = this.#outgoing;
     if (!outgoing.add(packet, address, port)) {
@@ -98,7 +105,10 @@ export class SharedSocket {
     else if (outgoing.count === 1) process.nextTick(this.flush);
   }
 
-  /** For `RtpSocket`: the member's packets have left when this returns, and the port is free if it was the last member. */
+  /**
+   * For `RtpSocket`. Removes the member after its packets are sent. The last member closes the
+   * socket.
+   */
   leave(member: RtpSocket, address: number, port: number): void {
     this.#members.delete(member);
     const ports = this.#peers.get(address);
@@ -110,7 +120,10 @@ export class SharedSocket {
     this.#owner.onIdle();
   }
 
-  /** Delivers what has arrived; of a flood a part, the rest next time. */
+  /**
+   * Delivers datagrams that have arrived. The number per call is limited; the rest follows next
+   * time.
+   */
   receive(): void {
     let rounds = 0;
     do {
@@ -133,12 +146,12 @@ export class SharedSocket {
     member.onDatagram?.(datagram, received.arrivedMs(index));
   }
 
-  /** Sends what waits: without being asked, at the end of the turn of the event loop. */
+  /** Sends queued packets. Runs at the end of each turn of the event loop without a call. */
   readonly flush = (): void => {
     const outgoing = this.#outgoing;
     for (let sent = 0; sent < outgoing.count; ) {
       const taken = outgoing.send(this.#socket, sent);
-      // What the kernel refuses must not hold up what is behind it.
+      // Skip a datagram that the kernel refuses, so that it does not delay the next ones.
       if (taken === 0) (this.#senders[sent] as RtpSocket).stats.errors++;
       sent += Math.max(1, taken);
     }
@@ -146,9 +159,12 @@ export class SharedSocket {
   };
 }
 
-/** One call's place at a socket. It speaks with one peer only and never throws for what the network does. */
+/** One call's membership in a shared socket. It has one peer and never throws on network errors. */
 export class RtpSocket {
-  /** Called with every datagram of the peer, which is valid during the call only, and when it arrived (`performance.now`, ms). */
+  /**
+   * Called with each datagram from the peer, valid during the call only, and its arrival time
+   * (`performance.now`, ms).
+   */
   onDatagram: ((datagram: Buffer, arrivedMs: number) => void) | undefined;
   readonly stats: RtpSocketStats = { datagramsReceived: 0, datagramsSent: 0, errors: 0 };
   readonly #shared: SharedSocket;
@@ -165,7 +181,10 @@ export class RtpSocket {
     return this.#shared.port;
   }
 
-  /** Sets the peer, an IPv4 address: the only one that is heard. Call once; without effect after `close`. */
+  /**
+   * Sets the peer, an IPv4 address: the only accepted source. Call it once. No effect after
+   * `close`.
+   */
   connect(address: string, port: number): void {
     if (this.#closed) return;
     this.#peerAddress = ipv4Number(address);
@@ -173,14 +192,14 @@ export class RtpSocket {
     this.#shared.expect(this, this.#peerAddress, port);
   }
 
-  /** Copies a packet for the kernel and forgets it. Without effect before `connect` and after `close`. */
+  /** Queues a copy of a packet for sending. No effect before `connect` and after `close`. */
   send(packet: Buffer): void {
     if (this.#peerPort === 0) return;
     this.stats.datagramsSent++;
     this.#shared.send(packet, this, this.#peerAddress, this.#peerPort);
   }
 
-  /** Leaves the socket, whose port is free then, if no other call needs it. Idempotent. */
+  /** Leaves the socket. The last member frees the port. Idempotent. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -1,16 +1,17 @@
 import type { PortPool } from './ports.ts';
 import { type RtpSocket, SharedSocket } from './socket.ts';
 
-/** A port of the range may be held by another process: the next ones are tried. */
+/** Another process may hold a port of the range. Then this many ports are tried. */
 const OPEN_TRIES = 8;
 
 /**
- * How often datagrams are taken: all that came meanwhile at once, since to wake up for one costs more than to handle it. A caller's frame is late by so
- * much at most, where the thread has the time; Node's timers are whole ms.
+ * Interval of receiving: all datagrams that arrived are read at once, because a wake-up costs more
+ * than handling a datagram. This delays a caller's frame by at most this time. Node's timers have
+ * whole ms.
  */
 const RECEIVE_MS = 2;
 
-/** No UDP port of the configured range could be had. */
+/** No UDP port of the configured range was available. */
 export class NoPortError extends Error {
   override name = 'NoPortError';
   readonly code = 'no-port';
@@ -30,12 +31,15 @@ export class RtpSockets {
     this.#onBusy = onBusy;
   }
 
-  /** Datagrams dropped so far: from somebody that no call expected, or too long to be RTP. */
+  /** Datagrams dropped so far: from a source that no call expects, or too long to be RTP. */
   get refused(): number {
     return [...this.#open].reduce((sum, { refused }) => sum + refused, this.#refused);
   }
 
-  /** A call's place at a socket of `address`. @throws {@link NoPortError} */
+  /**
+   * Adds a call to a socket of `address`.
+   * @throws {@link NoPortError}
+   */
   join(address: string): RtpSocket {
     for (const socket of this.#open) if (socket.address === address && socket.hasRoom) return socket.join();
     for (let attempt = 0; attempt < OPEN_TRIES; attempt++) {
@@ -69,7 +73,7 @@ export class RtpSockets {
 
   readonly #keepUp = (): void => {
     this.#onBusy();
-    // What that has sent must not wait for the end of the burst.
+    // Packets that `onBusy` sent must not wait until the burst is handled.
     for (const socket of this.#open) socket.flush();
   };
 
