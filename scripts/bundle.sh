@@ -29,7 +29,7 @@ copy_files() {
   cp scripts/stack.mk "$STAGE/scripts/"
   echo 'include scripts/stack.mk' >"$STAGE/Makefile"
   cp scripts/install.sh scripts/INSTALL.md "$STAGE/"
-  cp README.md CHANGELOG.md "$STAGE/"
+  cp README.md CHANGELOG.md SECURITY.md NOTICE "$STAGE/"
   # What the README and docs/ refer to.
   cp -r docs "$STAGE/"
   mkdir -p "$STAGE/bridge/wire" "$STAGE/e2e/mock-pipecat"

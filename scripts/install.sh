@@ -108,7 +108,7 @@ copy_files() {
   as_root mkdir -p "$directory"
   as_root chown "$(id -u):$(id -g)" "$directory"
   mkdir -p "$directory/asterisk/providers" "$directory/secrets/asterisk" "$directory/scripts"
-  cp compose.yaml .env.example Makefile VERSION ./*.md "$directory/"
+  cp compose.yaml .env.example Makefile VERSION NOTICE ./*.md "$directory/"
   cp scripts/* "$directory/scripts/"
   cp asterisk/providers/README.md "$directory/asterisk/providers/"
   cp -r asterisk/fail2ban "$directory/asterisk/"
