@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { access, glob, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { access, glob, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 
 const scripts = new URL('../../scripts/', import.meta.url).pathname;
 /** The source is not in the bundle, so neither is what describes it. */
-const SOURCE = ['bridge/ARCHITECTURE.md'];
+const SOURCE = ['bridge/ARCHITECTURE.md', 'CONTRIBUTING.md'];
 let root: string;
 
 /** Runs `copy_files` of a script, without its `main`; `settings` are lines of shell before it. */
@@ -20,19 +20,38 @@ async function copyFiles(script: string, self: string, settings: string): Promis
   await promisify(execFile)('bash', ['-c', shell, self, join(scripts, script)]);
 }
 
+/** A Markdown file without its blocks of code, which hold neither links nor headings. */
+const prose = async (path: string): Promise<string> =>
+  (await readFile(path, 'utf8')).replace(/```.*?```/gs, '');
+
+/** The anchors of a document's headings, as GitHub makes them. */
+function anchors(text: string): string[] {
+  const seen = new Map<string, number>();
+  return [...text.matchAll(/^#{1,6} (.*)$/gm)].map(([, heading = '']) => {
+    const shown = heading.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase();
+    const anchor = shown.replace(/[^\p{L}\p{N}_ -]/gu, '').replaceAll(' ', '-');
+    const count = seen.get(anchor) ?? 0;
+    seen.set(anchor, count + 1);
+    return count === 0 ? anchor : `${anchor}-${count}`;
+  });
+}
+
 /** Relative links of all Markdown files below a directory that lead to nothing, as `file: target`. */
 async function deadLinks(directory: string): Promise<string[]> {
   const dead: string[] = [];
   for await (const file of glob('**/*.md', { cwd: directory })) {
-    const text = (await readFile(join(directory, file), 'utf8')).replace(/```.*?```/gs, '');
-    for (const [, target = ''] of text.matchAll(/\]\(([^)\s#]+)[^)]*\)/g)) {
+    const text = await prose(join(directory, file));
+    for (const [, target = '', , anchor] of text.matchAll(/\]\(([^)\s#]*)(#([^)\s]*))?[^)]*\)/g)) {
       if (/^https?:/.test(target)) continue;
-      const path = normalize(join(dirname(file), target));
+      const path = target === '' ? file : normalize(join(dirname(file), target));
+      if (SOURCE.includes(path)) continue;
       const isThere = await access(join(directory, path)).then(
         () => true,
         () => false,
       );
-      if (!isThere && !SOURCE.includes(path)) dead.push(`${file}: ${target}`);
+      const isAnchor =
+        anchor === undefined || (isThere && anchors(await prose(join(directory, path))).includes(anchor));
+      if (!isThere || !isAnchor) dead.push(`${file}: ${target}${anchor === undefined ? '' : `#${anchor}`}`);
     }
   }
   return dead;
@@ -49,6 +68,28 @@ describe('what the bundle brings to a VM', () => {
     assert.deepEqual(await deadLinks(join(root, 'bundle')), []);
   });
 
+  test('a link to a file or a heading that is not there is found', async () => {
+    const documents = join(root, 'documents');
+    await mkdir(documents);
+    const links = '[a](#two-words) [b](other.md#x-y) [c](none.md) [d](#no) [e](other.md#no)';
+    await writeFile(join(documents, 'page.md'), `# Two \`words\`\n${links}\n`);
+    await writeFile(join(documents, 'other.md'), '## [X](page.md), Y\n');
+    assert.deepEqual(await deadLinks(documents), [
+      'page.md: none.md',
+      'page.md: #no',
+      'page.md: other.md#no',
+    ]);
+  });
+
+  test('the index of docs/ names every page', async () => {
+    const index = await prose(join(root, 'bundle/docs/README.md'));
+    const missing: string[] = [];
+    for await (const page of glob('*.md', { cwd: join(root, 'bundle/docs') })) {
+      if (page !== 'README.md' && !index.includes(`](${page})`)) missing.push(page);
+    }
+    assert.deepEqual(missing, []);
+  });
+
   test('install.sh copies all of them, and the filter for fail2ban', async () => {
     const installed = join(root, 'installed');
     await copyFiles(
@@ -58,6 +99,7 @@ describe('what the bundle brings to a VM', () => {
     );
     assert.deepEqual(await deadLinks(installed), []);
     await access(join(installed, 'docs/FIREWALL.md'));
+    await access(join(installed, 'NOTICE'));
     await access(join(installed, 'asterisk/fail2ban/pipecat-bridge.conf'));
   });
 });
