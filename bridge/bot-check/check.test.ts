@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { startMock } from '../test/bot-check-mock.ts';
 import { type CheckReport, checkBot } from './check.ts';
 import type { Verdict } from './finding.ts';
 import { parseOptions } from './options.ts';
 import { checkPlan } from './plan.ts';
-import { startMock } from './test-mock.ts';
 
 /** Long enough for the mock on a busy machine, and short enough for all modes at once. */
 const PATIENCE = {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { startMock } from './test-mock.ts';
+import { startMock } from '../test/bot-check-mock.ts';
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url));
 

@@ -10,14 +10,14 @@ import {
   type Hooked,
   hooked,
   isAllowed,
-  NO_CONTENT,
   type Reply,
   readRequest,
   refused,
 } from './fake-ari-request.ts';
 import { onApplication, onBridges } from './fake-bridges.ts';
 import { type ChannelOptions, type FakeChannel, shown } from './fake-channel.ts';
-import { FakeRtp } from './fake-rtp.ts';
+import { onChannels } from './fake-channel-requests.ts';
+import type { FakeRtp } from './fake-rtp.ts';
 
 /** A fake Asterisk: ARI's REST interface and events socket on one port of loopback, with the real one's manners. */
 export class FakeAri {
@@ -330,102 +330,11 @@ export class FakeAri {
   }
 
   async #carryOut(request: AriRequest): Promise<Reply> {
-    const { method, path } = request;
-    const [, collection = '', id = '', action = ''] = path.split('/');
+    const [, collection = '', id = '', action = ''] = request.path.split('/');
     const global = this.globals.carryOut(request, this.#wasUp);
     if (global !== undefined) return global;
     if (collection === 'applications') return onApplication(this, this.#wasUp, request, action);
     if (collection === 'bridges') return onBridges(this.bridges, this.channels, request, id, action);
-    const all = () => [...this.channels.values()].map((channel) => this.show(channel));
-    if (method === 'GET' && id === '') return { status: 200, body: all() };
-    if (method === 'POST' && id === 'create') return this.#create(request);
-    if (method === 'POST' && id === 'externalMedia') return await this.#externalMedia(request.query);
-    const channel = this.channels.get(id);
-    if (channel === undefined) return refused(404, 'Channel not found');
-    return this.#channel(request, channel, action);
-  }
-
-  /** ARI's create: the channel enters Stasis undialled. */
-  #create({ query, body }: AriRequest): Reply {
-    const id = query.get('channelId') ?? '';
-    if (this.channels.has(id)) return refused(409, 'Channel with given unique ID already exists');
-    const [to = '', provider = ''] = (query.get('endpoint') ?? '').replace('PJSIP/', '').split('@');
-    if (provider !== 'pb_fintech') return { status: 500, body: { error: 'Allocation failed' } };
-    const { variables } = body as { variables: Record<string, string> };
-    const from = variables['CONNECTEDLINE(num)'] ?? '';
-    const args = (query.get('appArgs') ?? '').split(',');
-    const channel = this.add({ id, state: 'Down', isOriginated: true, args, variables, to, from });
-    channel.subscribed = true;
-    const enter = () => {
-      if (this.channels.has(id)) this.enterStasis(channel);
-    };
-    if (this.startsBeforeReply) enter();
-    else setImmediate(() => setImmediate(enter));
-    return { status: 200, body: this.show(channel) };
-  }
-
-  async #externalMedia(query: URLSearchParams): Promise<Reply> {
-    const id = query.get('channelId') ?? '';
-    const externalHost = query.get('external_host') ?? '';
-    if (this.channels.has(id)) return refused(409, 'Channel with given unique ID already exists');
-    // As Asterisk 22.10: the id may not be the beginning of another's.
-    if ([...this.channels.keys()].some((other) => other.startsWith(id)))
-      return refused(500, 'An internal error prevented this request from being handled');
-    const rtp = await FakeRtp.open(externalHost, query.get('format') ?? '');
-    this.bridgePorts.add(rtp.targetPort);
-    const channel = this.add({ id, name: `UnicastRTP/${externalHost}-0x7f00`, state: 'Up', rtp });
-    channel.subscribed = true;
-    Object.assign(channel.variables, {
-      UNICASTRTP_LOCAL_ADDRESS: '127.0.0.1',
-      UNICASTRTP_LOCAL_PORT: String(rtp.port),
-    });
-    const enter = () => {
-      if (this.channels.has(id)) this.enterStasis(channel);
-    };
-    if (this.startsBeforeReply) enter();
-    else setImmediate(() => setImmediate(enter));
-    const shown = this.show(channel) as Record<string, unknown>;
-    return { status: 200, body: { ...shown, channelvars: channel.variables } };
-  }
-
-  #channel({ method, query }: AriRequest, channel: FakeChannel, action: string): Reply {
-    if (method === 'DELETE' && action === '') {
-      this.hangUp(channel.id, Number(query.get('reason_code')));
-      return NO_CONTENT;
-    }
-    if (action === 'variable') {
-      const name = query.get('variable') ?? '';
-      if (method === 'GET') {
-        const value = channel.variables[name];
-        return value === undefined ? refused(404, 'variable not found') : { status: 200, body: { value } };
-      }
-      channel.variables[name] = query.get('value') ?? '';
-      return NO_CONTENT;
-    }
-    if (action === 'rtp_statistics' && !this.hasAudio) return refused(404, 'RTP info not found');
-    if (action === 'rtp_statistics') return { status: 200, body: channel.statistics ?? {} };
-    if (method === 'GET') return { status: 200, body: this.show(channel) };
-    if (!channel.inStasis) return refused(409, 'Channel not in Stasis application');
-    if (action === 'dial') this.#dial(channel, query);
-    if (method === 'DELETE') channel.done.push(`no ${action}`);
-    else channel.done.push(action === 'dtmf' ? `dtmf ${query.get('dtmf')}` : action);
-    if (action === 'answer') channel.state = 'Up';
-    if (action === 'continue') this.#continue(channel, query);
-    return NO_CONTENT;
-  }
-
-  /** ARI's dial of a created channel: it rings when the test says so. */
-  #dial(channel: FakeChannel, query: URLSearchParams): void {
-    this.tellDial(channel, '');
-    channel.ringSeconds = Number(query.get('timeout'));
-  }
-
-  #continue(channel: FakeChannel, query: URLSearchParams): void {
-    channel.inStasis = false;
-    channel.continued = true;
-    const context = query.get('context');
-    if (context !== null) channel.sentTo = `${context},${query.get('extension')}`;
-    for (const members of this.bridges.values()) members.delete(channel.id);
-    this.emit('StasisEnd', { channel: this.show(channel) });
+    return await onChannels(this, request, id, action);
   }
 }
