@@ -1,11 +1,14 @@
 import { bytesPerSample, type Encoding, quietSample, sampleReader } from './format.ts';
 
-/** -48 dBFS, mean square of 16 bit samples: nobody speaks below it, and the noise of a line is. */
+/** Mean square of 16-bit samples at -48 dBFS: above line noise and below speech. */
 const LEAST_POWER = 1.6e-5 * 32_768 ** 2;
-/** Of so many samples one is looked at: enough for a telephone's band. */
+/** Only every fourth sample is read: enough for telephone bandwidth. */
 const STRIDE = 4;
 
-/** Makes the function that tells whether anything is to be heard in `source[start..end)`, a frame of whole samples. */
+/**
+ * Makes a function that tells whether the frame `source[start..end)` of whole samples is louder
+ * than -48 dBFS.
+ */
 export function audibleIn(encoding: Encoding): (source: Buffer, start: number, end: number) => boolean {
   const read = sampleReader(encoding);
   const step = bytesPerSample(encoding) * STRIDE;
@@ -25,7 +28,10 @@ export function audibleIn(encoding: Encoding): (source: Buffer, start: number, e
 const PART_SAMPLES = 160;
 const audible = { pcmu: audibleIn('pcmu'), pcma: audibleIn('pcma'), pcm16: audibleIn('pcm16') };
 
-/** Whether anything is to be heard in a part of 160 samples of the audio `source[0..length)`; half a sample at its end does not count. */
+/**
+ * Whether any part of 160 samples in the audio `source[0..length)` is louder than -48 dBFS. Half a
+ * sample at its end is ignored.
+ */
 export function hasSound(source: Buffer, length: number, encoding: Encoding): boolean {
   const bytes = bytesPerSample(encoding);
   const end = length - (length % bytes);
@@ -34,12 +40,13 @@ export function hasSound(source: Buffer, length: number, encoding: Encoding): bo
   return false;
 }
 
-/** What a resampler leaves of the sound before may stand before the silence, as a part of the message. */
+/** Share of a message that may be sound before the silence: the rest that a resampler held back. */
 const REST_PART = 0.05;
 
 /**
- * Whether the audio `source[0..length)` is at least `minSamples` samples of digital silence, which may have a short rest of a sound before
- * it. Looks at short audio not at all, and from the end on, so that speech costs nothing.
+ * Whether the audio `source[0..length)` has at least `minSamples` samples of digital silence. A
+ * short rest of sound before the silence is allowed. Reads nothing of shorter audio, and reads from
+ * the end, so that speech costs little.
  */
 export function isLongSilence(
   source: Buffer,

@@ -3,8 +3,8 @@ import type { AudioFormat } from './format.ts';
 import { SpeechDetector } from './speech-detector.ts';
 
 /**
- * Hears a caller speak while the bot is playing, and not the bot's own echo. One object a call; give it every frame of
- * 20 ms, sent and received, as they go by.
+ * Detects that the caller speaks while the bot plays, and ignores the bot's own echo. One object
+ * per call. Pass every 20 ms frame, sent and received, in order.
  */
 export class BargeIn {
   readonly #guard: EchoGuard;
@@ -15,18 +15,24 @@ export class BargeIn {
     this.#guard = new EchoGuard(format);
   }
 
-  /** Whether the caller speaks: between `start` and `stop`. */
+  /** Whether the caller speaks: true from `start` to `stop`. */
   get speaking(): boolean {
     return this.#detector.speaking;
   }
 
-  /** Notes a frame that is sent to the caller. `isAudio`: it is the bot's, no silence of ours. */
+  /**
+   * Notes a frame that is sent to the caller. `isAudio`: it is audio of the bot, not inserted
+   * silence.
+   */
   played(source: Buffer, start: number, end: number, isAudio: boolean): void {
     this.#playing = isAudio;
     this.#guard.played(source, start, end);
   }
 
-  /** Takes a frame from the caller. `start` comes only while the bot is playing; `stop` follows it whatever is playing. */
+  /**
+   * Takes a frame from the caller. Returns `start` only while the bot plays. Returns `stop` after a
+   * `start` whether the bot plays or not.
+   */
   heard(source: Buffer, start: number, end: number): 'start' | 'stop' | undefined {
     const power = this.#guard.heard(source, start, end);
     if (!this.#playing) {

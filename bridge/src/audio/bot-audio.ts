@@ -2,18 +2,21 @@ import { type AudioFormat, type Encoding, type SampleRate, type Transcode, trans
 import type { PlayoutQueue } from './playout-queue.ts';
 import { Resampler } from './resampler.ts';
 
-// Buffers are kept from message to message up to this size; real-time bots send less.
+// Buffers up to this size are kept between messages. Real-time bots send less.
 const KEEP_BYTES = 16_384;
 const NO_HALF = -1;
 
-/** A bot's audio on its way into the playout queue: in whatever encoding and rate the bot chose, turned into the queue's own. */
+/**
+ * Converts a bot's audio from any encoding and rate to the format of the playout queue, and queues
+ * it.
+ */
 export class BotAudio {
   readonly #queue: PlayoutQueue;
   readonly #line: AudioFormat;
   #encoding: Encoding;
   #sampleRate: SampleRate;
   #conversion: Conversion;
-  /** First byte of a 16-bit sample whose second comes with the next message. */
+  /** First byte of a 16-bit sample whose second byte comes with the next message. */
   #half = NO_HALF;
   #decoded = Buffer.alloc(0);
   #converted = Buffer.alloc(0);
@@ -38,12 +41,12 @@ export class BotAudio {
     return this.#convert(length, nowMs);
   }
 
-  /** Where a message's bytes begin in `#decoded`: behind the half sample that waits there. */
+  /** Offset of a message in `#decoded`: after the stored half sample. */
   get #begin(): number {
     return this.#half === NO_HALF ? 0 : 1;
   }
 
-  /** Converts and queues the message of `bytes` that lies in `#decoded`. */
+  /** Converts and queues the message of `bytes` in `#decoded`. */
   #convert(bytes: number, nowMs: number): number {
     const begin = this.#begin;
     if (begin === 1) this.#decoded[0] = this.#half;
@@ -56,7 +59,7 @@ export class BotAudio {
     return accepted;
   }
 
-  /** What comes next begins with a whole sample: after a `clear`, or from another bot. */
+  /** Drops the stored half sample. Call it after a `clear`, or when another bot connects. */
   restart(): void {
     this.#half = NO_HALF;
     this.#conversion.restart();
@@ -71,7 +74,7 @@ export class BotAudio {
     this.#converted = Buffer.alloc(this.#conversion.maxBytes(this.#decoded.length));
   }
 
-  /** Makes room for a message of `bytes`; 0 gives the room back. */
+  /** Makes room for a message of `bytes`. 0 releases the room. */
   #reserve(bytes: number): void {
     if (bytes > 0 && bytes <= this.#decoded.length) return;
     this.#decoded = Buffer.alloc(bytes);
@@ -79,13 +82,13 @@ export class BotAudio {
   }
 }
 
-// All conversions of a thread share these: each is done with them before the next one begins. They hold linear audio before and after a
-// change of its rate, a part of a message at a time.
+// Scratch buffers for linear audio before and after a rate conversion, one part of a message at a
+// time. All conversions of a thread share them: none keeps data in them between two calls.
 const PART_BYTES = 8_192;
 const before = Buffer.allocUnsafeSlow(PART_BYTES * 2);
 const after = Buffer.allocUnsafeSlow(PART_BYTES * 6 + 4);
 
-/** One format into another. */
+/** Conversion from one format to another. */
 class Conversion {
   readonly #from: AudioFormat;
   readonly #to: AudioFormat;
@@ -103,14 +106,17 @@ class Conversion {
     if (from.sampleRate !== to.sampleRate) this.#resampler = new Resampler(from.sampleRate, to.sampleRate);
   }
 
-  /** What so many bytes become at most. */
+  /** Upper limit of the output for `bytes` of input, bytes. */
   maxBytes(bytes: number): number {
-    // G.711 takes twice its room as 16-bit samples; with each part goes a sample more.
+    // G.711 takes twice its size as 16-bit samples. Each part can yield one sample more.
     const samples = Math.ceil((bytes * this.#to.sampleRate) / this.#from.sampleRate);
     return (samples + Math.ceil(bytes / PART_BYTES) + 1) * 2;
   }
 
-  /** Converts `source[0..end)`, whole samples, to the beginning of `target`; returns the bytes written. */
+  /**
+   * Converts the whole samples `source[0..end)` into the start of `target`. Returns the bytes
+   * written.
+   */
   convert(source: Buffer, end: number, target: Buffer): number {
     const resampler = this.#resampler;
     if (resampler === undefined) return this.#direct(source, 0, end, target, 0);

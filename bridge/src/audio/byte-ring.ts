@@ -1,10 +1,10 @@
-// Rings begin at this size and return to it: a quarter of a second of G.711, what a bot in real time needs. The smaller it is,
-// the more calls' rings stay in the processor's cache.
+// Initial size of a ring: 256 ms of G.711, enough for a real-time bot. Small rings let those of
+// more calls stay in the CPU cache.
 const INITIAL_BYTES = 2048;
-// A ring that grew beyond this for a burst is given back once it is empty.
+// A ring that grew beyond this shrinks to the initial size when it is empty.
 const KEEP_BYTES = 65536;
 
-/** A first-in, first-out store of bytes that grows as needed and holds no object per message. */
+/** A first-in, first-out byte buffer that grows as needed. It holds no object per message. */
 export class ByteRing {
   #memory = Buffer.allocUnsafeSlow(INITIAL_BYTES);
   #head = 0;
@@ -25,7 +25,7 @@ export class ByteRing {
     this.#length += end - start;
   }
 
-  /** Moves the first `bytes` bytes (as many must be there) to `target`. */
+  /** Moves the first `bytes` bytes to `target`. The ring must hold as many. */
   read(target: Buffer, offset: number, bytes: number): void {
     const upToEnd = Math.min(bytes, this.#memory.length - this.#head);
     this.#memory.copy(target, offset, this.#head, this.#head + upToEnd);
@@ -39,20 +39,23 @@ export class ByteRing {
     this.#length -= bytes;
   }
 
-  /** Drops the first `bytes` bytes (as many must be there). */
+  /** Drops the first `bytes` bytes. The ring must hold as many. */
   dropFirst(bytes: number): void {
     this.#head = this.#wrap(bytes);
     this.#length -= bytes;
   }
 
-  /** Empties it, and gives back the memory of a burst. */
+  /** Empties the ring and releases memory that a burst needed. */
   clear(): void {
     this.#head = 0;
     this.#length = 0;
     if (this.#memory.length > KEEP_BYTES) this.#memory = Buffer.allocUnsafeSlow(INITIAL_BYTES);
   }
 
-  /** Bytes at the end, in units of `unitBytes`, that pass the test, which gets the memory and where in it a unit begins. */
+  /**
+   * Returns the bytes at the end, in units of `unitBytes`, that all pass the test. The test gets
+   * the memory and the offset of a unit in it.
+   */
   countLast(unitBytes: number, passes: (memory: Buffer, at: number) => boolean): number {
     let bytes = 0;
     while (bytes < this.#length && passes(this.#memory, this.#wrap(this.#length - bytes - unitBytes)))
@@ -60,14 +63,17 @@ export class ByteRing {
     return bytes;
   }
 
-  /** Whether the first `bytes` bytes (as many must be there), in units of `unitBytes`, all pass the test of `countLast`. */
+  /**
+   * Whether all of the first `bytes` bytes, in units of `unitBytes`, pass the test of `countLast`.
+   * The ring must hold as many.
+   */
   firstPass(bytes: number, unitBytes: number, passes: (memory: Buffer, at: number) => boolean): boolean {
     let at = 0;
     while (at < bytes && passes(this.#memory, this.#wrap(at))) at += unitBytes;
     return at >= bytes;
   }
 
-  /** The place in the memory, `offset` bytes behind the head. */
+  /** Position in memory of the byte at `offset` from the head. */
   #wrap(offset: number): number {
     return (this.#head + offset) % this.#memory.length;
   }

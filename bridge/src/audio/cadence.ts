@@ -1,35 +1,40 @@
-// Until a bot is known: enough for the steps of 120 to 160 ms that stock bots send in.
+// Delay before anything is known of a bot: enough for stock bots, which send every 120 to 160 ms.
 const INITIAL_MS = 60;
-// A gap that this much delay could not hide is a pause of the bot's own and says nothing of its cadence.
+// Longest delay. A message that is later follows a pause of the bot and tells nothing of its
+// cadence.
 const MAX_MS = 100;
-// On top of the worst lateness seen, for the timers of both sides.
+// Added to the worst lateness seen, for timer inaccuracy on both sides.
 const MARGIN_MS = 10;
-// Audio that is judged at once.
+// The delay is judged anew after this much audio.
 const WINDOW_MS = 1000;
-// The part of what is not needed that is given up after each such window.
+// Share of the unneeded delay that is removed after each window.
 const SHRINK = 0.03;
 
 /**
- * How long a bot's first audio has to wait so that the rest of the utterance plays without a gap, found from how its
- * messages come: a message is late by the time since the utterance began minus the audio sent in it before. The delay
- * grows at once to the worst lateness seen and shrinks slowly; a bot that is ahead of real time ends at 0.
+ * Finds how long the first audio of an utterance must wait so that the rest plays without a gap. A
+ * message's lateness is the time since the utterance began minus the audio sent in it before. The
+ * delay grows at once to the worst lateness seen and shrinks slowly. For a bot that sends faster
+ * than real time it becomes 0.
  */
 export class Cadence {
   #delayMs = INITIAL_MS;
   #known = false;
-  /** When the first message of the utterance came; NaN: none has. */
+  /** When the first message of the utterance came; NaN: none has come. */
   #beginMs = Number.NaN;
-  /** Audio sent since then, ms. */
+  /** Audio received since then, ms. */
   #sentMs = 0;
   #worstMs = Number.NEGATIVE_INFINITY;
   #judgedMs = 0;
 
-  /** The delay for the next utterance, 0 to 100 ms. */
+  /** Delay for the next utterance, 0 to 100 ms. */
   get delayMs(): number {
     return this.#delayMs;
   }
 
-  /** Notes a message with `audioMs` of audio. `begins`: nothing was left to play, so what it begins has a delay of its own. */
+  /**
+   * Notes a message with `audioMs` of audio. `begins`: the queue was empty, so this message begins
+   * a new delay.
+   */
   arrived(audioMs: number, nowMs: number, begins: boolean): void {
     const lateMs = nowMs - this.#beginMs - this.#sentMs;
     const judged = lateMs <= MAX_MS;
@@ -41,7 +46,7 @@ export class Cadence {
     this.#sentMs += audioMs;
   }
 
-  /** What comes next is a new utterance, whenever it comes. */
+  /** The next message begins a new utterance, whenever it comes. */
   restart(): void {
     this.#beginMs = Number.NaN;
   }

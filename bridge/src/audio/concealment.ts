@@ -1,16 +1,16 @@
 import type { Fade } from './fade.ts';
 
-// A lost packet sounds like the one before it, ever softer: loudness at the edges of the frames put in its place.
+// Gain at the edges of the replacement frames: each repeats the last frame, with lower volume.
 const GAINS = [1, 0.7, 0.4, 0] as const;
 const FRAMES = GAINS.length - 1;
 
-/** Makes the frames that stand in for lost packets. */
+/** Makes frames that replace lost packets. */
 export class Concealment {
   readonly #fade: Fade;
-  /** What was heard last, a frame of it. */
+  /** Last frame of received audio. */
   readonly #last: Buffer;
   readonly #frame: Buffer;
-  /** Frames made since something was heard. */
+  /** Replacement frames made since audio was received. */
   #made = 0;
 
   constructor(fade: Fade, silentFrame: Buffer) {
@@ -19,7 +19,7 @@ export class Concealment {
     this.#frame = Buffer.from(silentFrame);
   }
 
-  /** Takes a copy of a packet's audio. */
+  /** Copies the audio of a received packet. */
   heard(source: Buffer, start: number, end: number): void {
     this.#made = 0;
     const last = this.#last;
@@ -28,7 +28,9 @@ export class Concealment {
     source.copy(last, last.length - bytes, end - bytes, end);
   }
 
-  /** The frame in the next lost one's place, valid until the one after; undefined: from now on silence. */
+  /**
+   * Returns the next replacement frame, valid until the next call. Undefined: silence from now on.
+   */
   next(): Buffer | undefined {
     const made = this.#made;
     if (made === FRAMES) return undefined;
@@ -38,7 +40,7 @@ export class Concealment {
     return this.#frame;
   }
 
-  /** There is silence: nothing is repeated into it. */
+  /** Silence follows. Nothing is repeated into it. */
   stop(): undefined {
     this.#made = FRAMES;
   }

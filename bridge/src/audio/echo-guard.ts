@@ -1,39 +1,45 @@
 import { type AudioFormat, bytesPerSample, decodeTable, FRAME_MS } from './format.ts';
 
-/** Both sides are compared below 1 kHz, where voices are strongest: sums of 4 samples at 8 kHz. */
+/**
+ * Both directions are compared below 1 kHz, where speech is strongest: as sums of 4 samples at 8
+ * kHz.
+ */
 const RATE_KHZ = 8;
 const STEP = 4;
-/** What was heard is compared as a window of this length with what was played up to so long ago. */
+/** A window of received audio is compared with the audio sent up to 500 ms before, in samples. */
 const WINDOW = 60 * RATE_KHZ;
 const MAX_LAG = 500 * RATE_KHZ;
-/** Lags tried: every second one, the best one's neighbours, and those close to the last echo's. */
+/** Step of the lag in the full search, and range around the last echo's lag that is tried first. */
 const COARSE = 2;
 const NEAR_LAST = 8;
-/** Frames of 20 ms that hold all lags. */
+/** Number of 20 ms frames that cover all lags. */
 const FRAMES = 28;
 /**
- * Likeness (squared correlation) that makes an echo, by how loud it is relative to what was played. A single reflection is
- * very much alike, a room's many are less so, and of two voices some stretch always is: the less alike, the closer to this
- * line's usual echo its level has to be.
+ * Thresholds of the squared correlation for an echo. A single reflection correlates strongly, the
+ * reflections of a room less. Two voices always correlate weakly somewhere. So the weaker the
+ * correlation, the closer the level must be to the usual echo level of this line.
  */
 const VERY_ALIKE = 0.9;
 const ALIKE = 2 / 3;
 const HARDLY_ALIKE = 0.2;
-/** The most power for each: -3 dB; 6 dB and 3 dB over what has come back so far; -6 and -16 dB before that is known. */
+/**
+ * Highest power of an echo relative to the sent audio. MOST_GAIN: -3 dB, for any echo. Margins: 6
+ * dB and 3 dB above the learned level. First gains: -6 dB and -16 dB until a level is learned.
+ */
 const MOST_GAIN = 0.5;
 const ALIKE_MARGIN = 4;
 const HARDLY_ALIKE_MARGIN = 2;
 const ALIKE_FIRST_GAIN = 0.25;
 const HARDLY_ALIKE_FIRST_GAIN = 0.025;
-/** How fast that is learned: within about two seconds, and not trusted before half a second of audio. */
+/** Learning rate of the echo level: about 2 s. It is used after 0.5 s of audio. */
 const LEARN = 0.01;
 const LEARN_FRAMES = 25;
 
-/** The last `capacity` values of a stream, in one piece of memory. */
+/** The last `capacity` values of a stream, contiguous in memory. */
 class History {
   readonly data: Float32Array;
   readonly #capacity: number;
-  /** Where the next value goes; those before it are the history. */
+  /** Index of the next value. The values before it are the history. */
   end: number;
 
   constructor(capacity: number) {
@@ -52,16 +58,17 @@ class History {
 }
 
 /**
- * Tells a caller's voice from the bot's own, come back over the line: compares what is heard with what was played up to
- * 500 ms before, at every delay. An echo is alike and not louder than this line's echo has been. Costs nothing to speak of
- * while frames are only noted; a search takes about as long as stated in `nearPower`.
+ * Tells the caller's voice from the bot's echo on the line. Compares received audio with the audio
+ * sent up to 500 ms before, at every delay. An echo correlates with the sent audio and is not
+ * louder than earlier echoes of this line. Noting frames costs little; `nearPower` states the cost
+ * of a search.
  */
 export class EchoGuard {
   readonly #read: (source: Buffer, at: number) => number;
   readonly #stride: number;
-  /** What was played, at 8 kHz, each value the sum of 4 samples. */
+  /** Sent audio at 8 kHz. Each value is the sum of 4 samples. */
   readonly #played = new History(MAX_LAG + WINDOW + RATE_KHZ * FRAME_MS);
-  /** What was heard, at 2 kHz, likewise. */
+  /** Received audio at 2 kHz. Each value is the sum of 4 samples. */
   readonly #heard = new History(WINDOW / STEP);
   readonly #playedPowers = new Float32Array(FRAMES);
   #playedFrame = 0;
@@ -71,10 +78,10 @@ export class EchoGuard {
   #heardSum = 0;
   #heardCount = 0;
   #power = 0;
-  /** Of the most alike stretch of what was played, in samples. */
+  /** Lag with the highest correlation, samples. */
   #lag = 0;
   #likeness = 0;
-  /** Energy of what is heard relative to what was played, at that lag. */
+  /** Energy of received relative to sent audio at that lag. */
   #ratio = 0;
   #learnedFrames = 0;
   #learnedHeard = 0;
@@ -112,7 +119,9 @@ export class EchoGuard {
     this.#playedPowers[this.#playedFrame] = (energy * this.#stride) / (end - start);
   }
 
-  /** Notes a frame from the caller; returns its power below 1 kHz (mean square, 1 is full scale). */
+  /**
+   * Notes a frame from the caller. Returns its power below 1 kHz (mean square, 1 is full scale).
+   */
   heard(source: Buffer, start: number, end: number): number {
     let energy = 0;
     let count = 0;
@@ -129,7 +138,10 @@ export class EchoGuard {
     return this.#power;
   }
 
-  /** The power in the last frame heard that is no echo: 0 for an echo. Takes 5 µs where the echo's delay is known, else up to 1 ms. */
+  /**
+   * Power of the last received frame without echo; 0 for an echo. Takes 5 µs if the delay of the
+   * echo is known, else up to 1 ms.
+   */
   nearPower(): number {
     const loudest = Math.max(...this.#playedPowers);
     if (this.#power > loudest * MOST_GAIN) return this.#power;
@@ -141,7 +153,9 @@ export class EchoGuard {
     return this.#isEcho() ? 0 : this.#power * (1 - this.#likeness);
   }
 
-  /** Learns how loud this line's echo is, from a frame that was heard while the bot was playing and was no speech. */
+  /**
+   * Learns the echo level of this line from a received frame without speech while the bot plays.
+   */
   learn(): void {
     this.#learnedFrames++;
     this.#learnedHeard += (this.#power - this.#learnedHeard) * LEARN;
@@ -159,7 +173,7 @@ export class EchoGuard {
     return this.#ratio <= (known === undefined ? HARDLY_ALIKE_FIRST_GAIN : known * HARDLY_ALIKE_MARGIN);
   }
 
-  /** Looks for the lag, in samples, at which what was played is most like what is heard. */
+  /** Finds the lag, in samples, with the highest correlation of sent and received audio. */
   #search(firstLag: number, lastLag: number, step: number): void {
     const heard = this.#heard.data;
     const heardEnd = this.#heard.end;
@@ -170,7 +184,7 @@ export class EchoGuard {
     for (let lag = Math.max(0, firstLag); lag <= Math.min(lastLag, MAX_LAG); lag += step) {
       let product = 0;
       let energy = 0;
-      // The last value of either side is the sum of its last 4 samples.
+      // The last value of each direction is the sum of its last 4 samples.
       let at = this.#played.end - lag - WINDOW + STEP - 1;
       for (let i = heardEnd - count; i < heardEnd; i++, at += STEP) {
         const value = played[at] as number;

@@ -1,8 +1,8 @@
 import { decodeTable, type Encoding, transcoder } from './format.ts';
 
 /**
- * Copies the samples in `source[start..end)` to the beginning of `target`, their loudness going evenly from `fromGain` to
- * `toGain` (1: as it is, 0: silence).
+ * Copies the samples `source[start..end)` to the start of `target`, with a linear gain from
+ * `fromGain` to `toGain` (1: unchanged, 0: silence).
  */
 export type Fade = (
   source: Buffer,
@@ -13,7 +13,7 @@ export type Fade = (
   toGain: number,
 ) => void;
 
-/** The fade for an encoding, for frames of up to `maxBytes`. It allocates nothing. */
+/** Makes the fade for an encoding, for frames of up to `maxBytes`. The fade allocates no memory. */
 export function fader(encoding: Encoding, maxBytes: number): Fade {
   if (encoding === 'pcm16') return fadePcm16;
   const decoded = decodeTable(encoding);

@@ -1,21 +1,22 @@
-/** How samples are written. pcm16 is signed, little-endian. */
+/** Encoding of samples. pcm16 is signed, little-endian. */
 export type Encoding = 'pcmu' | 'pcma' | 'pcm16';
 
-/** Sample rate in Hz. G.711 (pcmu, pcma) is always 8000. */
+/** Sample rate, Hz. G.711 (pcmu, pcma) is always 8000. */
 export type SampleRate = 8000 | 16000 | 24000;
 
 /** Length of a frame: one RTP packet, and one tick of the pacer, ms. */
 export const FRAME_MS = 20;
 
-/** Encoding and rate of a stream of mono audio. */
+/** Encoding and rate of a mono audio stream. */
 export interface AudioFormat {
   encoding: Encoding;
   sampleRate: SampleRate;
 }
 
 /**
- * Converts the samples in `source[start..end)` and writes them to `target` from `targetOffset` on; returns the bytes
- * written. The target must be large enough (`bytesPerSample` tells); an odd last byte of pcm16 is left out.
+ * Converts the samples `source[start..end)`, writes them to `target` from `targetOffset` on and
+ * returns the bytes written. The target must be large enough (see `bytesPerSample`). An odd last
+ * byte of pcm16 is ignored.
  */
 export type Transcode = (
   source: Buffer,
@@ -35,20 +36,28 @@ export function bytesPerMs(format: AudioFormat): number {
   return (bytesPerSample(format.encoding) * format.sampleRate) / 1000;
 }
 
-/** The byte that silence is made of (ITU-T G.711; 0xD5 is A-law's smallest positive value, it has no zero). */
+/**
+ * The byte value of silence (ITU-T G.711). A-law has no zero; 0xD5 is its smallest positive value.
+ */
 export function silenceByte(encoding: Encoding): number {
   if (encoding === 'pcmu') return 0xff;
   return encoding === 'pcma' ? 0xd5 : 0x00;
 }
 
-/** The 16-bit sample that a mu-law byte stands for (ITU-T G.711 table 2b, 14 bits moved to the top of 16). */
+/**
+ * Decodes a mu-law byte to a 16-bit sample (ITU-T G.711 table 2b; 14 bits shifted to the top of
+ * 16).
+ */
 export function decodeMulaw(byte: number): number {
   const code = ~byte & 0xff;
   const magnitude = ((((code & 0x0f) << 3) + 0x84) << ((code >> 4) & 0x07)) - 0x84;
   return (code & 0x80) !== 0 ? -magnitude : magnitude;
 }
 
-/** The 16-bit sample that an A-law byte stands for (ITU-T G.711 table 1b, 13 bits moved to the top of 16). */
+/**
+ * Decodes an A-law byte to a 16-bit sample (ITU-T G.711 table 1b; 13 bits shifted to the top of
+ * 16).
+ */
 export function decodeAlaw(byte: number): number {
   const code = byte ^ 0x55;
   const segment = (code >> 4) & 0x07;
@@ -57,10 +66,10 @@ export function decodeAlaw(byte: number): number {
   return (code & 0x80) !== 0 ? magnitude : -magnitude;
 }
 
-/** The mu-law byte of a 16-bit sample, by the decision values of ITU-T G.711 table 2. */
+/** Encodes a 16-bit sample as mu-law, by the decision values of ITU-T G.711 table 2. */
 export function encodeMulaw(sample: number): number {
-  // 14 bits as the standard has them, negative values mirrored about -1/2 as rounding down moved them there; 33 is the
-  // standard's bias, which makes every segment begin at a power of two.
+  // 14 bits as in the standard. Negative values are mirrored about -1/2, because the shift rounds
+  // down. 33 is the bias of the standard: with it each segment begins at a power of two.
   const linear = sample >> 2;
   const magnitude = Math.min(linear < 0 ? ~linear : linear, 8158) + 33;
   const segment = 26 - Math.clz32(magnitude);
@@ -68,9 +77,9 @@ export function encodeMulaw(sample: number): number {
   return (linear < 0 ? 0x7f : 0xff) ^ code;
 }
 
-/** The A-law byte of a 16-bit sample, by the decision values of ITU-T G.711 table 1. */
+/** Encodes a 16-bit sample as A-law, by the decision values of ITU-T G.711 table 1. */
 export function encodeAlaw(sample: number): number {
-  // 13 bits as the standard has them, negative values mirrored as above.
+  // 13 bits as in the standard, negative values mirrored as for mu-law.
   const linear = sample >> 3;
   const magnitude = linear < 0 ? ~linear : linear;
   const segment = Math.max(0, 27 - Math.clz32(magnitude));
@@ -78,7 +87,7 @@ export function encodeAlaw(sample: number): number {
   return (linear < 0 ? 0x55 : 0xd5) ^ code;
 }
 
-// Encoders are looked up by the sample's top 14 bits: mu-law uses no more, A-law one fewer.
+// The encoder tables are indexed by the top 14 bits: mu-law uses 14, A-law 13.
 const DECODED: Record<'pcmu' | 'pcma', Int16Array> = {
   pcmu: Int16Array.from({ length: 256 }, (_, byte) => decodeMulaw(byte)),
   pcma: Int16Array.from({ length: 256 }, (_, byte) => decodeAlaw(byte)),
@@ -88,33 +97,37 @@ const ENCODED: Record<'pcmu' | 'pcma', Uint8Array> = {
   pcma: Uint8Array.from({ length: 1 << 14 }, (_, top) => encodeAlaw((top << 18) >> 16)),
 };
 
-// Of 32768: -60 dBFS, below what a line lets one hear. A-law's silence is 8.
+// -60 dBFS of 32768: not audible on a telephone line. A-law's silence is 8.
 const QUIET = 32;
 const QUIET_G711: Record<'pcmu' | 'pcma', Uint8Array> = {
   pcmu: Uint8Array.from(DECODED.pcmu, (sample) => (Math.abs(sample) <= QUIET ? 1 : 0)),
   pcma: Uint8Array.from(DECODED.pcma, (sample) => (Math.abs(sample) <= QUIET ? 1 : 0)),
 };
 
-/** The test whether the sample that begins at byte `at` is silence: digital silence or noise below -60 dBFS. */
+/**
+ * Makes a test whether the sample at byte `at` is silence: digital silence or noise below -60 dBFS.
+ */
 export function quietSample(encoding: Encoding): (source: Buffer, at: number) => boolean {
   if (encoding === 'pcm16') return (source, at) => Math.abs(source.readInt16LE(at)) <= QUIET;
   const quiet = QUIET_G711[encoding];
   return (source, at) => quiet[source[at] as number] === 1;
 }
 
-/** The samples, 16 bits, that the 256 bytes of a G.711 encoding stand for. */
+/** The 16-bit samples for the 256 byte values of a G.711 encoding. */
 export function decodeTable(encoding: 'pcmu' | 'pcma'): Int16Array {
   return DECODED[encoding];
 }
 
-/** Reads the sample, 16 bits, that begins at byte `at`. */
+/** Makes a reader of the 16-bit sample at byte `at`. */
 export function sampleReader(encoding: Encoding): (source: Buffer, at: number) => number {
   if (encoding === 'pcm16') return (source, at) => source.readInt16LE(at);
   const decoded = DECODED[encoding];
   return (source, at) => decoded[source[at] as number] as number;
 }
 
-/** The converter from one encoding to another at the same rate. It looks values up in tables and allocates nothing. */
+/**
+ * Makes a converter between two encodings of the same rate. It uses tables and allocates no memory.
+ */
 export function transcoder(from: Encoding, to: Encoding): Transcode {
   if (from === to)
     return (source, start, end, target, targetOffset) => source.copy(target, targetOffset, start, end);

@@ -1,36 +1,39 @@
 import { FRAME_MS } from './format.ts';
 
-// A timer may fire a trifle early by its own clock; going back to sleep for that would cost a whole millisecond.
+// A timer may fire slightly early. A slot this close is served at once: another timer takes 1 ms at
+// least.
 const EARLY_MS = 0.5;
 
-/** Grid and surroundings of a pacer. Clock and timer are those of Node unless a test brings its own. */
+/** Settings of a pacer. Clock and timers are Node's unless a test replaces them. */
 export interface PacerOptions {
   /** Period of every member, ms. */
   frameMs?: number;
-  /** Phases that the members are spread over, so that they do not all send in one burst. */
+  /**
+   * Number of phases within a period. Members are spread over them, to avoid sending in one burst.
+   */
   slots?: number;
   /** Monotonic clock, ms. */
   now?: () => number;
   setTimer?: (fire: () => void, delayMs: number) => unknown;
   clearTimer?: (timer: unknown) => void;
-  /** Gets what a member throws; the others are called all the same. */
+  /** Called with an error that a member throws. The other members are still called. */
   onError: (error: unknown) => void;
 }
 
-/** Figures of a pacer, since it was made. */
+/** Counters of a pacer, since it was made. */
 export interface PacerStats {
   /** Slots served while they had members. */
   ticks: number;
-  /** Of these, the ones that began more than one slot late. */
+  /** Ticks that began more than one slot late. */
   lateTicks: number;
-  /** Frames that members could not send because a tick was a whole period late or more. */
+  /** Frames that members could not send because a tick was at least a whole period late. */
   skippedFrames: number;
   worstLatenessMs: number;
 }
 
-/** A member's way out. */
+/** Returned by `add`, to remove the member. */
 export interface PacerHandle {
-  /** Ends the calls. May be repeated, and called from within a tick. */
+  /** Ends the calls of `tick`. Idempotent. May be called within a tick. */
   remove(): void;
 }
 
@@ -39,8 +42,9 @@ interface Member {
 }
 
 /**
- * One clock for all calls: calls every member once a frame on an absolute grid, so that no lateness adds up. A tick that
- * comes too late by whole frames says how many were missed, and is never made up for by a burst.
+ * One clock for all calls: calls every member once per frame on an absolute grid, so that lateness
+ * does not add up. A tick that is late by whole frames is told how many were missed. Missed ticks
+ * are not repeated.
  */
 export class Pacer {
   readonly stats: PacerStats = { ticks: 0, lateTicks: 0, skippedFrames: 0, worstLatenessMs: 0 };
@@ -53,7 +57,7 @@ export class Pacer {
   readonly #originMs: number;
   #members = 0;
   #timer: unknown;
-  /** The next point of the grid to be served, counted from the origin in slots. */
+  /** Next grid point to serve, in slots since the origin. */
   #next = 0;
 
   constructor(options: PacerOptions) {
@@ -67,12 +71,15 @@ export class Pacer {
     this.#originMs = this.#now();
   }
 
-  /** Members at the moment. */
+  /** Number of members. */
   get members(): number {
     return this.#members;
   }
 
-  /** Calls `tick` once a frame from now on; `skippedFrames` are those that it came too late for. */
+  /**
+   * Calls `tick` once per frame from now on. `skippedFrames`: frames missed because the tick was
+   * late.
+   */
   add(tick: (skippedFrames: number) => void): PacerHandle {
     const slot = this.#slots.reduce((least, other) => (other.size < least.size ? other : least));
     const member = { tick };
@@ -93,7 +100,10 @@ export class Pacer {
     };
   }
 
-  /** For work that takes long within one turn of the event loop, to be called now and then: what is due need not wait for its end. */
+  /**
+   * Serves the slots that are due. Call it repeatedly during long work in one turn of the event
+   * loop.
+   */
   keepTime(): void {
     if (this.#timer === undefined || this.#now() < this.#originMs + this.#next * this.#slotMs) return;
     this.#clearTimer(this.#timer);
@@ -102,7 +112,7 @@ export class Pacer {
 
   #arm(): void {
     const delayMs = this.#originMs + this.#next * this.#slotMs - this.#now();
-    // Timers count whole milliseconds, and cut: rounded up here, else they fire early and are set twice.
+    // Node timers cut to whole ms. Round up, or the timer fires early and must be set again.
     this.#timer = this.#setTimer(this.#fire, Math.max(1, Math.ceil(delayMs - EARLY_MS)));
   }
 
@@ -113,7 +123,7 @@ export class Pacer {
     const first = this.#next;
     const due = Math.floor((now + EARLY_MS - this.#originMs) / this.#slotMs) + 1 - first;
     this.#next = first + Math.max(0, due);
-    // Each slot is served once, however many of its points have passed.
+    // Serve each slot once, even if several of its grid points have passed.
     for (let i = 0; i < Math.min(due, slots); i++) {
       const missed = Math.floor((due - 1 - i) / slots);
       this.#serve(

@@ -2,72 +2,76 @@ import { ByteRing } from './byte-ring.ts';
 import { Cadence } from './cadence.ts';
 import { bytesPerSample, type Encoding, quietSample } from './format.ts';
 
-// This much waiting at once comes from no bot in real time: waiting for more would only delay it.
+// With this much queued playout starts at once. A real-time bot does not send so much ahead.
 const START_AT_ONCE_MS = 1000;
-// Audio that comes this soon after the queue ran dry was late: the sentence was torn. Later, it is a new sentence.
+// Audio within this time after the queue ran dry was late (underrun). After it, it is a new
+// utterance.
 const UNDERRUN_WINDOW_MS = 500;
-// Marks that may wait; a bot sends a few a sentence.
+// Limit of pending marks. A bot sends a few per sentence.
 const MAX_MARKS = 1000;
 
-/** What one read yielded: the bot's audio (its last frame padded), or silence because there is none to play. */
+/** Result of one read: audio of the bot (its last frame is padded), or silence if there is none. */
 export type FrameKind = 'audio' | 'silence';
 
-/** Size, limits and listeners of a queue. */
+/** Size, limits and callbacks of a queue. */
 export interface PlayoutQueueOptions {
-  /** Bytes that one read takes. */
+  /** Bytes of one frame. */
   bytesPerFrame: number;
-  /** Duration of that frame, ms. */
+  /** Duration of one frame, ms. */
   frameMs: number;
-  /** The byte that silence is made of. */
+  /** The byte value of silence. */
   silence: number;
-  /** What a sample is. Default: G.711 mu-law. */
+  /** Encoding of the samples. Default: G.711 mu-law. */
   encoding?: Encoding;
-  /** How long the first audio of an utterance waits for more, ms: evens out a bot that sends in steps. Or found from its cadence. */
+  /**
+   * How long the first audio of an utterance waits, ms: evens out a bot that sends in bursts.
+   * `adaptive`: found from the bot's cadence.
+   */
   prebufferMs: number | 'adaptive';
-  /** Silence at the end of what is queued that a drain plays, ms; more is cut. Default: all of it. */
+  /** Trailing silence that a drain plays, ms; more is cut. Default: all of it. */
   trailingSilenceMs?: number;
-  /** Limit of the queue, ms; what is beyond is refused and counted. */
+  /** Limit of the queue, ms. Audio beyond it is refused and counted. */
   maxMs: number;
-  /** Called when everything queued before a mark has been read, or cleared. */
+  /** Called when all audio queued before a mark was read or cleared. */
   onMark: (name: string, cleared: boolean) => void;
-  /** Called once, by the first read after the last frame was handed over in a drain. */
+  /** Called once, by the first read after the last frame of a drain. */
   onDrained: () => void;
 }
 
-/** Figures of one queue. `offeredBytes` = played + cleared + refused + trimmed + still queued, in bytes. */
+/** Counters of one queue. `offeredBytes` = played + cleared + refused + trimmed + still queued. */
 export interface PlayoutStats {
   offeredBytes: number;
   playedBytes: number;
   clearedBytes: number;
   /** Refused because the queue was full. */
   overflowBytes: number;
-  /** Refused because the queue was draining: nothing is said after the goodbye. */
+  /** Refused because the queue was draining. */
   afterDrainBytes: number;
-  /** Silence cut: at the end of a drain, and to make up for frames that were skipped. */
+  /** Silence cut: at the end of a drain, and to make up for skipped frames. */
   trimmedBytes: number;
   audioFrames: number;
   silenceFrames: number;
-  /** Frames of silence sent while the queue was held; counted as silence too. */
+  /** Frames of silence sent while the queue was held. Also counted in `silenceFrames`. */
   heldFrames: number;
   /** Times that the queue ran dry within an utterance. */
   underruns: number;
-  /** Longest silence heard by such an underrun, ms. */
+  /** Longest silence in an underrun, ms. */
   longestGapMs: number;
-  /** Most that was ever queued, ms. */
+  /** Most audio ever queued, ms. */
   highWaterMs: number;
 }
 
 interface Mark {
   name: string;
-  /** Fires when this many bytes, counted from the first, have been played or cleared. */
+  /** Fires when this many bytes since the start were played or cleared. */
   dueBytes: number;
-  /** Audio before it was refused: it will not have been played when this fires. */
+  /** Audio before it was refused, so it is not fully played when the mark fires. */
   isIncomplete: boolean;
 }
 
 /**
- * What a bot wants to be heard, until it is time: bytes of any size go in, exact frames come out. It is `idle` while
- * empty, `priming` while the first audio waits for more, `playing` until it runs dry.
+ * Queues a bot's audio until playout. Messages of any size go in, frames of fixed size come out.
+ * `idle`: empty. `priming`: the first audio waits for more. `playing`: until it runs dry.
  */
 export class PlayoutQueue {
   readonly stats: PlayoutStats = {
@@ -89,7 +93,7 @@ export class PlayoutQueue {
   readonly #bytesPerSample: number;
   readonly #maxBytes: number;
   readonly #cadence: Cadence | undefined;
-  /** The first half of a sample whose second half comes with the next message; the ring holds whole samples only. */
+  /** First byte of a sample whose second byte comes next. The ring holds whole samples only. */
   #halfSample: Buffer | undefined;
   readonly #ring = new ByteRing();
   #state: 'idle' | 'priming' | 'playing' = 'idle';
@@ -100,7 +104,7 @@ export class PlayoutQueue {
   #inUnderrun = false;
   #held = false;
   #heldUntilMs = 0;
-  /** Frames that should have been heard by now, but for ticks that came too late. */
+  /** Frames not played because of late ticks, not yet made up for. */
   #behindFrames = 0;
   /** Bytes cut to make up for them. */
   #caughtUpBytes = 0;
@@ -118,12 +122,12 @@ export class PlayoutQueue {
     if (options.prebufferMs === 'adaptive') this.#cadence = new Cadence();
   }
 
-  /** Audio that waits, ms. */
+  /** Queued audio, ms. */
   get queuedMs(): number {
     return this.#ring.length / this.#bytesPerMs;
   }
 
-  /** Audio heard so far, ms. */
+  /** Audio played so far, ms. */
   get playedMs(): number {
     return this.stats.playedBytes / this.#bytesPerMs;
   }
@@ -133,17 +137,17 @@ export class PlayoutQueue {
     return this.stats.overflowBytes / this.#bytesPerMs;
   }
 
-  /** Audio cut off by `clear` so far, ms. */
+  /** Audio dropped by `clear` so far, ms. */
   get clearedMs(): number {
     return this.stats.clearedBytes / this.#bytesPerMs;
   }
 
-  /** How long the first audio of the next utterance will wait for more, ms. */
+  /** Delay of the first audio of the next utterance, ms. */
   get prebufferMs(): number {
     return this.#cadence?.delayMs ?? (this.#options.prebufferMs as number);
   }
 
-  /** Whether the bot is being heard, or is about to be: audio is queued or wanted. */
+  /** Whether the bot's audio is played or waits to start. */
   get playing(): boolean {
     return this.#state !== 'idle';
   }
@@ -158,7 +162,9 @@ export class PlayoutQueue {
     return this.#drained;
   }
 
-  /** Queues `source[start..end)`, the audio of one message; returns how many bytes were accepted, in whole samples. */
+  /**
+   * Queues the audio `source[start..end)` of a message. Returns the bytes accepted, whole samples.
+   */
   write(source: Buffer, start: number, end: number, nowMs: number): number {
     if (this.#splitsSample(end - start)) {
       const whole = this.#wholeSamples(source.subarray(start, end));
@@ -167,7 +173,7 @@ export class PlayoutQueue {
     return this.#append(source, start, end, nowMs);
   }
 
-  /** Fills `target` from `offset` on with the next frame. Call it once a frame. */
+  /** Writes the next frame to `target` at `offset`. Call it once per frame. */
   read(target: Buffer, offset: number, nowMs: number): FrameKind {
     const { bytesPerFrame, silence } = this.#options;
     if (this.#held && nowMs >= this.#heldUntilMs) this.#held = false;
@@ -202,28 +208,30 @@ export class PlayoutQueue {
   }
 
   /**
-   * The grid has moved on by so many frames that were not read. What waits would be that much later for as long as the bot goes on:
-   * the bot's own silences are shortened instead, frame by frame.
+   * The grid advanced by `frames` frames that were not read. Without correction all later audio
+   * would be late by as much. So silent frames in the bot's audio are dropped to make up for them.
    */
   skip(frames: number): void {
     if (this.#state === 'playing' && !this.#held) this.#behindFrames += frames;
   }
 
   /**
-   * From the next read on silence is played and nothing is lost: audio and marks wait, more may be queued. Ends by
-   * `resume`, by `clear`, or by itself with the first read at `untilMs`.
+   * Plays silence from the next read on. Audio and marks stay queued, and more may be queued. Ends
+   * with `resume`, `clear`, or the first read at `untilMs`.
    */
   hold(untilMs = Number.POSITIVE_INFINITY): void {
     this.#held = true;
     this.#heldUntilMs = untilMs;
   }
 
-  /** Goes on where `hold` stopped. */
+  /** Ends a `hold`. */
   resume(): void {
     this.#held = false;
   }
 
-  /** Drops everything that waits, at once; marks in it fire as cleared. Returns how much was cut, ms. May be called at any time. */
+  /**
+   * Drops all queued audio at once and fires its marks as cleared. Returns the audio dropped, ms.
+   */
   clear(): number {
     this.#held = false;
     this.#isIncomplete = false;
@@ -232,15 +240,15 @@ export class PlayoutQueue {
     const cut = this.#ring.length;
     this.stats.clearedBytes += cut;
     this.#becomeIdle();
-    // What comes next is a new utterance, however soon.
+    // The next audio is a new utterance, however soon it comes.
     this.#dryAtMs = Number.NEGATIVE_INFINITY;
     this.#fireMarks(true);
     return cut / this.#bytesPerMs;
   }
 
   /**
-   * Sets a mark behind what is queued now; with nothing queued it fires at once. It fires as cleared where audio between it and the
-   * mark before was refused. False: too many marks wait, it was refused.
+   * Sets a mark after the audio queued now. With nothing queued it fires at once. It fires as
+   * cleared if audio since the last mark was refused. Returns false if too many marks are pending.
    */
   mark(name: string): boolean {
     if (this.#ring.length > 0 && this.#marks.length === MAX_MARKS) return false;
@@ -252,8 +260,8 @@ export class PlayoutQueue {
   }
 
   /**
-   * Plays out what is queued without waiting for more, to the last byte but for trailing silence over its limit, then
-   * calls `onDrained`; later writes are refused.
+   * Plays all queued audio without waiting for more, then calls `onDrained`. Trailing silence over
+   * the limit is cut. Later writes are refused.
    */
   drain(): void {
     if (this.#draining) return;
@@ -261,7 +269,7 @@ export class PlayoutQueue {
     this.#trimSilence();
   }
 
-  /** Leaves out a frame that is silent, where another one follows. */
+  /** Drops a silent frame if another frame follows. */
   #catchUp(): void {
     const { bytesPerFrame, encoding = 'pcmu' } = this.#options;
     if (this.#ring.length < 2 * bytesPerFrame) return;
@@ -285,7 +293,7 @@ export class PlayoutQueue {
     this.#fireMarks(false);
   }
 
-  /** Bytes of so many ms, in whole samples. */
+  /** Bytes of `ms` of audio, whole samples. */
   #wholeBytes(ms: number): number {
     return Math.floor((ms * this.#bytesPerMs) / this.#bytesPerSample) * this.#bytesPerSample;
   }
@@ -298,7 +306,7 @@ export class PlayoutQueue {
     return accepted;
   }
 
-  /** Does a message of `bytes` begin or end within a sample? */
+  /** Whether a message of `bytes` begins or ends within a sample. */
   #splitsSample(bytes: number): boolean {
     return this.#bytesPerSample === 2 && (this.#halfSample !== undefined || bytes % 2 === 1);
   }
@@ -310,7 +318,7 @@ export class PlayoutQueue {
     return bytes.subarray(0, whole);
   }
 
-  /** Bytes of a message of `bytes` that may be queued; the others are counted. */
+  /** How many of `bytes` bytes may be queued. Counts the others. */
   #admit(bytes: number): number {
     this.stats.offeredBytes += bytes;
     if (this.#draining) {
@@ -336,8 +344,9 @@ export class PlayoutQueue {
   }
 
   /**
-   * Is it time to begin? The pre-buffer is a delay, not an amount: a bot whose messages hold 137 ms has to wait as long
-   * as one that sends 40 ms, or its first late message tears the sentence. A bot that is ahead of real time need not wait.
+   * Whether playout may start. The pre-buffer is a delay, not an amount of audio: a bot that sends
+   * 137 ms per message must wait as long as one that sends 40 ms. A bot ahead of real time need not
+   * wait.
    */
   #isPrimed(nowMs: number): boolean {
     const { prebufferMs } = this;
@@ -355,7 +364,7 @@ export class PlayoutQueue {
     this.#inUnderrun = false;
   }
 
-  /** A frame could not be filled. Audio that comes before the next read, on the other hand, is in time. */
+  /** A frame could not be filled. Audio that comes before the next read is still on time. */
   #runDry(nowMs: number): void {
     this.#becomeIdle();
     this.#dryAtMs = nowMs;
@@ -372,7 +381,7 @@ export class PlayoutQueue {
   }
 
   #fireMarks(cleared: boolean): void {
-    // The listener may queue or clear: look at the list afresh each time.
+    // The callback may queue or clear, so read the list again each time.
     for (
       let mark = this.#marks[0];
       mark !== undefined && mark.dueBytes <= this.#consumedBytes();

@@ -1,36 +1,40 @@
 import type { SampleRate } from './format.ts';
 
-// A low-pass of the type of Kaiser (Oppenheim and Schafer, Discrete-Time Signal Processing, section 7.5.3), in parts of half the lower
-// rate: what is below the pass edge stays, nothing above the stop edge comes through. At 8 kHz: 3400 and 4320 Hz, so that what little is
-// mirrored lies above 3680 Hz, which no telephone passes on.
+// Low-pass filter with a Kaiser window (Oppenheim and Schafer, Discrete-Time Signal Processing,
+// section 7.5.3). Edges are fractions of half the lower rate: pass edge and stop edge. At 8 kHz
+// they are 3400 and 4320 Hz. Aliases lie above 3680 Hz, which telephones do not pass.
 const PASS_EDGE = 0.85;
 const STOP_EDGE = 1.08;
 const STOP_BAND_DB = 66;
-/** Input that is converted at once: memory has this limit, whatever the length of a message. */
+/** Samples converted at once: limits memory whatever the length of a message. */
 const BLOCK_SAMPLES = 960;
 
-/** What a conversion needs; the same for all calls of a thread. */
+/** Data of a conversion, shared by all calls of a thread. */
 interface Filter {
-  /** Output samples per so many (`down`) input samples. */
+  /** Output samples per `down` input samples. */
   readonly up: number;
   readonly down: number;
-  /** A multiple of four. */
+  /** Number of coefficients per phase, a multiple of four. */
   readonly taps: number;
-  /** `up` filters of `taps` coefficients each, last first: one for each place of an output sample between two input samples. */
+  /**
+   * `up` filters of `taps` coefficients each, last first: one for each position of an output sample
+   * between two input samples.
+   */
   readonly coefficients: Float64Array;
 }
 
 const filters = new Map<string, Filter>();
 
 /**
- * Converts 16-bit samples from one rate to another, without aliases: what it makes of a stream does not depend on where the stream was
- * cut. It delays by 1.8 to 7.2 ms (half its filter), which is what it keeps of the last message until the next one.
+ * Converts 16-bit samples from one rate to another without aliases. The output does not depend on
+ * how the stream is cut into messages. The delay is 1.8 to 7.2 ms (half the filter length); this
+ * much audio is held back until the next message.
  */
 export class Resampler {
   readonly #filter: Filter;
-  /** The last samples of the blocks before, and the block. */
+  /** The last samples of earlier blocks, then the block. */
   readonly #samples: Float64Array;
-  /** Place of the next output sample, counted from the block's first sample in steps of 1/up. */
+  /** Position of the next output sample from the block's first sample, in steps of 1/up. */
   #at = 0;
 
   constructor(from: SampleRate, to: SampleRate) {
@@ -38,15 +42,16 @@ export class Resampler {
     this.#samples = new Float64Array(this.#filter.taps - 1 + BLOCK_SAMPLES);
   }
 
-  /** Bytes that `bytes` more can become at most. */
+  /** Upper limit of the output for `bytes` more input, bytes. */
   maxBytes(bytes: number): number {
     const { up, down } = this.#filter;
     return (Math.ceil(((bytes >> 1) * up) / down) + 1) * 2;
   }
 
   /**
-   * Converts the pcm16 in `source[start..end)` and writes it to `target` from `targetOffset` on, which must have room (`maxBytes`);
-   * returns the bytes written. An odd last byte is left out.
+   * Converts the pcm16 audio `source[start..end)`, writes it to `target` from `targetOffset` on and
+   * returns the bytes written. The target must have room (see `maxBytes`). An odd last byte is
+   * ignored.
    */
   convert(source: Buffer, start: number, end: number, target: Buffer, targetOffset: number): number {
     let to = targetOffset;
@@ -56,7 +61,7 @@ export class Resampler {
     return to - targetOffset;
   }
 
-  /** What comes next has nothing to do with what came before. */
+  /** Forgets earlier input: the next input is unrelated to it. */
   restart(): void {
     this.#samples.fill(0);
     this.#at = 0;
@@ -73,7 +78,8 @@ export class Resampler {
     for (; at < count * up; at += down, to += 2) {
       const first = Math.floor(at / up);
       const coefficient = (at % up) * taps;
-      // Four sums, for an addition need not wait for the one before it: a third of the time.
+      // Four sums, because an addition need not wait for the one before it: takes a third of the
+      // time.
       let a = 0;
       let b = 0;
       let c = 0;
@@ -105,7 +111,7 @@ function designFilter(from: SampleRate, to: SampleRate): Filter {
   const common = greatestCommonDivisor(from, to);
   const up = to / common;
   const down = from / common;
-  // The filter's own rate is the lowest that both are a part of; frequencies are in parts of it.
+  // The filter runs at the lowest common multiple of both rates. Frequencies are fractions of it.
   const half = Math.min(from, to) / 2 / (from * up);
   const width = (STOP_EDGE - PASS_EDGE) * half;
   const cutOff = ((STOP_EDGE + PASS_EDGE) / 2) * half;
@@ -124,7 +130,7 @@ function designFilter(from: SampleRate, to: SampleRate): Filter {
       coefficients[phase * taps + tap] = value;
       sum += value;
     }
-    // Each phase passes a constant as it is, or the rate between the samples would be heard as a tone.
+    // Normalize each phase to gain 1 for a constant, or the phases would cause an audible tone.
     for (let tap = 0; tap < taps; tap++)
       coefficients[phase * taps + tap] = (coefficients[phase * taps + tap] as number) / sum;
   }
@@ -135,7 +141,7 @@ function sinc(x: number): number {
   return x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x);
 }
 
-/** The modified Bessel function of the first kind and order 0, by its series. */
+/** Modified Bessel function of the first kind, order 0, by its series. */
 function bessel(x: number): number {
   let sum = 1;
   for (let term = 1, k = 1; term > sum * 1e-12; k++) {

@@ -1,28 +1,32 @@
-// Powers are mean squares, 1 is full scale; frames are 20 ms.
+// Powers are mean squares, 1 is full scale. Frames are 20 ms.
 
-/** Louder than the floor by this: speech has begun (10 dB), may have ended (6 dB). */
+/** Power over the floor at which speech begins (10 dB) and may have ended (6 dB). */
 const BEGIN_RATIO = 10;
 const END_RATIO = 4;
-/** -48 dBFS: nobody speaks below it. */
+/** -48 dBFS: quieter frames are not speech. */
 const LEAST_POWER = 1.6e-5;
-/** -70 dBFS: a line that is digitally silent has a floor all the same. */
+/** -70 dBFS: lowest floor, for a line with digital silence. */
 const LEAST_FLOOR = 1e-7;
-/** Until the line has been heard: -50 dBFS. */
+/** -50 dBFS: floor before anything was received. */
 const FIRST_FLOOR = 1e-5;
-// The floor falls within 100 ms, follows noise within a second, and rises by 1 dB a second under what may be speech.
+// Rates of the floor: it falls within 100 ms, follows noise within 1 s, and rises by 1 dB per
+// second during possible speech.
 const FALL = 0.2;
 const FOLLOW = 0.02;
 const RISE = 1.0046;
-/** Speech begins with this many loud ones of the last four frames: a click or a knock has fewer. */
+/** Speech begins with this many loud frames among the last four. A click has fewer. */
 const LOUD_FRAMES = 3;
 const RECENT = 0b1111;
-/** And has ended after 300 ms without one. */
+/** Speech ends after 300 ms without a loud frame. */
 const END_FRAMES = 15;
 
-/** Tells speech from noise by its power over a floor that follows the line's own noise. Gets one number a frame of 20 ms. */
+/**
+ * Tells speech from noise by its power over a floor that follows the line's noise. Takes one power
+ * value per 20 ms frame.
+ */
 export class SpeechDetector {
   #floor = FIRST_FLOOR;
-  /** The last four frames, a bit each: 1 is loud. */
+  /** The last four frames, one bit each: 1 is loud. */
   #recent = 0;
   #quietFrames = 0;
   #speaking = false;
@@ -32,18 +36,21 @@ export class SpeechDetector {
     return this.#speaking;
   }
 
-  /** Power from which on a frame counts as speech: less once speech has begun. */
+  /** Power from which a frame counts as speech. It is lower once speech has begun. */
   get threshold(): number {
     return Math.max(LEAST_POWER, this.#floor * BEGIN_RATIO) * (this.#speaking ? END_RATIO / BEGIN_RATIO : 1);
   }
 
-  /** Takes a frame in which speech is of no interest: only the floor follows. */
+  /** Takes a frame that is not checked for speech. Only the floor follows. */
   observe(power: number): void {
     this.#recent = 0;
     this.#adapt(power);
   }
 
-  /** Takes a frame: its power and, of this, the power of what may be speech. Says when speech begins and ends. */
+  /**
+   * Takes the power of a frame, and the part of it that may be speech. Returns when speech begins
+   * and ends.
+   */
   push(power: number, speechPower: number): 'start' | 'stop' | undefined {
     const isLoud = speechPower >= this.threshold;
     this.#recent = ((this.#recent << 1) | (isLoud ? 1 : 0)) & RECENT;

@@ -2,10 +2,10 @@ import { type AudioFormat, bytesPerSample, transcoder } from './format.ts';
 
 const HZ = 425;
 const TONE_MS = 160;
-/** About -30 dBm0: to be noticed, not to annoy. */
+/** About -30 dBm0: audible but quiet. */
 const AMPLITUDE = 700;
 
-/** One soft beep, that says to the caller: the line is alive, wait. Faded at both ends so that it does not click. */
+/** A soft beep that tells the caller that the line is alive. Faded at both ends to avoid clicks. */
 export function comfortTone({ encoding, sampleRate }: AudioFormat): Buffer {
   const samples = (sampleRate * TONE_MS) / 1000;
   const pcm = Buffer.alloc(samples * 2);
