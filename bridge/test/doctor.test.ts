@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { test } from 'node:test';
+import { appendFile, cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 
-const doctor = new URL('../../scripts/doctor.sh', import.meta.url).pathname;
+const repository = new URL('../../', import.meta.url).pathname;
+const doctor = join(repository, 'scripts/doctor.sh');
 
 /** What `make doctor` says of an answer of `/readyz`, and how many problems it counts. */
 async function saysOf(readyz: object): Promise<string[]> {
@@ -63,4 +67,37 @@ test('make doctor: a provider that has not taken our registration is named', asy
       'problems 2',
     ],
   );
+});
+
+/** A directory with a fresh lab's files and the `.env` that `make up` writes. */
+async function freshLab(t: TestContext): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'lab-'));
+  t.after(() => rm(directory, { recursive: true }));
+  for (const path of ['scripts', '.env.example', 'asterisk/providers/pb_fintech.env'])
+    await cp(join(repository, path), join(directory, path), { recursive: true });
+  await promisify(execFile)(join(directory, 'scripts/configure.sh'));
+  return directory;
+}
+
+/** What `make doctor` blames in the settings of a lab. */
+async function blamedSettings(directory: string): Promise<string[]> {
+  const script = `
+    . <(sed '/^main$/d' "$0")
+    check_settings`;
+  const its = join(directory, 'scripts/doctor.sh');
+  const { stdout } = await promisify(execFile)('bash', ['-c', script, its]);
+  return stdout.split('\n').filter((line) => line.startsWith('  !!  '));
+}
+
+test('make doctor: nothing is wrong with the settings of a fresh lab', async (t) => {
+  assert.deepEqual(await blamedSettings(await freshLab(t)), []);
+});
+
+test('make doctor: settings whose names end in _FILE are known, and only those', async (t) => {
+  const lab = await freshLab(t);
+  await appendFile(
+    join(lab, '.env'),
+    'PIPECAT_CA_FILE=/run/secrets/ca.pem\nAPI_TOKEN_FILE=/run/secrets/token\nPIPECAT_CA=/run/secrets/ca.pem\n',
+  );
+  assert.deepEqual(await blamedSettings(lab), ['  !!  .env sets names that nothing reads: PIPECAT_CA']);
 });
