@@ -13,6 +13,7 @@ main() {
   if [ -r "$HOST_CA" ]; then export CA_BUNDLE="$HOST_CA"; fi
   # Older engines use the builder of old unless told.
   export DOCKER_BUILDKIT=1
+  quietly "$PWD/.logs/build-node.log" build npm node
   quietly "$PWD/.logs/build-${1}.log" build "$@"
 }
 

@@ -170,7 +170,7 @@ test('services of a profile that is off are stopped, others are not', (t) => {
 test('a Release file that has expired is taken only where there is no better one', () => {
   for (const name of [
     'asterisk/Dockerfile',
-    'bridge/Dockerfile',
+    'node/Dockerfile',
     'e2e/Dockerfile',
     'scripts/host.sh',
     'scripts/host-packages.sh',
