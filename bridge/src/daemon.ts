@@ -20,6 +20,7 @@ import { CallReports } from './reports/reports.ts';
 import { AsteriskPorts } from './switchboard/asterisk-ports.ts';
 import { Background } from './switchboard/background.ts';
 import { Switchboard } from './switchboard/switchboard.ts';
+import { DAY_MS, MEGABYTE } from './units/units.ts';
 
 const { version } = packageJson;
 
@@ -33,8 +34,6 @@ export async function startDaemon(config: Config, log: Logger, make = makeWorker
   return daemon;
 }
 
-const MB = 1_000_000;
-const DAY_MS = 86_400_000;
 /** Of the name of a process: no two are alike. */
 const INSTANCE_BYTES = 4;
 /** Events that cannot be read may come many at a time: the comparison comes once. */
@@ -104,7 +103,7 @@ export class Daemon {
     );
     this.#recordings = new Retention({
       directory: config.RECORDINGS_DIR,
-      maxTotalBytes: config.RECORDINGS_MAX_MB * MB,
+      maxTotalBytes: config.RECORDINGS_MAX_MB * MEGABYTE,
       maxAgeMs: config.RECORDINGS_DAYS * DAY_MS,
       onRemoved: (names) => log.info({ recordings: names }, 'recordings removed by age or size'),
       onError: (error) => log.error({ error: error.message }, 'recordings could not be looked through'),

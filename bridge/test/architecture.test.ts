@@ -31,6 +31,7 @@ const LEAVES = [
   'recording',
   'rtp',
   'text',
+  'units',
 ];
 const ROOT_FILES_MAX = 4;
 const COMMENT_MAX_CHARS = 100;

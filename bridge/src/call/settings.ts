@@ -9,11 +9,11 @@ import type { StartFields } from '../pipecat/dialect.ts';
 import { startQuery } from '../pipecat/native.ts';
 import { recordingName } from '../recording/files.ts';
 import type { RecordingSettings } from '../recording/recorder.ts';
+import { MEGABYTE } from '../units/units.ts';
 import type { DurationLimits } from './duration.ts';
 import { type CallDefaults, type CallInfo, describeCall, providerName } from './info.ts';
 import type { TransferSettings } from './transfers.ts';
 
-const MB = 1_000_000;
 /** Requests to Asterisk that a set-up makes one after the other, with one to spare. */
 const SET_UP_REQUESTS = 6;
 
@@ -115,7 +115,7 @@ function recordingSettings(config: Config, { recording, adopted }: CallInfo): Re
   return {
     path: join(config.RECORDINGS_DIR, recordingName(new Date(), randomBytes(8).toString('hex'))),
     paused: recording === 'paused' || adopted?.isRecordingPaused === true,
-    maxBytes: config.RECORDING_MAX_MB * MB,
+    maxBytes: config.RECORDING_MAX_MB * MEGABYTE,
   };
 }
 

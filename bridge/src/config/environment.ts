@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { DIALECTS } from '../pipecat/dialect.ts';
+import { DAY_S, MEBIBYTE } from '../units/units.ts';
 import { botUrl } from './bot-url.ts';
 import { parseHostRules } from './callback-url.ts';
 import { certificates } from './certificates.ts';
@@ -79,7 +80,7 @@ const schema = z
     BOT_MESSAGES_PER_SECOND: z.coerce.number().int().min(50).max(1_000_000).default(1_000),
     BOT_CONTROLS_PER_SECOND: z.coerce.number().int().min(10).max(1_000_000).default(200),
     BOT_ORDERS_PER_SECOND: z.coerce.number().int().min(1).max(1_000).default(5),
-    BOT_BYTES_PER_SECOND: z.coerce.number().int().min(65_536).max(1_000_000_000).default(1_048_576),
+    BOT_BYTES_PER_SECOND: z.coerce.number().int().min(65_536).max(1_000_000_000).default(MEBIBYTE),
     BOT_BURST_S: z.coerce.number().int().min(1).max(60).default(8),
     BOT_OVER_BUDGET_MS: milliseconds(0, 600_000).default(5_000),
 
@@ -104,9 +105,9 @@ const schema = z
     MEDIA_WORKERS: z.coerce.number().int().min(1).max(64).optional(),
 
     MAX_CALLS: z.coerce.number().int().min(1).max(10_000).default(400),
-    MAX_CALL_DURATION_S: z.coerce.number().int().min(1).max(86_400).default(7_200),
+    MAX_CALL_DURATION_S: z.coerce.number().int().min(1).max(DAY_S).default(7_200),
     MAX_DURATION_WARNING_S: z.coerce.number().int().min(0).max(3_600).default(30),
-    SILENCE_LIMIT_S: z.coerce.number().int().min(0).max(86_400).default(0),
+    SILENCE_LIMIT_S: z.coerce.number().int().min(0).max(DAY_S).default(0),
     TRANSFER_RING_S: z.coerce.number().int().min(1).max(300).default(30),
     TRANSFER_CONTEXTS: names.default([]),
     RECORDINGS_DIR: z.string().default('/var/lib/pipecat-bridge/recordings'),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { callRecordSchema } from '../records/record.ts';
+import { DAY_S } from '../units/units.ts';
 
 /** The longest that a phone may ring. */
 const RING_MAX_S = 300;
@@ -61,7 +62,7 @@ export const callOrderSchema = z
     maxDurationSeconds: z
       .int()
       .min(1)
-      .max(86_400)
+      .max(DAY_S)
       .optional()
       .describe('How long the call may last from the answer on; MAX_CALL_DURATION_S holds too'),
     tenant: text(128).optional().describe("[the provider's TENANT]"),

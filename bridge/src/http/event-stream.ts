@@ -1,12 +1,13 @@
 import type { ServerResponse } from 'node:http';
 import { type CallRecord, shownRecord } from '../records/record.ts';
+import { MEBIBYTE } from '../units/units.ts';
 
 /** Events that one who comes back can still be told of. */
 const KEPT_MAX = 2_000;
 const STREAMS_MAX = 32;
 const PING_MS = 15_000;
 /** Of events that a listener has not read; beyond it, it is dropped. */
-const UNREAD_MAX_BYTES = 1_048_576;
+const UNREAD_MAX_BYTES = MEBIBYTE;
 
 /** What one is told whose last event is not known: of another process, or too long ago. */
 const GAP = JSON.stringify({ type: 'call.gap', reason: 'what happened since is not known: read GET /calls' });

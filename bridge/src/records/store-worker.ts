@@ -2,6 +2,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
+import { DAY_MS, MEBIBYTE } from '../units/units.ts';
 import { isCorrupt, isEnvironmental, RecordDatabase } from './database.ts';
 import type { CallRecord } from './record.ts';
 import type { FromStore, Question, StoreSettings, ToStore, Write } from './store-messages.ts';
@@ -12,7 +13,6 @@ const BROKEN_FILE = 'calls.broken.db';
 const RETRY_MS = 5_000;
 const PRUNE_EVERY_MS = 600_000;
 const PRUNE_STEP_MS = 50;
-const DAY_MS = 86_400_000;
 
 const settings = workerData as StoreSettings;
 const port = parentPort;
@@ -124,7 +124,7 @@ function prune(): void {
   let isMore = false;
   try {
     const oldest = new Date(Date.now() - settings.days * DAY_MS).toISOString();
-    isMore = database?.prune(oldest, settings.maxMegabytes * 1_048_576) ?? false;
+    isMore = database?.prune(oldest, settings.maxMegabytes * MEBIBYTE) ?? false;
   } catch (error) {
     setProblem((error as Error).message);
   }

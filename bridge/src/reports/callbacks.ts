@@ -6,6 +6,7 @@ import { callbackTarget, isUnfit } from '../config/callback-url.ts';
 import { NameLookups, type Resolve } from '../dns/name-lookups.ts';
 import type { Logger } from '../log.ts';
 import type { StoredCallback } from '../records/store-messages.ts';
+import { DAY_MS } from '../units/units.ts';
 import { retryAfterMs } from './retry-after.ts';
 
 /** What the one who placed a call is told of its end (contract, section 3), as a form. */
@@ -57,7 +58,7 @@ const BACKOFF_MAX_MS = 300_000;
 /** So many callbacks may wait; beyond it new ones are dropped and counted, so that a dead receiver fills neither memory nor disk. */
 const PENDING_MAX = 10_000;
 /** What is older has no use any more, as after a long stop of the bridge. */
-const AGE_MAX_MS = 86_400_000;
+const AGE_MAX_MS = DAY_MS;
 /** Names of receivers are others' to choose: so many of them are looked up at a time. */
 const NAMES = { atOnce: 4, waitMs: TIMEOUT_MS };
 /** Requests to one receiver at a time. */
