@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { botUrl } from '../src/config/bot-url.ts';
-import { DIALECTS } from '../src/pipecat/dialect.ts';
+import { DIALECTS, ENCODINGS, FRAMINGS, RATES } from '../src/pipecat/dialect.ts';
 
 /** Shown by --help. */
 export const USAGE = `bot-check: plays a caller against a Pipecat bot, without Asterisk, and says what passed
@@ -24,12 +24,9 @@ const optionsSchema = z
   .object({
     url: botUrl,
     dialect: z.enum(DIALECTS).default('native'),
-    encoding: z.enum(['pcmu', 'pcma', 'pcm16']).default('pcmu'),
-    'sample-rate': z.coerce
-      .number()
-      .pipe(z.literal([8000, 16_000, 24_000]))
-      .default(8000),
-    framing: z.enum(['json', 'binary']).default('json'),
+    encoding: z.enum(ENCODINGS).default('pcmu'),
+    'sample-rate': z.coerce.number().pipe(z.literal(RATES)).default(8000),
+    framing: z.enum(FRAMINGS).default('json'),
     to: z.string().default('100'),
     from: z.string().default('+4915112345'),
     provider: z.string().default('bot-check'),

@@ -1,6 +1,6 @@
 import type { AriChannel } from '../ari/model.ts';
 import type { Provider } from '../config/providers.ts';
-import type { DialectName, Framing, StartFields, WireEncoding } from '../pipecat/dialect.ts';
+import type { DialectName, Framing, StartFields, WireEncoding, WireRate } from '../pipecat/dialect.ts';
 import { printable, wellFormed } from '../text/outside-text.ts';
 import type { Adopted } from './adopted.ts';
 import { isUsableId } from './call-ids.ts';
@@ -36,7 +36,8 @@ const VALUE_MAX_CHARS = 8_192;
 
 /** What is known of a call when it reaches the bridge: the start fields of its bot, and what only the bridge uses. */
 export interface CallInfo extends StartFields {
-  readonly sampleRate: SampleRate;
+  /** Hz; over 8000 only by WebSocket and as pcm16. */
+  readonly sampleRate: WireRate;
   /** Its bot's wire format. */
   readonly dialect: DialectName;
   /** How its audio crosses to Asterisk. */
@@ -57,8 +58,6 @@ export interface CallInfo extends StartFields {
   readonly remarks: readonly string[];
 }
 
-/** Sample rates that the telephone side can carry, Hz; over 8000 by WebSocket and as pcm16 only. */
-export type SampleRate = 8_000 | 16_000 | 24_000;
 export type Transport = 'rtp' | 'websocket';
 /** Whether a call is recorded; `paused`: from the moment on that its bot, or the operator, says so. */
 export type RecordingMode = 'off' | 'on' | 'paused';
@@ -66,7 +65,7 @@ export type RecordingMode = 'off' | 'on' | 'paused';
 /** What a call is when neither it nor its provider says otherwise. */
 export interface CallDefaults {
   readonly encoding: WireEncoding;
-  readonly sampleRate: SampleRate;
+  readonly sampleRate: WireRate;
   readonly transport: Transport;
   readonly framing: Framing;
   readonly dialect: DialectName;
@@ -189,7 +188,7 @@ function callFormat(source: CallSource, dialect: DialectName, remarks: string[])
 
 interface BotFormat {
   readonly encoding: WireEncoding;
-  readonly sampleRate: SampleRate;
+  readonly sampleRate: WireRate;
   readonly framing: Framing;
 }
 

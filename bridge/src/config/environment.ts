@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { DIALECTS } from '../pipecat/dialect.ts';
+import { DIALECTS, ENCODINGS, FRAMINGS } from '../pipecat/dialect.ts';
 import { DAY_S, MEBIBYTE } from '../units/units.ts';
 import { botUrl } from './bot-url.ts';
 import { parseHostRules } from './callback-url.ts';
@@ -9,6 +9,7 @@ import { certificates } from './certificates.ts';
 import { headerValue } from './header-value.ts';
 import type { PortNeeds } from './port-ranges.ts';
 import { loadProviders, type Provider } from './providers.ts';
+import { sampleRate } from './sample-rate.ts';
 
 /**
  * All problems of the environment. `message` has one line a problem: the variable, and what is
@@ -64,7 +65,7 @@ const schema = z
     PIPECAT_AUTHORIZATION: headerValue.optional(),
     PIPECAT_ORIGIN: headerValue.optional(),
     PIPECAT_CA: certificates.optional(),
-    PIPECAT_FRAMING: z.enum(['json', 'binary']).default('json'),
+    PIPECAT_FRAMING: z.enum(FRAMINGS).default('json'),
     ANSWER_ON: z.enum(['connected', 'first-audio']).default('connected'),
     FIRST_AUDIO_MS: milliseconds(100, 60_000).default(5_000),
     BOT_CONNECT_MS: milliseconds(100, 120_000).default(10_000),
@@ -96,11 +97,8 @@ const schema = z
     PLAYOUT_QUEUE_MS: milliseconds(1_000, 600_000).default(120_000),
     DRAIN_SILENCE_MS: milliseconds(0, 600_000).default(200),
     CONCEALMENT: z.enum(['repeat', 'silence']).default('repeat'),
-    DEFAULT_ENCODING: z.enum(['pcmu', 'pcma', 'pcm16']).default('pcmu'),
-    DEFAULT_SAMPLE_RATE: z
-      .enum(['8000', '16000', '24000'])
-      .default('8000')
-      .transform((rate) => Number(rate) as 8_000 | 16_000 | 24_000),
+    DEFAULT_ENCODING: z.enum(ENCODINGS).default('pcmu'),
+    DEFAULT_SAMPLE_RATE: sampleRate.default(8_000),
     MEDIA_TRANSPORT: z.enum(['rtp', 'websocket']).default('rtp'),
     MEDIA_WORKERS: z.coerce.number().int().min(1).max(64).optional(),
 

@@ -2,13 +2,22 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
-import { DIALECTS, type DialectName } from '../pipecat/dialect.ts';
+import {
+  DIALECTS,
+  type DialectName,
+  ENCODINGS,
+  FRAMINGS,
+  type Framing,
+  type WireEncoding,
+  type WireRate,
+} from '../pipecat/dialect.ts';
 import { botUrl } from './bot-url.ts';
 import type { CallLimits } from './call-limits.ts';
 import { certificates } from './certificates.ts';
 import { headerValue } from './header-value.ts';
 import { homePrefixes, type NumberPlan, parsePrefixes } from './number-plan.ts';
 import { keyProblems, parseProviderKeys } from './provider-keys.ts';
+import { sampleRate } from './sample-rate.ts';
 
 /**
  * How a caller is transferred to a number: by SIP REFER (RFC 3515), or by a second call that the
@@ -39,12 +48,12 @@ export interface Provider {
   /**
    * Audio format of its bots. Unset: `DEFAULT_ENCODING`, `DEFAULT_SAMPLE_RATE` of the environment.
    */
-  readonly encoding: 'pcmu' | 'pcma' | 'pcm16' | undefined;
-  readonly sampleRate: 8_000 | 16_000 | 24_000 | undefined;
+  readonly encoding: WireEncoding | undefined;
+  readonly sampleRate: WireRate | undefined;
   /** Media transport to Asterisk. Unset: `MEDIA_TRANSPORT` of the environment. */
   readonly transport: 'rtp' | 'websocket' | undefined;
   /** How audio is framed to its bots. Unset: `PIPECAT_FRAMING` of the environment. */
-  readonly framing: 'json' | 'binary' | undefined;
+  readonly framing: Framing | undefined;
   /** Tenant of calls that do not name one. */
   readonly tenant: string | undefined;
   /** How long the bot's audio is held while the caller speaks, ms. 0: never. */
@@ -101,13 +110,10 @@ const schema = z.object({
   PIPECAT_AUTHORIZATION_FILE: secretFile.pipe(headerValue).optional(),
   PIPECAT_ORIGIN: headerValue.optional(),
   PIPECAT_CA_FILE: secretFile.pipe(certificates).optional(),
-  PIPECAT_ENCODING: z.enum(['pcmu', 'pcma', 'pcm16']).optional(),
-  PIPECAT_SAMPLE_RATE: z
-    .enum(['8000', '16000', '24000'])
-    .transform((rate) => Number(rate) as 8_000 | 16_000 | 24_000)
-    .optional(),
+  PIPECAT_ENCODING: z.enum(ENCODINGS).optional(),
+  PIPECAT_SAMPLE_RATE: sampleRate.optional(),
   MEDIA_TRANSPORT: z.enum(['rtp', 'websocket']).optional(),
-  PIPECAT_FRAMING: z.enum(['json', 'binary']).optional(),
+  PIPECAT_FRAMING: z.enum(FRAMINGS).optional(),
   TENANT: z.string().max(128).optional(),
   RECORDING: z.enum(['on', 'off', 'paused']).default('off'),
   BARGE_IN_HOLD_MS: z.coerce.number().int().min(0).max(10_000).default(0),

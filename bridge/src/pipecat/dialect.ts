@@ -1,16 +1,19 @@
 import type { Draft } from './draft.ts';
 
 /** Audio format names of the wire between bridge and bot. pcm16 is little-endian. */
-export type WireEncoding = 'pcmu' | 'pcma' | 'pcm16';
+export const ENCODINGS = ['pcmu', 'pcma', 'pcm16'] as const;
+export type WireEncoding = (typeof ENCODINGS)[number];
 /** Sample rates of the wire, Hz: a bot may send any of them, whatever the call's own is. */
-export type WireRate = 8000 | 16000 | 24000;
+export const RATES = [8_000, 16_000, 24_000] as const;
+export type WireRate = (typeof RATES)[number];
 
 /** Wire formats of bots: the contract's own, and Twilio Media Streams. */
 export const DIALECTS = ['native', 'twilio'] as const;
 export type DialectName = (typeof DIALECTS)[number];
 
 /** How audio crosses the bot's socket, both ways: base64 in JSON, or raw bytes in binary messages. */
-export type Framing = 'json' | 'binary';
+export const FRAMINGS = ['json', 'binary'] as const;
+export type Framing = (typeof FRAMINGS)[number];
 
 /** What a bot is told about its call, once, in `start`. */
 export interface StartFields {

@@ -1,10 +1,17 @@
 import { MessageDecoder, type WireMedia, type WireMessage } from './decode.ts';
-import type { BotMessage, BridgeMessage, Dialect, StartFields, WireEncoding, WireRate } from './dialect.ts';
+import {
+  type BotMessage,
+  type BridgeMessage,
+  type Dialect,
+  ENCODINGS,
+  RATES,
+  type StartFields,
+  type WireEncoding,
+  type WireRate,
+} from './dialect.ts';
 import { base64Length, type Draft } from './draft.ts';
 import { CONTROLS } from './native-wire.ts';
 
-const ENCODINGS: readonly unknown[] = ['pcmu', 'pcma', 'pcm16'] satisfies WireEncoding[];
-const RATES: readonly unknown[] = [8_000, 16_000, 24_000] satisfies WireRate[];
 /** Of what a bot names, so much is repeated to it and in the log. */
 const SHOWN_CHARS = 32;
 const MEDIA_MIDDLE = Buffer.from('","timestamp":');
@@ -81,7 +88,7 @@ export class NativeDialect implements Dialect {
     sampleRate = this.#sampleRate,
   }: WireMessage): WireMedia {
     const encoding = typeof said === 'string' ? said.toLowerCase() : said;
-    if (!ENCODINGS.includes(encoding) || !RATES.includes(sampleRate)) {
+    if (!ENCODINGS.includes(encoding as WireEncoding) || !RATES.includes(sampleRate as WireRate)) {
       const detail = `the bot sends ${shown(said)} at ${shown(sampleRate)} Hz; this call is ${this.#encoding} at ${this.#sampleRate} Hz, and pcmu, pcma and pcm16 at 8000, 16000 and 24000 Hz are taken`;
       return { type: 'bad', code: 'wrong-encoding', detail };
     }

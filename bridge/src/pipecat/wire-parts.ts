@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { BotMessage, BridgeMessage } from './dialect.ts';
+import { type BotMessage, type BridgeMessage, ENCODINGS, RATES } from './dialect.ts';
 
 /** Limits of what a bot may send in one message. */
 const MARK_NAME_MAX_CHARS = 256;
@@ -8,8 +8,8 @@ export const TRANSFER_TO_MAX_CHARS = 256;
 export const NAME_MAX_CHARS = 80;
 
 export const markName = z.string().max(MARK_NAME_MAX_CHARS);
-export const encoding = z.enum(['pcmu', 'pcma', 'pcm16']);
-export const sampleRate = z.literal([8000, 16_000, 24_000]);
+export const encoding = z.enum(ENCODINGS);
+export const sampleRate = z.literal(RATES);
 export const strings = z.record(z.string(), z.string());
 /** 16 samples of mu-law in base64. */
 export const PAYLOAD = '//79/Pv6+fj39vX08/Lx8A==';

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { END_REASONS } from '../call/end-reason.ts';
 import { OUTCOMES } from '../call/outcome.ts';
+import { ENCODINGS } from '../pipecat/dialect.ts';
 
 const time = z.iso.datetime({ precision: 3 });
 const count = z.int().min(0);
@@ -67,7 +68,7 @@ export const callRecordSchema = z.object({
   callerIdPresentation: z.enum(['allowed', 'restricted', 'unavailable']).optional(),
   /** Wire format of the bot, and the audio it is sent; absent where no bot was ever sought. */
   dialect: z.string().optional(),
-  encoding: z.enum(['pcmu', 'pcma', 'pcm16']).optional(),
+  encoding: z.enum(ENCODINGS).optional(),
   sampleRateHz: z.int().optional(),
   transport: z.enum(['rtp', 'websocket']).optional(),
   state: z.enum(['dialling', 'ringing', 'setup', 'active', 'closing', 'closed']),
