@@ -40,10 +40,6 @@ const COMMENTED_FOLDERS: readonly string[] = [
   // One folder a line, so that two branches can add to it.
   'audio',
   'config',
-  'control',
-  'http',
-  'records',
-  'reports',
   'rtp',
 ];
 /** Rooms whose files are pure, and the files in them that may hold sockets, timers or clocks. */

@@ -1,41 +1,39 @@
-/** Unauthorized requests that an address may send at once. Each is forgotten after FORGET_MS. */
+/** Requests without a right token that an address may send at once, and how long each of them is remembered, ms. */
 const FAILURES_MAX = 20;
 const FORGET_MS = 3_000;
-/** Addresses that are remembered. Beyond it the oldest one is forgotten. */
+/** Addresses that are remembered; beyond it the one that was heard of first is forgotten. */
 const SOURCES_MAX = 10_000;
-/** An address is logged again after this time. */
+/** An address that goes on is spoken of again after this time. */
 const TOLD_EVERY_MS = 60_000;
 
 interface Source {
-  /** Failures that are not forgotten yet. Falls with time, so it may be a fraction. */
+  /** Failures that are not forgotten yet. */
   count: number;
   atMs: number;
   toldMs: number;
-  /** Requests refused since the address was last logged. */
+  /** Refused since it was spoken of last. */
   refused: number;
 }
 
-/** How an unauthorized request is answered. */
+/** What a request without a right token meets. */
 export interface Verdict {
-  /** 0: answer that the token is wrong (401). Otherwise: answer only that it must wait, s (429). */
+  /** 0: it is told that its token is wrong. Else it is only told to wait so long. */
   readonly retryAfterS: number;
-  /** Number of refused requests to log. Undefined: log nothing now. */
+  /** How many were refused, when it is time to speak of it. */
   readonly toTell: number | undefined;
 }
 
-/**
- * Limits token guesses per source address, so that they do not block clients with a valid token.
- */
+/** Limits guesses at tokens by the address that they come from, so that nobody's guesses are at the cost of who has the token. */
 export class Failures {
   readonly #sources = new Map<string, Source>();
   readonly #max: number;
 
-  /** `max`: requests at once, if fewer than the default. */
+  /** `max`: at most so many at once, where that is fewer than usual. */
   constructor(max: number) {
     this.#max = Math.min(max, FAILURES_MAX);
   }
 
-  /** Counts an unauthorized request from an address. */
+  /** A request of an address had no right token. */
   failed(address: string, nowMs: number): Verdict {
     const source = this.#of(sourceOf(address), nowMs);
     source.count = Math.max(0, source.count - (nowMs - source.atMs) / FORGET_MS);
@@ -63,10 +61,7 @@ export class Failures {
   }
 }
 
-/**
- * Key of an address. IPv6: its /64 network, since one customer has all of it (RFC 6177). IPv4: the
- * address.
- */
+/** Of IPv6 the network of 64 bits, of which one customer has all addresses (RFC 6177); IPv4 as it is. */
 function sourceOf(address: string): string {
   const v4 = /^(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
   if (v4 !== undefined) return v4;

@@ -7,16 +7,14 @@ import { causeText } from '../q850/causes.ts';
 import { printable } from '../text/outside-text.ts';
 import type { CallRecord, RecordState } from './record.ts';
 
-/** G.711 bytes per millisecond (RFC 3551 section 4.5.14). */
+/** Bytes of G.711 that are heard in a millisecond (RFC 3551 section 4.5.14). */
 const G711_BYTES_PER_MS = 8;
-/** Longest callback URL that a record holds. */
+/** Of a callback URL in a record. */
 const URL_MAX_CHARS = 2_048;
 
-/** What a call's record needs besides the call's own data. */
+/** What a call's record needs beside what the call is. */
 export interface RecordContext {
-  /**
-   * When the call was offered to the bridge, Unix time, ms. The times of steps are relative to it.
-   */
+  /** When the call was offered to the bridge; its steps count from here. Unix time, ms. */
   readonly offeredAtMs: number;
   readonly recordingFiles?: readonly string[];
   readonly isRecordingPaused?: boolean | undefined;
@@ -25,7 +23,7 @@ export interface RecordContext {
   readonly transferBy?: CallRecord['transferBy'];
 }
 
-/** An outbound dial that has not been answered. */
+/** A dial that nobody has answered. */
 export interface UnansweredDial {
   readonly callId: string;
   readonly requestedCallId?: string | undefined;
@@ -40,7 +38,7 @@ export interface UnansweredDial {
   readonly dialledAtMs: number;
 }
 
-/** A dial that ended without an answer. */
+/** A dial that never became a call. */
 export interface FailedDial extends UnansweredDial {
   readonly endedAtMs: number;
   readonly outcome: Outcome;
@@ -48,7 +46,7 @@ export interface FailedDial extends UnansweredDial {
   readonly sipStatus?: number | undefined;
 }
 
-/** The record of a live call. `stepsMs` as in {@link CallResult}. */
+/** The record of a call under way; `stepsMs` as in {@link CallResult}. */
 export function liveRecord(
   info: CallInfo,
   state: RecordState,
@@ -92,7 +90,7 @@ export function liveRecord(
   });
 }
 
-/** The record of an ended call. `durationMs` is from the offer to the end. */
+/** The record of a call that has ended. `durationMs`: from the offer to the end. */
 export function endedRecord(
   info: CallInfo,
   result: CallResult,
@@ -100,7 +98,7 @@ export function endedRecord(
   context: RecordContext,
 ): CallRecord {
   const live = liveRecord(info, 'closed', result.stepsMs, context);
-  // A call that was already answered when it was offered has no `answered` step.
+  // A call that was up when it reached us has no such step of its own.
   const answered = live.times.answered ?? (result.answered ? iso(context.offeredAtMs) : undefined);
   const { reason } = result;
   return withoutAbsent({
@@ -119,7 +117,7 @@ export function endedRecord(
   });
 }
 
-/** The record of a live dial that an external ARI client placed. */
+/** The record of a dial under way that somebody else placed. */
 export function dialRecord(dial: UnansweredDial, state: 'dialling' | 'ringing' | 'closed'): CallRecord {
   return withoutAbsent({
     callId: dial.callId,
@@ -138,7 +136,7 @@ export function dialRecord(dial: UnansweredDial, state: 'dialling' | 'ringing' |
   });
 }
 
-/** The record of a failed dial: it was not answered and did not become a call. */
+/** The record of a dial that failed: nobody answered, and no call came of it. */
 export function failedDialRecord(dial: FailedDial): CallRecord {
   const record = dialRecord(dial, 'closed');
   return withoutAbsent({
@@ -153,7 +151,7 @@ export function failedDialRecord(dial: FailedDial): CallRecord {
   });
 }
 
-/** The record of a caller that was refused and returned to the dialplan at once. */
+/** The record of a caller who was not taken, and at once given back to the dialplan. */
 export function refusedRecord(info: CallInfo, detail: string, atUnixMs: number): CallRecord {
   const { by, cause } = treatmentOf({ kind: 'refused', detail: 'at-capacity' });
   return withoutAbsent({
@@ -168,10 +166,7 @@ export function refusedRecord(info: CallInfo, detail: string, atUnixMs: number):
   });
 }
 
-/**
- * The record of a call that was live when the bridge's process died, and had ended by its next
- * start. `foundAtMs`: the time of that start.
- */
+/** The record of a call that was under way when the bridge's process died, and gone at its next start: found at `foundAtMs`. */
 export function diedRecord(live: CallRecord, foundAtMs: number): CallRecord {
   const { by, cause } = treatmentOf({ kind: 'bridge-died' });
   const outcome = live.times.answered === undefined ? 'failed' : 'answered';
@@ -194,7 +189,7 @@ function mediaOf(figures: MediaFigures, bytesPerMs: number): NonNullable<CallRec
   return {
     packetsReceived: line.packetsReceived,
     packetsSent: line.packetsSent,
-    // Duplicate packets can make it negative (RFC 3550 section 6.4.1).
+    // Duplicates can make it negative (RFC 3550 section 6.4.1).
     packetsLost: Math.max(0, line.lost),
     packetsLate: line.late,
     packetsEarly: line.early,
@@ -210,19 +205,13 @@ function mediaOf(figures: MediaFigures, bytesPerMs: number): NonNullable<CallRec
   };
 }
 
-/**
- * Bytes per ms in the playout. It holds the format that is sent to Asterisk: with RTP always G.711,
- * whatever the bot sends.
- */
+/** The playout holds what crosses to Asterisk: G.711 in RTP, whatever the bot sends. */
 function playoutBytesPerMs({ transport, encoding, sampleRate }: CallInfo): number {
   const isLinear = transport === 'websocket' && encoding === 'pcm16';
   return isLinear ? (2 * sampleRate) / 1000 : G711_BYTES_PER_MS;
 }
 
-/**
- * Cuts a URL that is too long, and replaces what is not text. The callback to such a URL is given
- * up anyway, with a log line.
- */
+/** A URL that is too long, or no text, is told as such when the call ends: the record needs no more of it. */
 function shortUrl(url: string | undefined): string | undefined {
   return url === undefined ? undefined : printable(url, URL_MAX_CHARS);
 }
@@ -235,7 +224,7 @@ function atMs(startMs: number, afterMs: number | undefined): string | undefined 
   return afterMs === undefined ? undefined : iso(startMs + afterMs);
 }
 
-/** Drops keys whose value is undefined, as JSON does. */
+/** Without the keys whose value is undefined: JSON has none either. */
 function withoutAbsent<T extends object>(fields: T): T {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T;
 }

@@ -7,11 +7,9 @@ const time = z.iso.datetime({ precision: 3 });
 const count = z.int().min(0);
 const milliseconds = z.number().min(0);
 
-/** Time of each step, UTC, with milliseconds. A step that was not reached is absent. */
+/** When what happened, UTC with milliseconds; a step that was not reached is left out. */
 const timesSchema = z.object({
-  /**
-   * When the bridge first heard of the call: an inbound call arrived, an outbound call was dialled.
-   */
+  /** The bridge heard of the call: an inbound one reached it, an outbound one was dialled. */
   offered: time,
   botReady: time.optional(),
   answered: time.optional(),
@@ -20,37 +18,32 @@ const timesSchema = z.object({
   ended: time.optional(),
 });
 
-/** Counters of the relay: `packets…` on Asterisk's side, `botMessages…` on the bot's side. */
+/** What the relay counted: `packets…` on Asterisk's side, `botMessages…` on the bot's. */
 const mediaSchema = z.object({
   packetsReceived: count,
   packetsSent: count,
   packetsLost: count,
   packetsLate: count,
-  /** Packets dropped because the caller sent more audio than real time. */
+  /** Dropped: the caller sent more audio than time had passed. */
   packetsEarly: count.optional(),
   /** Interarrival jitter (RFC 3550 section 6.4.1). */
   jitterMs: milliseconds,
-  /** Frames of 20 ms that were not sent to the caller because the bridge was overloaded. */
+  /** Frames of 20 ms that the caller was not sent, since the bridge had no time to: not the bot's fault. */
   skippedFrames: count.optional(),
-  /**
-   * How often the bot's audio ran out within an utterance. `longestGapMs` is the longest such gap.
-   */
+  /** Times that the bot's audio ran dry within an utterance, and the longest silence that was heard by it. */
   underruns: count,
   longestGapMs: milliseconds,
-  /** Bot audio that `clear` removed before it was played. */
+  /** Audio of the bot that its `clear` kept from being heard. */
   clearedMs: milliseconds,
   botMessagesRefused: count,
   botMessagesDropped: count,
-  /**
-   * Bot audio dropped because the playout was full. This and the next field are absent in records
-   * of 0.1.0.
-   */
+  /** Audio of the bot that was dropped because more waited than the playout holds; absent in records of 0.1.0, as the next. */
   overflowMs: milliseconds.optional(),
-  /** How long the bot's socket was not read because the bot had sent too much. */
+  /** How long the bot's socket was not read because it had sent too much. */
   botPausedMs: milliseconds.optional(),
 });
 
-/** The last transfer of a call: the request and its status. */
+/** The last transfer of a call: what was asked for and what became of it. */
 const transferSchema = z.object({
   to: z.string(),
   mode: z.enum(['blind', 'dialplan']),
@@ -58,12 +51,12 @@ const transferSchema = z.object({
   reason: z.string().optional(),
 });
 
-/** One call, from its offer or dial on (contract, section 4). Unknown values are absent. */
+/** One call, from its offer or dial on (contract, section 4). What is not known, or not yet, is left out. */
 export const callRecordSchema = z.object({
   callId: z.string(),
-  /** The requested call id, if another call already had it. */
+  /** The id that was asked for, where it was another call's. */
   requestedCallId: z.string().optional(),
-  /** The channel's unique id in Asterisk. */
+  /** Asterisk's id of the call's channel. */
   channelId: z.string(),
   sipCallId: z.string().optional(),
   provider: z.string(),
@@ -71,12 +64,9 @@ export const callRecordSchema = z.object({
   tenant: z.string().optional(),
   from: z.string(),
   to: z.string(),
-  /**
-   * Whether an inbound caller presents their number. If not, `from` is `anonymous`, unless the
-   * provider's file passes withheld numbers.
-   */
+  /** Whether an inbound caller shows their number; `from` of one who does not is `anonymous`, unless the provider's file says otherwise. */
   callerIdPresentation: z.enum(['allowed', 'restricted', 'unavailable']).optional(),
-  /** The bot's wire format, then its audio format. Absent if no bot was contacted. */
+  /** Wire format of the bot, and the audio it is sent; absent where no bot was ever sought. */
   dialect: z.string().optional(),
   encoding: z.enum(ENCODINGS).optional(),
   sampleRateHz: z.int().optional(),
@@ -86,39 +76,39 @@ export const callRecordSchema = z.object({
   /** From the offer to each step of the set-up, ms. */
   setupMs: z.record(z.string(), milliseconds),
   media: mediaSchema.optional(),
-  /** `not-answered` is a failed dial: `outcome` says how it failed. */
+  /** `not-answered`: a dial that failed; see `outcome`. */
   endReason: z.enum(END_REASONS).optional(),
   endDetail: z.string().optional(),
   endedBy: z.enum(['caller', 'bot', 'bridge', 'operator']).optional(),
   /** Q.850 cause of the end, and its name. */
   cause: z.int().optional(),
   causeText: z.string().optional(),
-  /** For outbound calls only. */
+  /** Of an outbound call. */
   outcome: z.enum(OUTCOMES).optional(),
-  /** Final SIP status of a failed dial. */
+  /** Final SIP status of a dial that failed. */
   sipStatus: z.int().optional(),
-  /** The recording's file, relative to RECORDINGS_DIR. */
+  /** The recording's file, below RECORDINGS_DIR. */
   recordingFile: z.string().optional(),
-  /** All recording files, oldest first, if a previous process has recorded this call too. */
+  /** All of them, oldest first, where a process before has recorded too. */
   recordingFiles: z.array(z.string()).optional(),
-  /** Whether the bot or the operator has paused the recording. Absent if not recorded. */
+  /** Of a call that is recorded: whether its bot, or the operator, has paused that. */
   isRecordingPaused: z.boolean().optional(),
-  /** Whether the caller's phone holds the call. */
+  /** The caller's phone holds the call. */
   isHeld: z.boolean().optional(),
-  /** Longest duration after the answer, s, if the order sets it. */
+  /** How long the call may last from the answer on, where its order says so. */
   maxDurationSeconds: z.number().optional(),
   transfer: transferSchema.optional(),
-  /** Who asked for the transfer. Absent after the end, when `endedBy` says it. */
+  /** Who asked for it, until the end: then `endedBy` says so. */
   transferBy: z.enum(['bot', 'operator']).optional(),
-  /** Where the status callback will be sent. Absent after the end. */
+  /** Who is told of the end, until then. */
   callbackUrl: z.string().optional(),
 });
 
-/** A call record: JSON as it is stored, logged and returned by the API. */
+/** A call record: JSON as it is stored, logged and shown by the API. */
 export type CallRecord = z.infer<typeof callRecordSchema>;
 export type RecordState = CallRecord['state'];
 
-/** A record without user and password in its callback URL, for the API and its events. */
+/** A record for others' eyes: a callback URL without the user and password that it may have. */
 export function shownRecord(record: CallRecord): CallRecord {
   const { callbackUrl } = record;
   if (callbackUrl === undefined || !callbackUrl.includes('@') || !URL.canParse(callbackUrl)) return record;

@@ -1,28 +1,23 @@
 import type { CallRecord } from './record.ts';
 
-/** Settings of the store's thread. */
+/** What the store's thread is started with. */
 export interface StoreSettings {
-  /**
-   * Folder of the database. Undefined: the database is in memory and is lost at the process's end.
-   */
+  /** Folder of the database; without one it is in memory, and gone with the process. */
   readonly directory: string | undefined;
-  /** Records of calls older than this many days are deleted. */
+  /** Records of older calls are deleted. */
   readonly days: number;
-  /** The oldest records are deleted if the database is larger than this, MB. */
+  /** Beyond this size of the database the oldest records are deleted. */
   readonly maxMegabytes: number;
-  /**
-   * True for the process's first thread. Calls that are live in the database were then left by the
-   * previous process.
-   */
+  /** The first one of the process: what is live in the database then was live when the process before died. */
   readonly recovers: boolean;
 }
 
-/** A status callback that has not been delivered. */
+/** A status callback that has not been delivered yet. */
 export interface StoredCallback {
   readonly id: string;
   readonly callId: string;
   readonly url: string;
-  /** The form, exactly as it is sent and signed. */
+  /** The form, as it is sent and signed. */
   readonly body: string;
   /** Unix time, ms. */
   readonly createdMs: number;
@@ -30,19 +25,19 @@ export interface StoredCallback {
   readonly tries: number;
 }
 
-/** A write. It has no reply. */
+/** Something to be written. Nobody waits for it. */
 export type Write =
-  /** A call that began, changed or ended. Its key is the channel and the time of the offer. */
+  /** A call that began, changed or ended; known by its channel and the time of its offer. */
   | { readonly type: 'call'; readonly record: CallRecord }
   | { readonly type: 'callback'; readonly callback: StoredCallback }
   | { readonly type: 'callback-done'; readonly id: string };
 
-/** Conditions for records. All of them must hold; an absent one always holds. */
+/** Which records are wanted; all conditions hold together, absent ones always. */
 export interface RecordFilter {
-  /** Offered at or after `offeredFrom`, and before `offeredBefore`: ISO 8601, UTC. */
+  /** Offered at or after, and before: ISO 8601, UTC. */
   readonly offeredFrom?: string | undefined;
   readonly offeredBefore?: string | undefined;
-  /** Last digits of either number: `1512345` finds `+49301512345` and `0301512345`. */
+  /** Who called or was called, by the last digits: `1512345` finds `+49301512345` and `0301512345`. */
   readonly number?: string | undefined;
   readonly provider?: string | undefined;
   readonly direction?: CallRecord['direction'] | undefined;
@@ -51,14 +46,14 @@ export interface RecordFilter {
   readonly state?: CallRecord['state'] | undefined;
 }
 
-/** A page of records, newest first. */
+/** Some records, newest first, and where the next ones begin. */
 export interface RecordPage {
   readonly records: readonly CallRecord[];
-  /** The next page's cursor. Absent on the last page. */
+  /** Absent after the last page. */
   readonly nextCursor?: string;
 }
 
-/** A request to the store's thread that has a reply. */
+/** What is asked of the store's thread. */
 export type Question =
   | { readonly type: 'get'; readonly id: string }
   | {
@@ -70,18 +65,18 @@ export type Question =
   | { readonly type: 'callbacks' }
   | { readonly type: 'close' };
 
-/** Messages to the store's thread. */
+/** To the store's thread. */
 export type ToStore =
   | { readonly type: 'write'; readonly write: Write }
   | { readonly type: 'ask'; readonly id: number; readonly question: Question };
 
-/** Messages from the store's thread. */
+/** From the store's thread. */
 export type FromStore =
   | { readonly type: 'settled'; readonly written: number; readonly refused: number }
-  /** `problem` undefined: the database works. Otherwise: what is wrong with it. */
+  /** The database works, or what is wrong with it. */
   | { readonly type: 'health'; readonly problem: string | undefined }
   | { readonly type: 'remark'; readonly text: string }
-  /** Calls that were live when the previous process died. Sent before the first `health`. */
+  /** Calls that were live when the process before died. Told before the first word of health. */
   | { readonly type: 'recovered'; readonly records: readonly CallRecord[] }
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly type: 'failure'; readonly id: number; readonly message: string };

@@ -9,7 +9,7 @@ import type { StoredCallback } from '../records/store-messages.ts';
 import { DAY_MS } from '../units/units.ts';
 import { retryAfterMs } from './retry-after.ts';
 
-/** The form of a status callback, sent when a call ends (contract, section 3). */
+/** What the one who placed a call is told of its end (contract, section 3), as a form. */
 export interface CallbackFields {
   /** The channel's id. */
   readonly call_sid: string;
@@ -18,37 +18,34 @@ export interface CallbackFields {
   readonly outcome: string;
   /** Q.850 cause. */
   readonly cause: string;
-  /** SIP status of a failed dial, if there was one. */
+  /** SIP status of a dial that failed, where there was one. */
   readonly sip_status?: string;
 }
 
-/**
- * `status` of a status callback for an outcome. The values come from the system that this bridge
- * replaced.
- */
+/** The status callback's `status`, in the founding system's words. */
 export function callbackStatus(outcome: Outcome): CallbackFields['status'] {
   if (outcome === 'answered') return 'completed';
   if (outcome === 'busy' || outcome === 'no-answer') return outcome;
   return 'error';
 }
 
-/** Storage of undelivered callbacks: on disk, so that they survive a restart. */
+/** Where callbacks wait that have not been delivered: on disk, so that they outlive the process. */
 export interface CallbackStore {
   keepCallback(callback: StoredCallback): void;
   forgetCallback(id: string): void;
   callbacks(): Promise<StoredCallback[]>;
 }
 
-/** How callbacks are signed and retried. */
+/** How callbacks are signed and how often they are tried. */
 export interface CallbackSettings {
-  /** Key of the signatures. Undefined: callbacks are not signed. */
+  /** Keys the signatures; without it callbacks go unsigned. */
   readonly secret: string | undefined;
   readonly tries: number;
-  /** Hosts that callbacks may be sent to (CALLBACK_HOSTS). Empty: see {@link callbackTarget}. */
+  /** Hosts that callbacks may go to (CALLBACK_HOSTS); empty: see {@link callbackTarget}. */
   readonly hosts: readonly string[];
 }
 
-/** Result of one try. `waitMs`: the receiver's Retry-After, ms. */
+/** What became of a try, and how long the receiver wants to be left alone. */
 interface Answer {
   readonly reply: Reply;
   readonly detail: string;
@@ -58,56 +55,44 @@ interface Answer {
 const TIMEOUT_MS = 5_000;
 const BACKOFF_MIN_MS = 500;
 const BACKOFF_MAX_MS = 300_000;
-/**
- * Callbacks that may wait. Further ones are dropped and counted, so that a dead receiver fills
- * neither memory nor disk.
- */
+/** So many callbacks may wait; beyond it new ones are dropped and counted, so that a dead receiver fills neither memory nor disk. */
 const PENDING_MAX = 10_000;
-/** Older callbacks are dropped: after a day nobody needs them. */
+/** What is older has no use any more, as after a long stop of the bridge. */
 const AGE_MAX_MS = DAY_MS;
-/** Limit of concurrent DNS lookups: clients choose the receivers' names. */
+/** Names of receivers are others' to choose: so many of them are looked up at a time. */
 const NAMES = { atOnce: 4, waitMs: TIMEOUT_MS };
-/** Concurrent requests to one receiver. */
+/** Requests to one receiver at a time. */
 const CONNECTIONS = 16;
 const RESUME_RETRY_MS = 30_000;
 const RETRIED_STATUSES = [408, 425, 429];
-/** Statuses whose Retry-After header is obeyed. */
+/** Replies whose Retry-After is heeded. */
 const BUSY_STATUSES = [429, 503];
-/** Receivers whose Retry-After is remembered. */
+/** Receivers that wanted to be left alone, of which it is remembered. */
 const HELD_MAX = 1_000;
 
-/** All addresses of the receiver's name are forbidden. A retry would not change that. */
+/** A receiver whose name leads to addresses only that callbacks do not go to: nor will they with the next try. */
 class UnfitReceiver extends Error {}
 
-/** `taken`: delivered. `refused`: given up. `later`: to be retried. */
+/** The receiver has the callback, does not want it, or may want it later. */
 type Reply = 'taken' | 'refused' | 'later';
 
-/**
- * Posts status callbacks, signed and with retries. It never delays a call. Undelivered callbacks
- * survive a restart.
- */
+/** Posts status callbacks, signed and retried, without ever holding up a call. What is not delivered survives a restart. */
 export class StatusCallbacks {
   readonly #settings: CallbackSettings;
   readonly #store: CallbackStore;
   readonly #log: Logger;
   readonly #agent: Dispatcher;
-  /** By callback id. The value is the retry timer, or undefined while a request runs. */
+  /** By id; the timer of those that wait for their next try. */
   readonly #pending = new Map<string, NodeJS.Timeout | undefined>();
   readonly #sending = new Set<Promise<void>>();
-  /**
-   * Until when no request is sent to a receiver (by origin), because of its Retry-After. Unix time,
-   * ms.
-   */
+  /** Until when a receiver (an origin) wants to be left alone; Unix time, ms. */
   readonly #held = new Map<string, number>();
   #resume: NodeJS.Timeout | undefined;
   #closed = false;
-  /**
-   * Callbacks: `delivered`, `failed` (given up, for example because the URL is forbidden),
-   * `dropped` (too many waited). `failedTries` counts single requests.
-   */
+  /** Callbacks delivered, given up (their URL may be one that is not allowed), and dropped since too many were waiting; and tries that failed. */
   readonly stats = { delivered: 0, failed: 0, dropped: 0, failedTries: 0 };
 
-  /** `resolve` looks up receivers' addresses. Undefined: the system's resolver. */
+  /** `resolve` finds the addresses of receivers; unset: as the system does. */
   constructor(settings: CallbackSettings, store: CallbackStore, log: Logger, resolve?: Resolve) {
     this.#settings = settings;
     this.#store = store;
@@ -119,7 +104,7 @@ export class StatusCallbacks {
       bodyTimeout: TIMEOUT_MS,
       connect: {
         timeout: TIMEOUT_MS,
-        // Hosts that the operator named may have any address.
+        // Whom the operator has named may be anywhere.
         lookup: settings.hosts.length === 0 ? fitOnly(lookup) : lookup,
       },
     });
@@ -130,22 +115,19 @@ export class StatusCallbacks {
     return this.#pending.size;
   }
 
-  /** Sends the callbacks that the previous process left, as soon as the store can be read. */
+  /** Goes on with what the process before has left, as soon as the store tells. */
   async resume(): Promise<void> {
     try {
       for (const callback of await this.#store.callbacks()) {
         if (!this.#pending.has(callback.id)) this.#take(callback);
       }
     } catch {
-      // The store has already logged the problem.
+      // The store has said what is wrong with it.
       if (!this.#closed) this.#resume = setTimeout(() => void this.resume(), RESUME_RETRY_MS).unref();
     }
   }
 
-  /**
-   * Sends in the background, at least once. A receiver may get a callback twice, with the same
-   * `X-Bridge-Delivery`.
-   */
+  /** Sends in the background; at least once, so a receiver may get it again (same `X-Bridge-Delivery`). */
   post(url: string, fields: CallbackFields): void {
     const target = callbackTarget(url, this.#settings.hosts);
     if ('problem' in target) {
@@ -165,10 +147,7 @@ export class StatusCallbacks {
     if (this.#take(callback)) this.#store.keepCallback(callback);
   }
 
-  /**
-   * Waits for running requests, at most `waitMs`. What is not delivered is sent after the next
-   * start.
-   */
+  /** Waits for requests under way for at most `waitMs`. What is not delivered then is left to the next start. */
   async close(waitMs: number): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#resume);
@@ -206,7 +185,7 @@ export class StatusCallbacks {
       this.stats.delivered += 1;
       return this.#done(callback);
     }
-    // We aborted it ourselves: this try does not count as failed.
+    // Cut off by our own end: no fault of the receiver.
     if (this.#closed && reply === 'later') return;
     this.stats.failedTries += 1;
     const next = { ...callback, tries: callback.tries + 1 };
@@ -238,7 +217,7 @@ export class StatusCallbacks {
     if (this.#held.size > HELD_MAX && oldest !== undefined) this.#held.delete(oldest);
   }
 
-  /** Ms until a receiver's Retry-After has passed. */
+  /** How long a receiver still wants to be left alone, ms. */
   #heldMs(url: string): number {
     const origin = URL.canParse(url) ? new URL(url).origin : '';
     const leftMs = (this.#held.get(origin) ?? 0) - Date.now();
@@ -252,14 +231,13 @@ export class StatusCallbacks {
   }
 
   async #send(callback: StoredCallback): Promise<Answer> {
-    // Checked again: CALLBACK_HOSTS may have changed since the callback was stored.
+    // Again: what waits on disk may be of another configuration.
     const target = callbackTarget(callback.url, this.#settings.hosts);
     if ('problem' in target) return { reply: 'refused', detail: `the URL ${target.problem}` };
     const { url, authorization } = target;
     const limit = new AbortController();
     let late: NodeJS.Timeout | undefined;
-    // Limits the time from the first byte of the response. Before that byte undici's timeouts
-    // apply; they restart at each chunk.
+    // From its first sign on: before it undici has its own limits, and after each piece of an answer it begins them anew.
     const hasBegun = () => {
       late ??= setTimeout(() => limit.abort(new Error('the answer took too long')), TIMEOUT_MS);
     };
@@ -289,9 +267,8 @@ export class StatusCallbacks {
   }
 
   /**
-   * `X-Bridge-Signature` is `sha256=` and the hex HMAC-SHA256 (RFC 2104) of the body.
-   * `X-Bridge-Signature-Timed` protects against replay: it signs `TIMESTAMP.BODY`. The timestamp is
-   * that of this try, Unix time in s, from `X-Bridge-Timestamp`.
+   * `X-Bridge-Signature` is `sha256=` and the HMAC-SHA256 (RFC 2104) of the body in hex. Against replay, `X-Bridge-Signature-Timed` is
+   * that of `TIMESTAMP.BODY`, with the Unix time in seconds of this try from `X-Bridge-Timestamp`.
    */
   #headers({ id, body }: StoredCallback, nowS: number): Record<string, string> {
     const headers = {
@@ -310,16 +287,13 @@ export class StatusCallbacks {
   }
 }
 
-/**
- * 0.5 s, doubled at each try up to five minutes. Up to 25 % random delay is added, so that
- * callbacks that failed together are not retried together.
- */
+/** 0.5 s, doubled each time up to five minutes, and up to a quarter more, so that what failed together does not come back together. */
 function backoffMs(tries: number): number {
   const plain = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** (tries - 1));
   return Math.round(plain * (1 + Math.random() / 4));
 }
 
-/** A lookup that drops addresses to which callbacks may not be sent. */
+/** Finds the addresses of a receiver without those that callbacks do not go to. */
 function fitOnly(lookup: LookupFunction): LookupFunction {
   return (name, options, done) =>
     lookup(name, { ...options, all: true }, (error, found) => {

@@ -5,7 +5,7 @@ import type { WorkerStats } from '../media/worker-messages.ts';
 import type { RecordStore } from '../records/store.ts';
 import type { StatusCallbacks } from './callbacks.ts';
 
-/** Values that are read at each scrape. */
+/** What the metrics read at the moment of a scrape. */
 export interface MetricSources {
   readonly callsActive: () => number;
   readonly media: () => MediaPool;
@@ -13,9 +13,9 @@ export interface MetricSources {
   readonly recordingsStoredBytes: () => number;
   readonly callbacks: () => StatusCallbacks;
   readonly records: () => RecordStore;
-  /** How often another process took the Stasis app, and how often this process got it back. */
+  /** How often another process took the Stasis app, and how often it was ours again after that. */
   readonly takeovers: () => { readonly lost: number; readonly regained: number };
-  /** Listeners of `GET /events`, and listeners that were disconnected because they did not read. */
+  /** Those who listen to `GET /events`, and those who were cut off since they did not read. */
   readonly eventStreams: () => { listeners: number; dropped: number };
 }
 
@@ -27,10 +27,7 @@ const PREFIX = 'pipecat_bridge_';
 const MISNAMED = ['handles', 'requests', 'resources'].map((what) => `nodejs_active_${what}_total`);
 const SETUP_BUCKETS_S = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
 
-/**
- * The process's Prometheus metrics, with the Node.js defaults (event loop, garbage collection, file
- * descriptors).
- */
+/** The process's metrics (Prometheus), Node's own (event loop, collection, file descriptors) among them. */
 export class Metrics {
   readonly registry = new Registry();
   readonly #ended = new Counter({
@@ -150,12 +147,12 @@ export class Metrics {
       this.#refusedMessages.inc({ code }, count);
   }
 
-  /** Counts a call that was offered and refused. */
+  /** Counts a call that was offered and not taken. */
   callRefused(why: string): void {
     this.#refused.inc({ why });
   }
 
-  /** Counts a request without a valid token. */
+  /** Counts a request without a right token. */
   unauthorized(route: string): void {
     this.#unauthorized.inc({ route });
   }
@@ -165,12 +162,12 @@ export class Metrics {
     this.#dials.inc({ outcome });
   }
 
-  /** Counts a refused forward (SIP 3xx). */
+  /** Counts a forward (SIP 3xx) that was refused. */
   forwardRefused(): void {
     this.#forwards.inc();
   }
 
-  /** Counts a transfer that completed or failed. A refused transfer counts as failed. */
+  /** Counts a transfer that was completed or came to nothing; one that was refused has failed. */
   transferEnded(status: string, reason = ''): void {
     this.#transfers.inc({ status, reason });
   }
@@ -212,7 +209,7 @@ export class Metrics {
     );
   }
 
-  /** Figures of the media workers: a sum, or the highest value. */
+  /** Figures of the media workers, added up or the worst of them. */
   #workerMetrics(workers: () => WorkerStats[]): void {
     const total = (read: (stats: WorkerStats) => number) => () =>
       workers().reduce((sum, stats) => sum + read(stats), 0);
@@ -279,7 +276,7 @@ export class Metrics {
     );
   }
 
-  /** A counter whose value is kept elsewhere. It only rises while the process runs. */
+  /** A count that is kept elsewhere: it only rises while the process runs. */
   #counter(name: string, help: string, read: () => number): void {
     new Counter({
       name: `${PREFIX}${name}`,
