@@ -1,19 +1,24 @@
-/** What one bot may ask of the bridge: plain data, crosses to a worker thread. */
+/** Limits of what one bot may send. Plain data: it crosses to a worker thread. */
 export interface BudgetLimits {
-  /** Frames of its WebSocket, whatever they are. */
+  /** WebSocket frames of any kind. */
   readonly messagesPerSecond: number;
-  /** Of these: messages other than media, pings and pongs. */
+  /** Frames other than media: messages, pings and pongs. */
   readonly controlsPerSecond: number;
-  /** Of these: what reaches beyond the bot's socket, such as a transfer, keys, a pause of the recording. */
+  /**
+   * Messages with an effect outside the bot's socket: a transfer, DTMF, a pause of the recording.
+   */
   readonly ordersPerSecond: number;
   readonly bytesPerSecond: number;
-  /** So many seconds' worth may come at once. */
+  /** Burst that is allowed, in seconds at the full rate. */
   readonly burstS: number;
-  /** A bot that is held back for so long in all is closed; times within the limits make up for it. */
+  /**
+   * Time after which a bot that was held back is disconnected, ms. Time within the limits reduces
+   * it.
+   */
   readonly overMs: number;
 }
 
-/** As much as anybody likes. */
+/** No limits. */
 export const NO_LIMITS: BudgetLimits = {
   messagesPerSecond: Number.MAX_SAFE_INTEGER,
   controlsPerSecond: Number.MAX_SAFE_INTEGER,
@@ -23,15 +28,15 @@ export const NO_LIMITS: BudgetLimits = {
   overMs: Number.MAX_SAFE_INTEGER,
 };
 
-/** Of the time that passes, so much is taken off the time that a bot was held back. */
+/** Share of the elapsed time that is subtracted from the time that a bot was held back. */
 const FORGIVEN = 0.25;
-/** A socket that was held back is read again for at least so long: a wake-up for each message would cost more than it. */
+/** Shortest time that a socket is read after a pause, ms: a wake-up costs more than a message. */
 const READ_AT_LEAST_MS = 20;
 
-/** Sums of fractions are not exact: so much is no excess, ms. The least that an order costs is a hundred times as much. */
+/** Tolerance for rounding errors of sums, ms. An order costs at least a hundred times as much. */
 const ROUNDING_MS = 0.01;
 
-/** What is limited. */
+/** Kinds of limits. */
 const MESSAGES = 0;
 const CONTROLS = 1;
 const BYTES = 2;
@@ -39,23 +44,30 @@ const ORDERS = 3;
 const KINDS = 4;
 
 /**
- * One call's share of its media worker: what its bot sends is taken off, and time gives it back. Of the call, not of a connection: a
- * bot that comes back has no more than it had. Spending never fails: who spends too much is read later, and not at all in the end.
+ * Rate limits of one call's bot. They belong to the call, not to a connection: a bot that
+ * reconnects does not get a new budget. Charging never fails: a bot over its limits is read later,
+ * and is disconnected in the end.
  *
- * Each kind is a leaky bucket as ITU-T I.371 has it (generic cell rate algorithm, virtual scheduling): each piece costs time, and
- * what it keeps is until when all that came is paid for. So nothing is to be done as time passes, and all of a call that a message
- * touches lies in 64 bytes.
+ * Each kind is a leaky bucket (ITU-T I.371: generic cell rate algorithm, virtual scheduling). Each
+ * item costs time, and the state is the time until which all received items are paid for. So no
+ * work is needed as time passes, and the data that a message touches fits into 64 bytes.
  */
 export class Budget {
-  /** By kind: what one costs, ms; then until when what came is paid for, ms. */
+  /**
+   * First the cost of one item of each kind, ms. Then, for each kind, the time until which received
+   * items are paid for, ms.
+   */
   readonly #times = new Float64Array(2 * KINDS).fill(Number.NEGATIVE_INFINITY);
   readonly #burstMs: number;
   readonly #overMs: number;
   #nowMs = Number.NEGATIVE_INFINITY;
-  /** How long the bot had been held back, less what was forgiven, and when that was so. */
+  /** How long the bot was held back, less what was subtracted, and when that was computed. */
   #heldBackMs = 0;
   #heldBackAtMs = Number.NEGATIVE_INFINITY;
-  /** Times that the socket was not read because too much had come, and for how long, ms. */
+  /**
+   * Number of times that the socket was not read because the bot was over its limits, and for how
+   * long, ms.
+   */
   readonly stats = { pauses: 0, pausedMs: 0 };
 
   constructor(limits: BudgetLimits) {
@@ -67,24 +79,24 @@ export class Budget {
     this.#times[ORDERS] = 1_000 / limits.ordersPerSecond;
   }
 
-  /** It is so late, by a monotonic clock: to be called before anything is spent. */
+  /** Sets the current time (monotonic clock, ms). Call it before charging. */
   at(nowMs: number): this {
     if (nowMs > this.#nowMs) this.#nowMs = nowMs;
     return this;
   }
 
-  /** So many frames, or pieces of one, came, with so many bytes. */
+  /** Charges frames, or parts of one, and their bytes. */
   came(messages: number, bytes: number): void {
     this.#spend(MESSAGES, messages);
     this.#spend(BYTES, bytes);
   }
 
-  /** Of the frames one was a message other than media, or a control frame. */
+  /** Charges a message other than media, or a control frame. */
   control(): void {
     this.#spend(CONTROLS, 1);
   }
 
-  /** The bot wants something done beyond its socket. False: it must not be. */
+  /** Charges an order: a message with an effect outside the bot's socket. False: refuse it. */
   order(): boolean {
     const costMs = this.#times[ORDERS] as number;
     if (this.#aheadMs(ORDERS) + costMs > this.#burstMs) return false;
@@ -92,7 +104,10 @@ export class Budget {
     return true;
   }
 
-  /** Whether more came than may, if so many messages and bytes may have come long before they were charged. */
+  /**
+   * Whether the bot is over its limits. `lateMessages` and `lateBytes` may have arrived long before
+   * they were charged, and are tolerated.
+   */
   isOver(lateMessages: number, lateBytes: number): boolean {
     const limitMs = this.#nowMs + this.#burstMs;
     const times = this.#times;
@@ -103,7 +118,10 @@ export class Budget {
     );
   }
 
-  /** The socket will not be read for a while: for how long, ms. Undefined: it has been held back long enough, close it. */
+  /**
+   * Time for which the socket is not read now, ms. Undefined: it was held back for too long, so
+   * close it.
+   */
   pause(): number | undefined {
     const forgivenMs = (this.#nowMs - this.#heldBackAtMs) * FORGIVEN;
     const heldBackMs = Math.max(0, this.#heldBackMs - forgivenMs);
@@ -116,13 +134,13 @@ export class Budget {
     return waitMs;
   }
 
-  /** Until there is something of a kind again, ms. */
+  /** Time until items of a kind are allowed again, ms. */
   #waitMs(kind: number): number {
     const overMs = this.#aheadMs(kind) - this.#burstMs;
     return overMs > 0 ? overMs + READ_AT_LEAST_MS : 0;
   }
 
-  /** How much more of a kind has come than is paid for, ms. */
+  /** Time by which received items of a kind exceed the time paid for, ms. */
   #aheadMs(kind: number): number {
     return Math.max(0, (this.#times[KINDS + kind] as number) - this.#nowMs);
   }

@@ -6,20 +6,23 @@ import type { Draft } from './draft.ts';
 import { REDIRECTS_MAX, type Redirect, redirectOf } from './redirect.ts';
 import { BotStream } from './stream.ts';
 
-/** The bot could not be reached, refused, or was too slow. */
+/** The bot could not be reached, refused the connection, or took too long. */
 export class BotConnectError extends Error {
   override name = 'BotConnectError';
   readonly code = 'bot-unreachable';
 }
 
-/** Where a bot is and how to knock. */
+/** Address of a bot, and what to send in the handshake. */
 export interface BotTarget {
   readonly url: string;
-  /** Added to the URL's own query, URL-encoded. */
+  /** Added to the query of the URL, URL-encoded. */
   readonly query: Readonly<Record<string, string>>;
   readonly authorization: string | undefined;
   readonly origin: string | undefined;
-  /** For `wss`: certificates of the only authorities that may have signed the bot's, PEM; undefined: those that the system trusts. */
+  /**
+   * For `wss`: certificates of the only authorities that may have signed the bot's certificate,
+   * PEM. Undefined: those that the system trusts.
+   */
   readonly ca: string | undefined;
 }
 
@@ -28,47 +31,52 @@ export interface BotLimits {
   readonly maxMessageBytes: number;
   /** Bytes that may wait in the socket before media is held back. */
   readonly sendBufferBytes: number;
-  /** Ping interval; a bot that has not answered by the next one is lost. */
+  /** Ping interval, ms. A bot that has not answered by the next ping is lost. */
   readonly pingMs: number;
 }
 
-/** How the names of hosts are looked up. */
+/** DNS look-up of host names. */
 export interface BotNames {
-  /** Of the bot, as the operator wrote it. */
+  /** For the bot's host, as configured by the operator. */
   readonly own: LookupFunction;
-  /** Of hosts that a bot's server sends us on to. */
+  /** For hosts that a bot's server redirects to. */
   readonly others: LookupFunction;
 }
 
-/** What the owner of the connection is told. */
+/** Notifications to the owner of the connection. */
 export interface BotHandlers {
-  /** The socket is open: before any message of it. */
+  /** The socket is open. Called before the first message. */
   readonly onOpen: (connection: BotConnection) => void;
-  /** The message is `bytes[start..end)`, UTF-8, valid during the call only. */
+  /** A text message: `bytes[start..end)`, UTF-8, valid during the call only. */
   readonly onText: (bytes: Buffer, start: number, end: number) => void;
-  /** Valid during the call only. */
+  /** A binary message. Valid during the call only. */
   readonly onBinary: (data: Buffer) => void;
-  /** A message over the limit: passed over. */
+  /** A message over the size limit was skipped. */
   readonly onOversize: () => void;
-  /** More came than the bot's budget allows: it is read later, so many ms. */
+  /** The bot is over its budget: its socket is not read for `waitMs`. */
   readonly onOverBudget?: (waitMs: number) => void;
-  /** The bot does what none may: the socket is being closed with this code, unless `close` was called before. */
+  /**
+   * The bot broke the rules: its socket is being closed with this code, unless `close` was called
+   * before.
+   */
   readonly onMisbehaved?: (code: number, why: string) => void;
   /** The bot answered a ping. */
   readonly onPong?: () => void;
   /**
-   * Once, however it ends; code 1006 where there was no close frame (RFC 6455 section 7.4.1). `isOurs`: the code and the reason are
-   * of our own close, which came first.
+   * Called once. The code is 1006 if there was no close frame (RFC 6455 section 7.4.1). `isOurs`:
+   * code and reason are those of our close, which came first.
    */
   readonly onClosed: (code: number, reason: string, isOurs: boolean) => void;
 }
 
-/** Media held back while the bot does not read: one second, then the oldest is dropped. */
+/**
+ * Limit of media messages held while the bot does not read: 1 s. After it the oldest is dropped.
+ */
 const HELD_MESSAGES_MAX = 50;
 const CLOSE_MS = 1_000;
-/** Pieces of one message; a bot sends one. */
+/** Limit of fragments of one message. A bot sends one. */
 const MAX_FRAGMENTS = 1_024;
-/** Beside media, what may wait for a bot that does not read: thousands of marks, and of answers to its pings. */
+/** Limit of unread data other than media: thousands of marks and pongs. */
 const UNREAD_MAX_BYTES = 262_144;
 /** What `ws` closes with where it is no protocol error, by the code of its errors. */
 const FAILURES: Readonly<Record<string, number>> = {
@@ -78,9 +86,9 @@ const FAILURES: Readonly<Record<string, number>> = {
 };
 
 /**
- * Opens the WebSocket to a bot, where its server says it is. Rejects with {@link BotConnectError} when it is refused, fails, or
- * `signal` (time limit or end of the call) fires first; nothing is left open then. `budget`: what the bot may send, of its call; none:
- * as much as it likes. `names`: unset, as Node does.
+ * Opens the WebSocket to a bot and follows redirects. Rejects with {@link BotConnectError} if the
+ * connection is refused or fails, or if `signal` fires (time limit or end of the call). Then
+ * nothing stays open. `budget`: limits of the call; unset: none. `names`: unset: Node's look-up.
  */
 export async function connectBot(
   target: BotTarget,
@@ -93,7 +101,7 @@ export async function connectBot(
   if (signal.aborted) throw new BotConnectError('given up');
   const url = new URL(target.url);
   for (const [name, value] of Object.entries(target.query)) url.searchParams.set(name, value);
-  // URLSearchParams writes a space as "+", which some servers do not read back as one.
+  // URLSearchParams writes a space as "+", which some servers do not decode.
   url.search = url.search.replaceAll('+', '%20');
   let at: Redirect = { url, isSameOrigin: true };
   for (let redirects = 0; ; redirects++) {
@@ -101,12 +109,12 @@ export async function connectBot(
     const next = await openSocket(at, target, limits, handlers, signal, budget, lookup);
     if (next === undefined) return;
     if (redirects === REDIRECTS_MAX) throw new BotConnectError('too many redirects');
-    // Who was once somebody else's gets no credentials any more, wherever it sends us.
+    // After a redirect to another origin credentials are never sent again.
     at = { url: next.url, isSameOrigin: at.isSameOrigin && next.isSameOrigin };
   }
 }
 
-/** Opens one socket. Resolves with where the server sends us instead, if it does. */
+/** Opens one socket. Resolves with the redirect target if the server redirects. */
 async function openSocket(
   { url, isSameOrigin }: Redirect,
   { ca, authorization, origin }: BotTarget,
@@ -125,11 +133,12 @@ async function openSocket(
     maxPayload: maxMessageBytes,
     maxFragments: MAX_FRAGMENTS,
     skipUTF8Validation: true,
-    // One that has said its end and keeps its TCP connection is cut off as well. The types do not know it yet.
+    // Also closes the TCP connection of a bot that sent a close frame but keeps it open. The types
+    // do not have this option yet.
     ...({ closeTimeout: CLOSE_MS } as object),
-    // Answered below: not without end where the bot reads none of it.
+    // Pings are answered below, with a limit for a bot that does not read.
     autoPong: false,
-    // Said here, so that no environment variable can say otherwise.
+    // Set here, so that no environment variable can change it.
     rejectUnauthorized: true,
     ...(ca ? { ca } : {}),
     ...(authorization && isSameOrigin ? { headers: { authorization } } : {}),
@@ -144,7 +153,7 @@ async function openSocket(
     };
     const aborted = () => fail(signal.reason?.name === 'TimeoutError' ? 'no answer in time' : 'given up');
     signal.addEventListener('abort', aborted, { once: true });
-    // Made in the same turn as `open`: the first message may be right behind it.
+    // Made in the same turn as `open`, because the first message may follow at once.
     socket.once('open', () => {
       signal.removeEventListener('abort', aborted);
       connection = new BotConnection(socket, stream, limits, handlers);
@@ -158,7 +167,8 @@ async function openSocket(
       resolve(next);
       socket.terminate();
     });
-    // Stays for the socket's life: an error without a listener would end the process; `close` always follows it.
+    // Stays until the end: an `error` event without a listener would end the process. `close`
+    // follows.
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (connection === undefined) fail(error.code ?? error.message);
       else connection.failed(error);
@@ -177,9 +187,9 @@ export class BotConnection {
   #alive = true;
   #closeTimer: NodeJS.Timeout | undefined;
   readonly #closed: Promise<void>;
-  /** What the network said. */
+  /** Error of the network. */
   #fault = '';
-  /** Our own close, where it came first. */
+  /** Our own close, if it came first. */
   #ours: { readonly code: number; readonly why: string } | undefined;
   /** Media messages dropped because the bot did not read. */
   droppedMessages = 0;
@@ -189,7 +199,7 @@ export class BotConnection {
     this.#stream = stream;
     this.#limits = limits;
     this.#handlers = handlers;
-    // Of several frames; `maxPayload` is their limit.
+    // Messages of several frames. `maxPayload` limits them.
     socket.on('message', (data: Buffer, isBinary: boolean) => {
       if (isBinary) handlers.onBinary(data);
       else handlers.onText(data, 0, data.length);
@@ -226,7 +236,9 @@ export class BotConnection {
     if (this.#socket.readyState === WebSocket.OPEN && this.#mayTell()) this.#socket.send(text);
   }
 
-  /** Sends media, unless the bot does not read: then a copy is held for up to a second, and the oldest is dropped and counted. */
+  /**
+   * Sends media. While the bot does not read, holds copies for up to 1 s; then drops the oldest.
+   */
   sendMedia(message: Draft): void {
     const socket = this.#socket;
     if (socket.readyState !== WebSocket.OPEN) return;
@@ -242,22 +254,25 @@ export class BotConnection {
     }
   }
 
-  /** Sends a ping, besides those that go by themselves. */
+  /** Sends a ping, in addition to the periodic ones. */
   ping(): void {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.ping();
   }
 
-  /** The bot's next message is kept back until `release`. */
+  /** Delivers no further message until `release`. */
   hold(): void {
     this.#stream.hold();
   }
 
-  /** Goes on where `hold` stopped. */
+  /** Ends a `hold`. */
   release(): void {
     this.#stream.release();
   }
 
-  /** Closes with a code, and a reason of at most 123 bytes; a bot that does not complete the closing handshake within a second is cut off. Idempotent. */
+  /**
+   * Closes with a code and a reason of at most 123 bytes. Cuts off a bot that does not complete the
+   * closing handshake within 1 s. Idempotent.
+   */
   close(code: number, why = ''): Promise<void> {
     if (this.#socket.readyState === WebSocket.OPEN) this.#ours ??= { code, why };
     if (this.#closeTimer === undefined && this.#socket.readyState !== WebSocket.CLOSED) {
@@ -267,7 +282,10 @@ export class BotConnection {
     return this.#closed;
   }
 
-  /** `ws` has met an error: of the network, or in what the bot has sent. Of the latter it has told the bot by a close frame. */
+  /**
+   * Handles an error of `ws`: of the network, or in data of the bot, for which `ws` sent a close
+   * frame.
+   */
   failed(error: NodeJS.ErrnoException): void {
     const { code = '', message } = error;
     if (!code.startsWith('WS_ERR_')) {
@@ -280,7 +298,7 @@ export class BotConnection {
     if (closeCode !== CLOSE_CODE.protocolError) this.#handlers.onMisbehaved?.(closeCode, message);
   }
 
-  /** Whether there is room for one more that is not media; a bot that has left none by not reading is closed. */
+  /** Whether another message that is not media may be queued. Closes a bot that does not read. */
   #mayTell(): boolean {
     if (this.#socket.bufferedAmount <= this.#limits.sendBufferBytes + UNREAD_MAX_BYTES) return true;
     this.#misbehaved(CLOSE_CODE.policyViolation, 'the bot does not read what it is told');

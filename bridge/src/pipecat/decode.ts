@@ -4,10 +4,10 @@ import type { BotMessage, WireEncoding, WireRate } from './dialect.ts';
 import { findPayload } from './long-media.ts';
 import { MediaPattern } from './media-pattern.ts';
 
-/** A message as JSON has it. */
+/** A parsed JSON message. */
 export type WireMessage = Readonly<Record<string, unknown>>;
 
-/** A media message as a dialect reads it, its payload still in base64. */
+/** A media message as a dialect reads it. Its payload is still base64. */
 export type WireMedia =
   | {
       readonly type: 'media';
@@ -17,23 +17,26 @@ export type WireMedia =
     }
   | Extract<BotMessage, { type: 'bad' }>;
 
-/** MIME writes base64 in lines (RFC 2045 section 6.8); a blank, on the other hand, may have been a plus. */
+/** MIME base64 has line breaks (RFC 2045 section 6.8). A blank is not removed: it may be a "+". */
 const LINE_BREAKS = /[\r\n]+/g;
 const INITIAL_BYTES = 4_096;
-/** Of a message that is not media, and of a media message beside its payload; what is longer is not given to a parser. */
+/**
+ * Longest message other than media, and longest part of a media message besides its payload. Longer
+ * ones are not parsed.
+ */
 const PARSED_MAX_BYTES = 65_536;
-// Audio of all calls of a thread is decoded into this: each is done with it before the next message is read.
+// All calls of a thread decode audio into this buffer. It is valid until the next message is read.
 let decoded: Buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
 
 /**
- * Reads a bot's messages. `media` reads the frequent one by hand, all others are checked by the schema of their event, whose output
- * is the message with its event.
+ * Decodes a bot's messages. `media` parses the frequent one by hand. All others are checked by the
+ * schema of their event, whose output is the message with its event.
  */
 export class MessageDecoder {
   readonly #controls: Readonly<Record<string, z.ZodType>>;
   readonly #media: (message: WireMessage) => WireMedia;
   readonly #pattern: MediaPattern;
-  /** The media message of the pattern, filled again for each message. */
+  /** The media message of the pattern, overwritten for each message. */
   #known = {
     type: 'media' as const,
     audio: decoded,
@@ -51,7 +54,7 @@ export class MessageDecoder {
     });
   }
 
-  /** Reads the message `bytes[start..end)`, UTF-8. Never throws. */
+  /** Decodes the message `bytes[start..end)`, UTF-8. Never throws. */
   decode(bytes: Buffer, start: number, end: number): BotMessage {
     if (end - start > PARSED_MAX_BYTES) return this.#long(bytes, start, end);
     const pattern = this.#pattern;
@@ -68,14 +71,15 @@ export class MessageDecoder {
     const payload = message.payload.replaceAll(LINE_BREAKS, '');
     const length = base64Bytes(payload);
     const audio = reserve(length);
-    // Node's decoder leaves out what is no base64, so a bad text comes out short.
+    // Node's decoder skips characters that are not base64, so an invalid text decodes to fewer
+    // bytes.
     if (length < 0 || audio.write(payload, 0, length, 'base64') !== length)
       return { type: 'bad', code: 'bad-base64', detail: 'media.payload is not base64' };
     if (pattern.learn(text, payload)) this.#known = { ...known, encoding, sampleRate };
     return { type: 'media', audio, length, encoding, sampleRate };
   }
 
-  /** Only media may be long, and its payload is decoded later. */
+  /** Only media may be long. Its payload is decoded later. */
   #long(text: Buffer, from: number, to: number): BotMessage {
     let bad: Extract<BotMessage, { type: 'bad' }> = {
       type: 'bad',
@@ -96,7 +100,7 @@ export class MessageDecoder {
 
   #read(text: string): WireMedia | Exclude<BotMessage, { type: 'media' }> {
     let message: WireMessage | null;
-    // What is JSON but not for us, such as Pipecat's messages to its own clients (RTVI), is passed over.
+    // Other JSON, such as Pipecat's messages to its own clients (RTVI), is ignored.
     try {
       message = JSON.parse(text);
     } catch {

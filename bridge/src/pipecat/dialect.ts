@@ -1,21 +1,24 @@
 import type { Draft } from './draft.ts';
 
-/** Audio format names of the wire between bridge and bot. pcm16 is little-endian. */
+/** Audio encodings between bridge and bot. pcm16 is little-endian. */
 export const ENCODINGS = ['pcmu', 'pcma', 'pcm16'] as const;
 export type WireEncoding = (typeof ENCODINGS)[number];
-/** Sample rates of the wire, Hz: a bot may send any of them, whatever the call's own is. */
+/** Sample rates of the bot's audio, Hz. A bot may send any of them, whatever the call's rate. */
 export const RATES = [8_000, 16_000, 24_000] as const;
 export type WireRate = (typeof RATES)[number];
 
-/** Wire formats of bots: the contract's own, and Twilio Media Streams. */
+/** Wire formats of bots: the native one of the contract, and Twilio Media Streams. */
 export const DIALECTS = ['native', 'twilio'] as const;
 export type DialectName = (typeof DIALECTS)[number];
 
-/** How audio crosses the bot's socket, both ways: base64 in JSON, or raw bytes in binary messages. */
+/**
+ * Form of audio on the bot's socket, both directions: base64 in JSON, or raw bytes in binary
+ * messages.
+ */
 export const FRAMINGS = ['json', 'binary'] as const;
 export type Framing = (typeof FRAMINGS)[number];
 
-/** What a bot is told about its call, once, in `start`. */
+/** What a bot is told about its call in `start`. */
 export interface StartFields {
   readonly callId: string;
   readonly streamId: string;
@@ -28,7 +31,7 @@ export interface StartFields {
   readonly sipProvider: string;
   readonly from: string;
   readonly to: string;
-  /** Whether an inbound caller shows their number; absent where that is not known. */
+  /** Whether an inbound caller shows their number. Absent if that is not known. */
   readonly callerIdPresentation?: 'allowed' | 'restricted' | 'unavailable' | undefined;
   /** The channel variables of the contract that are set. */
   readonly variables: Readonly<Record<string, string>>;
@@ -36,46 +39,55 @@ export interface StartFields {
   readonly customVars: Readonly<Record<string, string>>;
   /** The caller's SIP headers `X-…`, from trusted providers only. */
   readonly headers: Readonly<Record<string, string>>;
-  /** How audio crosses the socket: in JSON, or as it is, a binary message a frame. */
+  /** Form of audio on the socket: base64 in JSON, or one binary message per frame. */
   readonly framing: Framing;
 }
 
-/** Where a caller is to be handed over to. */
+/** Destination of a transfer. */
 export interface TransferRequest {
-  /** The number; with mode `dialplan` the extension, unless `extension` says another. */
+  /** The number. With mode `dialplan`: the extension, unless `extension` is set. */
   readonly to: string;
-  /** Whose trunk is dialled over; unset: the call's own. */
+  /** Provider whose trunk is used. Unset: that of the call. */
   readonly provider?: string | undefined;
-  /** `blind` (unset): to a number. `dialplan`: to a place in the operator's dialplan. */
+  /** `blind` (default): to a number. `dialplan`: to a place in the operator's dialplan. */
   readonly mode?: 'blind' | 'dialplan' | undefined;
   readonly context?: string | undefined;
   readonly extension?: string | undefined;
 }
 
-/** What the bot is told besides `start` and audio. Plain data: it crosses to the thread that holds the bot's connection. */
+/**
+ * What the bot is told besides `start` and audio. Plain data: it crosses to the thread that holds
+ * the bot's connection.
+ */
 export type BridgeMessage =
   | { readonly type: 'answered' }
   /** The caller pressed a key. */
   | { readonly type: 'dtmf'; readonly digit: string; readonly durationMs: number }
-  /** All that was queued before the bot's mark is played, or `cleared`. */
+  /** All audio queued before the bot's mark was played, or `cleared`. */
   | { readonly type: 'mark'; readonly name: string; readonly cleared: boolean }
-  /** A `clear` was obeyed; `ms` of audio were cut. */
+  /** A `clear` was executed. `ms` of audio were dropped. */
   | { readonly type: 'cleared'; readonly ms: number }
-  /** Caller's speech over the bot's, as barge-in help sees it. */
+  /** The caller speaks while the bot plays, as detected by barge-in help. */
   | { readonly type: 'speech'; readonly state: 'start' | 'stop' }
-  /** A transfer is under way: caller and bot do not hear each other from here on. Or the caller is somebody else's now. */
+  /**
+   * A transfer has started: caller and bot do not hear each other any more. Or it has succeeded,
+   * and the caller has left.
+   */
   | { readonly type: 'transfer'; readonly status: 'started' | 'completed' }
-  /** The caller is back, or never left. */
+  /** The transfer failed: the caller is back, or never left. */
   | { readonly type: 'transfer'; readonly status: 'failed'; readonly reason: string }
-  /** The call is being recorded, or not; told at every change, and when the bot asks for one. */
+  /** State of the recording, sent on every change and as the answer to a request. */
   | { readonly type: 'recording'; readonly state: 'on' | 'paused' | 'failed' | 'off' }
-  /** The caller's phone holds the call, or goes on with it. */
+  /** The caller's phone put the call on hold, or resumed it. */
   | { readonly type: 'hold' | 'unhold' }
-  /** A limit of the call will end it in `remainingMs`. */
+  /** A limit ends the call in `remainingMs`. */
   | { readonly type: 'limit'; readonly kind: 'max-duration'; readonly remainingMs: number }
   /** A message of the bot was refused. */
   | { readonly type: 'error'; readonly code: BadCode; readonly message: string }
-  /** Audio of the bot was dropped: more waited than the playout holds. `ms`: how much, since this was last told. */
+  /**
+   * Audio of the bot was dropped because the playout queue was full. `ms`: how much, since the last
+   * such message.
+   */
   | { readonly type: 'error'; readonly code: 'overflow'; readonly message: string; readonly ms: number }
   /** The last message of a call. */
   | {
@@ -86,7 +98,7 @@ export type BridgeMessage =
       readonly causeText: string;
     };
 
-/** A message from the bot, whatever its dialect. */
+/** A message from the bot, in any dialect. */
 export type BotMessage =
   | {
       readonly type: 'media';
@@ -96,7 +108,10 @@ export type BotMessage =
       readonly encoding: WireEncoding;
       readonly sampleRate: WireRate;
     }
-  /** A long one: its payload is the base64 in `text[start..end)`, which is the message's own memory. */
+  /**
+   * A long media message. Its payload is the base64 in `text[start..end)`, which is the memory of
+   * the message itself.
+   */
   | {
       readonly type: 'long-media';
       readonly text: Buffer;
@@ -112,12 +127,15 @@ export type BotMessage =
   | { readonly type: 'hangup'; readonly immediate: boolean }
   | { readonly type: 'recording'; readonly state: 'pause' | 'resume' }
   | ({ readonly type: 'transfer' } & TransferRequest)
-  /** An event that this dialect does not know, or JSON without one: passed over, for bots may be newer than we are and talk to others. */
+  /**
+   * An event that the dialect does not know, or JSON without an event. It is ignored: bots may be
+   * newer, and also talk to others.
+   */
   | { readonly type: 'unknown'; readonly event: string }
-  /** Not to be understood; the bot is told so. */
+  /** A message that cannot be decoded. The bot is told so. */
   | { readonly type: 'bad'; readonly code: BadCode; readonly detail: string };
 
-/** What can be wrong with a bot's message: the `code` of the `error` event. */
+/** Errors in a bot's message: the `code` of the `error` event. */
 export type BadCode =
   | 'not-json'
   | 'bad-field'
@@ -127,14 +145,20 @@ export type BadCode =
   | 'oversize'
   | 'over-budget';
 
-/** A bot's wire format: pure, one object a call. */
+/** A bot's wire format. Pure; one object per call. */
 export interface Dialect {
-  /** The messages that open a connection, in order. `reconnected`: it takes over a call whose former connection was lost. */
+  /**
+   * The messages that open a connection, in order. `reconnected`: it replaces a lost connection of
+   * the call.
+   */
   start(fields: StartFields, reconnected: boolean): readonly string[];
-  /** Writes a message of the audio `source[start..end)`; `timestampMs` is its position in the caller's time, by the RTP clock. */
+  /**
+   * Writes a message with the audio `source[start..end)`. `timestampMs` is its position on the
+   * caller's timeline, ms.
+   */
   media(draft: Draft, source: Buffer, start: number, end: number, timestampMs: number): void;
-  /** Undefined where the dialect has no such message: then nothing is sent. */
+  /** Encodes a message. Undefined if the dialect has no such message: then nothing is sent. */
   encode(message: BridgeMessage): string | undefined;
-  /** Reads the message `bytes[start..end)`, UTF-8. Never throws. */
+  /** Decodes the message `bytes[start..end)`, UTF-8. Never throws. */
   decode(bytes: Buffer, start: number, end: number): BotMessage;
 }

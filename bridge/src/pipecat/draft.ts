@@ -3,14 +3,17 @@ import { encodeBase64 } from './base64.ts';
 const INITIAL_BYTES = 4_096;
 const ZERO = 48;
 
-/** A media message while it is made. One is enough for all calls of a thread: it is sent before the next one begins. */
+/**
+ * A buffer in which a media message is made. One is enough for all calls of a thread: a message is
+ * sent before the next is made.
+ */
 export class Draft {
   /** The message is `bytes[0..length)`. */
   bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES);
-  /** The same memory. */
+  /** The same memory as 32-bit words. */
   words = new Int32Array(this.bytes.buffer);
   length = 0;
-  /** Text, all of it ASCII; else raw bytes. */
+  /** True: ASCII text. False: raw bytes. */
   isText = true;
 
   /** Begins a message of at most `maxBytes`. */
@@ -23,7 +26,7 @@ export class Draft {
     this.isText = isText;
   }
 
-  /** Appends `source[start..end)` as it is. */
+  /** Appends `source[start..end)` unchanged. */
   copy(source: Uint8Array, start = 0, end = source.length): void {
     const { bytes } = this;
     let to = this.length;
@@ -31,7 +34,7 @@ export class Draft {
     this.length = to;
   }
 
-  /** Appends a whole number, not negative, in decimal. */
+  /** Appends a non-negative integer in decimal. */
   decimal(value: number): void {
     const { bytes } = this;
     let digits = 1;
@@ -51,7 +54,7 @@ export class Draft {
   }
 }
 
-/** Bytes of so many in base64. */
+/** Length in base64 of `bytes` bytes. */
 export function base64Length(bytes: number): number {
   return Math.ceil(bytes / 3) * 4;
 }

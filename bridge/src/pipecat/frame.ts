@@ -1,6 +1,7 @@
 import type { Draft } from './draft.ts';
 
-// A client's frame has a header of 6 bytes, or 8 from 126 bytes of payload on (RFC 6455 section 5.2): the payload begins in one place.
+// A client frame has a header of 6 bytes, or 8 from 126 bytes of payload on (RFC 6455 section 5.2).
+// The header is placed so that the payload always begins here.
 const PAYLOAD_AT = 8;
 const SHORT_PAYLOAD_MAX = 125;
 const MEDIUM_PAYLOAD_MAX = 65_535;
@@ -9,14 +10,14 @@ const BINARY = 0x82;
 const MASKED = 0x80;
 const HEADER_MAX_BYTES = 14;
 
-/** A buffer in which a client's frames are made, one after the other (RFC 6455 section 5). */
+/** Makes client frames, one after the other, in one buffer (RFC 6455 section 5). */
 export class FrameWriter {
-  /** Where all its frames are made. */
+  /** The buffer of all frames. */
   readonly memory: Buffer;
   readonly #words: Int32Array;
   #frame: Buffer;
 
-  /** `payloadMax`: bytes of the longest payload that it takes, at most 65535. */
+  /** `payloadMax`: bytes of the longest payload, at most 65535. */
   constructor(payloadMax: number) {
     this.memory = Buffer.allocUnsafeSlow(
       PAYLOAD_AT + Math.ceil(Math.min(payloadMax, MEDIUM_PAYLOAD_MAX) / 4) * 4,
@@ -26,8 +27,8 @@ export class FrameWriter {
   }
 
   /**
-   * The frame of a message. Valid until the next one is made; `undefined`: it is too long. `mask` must not be guessable
-   * (RFC 6455 section 10.3).
+   * Makes the frame of a message. It is valid until the next call. Undefined: the message is too
+   * long. `mask` must be unpredictable (RFC 6455 section 10.3).
    */
   write(message: Draft, mask: number): Buffer | undefined {
     const { length } = message;
@@ -40,14 +41,14 @@ export class FrameWriter {
       bytes[2] = length >> 8;
       bytes[3] = length;
     }
-    // The mask is the word before the payload; byte order is the same for both.
+    // The mask is the word before the payload. Both have the same byte order, so none is swapped.
     const words = this.#words;
     const { words: plain } = message;
     words[1] = mask;
     const end = (length + 3) >> 2;
     for (let i = 0; i < end; i++) words[i + 2] = (plain[i] as number) ^ mask;
     const size = PAYLOAD_AT + length - begin;
-    // Messages of a call differ in length by a digit at most: the view seldom changes.
+    // The lengths of a call's messages rarely differ, so the view is rarely replaced.
     if (this.#frame.length !== size || this.#frame.byteOffset !== bytes.byteOffset + begin)
       this.#frame = bytes.subarray(begin, begin + size);
     return this.#frame;
@@ -55,19 +56,22 @@ export class FrameWriter {
 }
 
 /**
- * What comes next in a server's stream: a whole `message` in one plain frame, the header of any other `frame`, a piece of its
- * `payload`, or a piece of a `header` that goes on in a later chunk.
+ * Next element of a server's stream: a whole `message` in one plain frame, the header of another
+ * `frame`, a part of its `payload`, or a part of a `header` that continues in a later chunk.
  */
 export type Found = 'message' | 'frame' | 'payload' | 'header';
 
-/** Follows the frames of a server through the chunks of its stream (RFC 6455 section 5.2). Keeps no payload, and refuses nothing. */
+/**
+ * Parses the frames of a server across the chunks of its stream (RFC 6455 section 5.2). Stores no
+ * payload and refuses nothing.
+ */
 export class FrameReader {
-  /** The payload of the message, or the piece of one, that `next` found: `chunk[start..end)`. */
+  /** Payload of the message, or part of it, that `next` found: `chunk[start..end)`. */
   start = 0;
-  /** Where the bytes that `next` looked at end. */
+  /** End offset of what `next` read. */
   end = 0;
   isText = false;
-  /** Of the frame whose header `next` found last: its bytes of payload, and those of them that are yet to come. */
+  /** Of the frame whose header `next` found last: bytes of payload, and those not yet received. */
   payloadBytes = 0;
   owedBytes = 0;
   readonly #head = Buffer.alloc(HEADER_MAX_BYTES);
@@ -79,7 +83,9 @@ export class FrameReader {
     return this.#head.subarray(0, this.#headBytes);
   }
 
-  /** Whether that frame is a plain message of its own: text or binary, in one frame, neither compressed nor masked. */
+  /**
+   * Whether that frame is a whole message: text or binary, not fragmented, compressed or masked.
+   */
   get isPlain(): boolean {
     const first = this.#head[0];
     return (first === TEXT || first === BINARY) && !this.isMasked;
@@ -90,12 +96,15 @@ export class FrameReader {
     return ((this.#head[1] as number) & MASKED) !== 0;
   }
 
-  /** That frame's opcode (RFC 6455 section 5.2). */
+  /** The opcode of that frame (RFC 6455 section 5.2). */
   get opcode(): number {
     return (this.#head[0] as number) & 0x0f;
   }
 
-  /** Looks at `chunk[at..limit)`, which is not empty and goes on where the last call ended; it moves `end` by a byte at least. */
+  /**
+   * Reads from `chunk[at..limit)`, which must not be empty and must continue where the last call
+   * ended. Moves `end` by at least one byte.
+   */
   next(chunk: Buffer, at: number, limit: number): Found {
     if (this.owedBytes > 0) {
       this.start = at;
@@ -119,7 +128,7 @@ export class FrameReader {
     return this.end <= limit;
   }
 
-  /** Its first two bytes say how long the header is. */
+  /** The first two bytes tell the length of the header. */
   #readHead(chunk: Buffer, at: number, limit: number): Found {
     const head = this.#head;
     if (this.#isHeadWhole) this.#headBytes = 0;
@@ -137,7 +146,7 @@ export class FrameReader {
   }
 }
 
-/** Bytes of a frame's header, by its second byte. */
+/** Bytes of a frame header, by its second byte. */
 function headLength(second: number): number {
   const length = second & 0x7f;
   const maskBytes = second >= MASKED ? 4 : 0;

@@ -1,6 +1,9 @@
 import { base64Bytes, decodeBase64 } from './base64.ts';
 
-/** In place of the payload, to see whether it is one. Two, because what is the payload anyway may be one of them. */
+/**
+ * Replace the payload to verify its position. Two, because the payload itself may equal one of
+ * them.
+ */
 const PROBES = ['QUJD', 'REVG'];
 const KEY = '"payload"';
 const QUOTE = 0x22;
@@ -8,12 +11,17 @@ const COLON = 0x3a;
 const BACKSLASH = 0x5c;
 const PADDING = 0x3d;
 const SPACES: readonly number[] = [0x20, 0x09, 0x0a, 0x0d];
-/** What JSON may make of a line break or a slash (RFC 8259 section 7). */
+/** Escapes of a line break or a slash in JSON (RFC 8259 section 7). */
 const ESCAPES = /\\[nr/]/g;
-/** Characters that are decoded at once, in a millisecond: a multiple of four. Two seconds of the widest audio are fewer. */
+/**
+ * Characters decoded at once, a multiple of four: takes 1 ms. Two seconds of audio at the highest
+ * rate are fewer.
+ */
 const SLICE_CHARS = 262_144;
 
-/** Where a payload lies in a message: `[start..end)`, and what is around it as a text with another payload. */
+/**
+ * Position `[start..end)` of a payload in a message, and the message as text with another payload.
+ */
 export interface LongPayload {
   readonly start: number;
   readonly end: number;
@@ -21,9 +29,9 @@ export interface LongPayload {
 }
 
 /**
- * Finds the payload of the long media message `bytes[start..end)` without a parser having to read it. `payloadOf` parses a message
- * and says what its payload is, if it is one with audio. Undefined: it is no media message, or has more than `maxAroundBytes` beside
- * its payload.
+ * Finds the payload of the long media message `bytes[start..end)` without parsing the payload.
+ * `payloadOf` parses a message and returns its payload if it has audio. Undefined: it is not a
+ * media message, or has more than `maxAroundBytes` besides its payload.
  */
 export function findPayload(
   bytes: Buffer,
@@ -36,7 +44,7 @@ export function findPayload(
   for (let at = searched.indexOf(KEY); at >= 0; at = searched.indexOf(KEY, at + 1)) {
     const begin = valueAfter(bytes, start + at + KEY.length, end);
     if (begin < 0) continue;
-    // Base64 holds no quote, escaped or not.
+    // Base64 contains no quote, escaped or not.
     const close = bytes.indexOf(QUOTE, begin);
     if (close < 0 || close >= end || end - start - (close - begin) > maxAroundBytes) continue;
     const head = bytes.toString('utf8', start, begin);
@@ -47,7 +55,7 @@ export function findPayload(
   return undefined;
 }
 
-/** Where the string behind a key begins; -1: there is none. */
+/** Offset of the string value after a key; -1: there is none. */
 function valueAfter(bytes: Buffer, after: number, end: number): number {
   let at = after;
   let colons = 0;
@@ -59,10 +67,13 @@ function valueAfter(bytes: Buffer, after: number, end: number): number {
   return colons === 1 && at < end && bytes[at] === QUOTE ? at + 1 : -1;
 }
 
-/** Audio of a long message, a slice at a time. */
+/** Audio of a long message, slice by slice. */
 export interface Slices {
   readonly isDone: boolean;
-  /** The next slice's bytes, valid until the next one; undefined: it cannot be read, and there is nothing more. */
+  /**
+   * The next slice, valid until the next call. Undefined: it cannot be decoded, and no slice
+   * follows.
+   */
   next(): Buffer | undefined;
 }
 
@@ -88,18 +99,18 @@ export class ByteSlices implements Slices {
   }
 }
 
-/** Decodes a long payload slice by slice, so that none holds up its thread. */
+/** Decodes a long payload slice by slice, so that it does not block its thread. */
 export class Base64Slices implements Slices {
   readonly #text: Buffer;
   readonly #end: number;
   #at: number;
-  /** The next escape from here on; looked for once, not for each slice. */
+  /** Position of the next escape, searched once and not for each slice. */
   #escapedAt = -1;
-  /** Of a group of four, what the last slice had no room for. */
+  /** Rest of a group of four characters that the last slice did not include. */
   #carry = '';
   readonly #audio: Buffer;
 
-  /** The base64 in `text[start..end)`, its line breaks and slashes escaped or not. */
+  /** The base64 in `text[start..end)`. Line breaks and slashes may be escaped. */
   constructor(text: Buffer, start: number, end: number) {
     this.#text = text;
     this.#at = start;
@@ -126,7 +137,7 @@ export class Base64Slices implements Slices {
     return this.#audio.subarray(0, length);
   }
 
-  /** Most payloads are as they are: in groups of four, without escapes. */
+  /** Removes escapes. Most payloads have none, and come in groups of four characters. */
   #plain(start: number, end: number): { bytes: Buffer; start: number; end: number } {
     const text = this.#text;
     if (this.#escapedAt < start) this.#escapedAt = placeOf(BACKSLASH, text, start);
@@ -141,13 +152,13 @@ export class Base64Slices implements Slices {
   }
 }
 
-/** -1: it is no base64, of the alphabet of URLs neither (RFC 4648 section 5). */
+/** Returns -1 if it is not base64, in the URL alphabet either (RFC 4648 section 5). */
 function decode(source: Buffer, start: number, end: number, target: Buffer): number {
   const length = decodeBase64(source, start, end, target);
   if (length >= 0) return length;
   const text = source.toString('latin1', start, end);
   const bytes = base64Bytes(text);
-  // Node's decoder leaves out what is no base64, so a bad text comes out short.
+  // Node's decoder skips characters that are not base64, so an invalid text decodes to fewer bytes.
   return bytes >= 0 && target.write(text, 0, bytes, 'base64') === bytes ? bytes : -1;
 }
 

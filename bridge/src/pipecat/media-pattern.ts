@@ -1,38 +1,45 @@
-/** Times that a bot's message is learnt. A bot whose messages differ in more than the payload is then parsed. */
+/** Times that the pattern of a bot's messages is learnt. After that its messages are parsed. */
 const LEARN_TRIES_MAX = 8;
 /** Consecutive media messages that do not match before the pattern is learnt anew. */
 const MISSES_MAX = 3;
-/** All but the payload; a call keeps no more than this. */
+/** Longest message without its payload that a call stores. */
 const MAX_CHARS = 1_024;
-/** Put in place of the payload to prove where it is. Two, because the payload itself may be one of them. */
+/**
+ * Replace the payload to verify its position. Two, because the payload itself may equal one of
+ * them.
+ */
 const PROBES = ['QUJD', 'REVG'];
-/** Bots of a kind send the same: their calls share its bytes, which so stay in the processor's cache. The last few are kept. */
+/**
+ * Calls whose bots send the same text share its bytes, so that they stay in the CPU cache. This
+ * many texts are kept.
+ */
 const SHARED_MAX = 64;
 const shared = new Map<string, Buffer<ArrayBuffer>>();
 
 /**
- * What a bot's media messages have in common. Most bots send the same text fifty times a second but for the payload: such a message is
- * known by its beginning and its end, and needs no JSON parser.
+ * The constant part of a bot's media messages. Most bots send the same text except for the payload,
+ * 50 times per second. Such a message is recognized by its beginning and end, without a JSON
+ * parser.
  */
 export class MediaPattern {
-  /** Where the payload of the message that `find` found lies, if it is base64. */
+  /** Position of the payload of the message that `find` found, if it is base64. */
   start = 0;
   end = 0;
   readonly #payloadOf: (text: string) => string | undefined;
   #head: Buffer | undefined;
   #tail = Buffer.alloc(0);
   #learnTries = 0;
-  /** Media messages in a row that were not like the one learnt. */
+  /** Consecutive media messages that did not match. */
   #misses = 0;
 
-  /** `payloadOf` parses a message, and says what its payload is if it is one with audio. */
+  /** `payloadOf` parses a message and returns its payload if it has audio. */
   constructor(payloadOf: (text: string) => string | undefined) {
     this.#payloadOf = payloadOf;
   }
 
   /**
-   * Is the message `bytes[start..end)` like the one learnt? Then it is that one with another payload, provided that the payload holds
-   * nothing but base64, which needs no escapes in JSON.
+   * Whether the message `bytes[start..end)` matches the pattern. Then it is the learnt message with
+   * another payload, provided that the payload is base64, which needs no escapes in JSON.
    */
   find(bytes: Buffer, start: number, end: number): boolean {
     const head = this.#head;
@@ -47,19 +54,22 @@ export class MediaPattern {
     return true;
   }
 
-  /** Learns from a media message that `find` did not find, and its payload. False: it is not of that kind, or not of the usual one. */
+  /**
+   * Learns from a media message that `find` did not find, and its payload. Returns false if the
+   * message has no usable pattern.
+   */
   learn(text: string, payload: string): boolean {
     this.#misses += 1;
     if (this.#head !== undefined && this.#misses <= MISSES_MAX) return false;
     if (this.#learnTries === LEARN_TRIES_MAX || payload === '' || text.length - payload.length > MAX_CHARS)
       return false;
     const at = text.indexOf(payload);
-    // Escaped it is not found.
+    // An escaped payload is not found.
     if (at < 0) return false;
     this.#learnTries += 1;
     const head = text.slice(0, at);
     const tail = text.slice(at + payload.length);
-    // What is found may be another value. What a parser makes of it decides.
+    // The found text may be another value of the message. Parse it with other payloads to verify.
     if (PROBES.some((text) => this.#payloadOf(`${head}${text}${tail}`) !== text)) return false;
     this.#head = bytesOf(head);
     this.#tail = bytesOf(tail);
@@ -70,7 +80,7 @@ export class MediaPattern {
 
 function bytesOf(text: string): Buffer<ArrayBuffer> {
   const own = Buffer.from(text);
-  // Not the text: it is a slice of its message, all of which it would keep.
+  // Not the text itself: it is a slice of its message and would keep all of it in memory.
   const key = own.toString('latin1');
   const bytes = shared.get(key) ?? own;
   shared.delete(key);

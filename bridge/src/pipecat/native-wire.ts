@@ -14,7 +14,10 @@ import {
   TRANSFER_TO_MAX_CHARS,
 } from './wire-parts.ts';
 
-/** What a bot may send besides media, by its event, in the native dialect: the decoder checks by it. */
+/**
+ * Schemas of the messages other than media that a bot may send, by event, in the native dialect.
+ * The decoder checks by them.
+ */
 export const CONTROLS = {
   clear: z
     .object({ event: z.literal('clear') })
@@ -72,7 +75,10 @@ export const CONTROLS = {
     ),
 };
 
-/** All that a bot may send in the native dialect. Media is decoded by hand, fifty times a second, but has the same meaning. */
+/**
+ * All messages that a bot may send in the native dialect. Media is decoded by hand, 50 times per
+ * second, but has the same meaning.
+ */
 export const NATIVE_FROM_BOT = {
   media: z
     .object({
@@ -91,7 +97,10 @@ export const NATIVE_FROM_BOT = {
   ...CONTROLS,
 } satisfies Record<FromBot, z.ZodType>;
 
-/** All that a bot is told in the native dialect. More fields and events may come: they are to be passed over. */
+/**
+ * All messages that a bot is sent in the native dialect. More fields and events may be added: bots
+ * must ignore those that they do not know.
+ */
 export const NATIVE_TO_BOT = {
   start: z
     .object({

@@ -12,11 +12,11 @@ import {
 import { base64Length, type Draft } from './draft.ts';
 import { CONTROLS } from './native-wire.ts';
 
-/** Of what a bot names, so much is repeated to it and in the log. */
+/** Characters of a bot's value that are repeated to it and in the log. */
 const SHOWN_CHARS = 32;
 const MEDIA_MIDDLE = Buffer.from('","timestamp":');
 const MEDIA_TAIL = Buffer.from('}');
-/** Of a media message, all but the payload: not more than this. */
+/** Upper limit of a media message without its payload, bytes. */
 const MEDIA_EXTRA_BYTES = 128;
 
 /** The native dialect of the contract: JSON text with an `event`, audio in base64. */
@@ -26,11 +26,14 @@ export class NativeDialect implements Dialect {
   readonly #mediaHead: Buffer;
   readonly #decoder: MessageDecoder;
 
-  /** `encoding` and `sampleRate` are the call's: what we send, and what a bot's media is when it does not say. */
+  /**
+   * `encoding` and `sampleRate` are those of the call: of the audio sent, and of the bot's media
+   * unless it says otherwise.
+   */
   constructor(encoding: WireEncoding, sampleRate: number) {
     this.#encoding = encoding;
     this.#sampleRate = sampleRate;
-    // All of a media message but two values is the same fifty times a second: it is put together once.
+    // All of a media message but two values is constant, so it is built once.
     this.#mediaHead = Buffer.from(
       `{"event":"media","encoding":"${encoding}","sampleRate":${sampleRate},"payload":"`,
     );
@@ -99,13 +102,13 @@ export class NativeDialect implements Dialect {
   }
 }
 
-/** A value of a bot's message as it may be shown: short, without control characters. */
+/** A value of a bot's message for display: cut, without control characters. */
 function shown(value: unknown): string {
   const text = typeof value === 'object' ? 'an object' : String(value);
   return JSON.stringify(text.slice(0, SHOWN_CHARS)).slice(1, -1);
 }
 
-/** Query parameters of the bot's URL, by the contract's names; absent values are left out. */
+/** Query parameters of the bot's URL, by the names of the contract. Absent values are left out. */
 export function startQuery(fields: StartFields): Record<string, string> {
   const { variables } = fields;
   // SIP header names are case-insensitive (RFC 3261 section 7.3.1).

@@ -1,7 +1,9 @@
-/** A server's redirects are followed so often: a proxy's slash, its TLS, its other host. */
+/** Limit of redirects: for example to add a slash, to TLS, to another host. */
 export const REDIRECTS_MAX = 3;
 const LOCATION_MAX_CHARS = 4_096;
-/** Statuses that say where else something is (RFC 9110 section 15.4); 303 answers another method, which a WebSocket has not. */
+/**
+ * Redirect statuses (RFC 9110 section 15.4). 303 is for another method, which a WebSocket has not.
+ */
 const STATUSES: readonly (number | undefined)[] = [301, 302, 307, 308];
 const SCHEMES: Readonly<Record<string, string>> = {
   'ws:': 'ws:',
@@ -10,16 +12,17 @@ const SCHEMES: Readonly<Record<string, string>> = {
   'https:': 'wss:',
 };
 
-/** Where a bot's server sends us on to. */
+/** Target of a redirect. */
 export interface Redirect {
   readonly url: URL;
-  /** Who is there may be given the credentials of who was here. */
+  /** Whether the target has the same origin, so that credentials may be sent to it. */
   readonly isSameOrigin: boolean;
 }
 
 /**
- * Reads an answer to the handshake to `from`. Undefined where it is no redirect, or one that is not followed: to what is no WebSocket, or from
- * an encrypted one to a plain one. Credentials in the location count for nothing; those of `from` go along within its origin.
+ * Parses the response to the handshake to `from`. Undefined if it is not a redirect, or one that is
+ * not followed: to a URL that is not a WebSocket, or from TLS to plain text. Credentials in the
+ * location are ignored. Those of `from` are kept within its origin.
  */
 export function redirectOf(
   from: URL,

@@ -8,15 +8,18 @@ import type { Draft } from './draft.ts';
 import { FrameReader, FrameWriter } from './frame.ts';
 import { addressOf, descriptorOf, writeNow } from './write-now.ts';
 
-/** What the owner of a stream is told. */
+/** Notifications to the owner of a stream. */
 export interface StreamHandlers {
-  /** The text message `bytes[start..end)`: valid during the call only, unless `hold` is called in it. */
+  /**
+   * A text message: `bytes[start..end)`, valid during the call, or longer if `hold` is called in
+   * it.
+   */
   readonly onText: (bytes: Buffer, start: number, end: number) => void;
-  /** A message of raw bytes, as long valid. */
+  /** A binary message, valid as long as a text message. */
   readonly onBinary: (data: Buffer) => void;
-  /** A message of more than `maxMessageBytes`: its payload is not kept. */
+  /** A message of more than `maxMessageBytes`. Its payload is dropped. */
   readonly onOversize: () => void;
-  /** The bot has sent more than its budget: it is read later, so many ms. */
+  /** The bot is over its budget: its socket is not read for `waitMs`. */
   readonly onOverBudget: (waitMs: number) => void;
   /** The socket must be closed with this code. */
   readonly onMisbehaved: (code: number, why: string) => void;
@@ -24,38 +27,44 @@ export interface StreamHandlers {
 
 /** Limits of a stream. */
 export interface StreamLimits {
-  /** Of a message; up to `REFUSED_TIMES_MAX` times as much is read past, what is longer closes the socket at its header. */
+  /**
+   * Limit of a message. Up to `REFUSED_TIMES_MAX` times as much is skipped. A longer message closes
+   * the socket when its header is read.
+   */
   readonly maxMessageBytes: number;
   readonly budget: Budget;
   /** Bytes that may wait to be sent before media is held back. */
   readonly sendBufferBytes: number;
-  /** Finds the addresses of the bot's host; unset: as Node does. */
+  /** DNS look-up of the bot's host. Unset: Node's. */
   readonly lookup: LookupFunction | undefined;
 }
 
 const READ_BYTES = 65_536;
-/** A frame of 20 ms in JSON is 300 to 1400 bytes. */
+/** A frame of 20 ms in JSON has 300 to 1400 bytes. */
 const PAYLOAD_MAX_BYTES = 4_096;
 const MASKS = 1_024;
-/** Of one bot in one turn of the event loop; what is behind waits for the next. */
+/** Limit for one bot in one turn of the event loop. The rest waits for the next turn. */
 const MESSAGES_A_TURN = 100;
 const BYTES_A_TURN = READ_BYTES;
-/** Bytes that took longer to come were not taken in one turn. */
+/** Bytes that took longer to arrive were not read in one turn, ms. */
 const TURN_MS = 100;
 /**
- * So much is charged to the budget at a time: a bot that speaks pays five times a second. What is left over may be charged long after it
- * came, and no bot is held back for that.
+ * Units in which the budget is charged: a bot that speaks is charged five times per second. A
+ * smaller rest may be charged long after it arrived. No bot is held back for that.
  */
 const PORTION = { messages: 16, bytes: 8_192 } as const;
 const REFUSED_TIMES_MAX = 4;
-/** While `ws` has not read what it was given. */
+/** Wait while `ws` has not read what it was given, ms. */
 const RETRY_MS = 5;
-/** Once we have closed, only the bot's own close is looked for: no budget counts any more, but the other calls have the thread between two turns. */
+/**
+ * Pause between two reads after our close frame, ms. The budget does not apply then; the pause
+ * leaves the thread to other calls.
+ */
 const ENDING_PAUSE_MS = 5;
-/** Opcodes from here on are control frames; a close frame is the first (RFC 6455 section 5.2). */
+/** Opcodes from here on are control frames. Close is the first (RFC 6455 section 5.2). */
 const CLOSE = 8;
 
-// All streams of a thread share these: each is done with them when its turn ends.
+// Shared by all streams of a thread: each uses them only within its turn of the event loop.
 const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
 const masks = new Int32Array(MASKS);
 let masksLeft = 0;
@@ -63,8 +72,9 @@ let writer = new FrameWriter(PAYLOAD_MAX_BYTES);
 let writerAt = addressOf(writer.memory);
 
 /**
- * What a bot sends, before `ws` sees it: plain messages of one frame go past it, and every frame is charged to the call's budget.
- * The rest (handshake, pings, fragments, the end) is left to `ws`, which reads and writes the same stream as if it were alone.
+ * Reads what a bot sends before `ws` does. Plain messages of one frame bypass `ws`. Every frame is
+ * charged to the budget of the call. The rest (handshake, pings, fragments, close) is left to `ws`,
+ * which reads and writes the same stream as if it were alone.
  */
 export class BotStream {
   readonly #isSecure: boolean;
@@ -75,14 +85,17 @@ export class BotStream {
   #socket: WebSocket | undefined;
   #handlers: StreamHandlers | undefined;
   readonly #frames = new FrameReader();
-  /** Of a header that began right behind the handshake and goes on in the next chunk: what `ws` has of it. */
+  /**
+   * Bytes that `ws` has of a header that began right after the handshake and continues in the next
+   * chunk.
+   */
   #headBytesOfWs = 0;
-  /** Where the payload of the frame under way goes. */
+  /** Destination of the current frame's payload. */
   #target: 'ws' | 'message' | 'nowhere' = 'ws';
-  /** The message under way, where it goes on from chunk to chunk, and how much of it is there. */
+  /** The current message, if it spans several chunks, and how many of its bytes were received. */
   #message = Buffer.alloc(0);
   #messageBytes = 0;
-  /** What was read and must wait. */
+  /** Data that was read and must wait. */
   #rest: Buffer | undefined;
   #isWaiting = false;
   #isStopped = false;
@@ -90,7 +103,7 @@ export class BotStream {
   #turnMessages = 0;
   #turnBytes = 0;
   #turnFromMs = 0;
-  /** What came and has not been charged yet. */
+  /** Received but not charged yet. */
   #unpaidMessages = 0;
   #unpaidBytes = 0;
 
@@ -100,24 +113,27 @@ export class BotStream {
     this.#maxMessageBytes = limits.maxMessageBytes;
   }
 
-  /** What `ws` must be given to use this stream. */
+  /** Options for `ws` to use this stream. */
   readonly options: ClientOptions = {
     createConnection: ((options: NetConnectOpts) => this.#connect(options)) as typeof connect,
     finishRequest: (request) => {
-      // What came right behind the handshake is on its way to `ws` already.
+      // Data right after the handshake has been passed to `ws`.
       request.on('upgrade', (_response, _socket, head) => this.#passOver(head));
       request.end();
     },
   };
 
-  /** To be called in the turn in which the handshake is done. */
+  /** Call it in the turn in which the handshake completes. */
   open(socket: WebSocket, handlers: StreamHandlers): void {
     this.#socket = socket;
     this.#handlers = handlers;
     if (!this.#isSecure) this.#fd = descriptorOf(this.#stream as Socket);
   }
 
-  /** Sends a message. False: not by this way, as it is too long for it, or to be encrypted; or too much waits already. */
+  /**
+   * Sends a message. False: send it through `ws`, because it is too long, the socket uses TLS, or
+   * too much is queued.
+   */
   send(message: Draft): boolean {
     if (this.#isSecure) return false;
     const stream = this.#stream as Socket;
@@ -127,18 +143,18 @@ export class BotStream {
     if (taken === frame.length) return true;
     if (taken === 0 && stream.writableLength > this.#limits.sendBufferBytes) return false;
     stream.write(frame.subarray(taken));
-    // The buffer stays with the stream.
+    // The buffer now belongs to the stream.
     writer = new FrameWriter(PAYLOAD_MAX_BYTES);
     writerAt = addressOf(writer.memory);
     return true;
   }
 
-  /** No further message until `release`. */
+  /** Delivers no further message until `release`. */
   hold(): void {
     this.#holds = true;
   }
 
-  /** Goes on where `hold` stopped. */
+  /** Ends a `hold`. */
   release(): void {
     if (!this.#holds) return;
     this.#holds = false;
@@ -163,7 +179,7 @@ export class BotStream {
       this.#headBytesOfWs = frames.next(head, at, head.length) === 'header' ? frames.head.length : 0;
   }
 
-  /** False: no more is read until the stream is resumed. */
+  /** Handles read bytes. False: no more is read until the stream is resumed. */
   #read(bytes: number): boolean {
     if (this.#socket === undefined)
       return (this.#stream as Socket).push(Buffer.from(readBuffer.subarray(0, bytes)));
@@ -174,17 +190,17 @@ export class BotStream {
     }
     this.#turnMessages = 0;
     const at = this.#take(readBuffer, bytes);
-    // A piece of a message costs as much as a message.
+    // A part of a message is charged as a message.
     if (this.#turnMessages === 0) this.#unpaidMessages += 1;
     this.#turnBytes += bytes;
     if (at === bytes && (this.#turnBytes < BYTES_A_TURN || this.#turnIsLongAgo())) return true;
     this.#rest = Buffer.from(readBuffer.subarray(at, bytes));
-    // libuv reads a full socket dozens of times before it looks at a timer.
+    // libuv reads a full socket dozens of times before it runs a timer.
     if (at === bytes) this.#waitFor(this.#isEnding ? ENDING_PAUSE_MS : 0);
     return false;
   }
 
-  /** Takes what is in `chunk[0..limit)`. Returns where it stopped: the rest must wait. */
+  /** Parses `chunk[0..limit)`. Returns the offset where it stopped: the rest must wait. */
   #take(chunk: Buffer, limit: number): number {
     const frames = this.#frames;
     for (let at = 0; at < limit; at = frames.end) {
@@ -210,22 +226,22 @@ export class BotStream {
     return limit;
   }
 
-  /** Whether nothing more may be taken in this turn; then it goes on by itself. */
+  /** Whether no more may be parsed in this turn. Parsing then continues by itself. */
   #mustWait(): boolean {
     if (this.#isEnding) {
       this.#charge();
       return this.#turnMessages >= MESSAGES_A_TURN && this.#waitFor(ENDING_PAUSE_MS);
     }
     if (this.#holds) return true;
-    // What `ws` has not read yet must not be overtaken.
+    // Data that `ws` has not read yet must keep its place before this.
     if ((this.#stream as Socket).readableLength > 0) return this.#waitFor(RETRY_MS);
-    // What is charged is looked at: not before the bot can be held back.
+    // Check the limits only after charging: else the bot cannot be over them.
     if (this.#charge() && this.#limits.budget.isOver(PORTION.messages, PORTION.bytes))
       return this.#holdBack();
     return this.#turnMessages >= MESSAGES_A_TURN && this.#waitFor(0);
   }
 
-  /** Charges what came to the budget, if it is worth it. */
+  /** Charges received data to the budget, once it is a whole unit. */
   #charge(): boolean {
     if (this.#unpaidMessages < PORTION.messages && this.#unpaidBytes < PORTION.bytes) return false;
     this.#limits.budget.at(performance.now()).came(this.#unpaidMessages, this.#unpaidBytes);
@@ -234,7 +250,7 @@ export class BotStream {
     return true;
   }
 
-  /** The budget is spent. False: for too long, the socket is being closed. */
+  /** The bot is over its budget. False: for too long, and the socket is being closed. */
   #holdBack(): boolean {
     const waitMs = this.#limits.budget.pause();
     if (waitMs === undefined) {
@@ -245,7 +261,10 @@ export class BotStream {
     return this.#waitFor(waitMs);
   }
 
-  /** Or each bot would be stopped whenever it has sent so much, in however many turns. */
+  /**
+   * Whether the counted bytes arrived over more than one turn. Without it a bot would be stopped
+   * after each `BYTES_A_TURN`, even over many turns.
+   */
   #turnIsLongAgo(): boolean {
     const nowMs = performance.now();
     const isLongAgo = nowMs - this.#turnFromMs >= TURN_MS;
@@ -257,14 +276,14 @@ export class BotStream {
   #waitFor(ms: number): true {
     if (this.#isWaiting) return true;
     this.#isWaiting = true;
-    // What `ws` is given in this turn makes the stream ask for more at the turn's end.
+    // Data passed to `ws` in this turn makes the stream read again at the end of the turn.
     process.nextTick(() => this.#stop());
     if (ms === 0) setImmediate(() => this.#afterWait());
     else setTimeout(() => this.#afterWait(), ms);
     return true;
   }
 
-  /** Has the socket not read until the wait is over; what `ws` has stopped by itself is left to it. */
+  /** Stops reading until the wait is over, unless `ws` has paused the stream itself. */
   #stop(): void {
     const stream = this.#stream as Socket;
     if (!this.#isWaiting || stream.isPaused()) return;
@@ -278,7 +297,8 @@ export class BotStream {
     this.#rest = undefined;
     const stream = this.#stream as Socket;
     if (stream.destroyed) return;
-    // First, or `ws` would not get what it is given now. Nothing is read before this turn has ended.
+    // First resume, or `ws` would not get what it is given now. Nothing is read before this turn
+    // ends.
     if (this.#isStopped) stream.resume();
     this.#isStopped = false;
     this.#turnMessages = 0;
@@ -299,13 +319,13 @@ export class BotStream {
     else this.#handlers?.onBinary(bytes.subarray(start, end));
   }
 
-  /** Decides by its header what becomes of a frame. */
+  /** Decides by the header what to do with a frame. */
   #begin(): void {
     const frames = this.#frames;
     const { opcode } = frames;
     const maxMessageBytes = this.#maxMessageBytes;
     if (opcode >= CLOSE) this.#limits.budget.at(performance.now()).control();
-    // After our close nothing counts but the bot's.
+    // After our close frame only the bot's close frame matters.
     if (this.#isEnding && opcode !== CLOSE) this.#target = 'nowhere';
     else if (this.#headBytesOfWs > 0 || !frames.isPlain) this.#headToWs(frames.head);
     else if (frames.payloadBytes > maxMessageBytes) this.#refuse(frames.payloadBytes);
@@ -346,7 +366,7 @@ export class BotStream {
   }
 }
 
-/** What `ws` makes of its options where it connects by itself. */
+/** Does what `ws` does with its options when it connects by itself. */
 function secure(options: NetConnectOpts): ConnectionOptions {
   const { host = '', servername = isIP(host) ? '' : host } = options as ConnectionOptions;
   return { ...(options as ConnectionOptions), path: undefined, servername };

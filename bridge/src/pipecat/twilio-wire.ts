@@ -2,7 +2,10 @@ import { z } from 'zod';
 import { CONTROLS } from './native-wire.ts';
 import { type FromBot, markName, means, PAYLOAD, sid, sidOf, strings } from './wire-parts.ts';
 
-/** The same in the Twilio dialect: its own `mark`, and what only the native dialect has. */
+/**
+ * The same in the Twilio dialect: its own `mark`, and events that otherwise only the native dialect
+ * has.
+ */
 export const TWILIO_CONTROLS = {
   ...CONTROLS,
   clear: CONTROLS.clear.meta(
@@ -20,7 +23,7 @@ export const TWILIO_CONTROLS = {
     .transform(({ event, mark }) => ({ event, name: mark.name })),
 };
 
-/** All that a bot may send in the Twilio dialect. */
+/** All messages that a bot may send in the Twilio dialect. */
 export const TWILIO_FROM_BOT = {
   media: z.object({ event: z.literal('media'), media: z.object({ payload: z.base64() }) }).meta(
     means('Audio to be played: mu-law at 8 kHz, of any length, at any pace.', {
@@ -35,7 +38,7 @@ export const TWILIO_FROM_BOT = {
 const numbered = { sequenceNumber: z.string().regex(/^[1-9]\d*$/), streamSid: sid('MZ') };
 const EXAMPLE = { sequenceNumber: '5', streamSid: sidOf('MZ') };
 
-/** All that a bot is told in the Twilio dialect. Nothing else is ever sent. */
+/** All messages that a bot is sent in the Twilio dialect. Nothing else is ever sent. */
 export const TWILIO_TO_BOT = {
   connected: z
     .object({ event: z.literal('connected'), protocol: z.literal('Call'), version: z.literal('1.0.0') })

@@ -8,23 +8,27 @@ const MEDIA_HEAD = Buffer.from('{"event":"media","sequenceNumber":"');
 const MEDIA_CHUNK = Buffer.from('","media":{"track":"inbound","chunk":"');
 const MEDIA_TIME = Buffer.from('","timestamp":"');
 const MEDIA_PAYLOAD = Buffer.from('","payload":"');
-/** Of a media message, all but the payload: not more than this. */
+/** Upper limit of a media message without its payload, bytes. */
 const MEDIA_EXTRA_BYTES = 256;
 
-/** Twilio's name of a call, from its channel's id: no two calls have the same, whatever ids they were asked to have. */
+/**
+ * Twilio's identifier of a call, made from its channel id. It is unique even if API clients ask for
+ * equal call ids.
+ */
 export function callSid(channelId: string): string {
   return sid('CA', channelId);
 }
 
-/** An id of the shape that Twilio's have: two letters and 32 hexadecimal digits. */
+/** An identifier in Twilio's form: two letters and 32 hexadecimal digits. */
 function sid(prefix: string, id: string): string {
   return `${prefix}${createHash('sha256').update(id).digest('hex').slice(0, 32)}`;
 }
 
 /**
- * Twilio Media Streams, bidirectional, mu-law at 8 kHz: `connected`, `start`, `media`, `dtmf`, `mark` and `stop` to the bot. Nothing
- * else is ever sent, because bots made for Twilio may end the call on what they cannot read; from a bot the native `hangup`,
- * `transfer` and `dtmf` are understood too.
+ * Twilio Media Streams, bidirectional, mu-law at 8 kHz. Sends `connected`, `start`, `media`,
+ * `dtmf`, `mark` and `stop` to the bot. Nothing else is sent, because bots made for Twilio may end
+ * the call on unknown messages. From a bot the native `hangup`, `transfer` and `dtmf` are accepted
+ * too.
  */
 export class TwilioDialect implements Dialect {
   readonly #accountSid: string;
@@ -32,7 +36,7 @@ export class TwilioDialect implements Dialect {
   readonly #streamSid: string;
   readonly #mediaTail: Buffer;
   readonly #decoder = new MessageDecoder(TWILIO_CONTROLS, readMedia);
-  /** Of the message sent last; on the wire, strings. */
+  /** Sequence number of the last message. Numbers are strings in the messages. */
   #sequenceNumber = 0;
   #chunk = 0;
 
@@ -97,7 +101,9 @@ export class TwilioDialect implements Dialect {
   }
 }
 
-/** What a TwiML `<Parameter>` would be: strings only. What the bridge knows goes before what a call brought along. */
+/**
+ * The values of TwiML `<Parameter>`: strings only. Values of the bridge override those of the call.
+ */
 function customParameters(fields: StartFields, reconnected: boolean): Record<string, string> {
   return {
     ...fields.headers,

@@ -14,22 +14,22 @@ export const strings = z.record(z.string(), z.string());
 /** 16 samples of mu-law in base64. */
 export const PAYLOAD = '//79/Pv6+fj39vX08/Lx8A==';
 
-/** What a message is for, and what it looks like. */
+/** Adds the description and examples of a message. */
 export function means(description: string, ...examples: object[]) {
   return { description, examples };
 }
 
-/** What a bot may say, whatever the dialect. */
+/** Messages that a bot may send, in any dialect. */
 export type FromBot = Exclude<BotMessage['type'], 'unknown' | 'bad' | 'long-media'>;
-/** What a bot may be told, whatever the dialect. */
+/** Messages that a bot may be sent, in any dialect. */
 export type ToBot = 'start' | 'media' | BridgeMessage['type'];
 
-/** An id of the shape that Twilio's have. */
+/** Schema of an identifier in Twilio's form. */
 export function sid(prefix: string) {
   return z.string().regex(new RegExp(`^${prefix}[0-9a-f]{32}$`));
 }
 
-/** An example of such an id. */
+/** An example of such an identifier. */
 export function sidOf(prefix: string): string {
   return `${prefix}${'0123456789abcdef'.repeat(2)}`;
 }

@@ -2,7 +2,10 @@ import { z } from 'zod';
 import { NATIVE_FROM_BOT, NATIVE_TO_BOT } from './native-wire.ts';
 import { TWILIO_FROM_BOT, TWILIO_TO_BOT } from './twilio-wire.ts';
 
-/** The wire as JSON Schema (2020-12), by file name: a document for each dialect and direction, with an example of every message. */
+/**
+ * The messages as JSON Schema (2020-12), by file name: one document for each dialect and direction,
+ * with an example of each message.
+ */
 export function wireSchemas(): Readonly<Record<string, object>> {
   const document = (title: string, messages: Record<string, z.ZodType>) =>
     z.toJSONSchema(z.union(Object.values(messages)).meta({ title }), { io: 'input' });
