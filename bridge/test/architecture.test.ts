@@ -40,7 +40,11 @@ const COMMENTED_FOLDERS: readonly string[] = [
   // One folder a line, so that two branches can add to it.
   'audio',
   'config',
+  'control',
+  'http',
   'pipecat',
+  'records',
+  'reports',
   'rtp',
 ];
 /** Rooms whose files are pure, and the files in them that may hold sockets, timers or clocks. */

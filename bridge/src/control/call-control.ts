@@ -22,12 +22,12 @@ import { orderVariables } from './order-variables.ts';
 import type { CallOrder, ListQuery } from './orders.ts';
 import { otherCall, RecentOrders } from './recent-orders.ts';
 
-/** A request that is not carried out: `status` is HTTP's, `field` the one that is wrong. */
+/** A refused request: `status` is the HTTP status, `field` the invalid field. */
 export class RequestRefused extends Error {
   override name = 'RequestRefused';
   readonly status: number;
   readonly field: string | undefined;
-  /** When it is worth another try, s. */
+  /** Seconds until a retry may succeed. */
   readonly retryAfterS: number | undefined;
 
   constructor(status: number, reason: string, about: { field?: string; retryAfterS?: number } = {}) {
@@ -38,17 +38,17 @@ export class RequestRefused extends Error {
   }
 }
 
-/** What the operator works with. */
+/** What call control works with. */
 export interface OperatorContext {
   readonly config: Config;
   readonly ari: AriClient;
   readonly switchboard: Switchboard;
   readonly records: Pick<RecordStore, 'get' | 'list'>;
-  /** What keeps ARI from being used now. */
+  /** Why ARI cannot be used now. Undefined if it can. */
   readonly ariProblem: () => string | undefined;
 }
 
-/** An order that has been found good. */
+/** A validated order. */
 interface CheckedOrder {
   readonly order: CallOrder;
   readonly provider: Provider;
@@ -57,17 +57,17 @@ interface CheckedOrder {
   readonly from: string;
 }
 
-/** A call as it is, and whether an order has just made it. */
+/** A call's record, and whether this order created the call. */
 interface Placed {
   readonly record: CallRecord;
   readonly isNew: boolean;
 }
 
-/** An order that is being carried out. */
+/** An order in progress. */
 interface Placing {
   readonly order: CallOrder;
   readonly done: Promise<Placed>;
-  /** Resolves when the order has been found good: with its call, whose channel is being made then; without, where it comes to no new call. */
+  /** Resolves after validation: with the call whose channel is created, or undefined. */
   readonly begun: Promise<Begun | undefined>;
 }
 
@@ -76,7 +76,7 @@ interface Begun {
   readonly dial: Dial;
 }
 
-/** The field that is wrong where a transfer is not tried; other reasons are the call's state. */
+/** The field to report for a refused transfer. Other refusals come from the call's state. */
 const TRANSFER_FIELDS: Readonly<Record<string, string>> = {
   'unknown-provider': 'provider',
   'invalid-number': 'to',
@@ -85,26 +85,26 @@ const TRANSFER_FIELDS: Readonly<Record<string, string>> = {
   'invalid-extension': 'extension',
 };
 
-/** A number of ours that is none of E.164: an extension, or a name that the provider gave us. */
+/** A caller number that is not E.164: an extension, or a name that the provider assigned. */
 const OWN_NUMBER = /^[\w+.*#-]{1,64}$/;
-/** When a call ends there is room again; nobody knows when. */
+/** Retry-After when a limit is reached, s. When the next call ends is not known. */
 const CALLS_RETRY_S = 5;
 
-/** What the API can do with calls. Every method rejects with, or throws, a {@link RequestRefused}. */
+/** The API's operations on calls. Methods throw, or reject with, a {@link RequestRefused}. */
 export class CallControl {
   readonly #context: OperatorContext;
-  /** By call id: the same one twice at the same time is one call. */
+  /** By call id: two concurrent orders with one id create one call. */
   readonly #placing = new Map<string, Placing>();
   readonly #recent = new RecentOrders();
 
-  /** Channels that are being made, by provider: their calls have no records yet. */
+  /** Channels being created, per provider. Their calls are not counted elsewhere yet. */
   readonly #creating = new Map<string, number>();
 
   constructor(context: OperatorContext) {
     this.#context = context;
   }
 
-  /** Places a call, unless its order has come before: then that call is returned. */
+  /** Places a call. If its order was placed before, returns that call instead. */
   async place(order: CallOrder): Promise<Placed> {
     const callId = order.callId ?? randomUUID();
     const underWay = this.#placing.get(callId);
@@ -121,19 +121,19 @@ export class CallControl {
     return await done;
   }
 
-  /** A call has changed: what is known of the last orders is kept up. */
+  /** A call has changed: updates the record of a recent order. */
   changed(record: CallRecord): void {
     this.#recent.changed(record);
   }
 
-  /** A call under way, else the record of one that has ended. */
+  /** The record of a live call, else the stored record. */
   async get(id: string): Promise<CallRecord> {
     const record = await this.#find(id);
     if (record === undefined) throw new RequestRefused(404, `no call has the id ${id}`);
     return record;
   }
 
-  /** Calls, newest first; those under way as they are now. */
+  /** Calls, newest first. Live calls show their current state. */
   async list(query: ListQuery): Promise<{ calls: CallRecord[]; nextCursor?: string }> {
     const { since, until, limit, cursor, ...filter } = query;
     if (cursor !== undefined && readCursor(cursor) === undefined)
@@ -147,7 +147,7 @@ export class CallControl {
     return page.nextCursor === undefined ? { calls } : { calls, nextCursor: page.nextCursor };
   }
 
-  /** Hangs up a call, or cancels its dial. One that has ended is returned as it is. */
+  /** Hangs up a call, or cancels its dial. A call that has ended is returned unchanged. */
   async hangUp(id: string): Promise<CallRecord> {
     const call = this.#context.switchboard.live.find(id);
     if (call !== undefined) {
@@ -157,7 +157,7 @@ export class CallControl {
     const begun = await this.#begun(id);
     if (begun !== undefined) {
       begun.dial.cancel();
-      // It may have become a call meanwhile.
+      // The dial may have become a call meanwhile.
       this.#context.switchboard.live.find(id)?.end({ kind: 'api-hangup' });
       return begun.record;
     }
@@ -167,14 +167,14 @@ export class CallControl {
     return record;
   }
 
-  /** Sends keys to the caller. */
+  /** Sends DTMF digits to the caller. */
   dtmf(id: string, digits: string): CallRecord {
     const call = this.#active(id);
     call.caller.dtmf(digits);
     return recordOf(call);
   }
 
-  /** Hands the caller over. */
+  /** Transfers the caller. */
   transfer(id: string, request: TransferRequest): CallRecord {
     const call = this.#active(id);
     const why = call.transfer(request, 'operator');
@@ -185,7 +185,7 @@ export class CallControl {
     throw field === undefined ? new RequestRefused(409, reason) : new RequestRefused(422, reason, { field });
   }
 
-  /** Pauses or resumes a recording; resolves with its state then. */
+  /** Pauses or resumes a recording. Resolves with its new state. */
   async recording(id: string, state: 'pause' | 'resume'): Promise<RecordingState | 'off'> {
     return await this.#active(id).recording(state);
   }
@@ -208,18 +208,18 @@ export class CallControl {
     });
   }
 
-  /** The call whose channel is being made. */
+  /** The call whose channel is being created. */
   async #begun(id: string): Promise<Begun | undefined> {
     const placing = [...this.#placing].find(([callId]) => callId === id || dialChannelId(callId) === id);
     return await placing?.[1].begun;
   }
 
-  /** The call that has an order's id; undefined where there is none, and a {@link RequestRefused} where nobody can tell: it could ring twice. */
+  /** The call that has an order's id. Refuses if records cannot be read: it could ring twice. */
   async #known(order: CallOrder, callId: string): Promise<CallRecord | undefined> {
     const { switchboard, records } = this.#context;
     const known = switchboard.live.record(callId) ?? this.#recent.get(callId);
     if (known?.callId === callId) return known;
-    // One that we have just made up is nobody's.
+    // An id that we have just generated is not in use.
     if (order.callId === undefined) return undefined;
     const stored = await this.#stored(() => records.get(callId));
     return stored?.callId === callId ? stored : undefined;
@@ -251,7 +251,7 @@ export class CallControl {
       this.#recent.placed(record);
       return { record, isNew: true };
     } catch (error) {
-      // It may have come to be all the same.
+      // Asterisk may have created the channel although the request failed.
       await ari.hangUp(channelId, CAUSE.normalClearing).catch(() => {});
       switchboard.ids.forget(callId);
       throw error;
@@ -328,7 +328,7 @@ export class CallControl {
     const endpoint = `PJSIP/${to.dialled}@${provider.name}`;
     const channel = await ari.createChannel(channelId, endpoint, callId, {
       ...channelVariables,
-      // What an originate would set: the callee as the channel's number, ours as the one it is connected to.
+      // As ARI's originate does: the callee is the channel's number, ours the connected line.
       'CALLERID(num)': to.e164,
       ...(own === '' ? {} : { 'CONNECTEDLINE(num)': own }),
     });
@@ -370,7 +370,7 @@ export class CallControl {
   }
 }
 
-/** What is known of a call while its channel is being made. */
+/** The record of a call whose channel is being created. */
 function orderedRecord({ order, provider, callId, to, from }: CheckedOrder, channelId: string): CallRecord {
   const { tenant = provider.tenant, callbackUrl } = order;
   const ids = { callId, channelId, provider: provider.name };

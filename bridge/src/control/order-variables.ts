@@ -1,13 +1,13 @@
 import { CALL_VARIABLES, parsePairs } from '../call/info.ts';
 
-/** Variables of a call that its order says by fields of their own, or that only an inbound call has. */
+/** Variables that an order may not set: it has fields for them, or only inbound calls have them. */
 const NOT_FOR_ORDERS: readonly string[] = [
   ...['X_CALL_ID', 'X_TENANT', 'X_CALLBACK_URL', 'CUSTOM_VARS', 'SIP_CALL_ID', 'SIP_FROM_TAG', 'SIP_HEADERS'],
   ...['INBOUND_PROVIDER', 'INBOUND_DID', 'INBOUND_FROM'],
 ];
 const KNOWN: readonly string[] = CALL_VARIABLES.filter((name) => !NOT_FOR_ORDERS.includes(name));
 
-/** The part of an order that becomes variables. */
+/** The part of an order that becomes channel variables. */
 interface Order {
   readonly tenant?: string | undefined;
   readonly callbackUrl?: string | undefined;
@@ -15,9 +15,9 @@ interface Order {
 }
 
 /**
- * The channel's variables for an order: those that the bridge knows under their own names, all others in `CUSTOM_VARS`. So they
- * outlive the bridge's process, and work as if somebody had originated the channel with them. `shown` is what the bot is shown
- * beyond them.
+ * The channel variables for an order. Variables known to the bridge keep their names, all others go
+ * into `CUSTOM_VARS`. The channel keeps them if the bridge restarts, and they are the same as for
+ * an externally originated channel. `shown` are the variables that are only sent to the bot.
  */
 export function orderVariables(
   { tenant, callbackUrl, variables = {} }: Order,
@@ -33,7 +33,7 @@ export function orderVariables(
       X_CALL_ID: callId,
       ...(tenant === undefined ? {} : { X_TENANT: tenant }),
       ...(callbackUrl === undefined ? {} : { X_CALLBACK_URL: callbackUrl }),
-      // The bridge's own reading of pairs takes a plus for a plus.
+      // {@link parsePairs} reads a plus as a plus, not as a space.
       ...(pairs.length === 0 ? {} : { CUSTOM_VARS: encodePairs(pairs) }),
     },
     shown: Object.fromEntries(custom),

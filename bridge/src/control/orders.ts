@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { callRecordSchema } from '../records/record.ts';
 import { DAY_S } from '../units/units.ts';
 
-/** The longest that a phone may ring. */
+/** Longest ring timeout, s. */
 const RING_MAX_S = 300;
 const RING_DEFAULT_S = 45;
 const VARIABLES_MAX = 64;
@@ -10,7 +10,7 @@ const VARIABLES_MAX = 64;
 const callId = z.string().regex(/^(?!\.*$)[\w.:@+~-]{1,128}$/, {
   error: 'must be 1 to 128 letters, digits or any of _ . : @ + ~ -',
 });
-/** Printable text without half surrogate pairs, which no URL can carry. */
+/** Printable text without unpaired surrogates, which a URL cannot carry. */
 export const text = (maxChars: number) =>
   z
     .string()

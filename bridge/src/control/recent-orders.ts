@@ -2,10 +2,13 @@ import { DIAL_ID_PREFIX } from '../call/dial.ts';
 import { type NumberPlan, toE164 } from '../config/number-plan.ts';
 import type { CallRecord } from '../records/record.ts';
 
-/** Orders that are remembered; of more, the oldest are known by their records only. */
+/** Orders kept in memory. Older ones are found in the stored records only. */
 const ORDERS_MAX = 10_000;
 
-/** The calls of the last orders as they were last known, by call id: an order that comes again finds its call though no record can be read. */
+/**
+ * Records of the last orders' calls, by call id. A repeated order finds its call even if the stored
+ * records cannot be read.
+ */
 export class RecentOrders {
   readonly #records = new Map<string, CallRecord>();
 
@@ -16,13 +19,13 @@ export class RecentOrders {
     if (this.#records.size > ORDERS_MAX && oldest !== undefined) this.#records.delete(oldest);
   }
 
-  /** Any call has changed. */
+  /** A call has changed. Ignored unless it is one of these orders. */
   changed(record: CallRecord): void {
     if (this.#records.get(record.callId)?.channelId === record.channelId)
       this.#records.set(record.callId, record);
   }
 
-  /** The call of an order, by its id or its channel's. */
+  /** The call of an order, by its call id or channel id. */
   get(id: string): CallRecord | undefined {
     const known = this.#records.get(id);
     if (known !== undefined) return known;
@@ -30,16 +33,17 @@ export class RecentOrders {
   }
 }
 
-/** What of an order says which call is meant. */
+/** The fields of an order that identify its call. */
 interface Order {
   readonly to: string;
   readonly provider: string;
 }
 
 /**
- * Why a call is not the one that an order of the same id means; undefined where it is. A call that came in, or that somebody else
- * placed, is nobody's order. `ordered` is the call as this process took its order; what the process before was told is not known to
- * the digit. What is no number at all names no other callee.
+ * Why an existing call is not the one that an order with the same id asks for. Undefined if it is.
+ * An inbound call, or one that an external client placed, belongs to no order. `ordered` is the
+ * call as this process placed it. It is undefined for a call of a previous process: then the number
+ * is not compared. An invalid number is not compared either.
  */
 export function otherCall(
   order: Order,

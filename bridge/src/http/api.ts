@@ -21,9 +21,9 @@ import { isSameSecret } from './secret.ts';
 export interface ApiContext {
   readonly control: CallControl;
   readonly events: EventStream;
-  /** Bearer token; undefined: nobody gets in, and is told so. */
+  /** Bearer token. Undefined: every request is refused, and the answer says why. */
   readonly token: string | undefined;
-  /** The token for bots that hang up: it is of no use here. */
+  /** The token for bots that hang up. It is not valid for the API. */
   readonly botToken: string | undefined;
   readonly requestsPerSecond: number;
   readonly version: string;
@@ -36,7 +36,10 @@ const failure = {
   content: { 'application/problem+json': { schema: schemas.problemSchema } },
 };
 
-/** The API for whoever operates calls (contract, section 3), in a scope of its own: health and metrics need no token. */
+/**
+ * The API for operators of calls (contract, section 3). It has a Fastify scope of its own: health
+ * and metrics need no token.
+ */
 export function addApi(server: FastifyInstance, context: ApiContext, guard: Guard): void {
   server.register((scope, _options, registered) => {
     scope.setValidatorCompiler(validatorCompiler);
@@ -55,7 +58,7 @@ export function addApi(server: FastifyInstance, context: ApiContext, guard: Guar
       transformObject: jsonSchemaTransformObject,
     });
     scope.after(() => {
-      // Who has the token has a limit of its own: the guesses of others are none of its requests.
+      // The rate limit counts authorized requests only: token guesses must not use it up.
       scope.addHook('onRequest', (request, reply, done) => {
         if (isAuthorized(request, reply, context, guard)) done();
       });

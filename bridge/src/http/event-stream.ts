@@ -2,14 +2,14 @@ import type { ServerResponse } from 'node:http';
 import { type CallRecord, shownRecord } from '../records/record.ts';
 import { MEBIBYTE } from '../units/units.ts';
 
-/** Events that one who comes back can still be told of. */
+/** Past events kept for listeners that reconnect. */
 const KEPT_MAX = 2_000;
 const STREAMS_MAX = 32;
 const PING_MS = 15_000;
-/** Of events that a listener has not read; beyond it, it is dropped. */
+/** Unread bytes per listener. A listener with more is disconnected. */
 const UNREAD_MAX_BYTES = MEBIBYTE;
 
-/** What one is told whose last event is not known: of another process, or too long ago. */
+/** Sent if a reconnecting listener's last event is unknown: of another process, or too old. */
 const GAP = JSON.stringify({ type: 'call.gap', reason: 'what happened since is not known: read GET /calls' });
 
 interface Kept {
@@ -17,15 +17,16 @@ interface Kept {
   readonly text: string;
 }
 
-/** One who listens, and how much it may leave unread: what it asked for when it came back does not count. */
+/** A listener, and how many unread bytes it may have. The events it missed do not count. */
 interface Listener {
   readonly response: ServerResponse;
   unreadMaxBytes: number;
 }
 
 /**
- * Server-sent events (WHATWG HTML section 9.2): every change of a call to everybody who listens. An event's id is `PROCESS-NUMBER`:
- * whoever names the last one it had gets those since then, or `call.gap` where they are no longer known.
+ * Server-sent events (WHATWG HTML section 9.2): every change of a call, to every listener. An
+ * event's id is `PROCESS-NUMBER`. A listener that reconnects with `Last-Event-ID` gets the events
+ * since then, or `call.gap` if they are no longer known.
  */
 export class EventStream {
   readonly #process: string;
@@ -33,10 +34,10 @@ export class EventStream {
   #kept: Kept[] = [];
   #number = 0;
   #ping: NodeJS.Timeout | undefined;
-  /** Listeners cut off since they did not read. */
+  /** Listeners disconnected because they did not read. */
   dropped = 0;
 
-  /** `process` sets the ids of this process apart from those of the one before. */
+  /** `process` makes event ids differ from those of a previous process. */
   constructor(process: string) {
     this.#process = process;
   }
@@ -45,12 +46,12 @@ export class EventStream {
     return this.#listeners.size;
   }
 
-  /** Whether one more may listen. */
+  /** Whether another listener is allowed. */
   get hasRoom(): boolean {
     return this.#listeners.size < STREAMS_MAX;
   }
 
-  /** Tells everybody that `call.NAME` happened. */
+  /** Sends `call.NAME` to every listener. */
   publish(name: string, call: CallRecord): void {
     this.#number += 1;
     const data = JSON.stringify({
@@ -64,7 +65,7 @@ export class EventStream {
     for (const listener of this.#listeners) this.#write(listener, text);
   }
 
-  /** Streams to a response until its other side leaves, beginning behind the event `lastId`. */
+  /** Streams to a response until its client disconnects. Starts after the event `lastId`. */
   serve(response: ServerResponse, lastId: string | undefined): void {
     response.writeHead(200, {
       'content-type': 'text/event-stream',
@@ -74,7 +75,7 @@ export class EventStream {
     response.write(': the changes of calls follow\n\n');
     if (lastId !== undefined) response.write(this.#since(lastId));
     const listener = { response, unreadMaxBytes: UNREAD_MAX_BYTES + response.writableLength };
-    // It has read all that it had missed.
+    // The client has read all missed events: the usual limit applies.
     response.once('drain', () => {
       listener.unreadMaxBytes = UNREAD_MAX_BYTES;
     });

@@ -1,39 +1,41 @@
-/** Requests without a right token that an address may send at once, and how long each of them is remembered, ms. */
+/** Unauthorized requests that an address may send at once. Each is forgotten after FORGET_MS. */
 const FAILURES_MAX = 20;
 const FORGET_MS = 3_000;
-/** Addresses that are remembered; beyond it the one that was heard of first is forgotten. */
+/** Addresses that are remembered. Beyond it the oldest one is forgotten. */
 const SOURCES_MAX = 10_000;
-/** An address that goes on is spoken of again after this time. */
+/** An address is logged again after this time. */
 const TOLD_EVERY_MS = 60_000;
 
 interface Source {
-  /** Failures that are not forgotten yet. */
+  /** Failures that are not forgotten yet. Falls with time, so it may be a fraction. */
   count: number;
   atMs: number;
   toldMs: number;
-  /** Refused since it was spoken of last. */
+  /** Requests refused since the address was last logged. */
   refused: number;
 }
 
-/** What a request without a right token meets. */
+/** How an unauthorized request is answered. */
 export interface Verdict {
-  /** 0: it is told that its token is wrong. Else it is only told to wait so long. */
+  /** 0: answer that the token is wrong (401). Otherwise: answer only that it must wait, s (429). */
   readonly retryAfterS: number;
-  /** How many were refused, when it is time to speak of it. */
+  /** Number of refused requests to log. Undefined: log nothing now. */
   readonly toTell: number | undefined;
 }
 
-/** Limits guesses at tokens by the address that they come from, so that nobody's guesses are at the cost of who has the token. */
+/**
+ * Limits token guesses per source address, so that they do not block clients with a valid token.
+ */
 export class Failures {
   readonly #sources = new Map<string, Source>();
   readonly #max: number;
 
-  /** `max`: at most so many at once, where that is fewer than usual. */
+  /** `max`: requests at once, if fewer than the default. */
   constructor(max: number) {
     this.#max = Math.min(max, FAILURES_MAX);
   }
 
-  /** A request of an address had no right token. */
+  /** Counts an unauthorized request from an address. */
   failed(address: string, nowMs: number): Verdict {
     const source = this.#of(sourceOf(address), nowMs);
     source.count = Math.max(0, source.count - (nowMs - source.atMs) / FORGET_MS);
@@ -61,7 +63,10 @@ export class Failures {
   }
 }
 
-/** Of IPv6 the network of 64 bits, of which one customer has all addresses (RFC 6177); IPv4 as it is. */
+/**
+ * Key of an address. IPv6: its /64 network, since one customer has all of it (RFC 6177). IPv4: the
+ * address.
+ */
 function sourceOf(address: string): string {
   const v4 = /^(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
   if (v4 !== undefined) return v4;

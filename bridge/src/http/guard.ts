@@ -1,21 +1,21 @@
 import type { FastifyRequest } from 'fastify';
 import { Failures } from './failures.ts';
 
-/** Where a token was tried. */
+/** Which route got the wrong token. */
 export type GuardedRoute = 'api' | 'twilio';
 
-/** Watches those who have no right token: counts them, slows them down by address, and speaks of it. */
+/** Handles unauthorized requests: counts them, slows them down per address and logs them. */
 export class Guard {
   readonly #failures: Failures;
   readonly #count: (route: GuardedRoute) => void;
 
-  /** `max`: so many may be wrong at once; `count` hears of each. */
+  /** `max`: unauthorized requests at once. `count` is called for each. */
   constructor(max: number, count: (route: GuardedRoute) => void) {
     this.#failures = new Failures(max);
     this.#count = count;
   }
 
-  /** A request had no right token. Returns 0, or the seconds after which its sender may try again. */
+  /** Counts an unauthorized request. Returns 0, or the seconds after which the client may retry. */
   refused(request: FastifyRequest, route: GuardedRoute): number {
     this.#count(route);
     const { retryAfterS, toTell } = this.#failures.failed(request.ip, performance.now());

@@ -4,7 +4,7 @@ import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { RequestRefused } from '../control/call-control.ts';
 import type { FieldError, ProblemBody } from './schemas.ts';
 
-/** Answers with a problem (RFC 9457) of no type of its own: its title is the status's. */
+/** Sends a problem (RFC 9457) without a type of its own. Its title is the HTTP status text. */
 export function sendProblem(
   reply: FastifyReply,
   status: number,
@@ -18,7 +18,7 @@ export function sendProblem(
     detail,
     ...(errors === undefined ? {} : { errors: [...errors] }),
   };
-  // Past the schemas: an error has one shape, whatever the route.
+  // Serialized without the route's schema: errors have the same shape on every route.
   return reply
     .code(status)
     .type('application/problem+json')
@@ -26,7 +26,9 @@ export function sendProblem(
     .send(problem);
 }
 
-/** The problem of an error: what is wrong with a request field by field, why it is refused, or that we failed. */
+/**
+ * Sends the problem for an error: invalid fields, the reason of a refusal, or an internal error.
+ */
 export function sendError(
   error: FastifyError | RequestRefused,
   request: FastifyRequest,

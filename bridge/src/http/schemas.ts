@@ -3,10 +3,10 @@ import { isUsableId } from '../call/call-ids.ts';
 import { text } from '../control/orders.ts';
 import { callRecordSchema } from '../records/record.ts';
 
-/** A call in answers: its record as far as it is known. */
+/** A call in responses: its record, as far as it is known. */
 export const callSchema = callRecordSchema.meta({ id: 'Call' });
 
-/** Ids that others gave to calls may have any printable character: they come URL-encoded. */
+/** Call ids from outside may have any printable character, URL-encoded. */
 export const callParams = z.object({
   id: z
     .string()
@@ -41,7 +41,7 @@ export const recordingStateSchema = z.object({ state: z.enum(['on', 'paused', 'f
 const fieldErrorSchema = z.object({ field: z.string(), reason: z.string() });
 export type FieldError = z.infer<typeof fieldErrorSchema>;
 
-/** Every error's body (RFC 9457). */
+/** The body of every error (RFC 9457). */
 export const problemSchema = z
   .object({
     type: z.string(),

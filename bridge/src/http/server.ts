@@ -6,15 +6,15 @@ import { Guard } from './guard.ts';
 import { sendError } from './problem.ts';
 import { addTwilioRest, type TwilioRest } from './twilio-rest.ts';
 
-/** Says what keeps the process from taking calls, and what else is wrong but keeps no call out; empty when nothing does. */
+/** Problems stop the process from taking calls. Warnings do not. Both are empty if all is well. */
 export type Readiness = () => { readonly problems: readonly string[]; readonly warnings: readonly string[] };
 
 const BODY_MAX_BYTES = 65_536;
 const REQUEST_MS = 10_000;
-/** An id of 128 characters, each of four bytes, URL-encoded. */
+/** An id of 128 characters, four bytes each, URL-encoded. */
 const PARAMETER_MAX_CHARS = 128 * 12;
 
-/** What the HTTP interface shows, and where. */
+/** Settings of the HTTP interface. */
 export interface HttpSettings {
   readonly address: string;
   readonly port: number;
@@ -25,7 +25,10 @@ export interface HttpSettings {
   readonly api: ApiContext;
 }
 
-/** The HTTP interface: health and metrics without a token, the API, Twilio's way to hang up. Rejects when the port is taken. */
+/**
+ * Starts the HTTP interface: health and metrics (no token), the API, and Twilio's hang-up endpoint.
+ * Rejects if the port is in use.
+ */
 export async function startHttp(settings: HttpSettings): Promise<FastifyInstance> {
   const { address, port, metrics, readiness, twilio, api, log } = settings;
   const server = fastify({
@@ -46,7 +49,7 @@ export async function startHttp(settings: HttpSettings): Promise<FastifyInstance
   server.get('/metrics', async (_request, reply) => {
     return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
   });
-  // Of all routes: what fails is in the log under the id that its answer names.
+  // For all routes: an error is logged with the request id that the response shows.
   server.setErrorHandler(sendError);
   const guard = new Guard(api.requestsPerSecond, (route) => metrics.unauthorized(route));
   addTwilioRest(server, { ...twilio, guard });

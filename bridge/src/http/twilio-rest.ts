@@ -4,11 +4,16 @@ import { isSameSecret } from './secret.ts';
 
 /** What the endpoint works with. */
 export interface TwilioRest {
-  /** The bot's AuthToken, BOT_TOKEN or else the API's; undefined: nobody gets in. */
+  /**
+   * The bot's AuthToken: BOT_TOKEN, or else the API's token. Undefined: every request is refused.
+   */
   readonly token: string | undefined;
-  /** Slows down who guesses. */
+  /** Slows down token guesses. */
   readonly guard?: Guard;
-  /** Ends the call of this SID after its last words, as its bot wishes; false where there is none. */
+  /**
+   * Ends the call of this SID after the queued audio, as a bot's hang-up. False if there is no such
+   * call.
+   */
   readonly hangUp: (callSid: string) => boolean;
 }
 
@@ -17,15 +22,17 @@ interface CallRoute {
   readonly Body: Readonly<Record<string, string>> | undefined;
 }
 
-/** Twilio's own error codes, by the status that they come with (https://www.twilio.com/docs/api/errors). */
+/** Twilio's error codes, by HTTP status (https://www.twilio.com/docs/api/errors). */
 const ERROR_CODES = { 400: 20001, 401: 20003, 404: 20404, 429: 20429 } as const;
 
 /**
- * `POST /2010-04-01/Accounts/{AccountSid}/Calls/{CallSid}.json` with `Status=completed`, as in Twilio's REST API: for bots that hang up by
- * it. Basic authentication with the AccountSid of the path and the token for bots; any AccountSid will do, since there is one account.
+ * Twilio's REST API for bots that hang up by it: `POST
+ * /2010-04-01/Accounts/{AccountSid}/Calls/{CallSid}.json` with `Status=completed`. HTTP Basic
+ * authentication with the path's AccountSid and the bots' token. Any AccountSid is valid: there is
+ * only one account.
  */
 export function addTwilioRest(server: FastifyInstance, { token, guard, hangUp }: TwilioRest): void {
-  // In a scope of its own: no other route takes forms.
+  // A scope of its own: no other route parses forms.
   server.register((scope, _options, registered) => {
     scope.addContentTypeParser(
       'application/x-www-form-urlencoded',

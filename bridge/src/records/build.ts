@@ -7,14 +7,16 @@ import { causeText } from '../q850/causes.ts';
 import { printable } from '../text/outside-text.ts';
 import type { CallRecord, RecordState } from './record.ts';
 
-/** Bytes of G.711 that are heard in a millisecond (RFC 3551 section 4.5.14). */
+/** G.711 bytes per millisecond (RFC 3551 section 4.5.14). */
 const G711_BYTES_PER_MS = 8;
-/** Of a callback URL in a record. */
+/** Longest callback URL that a record holds. */
 const URL_MAX_CHARS = 2_048;
 
-/** What a call's record needs beside what the call is. */
+/** What a call's record needs besides the call's own data. */
 export interface RecordContext {
-  /** When the call was offered to the bridge; its steps count from here. Unix time, ms. */
+  /**
+   * When the call was offered to the bridge, Unix time, ms. The times of steps are relative to it.
+   */
   readonly offeredAtMs: number;
   readonly recordingFiles?: readonly string[];
   readonly isRecordingPaused?: boolean | undefined;
@@ -23,7 +25,7 @@ export interface RecordContext {
   readonly transferBy?: CallRecord['transferBy'];
 }
 
-/** A dial that nobody has answered. */
+/** An outbound dial that has not been answered. */
 export interface UnansweredDial {
   readonly callId: string;
   readonly requestedCallId?: string | undefined;
@@ -38,7 +40,7 @@ export interface UnansweredDial {
   readonly dialledAtMs: number;
 }
 
-/** A dial that never became a call. */
+/** A dial that ended without an answer. */
 export interface FailedDial extends UnansweredDial {
   readonly endedAtMs: number;
   readonly outcome: Outcome;
@@ -46,7 +48,7 @@ export interface FailedDial extends UnansweredDial {
   readonly sipStatus?: number | undefined;
 }
 
-/** The record of a call under way; `stepsMs` as in {@link CallResult}. */
+/** The record of a live call. `stepsMs` as in {@link CallResult}. */
 export function liveRecord(
   info: CallInfo,
   state: RecordState,
@@ -90,7 +92,7 @@ export function liveRecord(
   });
 }
 
-/** The record of a call that has ended. `durationMs`: from the offer to the end. */
+/** The record of an ended call. `durationMs` is from the offer to the end. */
 export function endedRecord(
   info: CallInfo,
   result: CallResult,
@@ -98,7 +100,7 @@ export function endedRecord(
   context: RecordContext,
 ): CallRecord {
   const live = liveRecord(info, 'closed', result.stepsMs, context);
-  // A call that was up when it reached us has no such step of its own.
+  // A call that was already answered when it was offered has no `answered` step.
   const answered = live.times.answered ?? (result.answered ? iso(context.offeredAtMs) : undefined);
   const { reason } = result;
   return withoutAbsent({
@@ -117,7 +119,7 @@ export function endedRecord(
   });
 }
 
-/** The record of a dial under way that somebody else placed. */
+/** The record of a live dial that an external ARI client placed. */
 export function dialRecord(dial: UnansweredDial, state: 'dialling' | 'ringing' | 'closed'): CallRecord {
   return withoutAbsent({
     callId: dial.callId,
@@ -136,7 +138,7 @@ export function dialRecord(dial: UnansweredDial, state: 'dialling' | 'ringing' |
   });
 }
 
-/** The record of a dial that failed: nobody answered, and no call came of it. */
+/** The record of a failed dial: it was not answered and did not become a call. */
 export function failedDialRecord(dial: FailedDial): CallRecord {
   const record = dialRecord(dial, 'closed');
   return withoutAbsent({
@@ -151,7 +153,7 @@ export function failedDialRecord(dial: FailedDial): CallRecord {
   });
 }
 
-/** The record of a caller who was not taken, and at once given back to the dialplan. */
+/** The record of a caller that was refused and returned to the dialplan at once. */
 export function refusedRecord(info: CallInfo, detail: string, atUnixMs: number): CallRecord {
   const { by, cause } = treatmentOf({ kind: 'refused', detail: 'at-capacity' });
   return withoutAbsent({
@@ -166,7 +168,10 @@ export function refusedRecord(info: CallInfo, detail: string, atUnixMs: number):
   });
 }
 
-/** The record of a call that was under way when the bridge's process died, and gone at its next start: found at `foundAtMs`. */
+/**
+ * The record of a call that was live when the bridge's process died, and had ended by its next
+ * start. `foundAtMs`: the time of that start.
+ */
 export function diedRecord(live: CallRecord, foundAtMs: number): CallRecord {
   const { by, cause } = treatmentOf({ kind: 'bridge-died' });
   const outcome = live.times.answered === undefined ? 'failed' : 'answered';
@@ -189,7 +194,7 @@ function mediaOf(figures: MediaFigures, bytesPerMs: number): NonNullable<CallRec
   return {
     packetsReceived: line.packetsReceived,
     packetsSent: line.packetsSent,
-    // Duplicates can make it negative (RFC 3550 section 6.4.1).
+    // Duplicate packets can make it negative (RFC 3550 section 6.4.1).
     packetsLost: Math.max(0, line.lost),
     packetsLate: line.late,
     packetsEarly: line.early,
@@ -205,13 +210,19 @@ function mediaOf(figures: MediaFigures, bytesPerMs: number): NonNullable<CallRec
   };
 }
 
-/** The playout holds what crosses to Asterisk: G.711 in RTP, whatever the bot sends. */
+/**
+ * Bytes per ms in the playout. It holds the format that is sent to Asterisk: with RTP always G.711,
+ * whatever the bot sends.
+ */
 function playoutBytesPerMs({ transport, encoding, sampleRate }: CallInfo): number {
   const isLinear = transport === 'websocket' && encoding === 'pcm16';
   return isLinear ? (2 * sampleRate) / 1000 : G711_BYTES_PER_MS;
 }
 
-/** A URL that is too long, or no text, is told as such when the call ends: the record needs no more of it. */
+/**
+ * Cuts a URL that is too long, and replaces what is not text. The callback to such a URL is given
+ * up anyway, with a log line.
+ */
 function shortUrl(url: string | undefined): string | undefined {
   return url === undefined ? undefined : printable(url, URL_MAX_CHARS);
 }
@@ -224,7 +235,7 @@ function atMs(startMs: number, afterMs: number | undefined): string | undefined 
   return afterMs === undefined ? undefined : iso(startMs + afterMs);
 }
 
-/** Without the keys whose value is undefined: JSON has none either. */
+/** Drops keys whose value is undefined, as JSON does. */
 function withoutAbsent<T extends object>(fields: T): T {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T;
 }

@@ -4,16 +4,19 @@ import type { CallRecord } from './record.ts';
 import type { RecordFilter, RecordPage, StoredCallback, Write } from './store-messages.ts';
 
 const SCHEMA_VERSION = 1;
-/** Rows that one deletion takes: the thread answers in between. */
+/** Rows deleted in one transaction. The thread answers requests in between. */
 const PRUNED_AT_ONCE = 1_000;
 /** Primary result codes of SQLite (sqlite.org/rescode.html). */
 const SQLITE_CORRUPT = 11;
 const SQLITE_NOTADB = 26;
-/** PERM, BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN: of the machine, not of what is written. */
+/**
+ * PERM, BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN: faults of the machine, not of the
+ * data.
+ */
 const ENVIRONMENT_CODES = [3, 5, 6, 7, 8, 10, 13, 14];
 
-// A record is JSON. What is searched for is drawn from it and stands before it, so that a search need not read it. Numbers are
-// kept turned round as well: their last digits are what is known.
+// A record is stored as JSON. Searchable fields are copied into columns, so that a search does not
+// parse JSON. Numbers are also stored reversed, for searches by their last digits.
 const SCHEMA = `
 CREATE TABLE calls (
   id INTEGER PRIMARY KEY,
@@ -48,13 +51,13 @@ CREATE TABLE callbacks (
 ) STRICT;
 `;
 
-/** Whether the database itself is broken, and no retry helps. */
+/** Whether the database file is corrupt. A retry does not help then. */
 export function isCorrupt(error: unknown): boolean {
   const code = primaryCode(error);
   return code === SQLITE_CORRUPT || code === SQLITE_NOTADB;
 }
 
-/** Whether the machine is at fault: what could not be written may be written later. */
+/** Whether the machine is at fault (disk full, file locked). A retry may succeed. */
 export function isEnvironmental(error: unknown): boolean {
   return ENVIRONMENT_CODES.includes(primaryCode(error));
 }
@@ -63,29 +66,35 @@ function primaryCode(error: unknown): number {
   return ((error as { errcode?: number }).errcode ?? 0) & 0xff;
 }
 
-/** The number's letters and digits, last one first: `+49 30 12` is `210394`. */
+/** Letters and digits of a number, reversed: `+49 30 12` is `210394`. */
 function numberKey(number: string): string {
   const plain = number.toLowerCase().replaceAll(/[^0-9a-z]/g, '');
   return [...plain].reverse().join('');
 }
 
-/** A cursor that no page has given. */
+/** A cursor that {@link RecordDatabase.list} did not return. */
 export class BadCursorError extends Error {
   override name = 'BadCursorError';
 }
 
-/** The SQLite database of call records and undelivered callbacks. Synchronous: it belongs into a thread of its own. */
+/**
+ * The SQLite database of call records and undelivered callbacks. Synchronous: it must run in a
+ * thread of its own.
+ */
 export class RecordDatabase {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
 
-  /** Opens, and if need be makes, a database: a file, or `:memory:`. Throws SQLite's errors, also where another process has it. */
+  /**
+   * Opens a database, a file or `:memory:`. Creates it if needed. Throws SQLite's errors, also if
+   * another process has it open.
+   */
   constructor(path: string) {
     this.#db = new DatabaseSync(path);
     try {
-      // Exclusive: a second bridge with the same folder must not take our live calls for dead.
+      // Exclusive lock: a second bridge on the same folder must not end our live calls' records.
       this.#db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
-      // What is deleted for its age is personal data: it goes from the file, too.
+      // Records deleted for their age are personal data: SQLite must overwrite them in the file.
       this.#db.exec('PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;');
       this.#migrate();
     } catch (error) {
@@ -94,7 +103,7 @@ export class RecordDatabase {
     }
   }
 
-  /** Writes all or nothing. Throws SQLite's errors. */
+  /** Writes all in one transaction, or nothing. Throws SQLite's errors. */
   write(writes: readonly Write[]): void {
     this.#inTransaction(() => {
       for (const write of writes) this.#write(write);
@@ -106,7 +115,7 @@ export class RecordDatabase {
     return this.#prepare(`SELECT record FROM calls WHERE state <> 'closed'`).all().map(recordOf);
   }
 
-  /** The latest record with this call id, or channel id. */
+  /** The latest record with this call id, or else with this channel id. */
   get(id: string): CallRecord | undefined {
     for (const column of ['call_id', 'channel_id']) {
       const found = this.#prepare(
@@ -117,7 +126,7 @@ export class RecordDatabase {
     return undefined;
   }
 
-  /** Records by newest first. Throws a {@link BadCursorError}. */
+  /** Records, newest first. Throws a {@link BadCursorError}. */
   list(filter: RecordFilter, limit: number, cursor: string | undefined): RecordPage {
     const conditions: string[] = [];
     const values: SQLInputValue[] = [];
@@ -133,11 +142,11 @@ export class RecordDatabase {
     where('outcome = ?', filter.outcome);
     where('end_reason = ?', filter.endReason);
     where('state = ?', filter.state);
-    // The few that live have an index of their own.
+    // Live calls have an index of their own.
     if (filter.state !== undefined && filter.state !== 'closed') where(`state <> 'closed'`);
     if (filter.number !== undefined) {
       const from = numberKey(filter.number);
-      // The least text that begins otherwise: keys are of digits and letters.
+      // Upper bound of the prefix search: `{` sorts after all digits and letters of a key.
       const to = `${from}{`;
       where(
         `id IN (SELECT id FROM calls WHERE from_key >= ? AND from_key < ?
@@ -162,7 +171,7 @@ export class RecordDatabase {
       : { records };
   }
 
-  /** Callbacks that have not been delivered, oldest first. */
+  /** Undelivered callbacks, oldest first. */
   callbacks(): StoredCallback[] {
     const rows = this.#prepare('SELECT * FROM callbacks ORDER BY created_ms').all();
     return rows.map((row) => ({
@@ -175,14 +184,17 @@ export class RecordDatabase {
     }));
   }
 
-  /** Deletes some records offered before `oldest`, or, where the database is over `maxBytes`, the oldest. Returns whether there may be more. */
+  /**
+   * Deletes some records that were offered before `oldest`. If the database is larger than
+   * `maxBytes`, it deletes the oldest ones. Returns whether more may have to be deleted.
+   */
   prune(oldest: string, maxBytes: number): boolean {
     const aged = this.#delete('WHERE offered < ?', oldest);
     if (aged > 0) return true;
     return this.usedBytes > maxBytes && this.#delete('') > 0;
   }
 
-  /** Size of what is kept; pages that deletions have left free do not count. */
+  /** Bytes in use, without the free pages that deletions leave. */
   get usedBytes(): number {
     const of = (pragma: string) => Number(Object.values(this.#prepare(`PRAGMA ${pragma}`).get() ?? {})[0]);
     return (of('page_count') - of('freelist_count')) * of('page_size');
@@ -193,7 +205,7 @@ export class RecordDatabase {
   }
 
   #delete(condition: string, ...values: SQLInputValue[]): number {
-    // A live call is not old, however long it takes.
+    // Records of live calls are never deleted, however old they are.
     const some = `SELECT id FROM calls ${condition} ORDER BY offered LIMIT ${PRUNED_AT_ONCE}`;
     const statement = this.#prepare(`DELETE FROM calls WHERE state = 'closed' AND id IN (${some})`);
     return Number(statement.run(...values).changes);
@@ -203,7 +215,8 @@ export class RecordDatabase {
     switch (write.type) {
       case 'call': {
         const { record } = write;
-        // A channel has one call at a time: one that was begun before its record was known goes on under that.
+        // A channel has one live call. A record from before this call's own record was known is
+        // replaced.
         this.#prepare("DELETE FROM calls WHERE channel_id = ? AND offered <> ? AND state <> 'closed'").run(
           record.channelId,
           record.times.offered,
@@ -240,7 +253,7 @@ export class RecordDatabase {
       work();
       this.#db.exec('COMMIT');
     } catch (error) {
-      // Some errors have rolled it back already.
+      // SQLite rolls back by itself after some errors.
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
       throw error;
     }

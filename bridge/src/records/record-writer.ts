@@ -2,10 +2,15 @@ import type { Logger } from '../log.ts';
 import type { CallRecord } from './record.ts';
 import type { RecordStore } from './store.ts';
 
-/** How records go to the log: not at all, with all but the last two digits of numbers hidden, or as they are. */
+/**
+ * How records are logged: `off`, `masked` (only the last two digits of numbers are shown) or
+ * `full`.
+ */
 export type StdoutMode = 'off' | 'masked' | 'full';
 
-/** Writes the record of each call, as it goes on, to the store, and when it has ended to the log. */
+/**
+ * Writes each call's record to the store at every change, and to the log when the call has ended.
+ */
 export class RecordWriter {
   readonly #store: RecordStore;
   readonly #stdout: StdoutMode;

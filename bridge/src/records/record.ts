@@ -7,9 +7,11 @@ const time = z.iso.datetime({ precision: 3 });
 const count = z.int().min(0);
 const milliseconds = z.number().min(0);
 
-/** When what happened, UTC with milliseconds; a step that was not reached is left out. */
+/** Time of each step, UTC, with milliseconds. A step that was not reached is absent. */
 const timesSchema = z.object({
-  /** The bridge heard of the call: an inbound one reached it, an outbound one was dialled. */
+  /**
+   * When the bridge first heard of the call: an inbound call arrived, an outbound call was dialled.
+   */
   offered: time,
   botReady: time.optional(),
   answered: time.optional(),
@@ -18,32 +20,37 @@ const timesSchema = z.object({
   ended: time.optional(),
 });
 
-/** What the relay counted: `packets…` on Asterisk's side, `botMessages…` on the bot's. */
+/** Counters of the relay: `packets…` on Asterisk's side, `botMessages…` on the bot's side. */
 const mediaSchema = z.object({
   packetsReceived: count,
   packetsSent: count,
   packetsLost: count,
   packetsLate: count,
-  /** Dropped: the caller sent more audio than time had passed. */
+  /** Packets dropped because the caller sent more audio than real time. */
   packetsEarly: count.optional(),
   /** Interarrival jitter (RFC 3550 section 6.4.1). */
   jitterMs: milliseconds,
-  /** Frames of 20 ms that the caller was not sent, since the bridge had no time to: not the bot's fault. */
+  /** Frames of 20 ms that were not sent to the caller because the bridge was overloaded. */
   skippedFrames: count.optional(),
-  /** Times that the bot's audio ran dry within an utterance, and the longest silence that was heard by it. */
+  /**
+   * How often the bot's audio ran out within an utterance. `longestGapMs` is the longest such gap.
+   */
   underruns: count,
   longestGapMs: milliseconds,
-  /** Audio of the bot that its `clear` kept from being heard. */
+  /** Bot audio that `clear` removed before it was played. */
   clearedMs: milliseconds,
   botMessagesRefused: count,
   botMessagesDropped: count,
-  /** Audio of the bot that was dropped because more waited than the playout holds; absent in records of 0.1.0, as the next. */
+  /**
+   * Bot audio dropped because the playout was full. This and the next field are absent in records
+   * of 0.1.0.
+   */
   overflowMs: milliseconds.optional(),
-  /** How long the bot's socket was not read because it had sent too much. */
+  /** How long the bot's socket was not read because the bot had sent too much. */
   botPausedMs: milliseconds.optional(),
 });
 
-/** The last transfer of a call: what was asked for and what became of it. */
+/** The last transfer of a call: the request and its status. */
 const transferSchema = z.object({
   to: z.string(),
   mode: z.enum(['blind', 'dialplan']),
@@ -51,12 +58,12 @@ const transferSchema = z.object({
   reason: z.string().optional(),
 });
 
-/** One call, from its offer or dial on (contract, section 4). What is not known, or not yet, is left out. */
+/** One call, from its offer or dial on (contract, section 4). Unknown values are absent. */
 export const callRecordSchema = z.object({
   callId: z.string(),
-  /** The id that was asked for, where it was another call's. */
+  /** The requested call id, if another call already had it. */
   requestedCallId: z.string().optional(),
-  /** Asterisk's id of the call's channel. */
+  /** The channel's unique id in Asterisk. */
   channelId: z.string(),
   sipCallId: z.string().optional(),
   provider: z.string(),
@@ -64,9 +71,12 @@ export const callRecordSchema = z.object({
   tenant: z.string().optional(),
   from: z.string(),
   to: z.string(),
-  /** Whether an inbound caller shows their number; `from` of one who does not is `anonymous`, unless the provider's file says otherwise. */
+  /**
+   * Whether an inbound caller presents their number. If not, `from` is `anonymous`, unless the
+   * provider's file passes withheld numbers.
+   */
   callerIdPresentation: z.enum(['allowed', 'restricted', 'unavailable']).optional(),
-  /** Wire format of the bot, and the audio it is sent; absent where no bot was ever sought. */
+  /** The bot's wire format, then its audio format. Absent if no bot was contacted. */
   dialect: z.string().optional(),
   encoding: z.enum(ENCODINGS).optional(),
   sampleRateHz: z.int().optional(),
@@ -76,39 +86,39 @@ export const callRecordSchema = z.object({
   /** From the offer to each step of the set-up, ms. */
   setupMs: z.record(z.string(), milliseconds),
   media: mediaSchema.optional(),
-  /** `not-answered`: a dial that failed; see `outcome`. */
+  /** `not-answered` is a failed dial: `outcome` says how it failed. */
   endReason: z.enum(END_REASONS).optional(),
   endDetail: z.string().optional(),
   endedBy: z.enum(['caller', 'bot', 'bridge', 'operator']).optional(),
   /** Q.850 cause of the end, and its name. */
   cause: z.int().optional(),
   causeText: z.string().optional(),
-  /** Of an outbound call. */
+  /** For outbound calls only. */
   outcome: z.enum(OUTCOMES).optional(),
-  /** Final SIP status of a dial that failed. */
+  /** Final SIP status of a failed dial. */
   sipStatus: z.int().optional(),
-  /** The recording's file, below RECORDINGS_DIR. */
+  /** The recording's file, relative to RECORDINGS_DIR. */
   recordingFile: z.string().optional(),
-  /** All of them, oldest first, where a process before has recorded too. */
+  /** All recording files, oldest first, if a previous process has recorded this call too. */
   recordingFiles: z.array(z.string()).optional(),
-  /** Of a call that is recorded: whether its bot, or the operator, has paused that. */
+  /** Whether the bot or the operator has paused the recording. Absent if not recorded. */
   isRecordingPaused: z.boolean().optional(),
-  /** The caller's phone holds the call. */
+  /** Whether the caller's phone holds the call. */
   isHeld: z.boolean().optional(),
-  /** How long the call may last from the answer on, where its order says so. */
+  /** Longest duration after the answer, s, if the order sets it. */
   maxDurationSeconds: z.number().optional(),
   transfer: transferSchema.optional(),
-  /** Who asked for it, until the end: then `endedBy` says so. */
+  /** Who asked for the transfer. Absent after the end, when `endedBy` says it. */
   transferBy: z.enum(['bot', 'operator']).optional(),
-  /** Who is told of the end, until then. */
+  /** Where the status callback will be sent. Absent after the end. */
   callbackUrl: z.string().optional(),
 });
 
-/** A call record: JSON as it is stored, logged and shown by the API. */
+/** A call record: JSON as it is stored, logged and returned by the API. */
 export type CallRecord = z.infer<typeof callRecordSchema>;
 export type RecordState = CallRecord['state'];
 
-/** A record for others' eyes: a callback URL without the user and password that it may have. */
+/** A record without user and password in its callback URL, for the API and its events. */
 export function shownRecord(record: CallRecord): CallRecord {
   const { callbackUrl } = record;
   if (callbackUrl === undefined || !callbackUrl.includes('@') || !URL.canParse(callbackUrl)) return record;

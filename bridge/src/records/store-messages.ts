@@ -1,23 +1,28 @@
 import type { CallRecord } from './record.ts';
 
-/** What the store's thread is started with. */
+/** Settings of the store's thread. */
 export interface StoreSettings {
-  /** Folder of the database; without one it is in memory, and gone with the process. */
+  /**
+   * Folder of the database. Undefined: the database is in memory and is lost at the process's end.
+   */
   readonly directory: string | undefined;
-  /** Records of older calls are deleted. */
+  /** Records of calls older than this many days are deleted. */
   readonly days: number;
-  /** Beyond this size of the database the oldest records are deleted. */
+  /** The oldest records are deleted if the database is larger than this, MB. */
   readonly maxMegabytes: number;
-  /** The first one of the process: what is live in the database then was live when the process before died. */
+  /**
+   * True for the process's first thread. Calls that are live in the database were then left by the
+   * previous process.
+   */
   readonly recovers: boolean;
 }
 
-/** A status callback that has not been delivered yet. */
+/** A status callback that has not been delivered. */
 export interface StoredCallback {
   readonly id: string;
   readonly callId: string;
   readonly url: string;
-  /** The form, as it is sent and signed. */
+  /** The form, exactly as it is sent and signed. */
   readonly body: string;
   /** Unix time, ms. */
   readonly createdMs: number;
@@ -25,19 +30,19 @@ export interface StoredCallback {
   readonly tries: number;
 }
 
-/** Something to be written. Nobody waits for it. */
+/** A write. It has no reply. */
 export type Write =
-  /** A call that began, changed or ended; known by its channel and the time of its offer. */
+  /** A call that began, changed or ended. Its key is the channel and the time of the offer. */
   | { readonly type: 'call'; readonly record: CallRecord }
   | { readonly type: 'callback'; readonly callback: StoredCallback }
   | { readonly type: 'callback-done'; readonly id: string };
 
-/** Which records are wanted; all conditions hold together, absent ones always. */
+/** Conditions for records. All of them must hold; an absent one always holds. */
 export interface RecordFilter {
-  /** Offered at or after, and before: ISO 8601, UTC. */
+  /** Offered at or after `offeredFrom`, and before `offeredBefore`: ISO 8601, UTC. */
   readonly offeredFrom?: string | undefined;
   readonly offeredBefore?: string | undefined;
-  /** Who called or was called, by the last digits: `1512345` finds `+49301512345` and `0301512345`. */
+  /** Last digits of either number: `1512345` finds `+49301512345` and `0301512345`. */
   readonly number?: string | undefined;
   readonly provider?: string | undefined;
   readonly direction?: CallRecord['direction'] | undefined;
@@ -46,14 +51,14 @@ export interface RecordFilter {
   readonly state?: CallRecord['state'] | undefined;
 }
 
-/** Some records, newest first, and where the next ones begin. */
+/** A page of records, newest first. */
 export interface RecordPage {
   readonly records: readonly CallRecord[];
-  /** Absent after the last page. */
+  /** The next page's cursor. Absent on the last page. */
   readonly nextCursor?: string;
 }
 
-/** What is asked of the store's thread. */
+/** A request to the store's thread that has a reply. */
 export type Question =
   | { readonly type: 'get'; readonly id: string }
   | {
@@ -65,18 +70,18 @@ export type Question =
   | { readonly type: 'callbacks' }
   | { readonly type: 'close' };
 
-/** To the store's thread. */
+/** Messages to the store's thread. */
 export type ToStore =
   | { readonly type: 'write'; readonly write: Write }
   | { readonly type: 'ask'; readonly id: number; readonly question: Question };
 
-/** From the store's thread. */
+/** Messages from the store's thread. */
 export type FromStore =
   | { readonly type: 'settled'; readonly written: number; readonly refused: number }
-  /** The database works, or what is wrong with it. */
+  /** `problem` undefined: the database works. Otherwise: what is wrong with it. */
   | { readonly type: 'health'; readonly problem: string | undefined }
   | { readonly type: 'remark'; readonly text: string }
-  /** Calls that were live when the process before died. Told before the first word of health. */
+  /** Calls that were live when the previous process died. Sent before the first `health`. */
   | { readonly type: 'recovered'; readonly records: readonly CallRecord[] }
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly type: 'failure'; readonly id: number; readonly message: string };

@@ -1,4 +1,7 @@
-/** The store's thread: it alone waits for the disk. Groups what has come meanwhile into one transaction. */
+/**
+ * The store's thread: only this thread waits for the disk. It writes all queued records in one
+ * transaction.
+ */
 import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -8,7 +11,7 @@ import type { CallRecord } from './record.ts';
 import type { FromStore, Question, StoreSettings, ToStore, Write } from './store-messages.ts';
 
 const FILE = 'calls.db';
-/** A broken database is kept under this name, in place of an older one. */
+/** A corrupt database is renamed to this. An older one of that name is deleted. */
 const BROKEN_FILE = 'calls.broken.db';
 const RETRY_MS = 5_000;
 const PRUNE_EVERY_MS = 600_000;
@@ -24,7 +27,7 @@ let queue: Write[] = [];
 let willFlush = false;
 let retry: NodeJS.Timeout | undefined;
 let recovers = settings.recovers;
-/** Not told yet. */
+/** The last problem that was sent. */
 let problem: string | undefined = 'starting';
 
 const tell = (message: FromStore) => port.postMessage(message);
@@ -35,12 +38,12 @@ function setProblem(found: string | undefined): void {
   tell({ type: 'health', problem });
 }
 
-/** The open database. Throws where there is none to be had now. */
+/** The open database. Opens it if needed, and throws if that fails. */
 function opened(): RecordDatabase {
   if (database !== undefined) return database;
   if (settings.directory !== undefined) {
     mkdirSync(settings.directory, { recursive: true, mode: 0o700 });
-    // SQLite gives its other files the mode of this one.
+    // SQLite creates its other files with this file's mode.
     closeSync(openSync(path, 'a', 0o600));
   }
   try {
@@ -58,7 +61,7 @@ function opened(): RecordDatabase {
   return database;
 }
 
-/** A broken database makes way for a new one; it stays beside it for whoever can read it. */
+/** Renames a corrupt database, so that a new one can be created. The old file stays for repair. */
 function setAside(error: Error): void {
   database?.close();
   database = undefined;
@@ -73,7 +76,10 @@ function setAside(error: Error): void {
   });
 }
 
-/** Writes what waits. What the machine refuses now is tried again; what cannot be written at all is given up. */
+/**
+ * Writes the queue. If the machine is at fault, the writes are retried. A write that can never
+ * succeed is dropped.
+ */
 function flush(): void {
   willFlush = false;
   clearTimeout(retry);
@@ -103,7 +109,7 @@ function failed(writes: Write[], error: Error): void {
     tell({ type: 'remark', text: `a record cannot be written: ${error.message}` });
     return tell({ type: 'settled', written: 0, refused: 1 });
   }
-  // One of them is at fault: alone it harms no other.
+  // One write is invalid: each is written alone, so that the others succeed.
   for (const write of writes) {
     try {
       database.write([write]);
@@ -131,7 +137,7 @@ function prune(): void {
   setTimeout(prune, isMore ? PRUNE_STEP_MS : PRUNE_EVERY_MS).unref();
 }
 
-/** The latest record of a call that the disk has not taken. */
+/** The latest record of a call in the queue. */
 function waitingRecord(id: string): CallRecord | undefined {
   const records = queue.flatMap((write) => (write.type === 'call' ? [write.record] : []));
   return (
@@ -140,13 +146,13 @@ function waitingRecord(id: string): CallRecord | undefined {
 }
 
 function answer(question: Question): unknown {
-  // Who asks sees what was written before.
+  // A reply must include everything that was written before the request.
   if (retry === undefined) flush();
   switch (question.type) {
     case 'get':
       return waitingRecord(question.id) ?? opened().get(question.id);
     case 'list':
-      // A page without them would look as if there had been no calls.
+      // A page without queued records would be incomplete, and nobody could see that.
       if (queue.some(({ type }) => type === 'call'))
         throw new Error(
           `${problem ?? 'records wait for the disk'}; calls that wait to be written would be missing`,
@@ -163,7 +169,7 @@ function answer(question: Question): unknown {
 port.on('message', (message: ToStore) => {
   if (message.type === 'write') {
     queue.push(message.write);
-    // While the database does not take anything the retry brings this along.
+    // If a retry is scheduled, it will write this too.
     if (retry !== undefined || willFlush) return;
     willFlush = true;
     setImmediate(flush);

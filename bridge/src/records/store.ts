@@ -14,25 +14,26 @@ import type {
   Write,
 } from './store-messages.ts';
 
-/** Writes that may wait for the disk; beyond it new ones are given up and counted. */
+/** Writes that may wait for the disk. Further ones are dropped and counted. */
 const WAITING_MAX = 10_000;
 const RESTART_MS = 1_000;
 const READY_MS = 2_000;
-/** On a stop, what waits may still be written within this time, and then the thread may end within as much. */
+/** On close: time limit for the queued writes, and again for the thread's end. */
 const CLOSE_MS = 2_000;
-/** The disk hangs where the thread has not said a word for so long though it has work. */
+/** The disk counts as hung if the thread has work and does not answer for this long. */
 const ANSWER_MS = 3_000;
 const WATCH_MS = 500;
 const HANGING = `the disk has not answered for ${ANSWER_MS / 1000} s`;
 
-/** The store could not answer: its database, or its thread, is not there now. */
+/** The store could not answer: its database or its thread is not available. */
 export class RecordStoreError extends Error {
   override name = 'RecordStoreError';
 }
 
 /**
- * Call records and undelivered callbacks on disk (SQLite). Writes return at once and never fail: the database lives in a thread
- * of its own, so that a slow disk holds up no call. While it cannot be written, writes wait there, up to a limit.
+ * Call records and undelivered callbacks on disk (SQLite). Writes return at once and never fail.
+ * The database runs in a thread of its own, so that a slow disk does not delay calls. While it
+ * cannot be written, writes wait in that thread, up to a limit.
  */
 export class RecordStore {
   readonly #settings: Omit<StoreSettings, 'recovers'>;
@@ -40,21 +41,27 @@ export class RecordStore {
   readonly #heard = Promise.withResolvers<void>();
   readonly #onRecovered: (records: readonly CallRecord[]) => void;
   readonly #questions = new Replies();
-  /** Absent while a thread that died is being replaced, and at the end. */
+  /** Undefined while a dead thread is being replaced, and after the close. */
   #worker: Worker | undefined;
   #waiting = 0;
-  /** Since when the thread has work and has not said a word; by `performance.now()`. */
+  /** Since when the thread has had work without an answer, by `performance.now()`. */
   #silentSinceMs: number | undefined;
   #hanging = false;
   readonly #watch: NodeJS.Timeout;
   #problem: string | undefined;
-  /** Channels whose calls have ended here before those of the process before were read, while that may be. */
+  /**
+   * Channels of calls that ended before the previous process's records were read. Undefined
+   * afterwards.
+   */
   #endedFirst: Set<string> | undefined = new Set();
   #closing = false;
-  /** Writes that reached the database, and those given up. */
+  /** Writes that reached the database, and writes that were dropped. */
   readonly stats = { written: 0, dropped: 0 };
 
-  /** `onRecovered` gets the records of calls that were live when the process before died: who ends them, or goes on with them, saves them. */
+  /**
+   * `onRecovered` gets the records of calls that were live when the previous process died. Its
+   * receiver saves each of them when it ends the record or adopts the call.
+   */
   constructor(
     settings: Omit<StoreSettings, 'recovers'>,
     log: Logger,
@@ -67,17 +74,20 @@ export class RecordStore {
     this.#watch = setInterval(() => this.#look(), WATCH_MS).unref();
   }
 
-  /** Resolves when what the process before has left is told, or cannot be; a disk that hangs is waited for only so long. */
+  /**
+   * Resolves when the previous process's records have been read, or could not be. If the disk
+   * hangs, it resolves after a time limit.
+   */
   async ready(): Promise<void> {
     await Promise.race([this.#heard.promise, delay(READY_MS, undefined, { ref: false })]);
   }
 
-  /** What keeps records from being written now. */
+  /** Why records cannot be written now. Undefined if they can. */
   get problem(): string | undefined {
     return this.#problem ?? (this.#hanging ? HANGING : undefined);
   }
 
-  /** Whether the thread is still held by its disk: then only `exitNow` ends the process. */
+  /** Whether the thread hangs in a disk operation: then only `exitNow` can end the process. */
   get hanging(): boolean {
     return this.#hanging;
   }
@@ -87,7 +97,7 @@ export class RecordStore {
     return this.#waiting;
   }
 
-  /** Keeps a call's record: its first one, or what has become of it. */
+  /** Stores a call's record, or replaces the one that is stored. */
   save(record: CallRecord): void {
     const endedFirst = this.#endedFirst;
     if (record.state === 'closed' && endedFirst !== undefined && endedFirst.size < WAITING_MAX)
@@ -95,7 +105,7 @@ export class RecordStore {
     this.#write({ type: 'call', record });
   }
 
-  /** Keeps a callback until {@link forgetCallback}. */
+  /** Stores a callback until {@link forgetCallback}. */
   keepCallback(callback: StoredCallback): void {
     this.#write({ type: 'callback', callback });
   }
@@ -104,22 +114,31 @@ export class RecordStore {
     this.#write({ type: 'callback-done', id });
   }
 
-  /** The latest record of a call, by its call id or its channel's. Rejects with a {@link RecordStoreError}. */
+  /**
+   * The latest record with this call id, or else with this channel id. Rejects with a {@link
+   * RecordStoreError}.
+   */
   async get(id: string): Promise<CallRecord | undefined> {
     return (await this.#ask({ type: 'get', id })) as CallRecord | undefined;
   }
 
-  /** Records, newest first; `cursor` is that of the page before. Rejects with a {@link RecordStoreError}. */
+  /**
+   * Records, newest first. `cursor` is `nextCursor` of the page before. Rejects with a {@link
+   * RecordStoreError}.
+   */
   async list(filter: RecordFilter, limit: number, cursor?: string): Promise<RecordPage> {
     return (await this.#ask({ type: 'list', filter, limit, cursor })) as RecordPage;
   }
 
-  /** Callbacks that were kept and not forgotten, oldest first. Rejects with a {@link RecordStoreError}. */
+  /** Undelivered callbacks, oldest first. Rejects with a {@link RecordStoreError}. */
   async callbacks(): Promise<StoredCallback[]> {
     return (await this.#ask({ type: 'callbacks' })) as StoredCallback[];
   }
 
-  /** Writes what still waits, as far as that works at once, and ends the thread; one that hangs is not waited for. */
+  /**
+   * Writes what is queued, if that works at once, and ends the thread. Does not wait for one that
+   * hangs.
+   */
   async close(): Promise<void> {
     this.#closing = true;
     clearInterval(this.#watch);
@@ -153,10 +172,10 @@ export class RecordStore {
     this.#worker?.postMessage(message);
   }
 
-  /** Sees whether the thread still reacts. */
+  /** Checks whether the thread still answers. */
   #look(): void {
     const isHanging = performance.now() - (this.#silentSinceMs ?? Number.POSITIVE_INFINITY) >= ANSWER_MS;
-    // It has said what is wrong, and tries again.
+    // With a known problem the thread retries by itself.
     if (isHanging === this.#hanging || this.#problem !== undefined) return;
     this.#hanging = isHanging;
     if (isHanging) this.#log.error({ problem: HANGING }, 'call records cannot be written, trying again');
@@ -192,7 +211,7 @@ export class RecordStore {
         return;
       case 'health':
         this.#heard.resolve();
-        // What there was to recover has been told before.
+        // `recovered` comes before the first `health` without a problem.
         if (message.problem === undefined) this.#endedFirst = undefined;
         return this.#setProblem(message.problem);
       case 'remark':
@@ -206,7 +225,10 @@ export class RecordStore {
     }
   }
 
-  /** A call that was taken up before its record could be read, and has ended since, is not told of again. */
+  /**
+   * Skips calls that this process adopted before their records were read, and that have ended
+   * since.
+   */
   #recovered(records: readonly CallRecord[]): void {
     const unheard = records.filter(({ channelId }) => !this.#endedFirst?.has(channelId));
     this.#endedFirst = undefined;

@@ -9,7 +9,7 @@ import type { StoredCallback } from '../records/store-messages.ts';
 import { DAY_MS } from '../units/units.ts';
 import { retryAfterMs } from './retry-after.ts';
 
-/** What the one who placed a call is told of its end (contract, section 3), as a form. */
+/** The form of a status callback, sent when a call ends (contract, section 3). */
 export interface CallbackFields {
   /** The channel's id. */
   readonly call_sid: string;
@@ -18,34 +18,37 @@ export interface CallbackFields {
   readonly outcome: string;
   /** Q.850 cause. */
   readonly cause: string;
-  /** SIP status of a dial that failed, where there was one. */
+  /** SIP status of a failed dial, if there was one. */
   readonly sip_status?: string;
 }
 
-/** The status callback's `status`, in the founding system's words. */
+/**
+ * `status` of a status callback for an outcome. The values come from the system that this bridge
+ * replaced.
+ */
 export function callbackStatus(outcome: Outcome): CallbackFields['status'] {
   if (outcome === 'answered') return 'completed';
   if (outcome === 'busy' || outcome === 'no-answer') return outcome;
   return 'error';
 }
 
-/** Where callbacks wait that have not been delivered: on disk, so that they outlive the process. */
+/** Storage of undelivered callbacks: on disk, so that they survive a restart. */
 export interface CallbackStore {
   keepCallback(callback: StoredCallback): void;
   forgetCallback(id: string): void;
   callbacks(): Promise<StoredCallback[]>;
 }
 
-/** How callbacks are signed and how often they are tried. */
+/** How callbacks are signed and retried. */
 export interface CallbackSettings {
-  /** Keys the signatures; without it callbacks go unsigned. */
+  /** Key of the signatures. Undefined: callbacks are not signed. */
   readonly secret: string | undefined;
   readonly tries: number;
-  /** Hosts that callbacks may go to (CALLBACK_HOSTS); empty: see {@link callbackTarget}. */
+  /** Hosts that callbacks may be sent to (CALLBACK_HOSTS). Empty: see {@link callbackTarget}. */
   readonly hosts: readonly string[];
 }
 
-/** What became of a try, and how long the receiver wants to be left alone. */
+/** Result of one try. `waitMs`: the receiver's Retry-After, ms. */
 interface Answer {
   readonly reply: Reply;
   readonly detail: string;
@@ -55,44 +58,56 @@ interface Answer {
 const TIMEOUT_MS = 5_000;
 const BACKOFF_MIN_MS = 500;
 const BACKOFF_MAX_MS = 300_000;
-/** So many callbacks may wait; beyond it new ones are dropped and counted, so that a dead receiver fills neither memory nor disk. */
+/**
+ * Callbacks that may wait. Further ones are dropped and counted, so that a dead receiver fills
+ * neither memory nor disk.
+ */
 const PENDING_MAX = 10_000;
-/** What is older has no use any more, as after a long stop of the bridge. */
+/** Older callbacks are dropped: after a day nobody needs them. */
 const AGE_MAX_MS = DAY_MS;
-/** Names of receivers are others' to choose: so many of them are looked up at a time. */
+/** Limit of concurrent DNS lookups: clients choose the receivers' names. */
 const NAMES = { atOnce: 4, waitMs: TIMEOUT_MS };
-/** Requests to one receiver at a time. */
+/** Concurrent requests to one receiver. */
 const CONNECTIONS = 16;
 const RESUME_RETRY_MS = 30_000;
 const RETRIED_STATUSES = [408, 425, 429];
-/** Replies whose Retry-After is heeded. */
+/** Statuses whose Retry-After header is obeyed. */
 const BUSY_STATUSES = [429, 503];
-/** Receivers that wanted to be left alone, of which it is remembered. */
+/** Receivers whose Retry-After is remembered. */
 const HELD_MAX = 1_000;
 
-/** A receiver whose name leads to addresses only that callbacks do not go to: nor will they with the next try. */
+/** All addresses of the receiver's name are forbidden. A retry would not change that. */
 class UnfitReceiver extends Error {}
 
-/** The receiver has the callback, does not want it, or may want it later. */
+/** `taken`: delivered. `refused`: given up. `later`: to be retried. */
 type Reply = 'taken' | 'refused' | 'later';
 
-/** Posts status callbacks, signed and retried, without ever holding up a call. What is not delivered survives a restart. */
+/**
+ * Posts status callbacks, signed and with retries. It never delays a call. Undelivered callbacks
+ * survive a restart.
+ */
 export class StatusCallbacks {
   readonly #settings: CallbackSettings;
   readonly #store: CallbackStore;
   readonly #log: Logger;
   readonly #agent: Dispatcher;
-  /** By id; the timer of those that wait for their next try. */
+  /** By callback id. The value is the retry timer, or undefined while a request runs. */
   readonly #pending = new Map<string, NodeJS.Timeout | undefined>();
   readonly #sending = new Set<Promise<void>>();
-  /** Until when a receiver (an origin) wants to be left alone; Unix time, ms. */
+  /**
+   * Until when no request is sent to a receiver (by origin), because of its Retry-After. Unix time,
+   * ms.
+   */
   readonly #held = new Map<string, number>();
   #resume: NodeJS.Timeout | undefined;
   #closed = false;
-  /** Callbacks delivered, given up (their URL may be one that is not allowed), and dropped since too many were waiting; and tries that failed. */
+  /**
+   * Callbacks: `delivered`, `failed` (given up, for example because the URL is forbidden),
+   * `dropped` (too many waited). `failedTries` counts single requests.
+   */
   readonly stats = { delivered: 0, failed: 0, dropped: 0, failedTries: 0 };
 
-  /** `resolve` finds the addresses of receivers; unset: as the system does. */
+  /** `resolve` looks up receivers' addresses. Undefined: the system's resolver. */
   constructor(settings: CallbackSettings, store: CallbackStore, log: Logger, resolve?: Resolve) {
     this.#settings = settings;
     this.#store = store;
@@ -104,7 +119,7 @@ export class StatusCallbacks {
       bodyTimeout: TIMEOUT_MS,
       connect: {
         timeout: TIMEOUT_MS,
-        // Whom the operator has named may be anywhere.
+        // Hosts that the operator named may have any address.
         lookup: settings.hosts.length === 0 ? fitOnly(lookup) : lookup,
       },
     });
@@ -115,19 +130,22 @@ export class StatusCallbacks {
     return this.#pending.size;
   }
 
-  /** Goes on with what the process before has left, as soon as the store tells. */
+  /** Sends the callbacks that the previous process left, as soon as the store can be read. */
   async resume(): Promise<void> {
     try {
       for (const callback of await this.#store.callbacks()) {
         if (!this.#pending.has(callback.id)) this.#take(callback);
       }
     } catch {
-      // The store has said what is wrong with it.
+      // The store has already logged the problem.
       if (!this.#closed) this.#resume = setTimeout(() => void this.resume(), RESUME_RETRY_MS).unref();
     }
   }
 
-  /** Sends in the background; at least once, so a receiver may get it again (same `X-Bridge-Delivery`). */
+  /**
+   * Sends in the background, at least once. A receiver may get a callback twice, with the same
+   * `X-Bridge-Delivery`.
+   */
   post(url: string, fields: CallbackFields): void {
     const target = callbackTarget(url, this.#settings.hosts);
     if ('problem' in target) {
@@ -147,7 +165,10 @@ export class StatusCallbacks {
     if (this.#take(callback)) this.#store.keepCallback(callback);
   }
 
-  /** Waits for requests under way for at most `waitMs`. What is not delivered then is left to the next start. */
+  /**
+   * Waits for running requests, at most `waitMs`. What is not delivered is sent after the next
+   * start.
+   */
   async close(waitMs: number): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#resume);
@@ -185,7 +206,7 @@ export class StatusCallbacks {
       this.stats.delivered += 1;
       return this.#done(callback);
     }
-    // Cut off by our own end: no fault of the receiver.
+    // We aborted it ourselves: this try does not count as failed.
     if (this.#closed && reply === 'later') return;
     this.stats.failedTries += 1;
     const next = { ...callback, tries: callback.tries + 1 };
@@ -217,7 +238,7 @@ export class StatusCallbacks {
     if (this.#held.size > HELD_MAX && oldest !== undefined) this.#held.delete(oldest);
   }
 
-  /** How long a receiver still wants to be left alone, ms. */
+  /** Ms until a receiver's Retry-After has passed. */
   #heldMs(url: string): number {
     const origin = URL.canParse(url) ? new URL(url).origin : '';
     const leftMs = (this.#held.get(origin) ?? 0) - Date.now();
@@ -231,13 +252,14 @@ export class StatusCallbacks {
   }
 
   async #send(callback: StoredCallback): Promise<Answer> {
-    // Again: what waits on disk may be of another configuration.
+    // Checked again: CALLBACK_HOSTS may have changed since the callback was stored.
     const target = callbackTarget(callback.url, this.#settings.hosts);
     if ('problem' in target) return { reply: 'refused', detail: `the URL ${target.problem}` };
     const { url, authorization } = target;
     const limit = new AbortController();
     let late: NodeJS.Timeout | undefined;
-    // From its first sign on: before it undici has its own limits, and after each piece of an answer it begins them anew.
+    // Limits the time from the first byte of the response. Before that byte undici's timeouts
+    // apply; they restart at each chunk.
     const hasBegun = () => {
       late ??= setTimeout(() => limit.abort(new Error('the answer took too long')), TIMEOUT_MS);
     };
@@ -267,8 +289,9 @@ export class StatusCallbacks {
   }
 
   /**
-   * `X-Bridge-Signature` is `sha256=` and the HMAC-SHA256 (RFC 2104) of the body in hex. Against replay, `X-Bridge-Signature-Timed` is
-   * that of `TIMESTAMP.BODY`, with the Unix time in seconds of this try from `X-Bridge-Timestamp`.
+   * `X-Bridge-Signature` is `sha256=` and the hex HMAC-SHA256 (RFC 2104) of the body.
+   * `X-Bridge-Signature-Timed` protects against replay: it signs `TIMESTAMP.BODY`. The timestamp is
+   * that of this try, Unix time in s, from `X-Bridge-Timestamp`.
    */
   #headers({ id, body }: StoredCallback, nowS: number): Record<string, string> {
     const headers = {
@@ -287,13 +310,16 @@ export class StatusCallbacks {
   }
 }
 
-/** 0.5 s, doubled each time up to five minutes, and up to a quarter more, so that what failed together does not come back together. */
+/**
+ * 0.5 s, doubled at each try up to five minutes. Up to 25 % random delay is added, so that
+ * callbacks that failed together are not retried together.
+ */
 function backoffMs(tries: number): number {
   const plain = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** (tries - 1));
   return Math.round(plain * (1 + Math.random() / 4));
 }
 
-/** Finds the addresses of a receiver without those that callbacks do not go to. */
+/** A lookup that drops addresses to which callbacks may not be sent. */
 function fitOnly(lookup: LookupFunction): LookupFunction {
   return (name, options, done) =>
     lookup(name, { ...options, all: true }, (error, found) => {

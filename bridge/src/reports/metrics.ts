@@ -5,7 +5,7 @@ import type { WorkerStats } from '../media/worker-messages.ts';
 import type { RecordStore } from '../records/store.ts';
 import type { StatusCallbacks } from './callbacks.ts';
 
-/** What the metrics read at the moment of a scrape. */
+/** Values that are read at each scrape. */
 export interface MetricSources {
   readonly callsActive: () => number;
   readonly media: () => MediaPool;
@@ -13,9 +13,9 @@ export interface MetricSources {
   readonly recordingsStoredBytes: () => number;
   readonly callbacks: () => StatusCallbacks;
   readonly records: () => RecordStore;
-  /** How often another process took the Stasis app, and how often it was ours again after that. */
+  /** How often another process took the Stasis app, and how often this process got it back. */
   readonly takeovers: () => { readonly lost: number; readonly regained: number };
-  /** Those who listen to `GET /events`, and those who were cut off since they did not read. */
+  /** Listeners of `GET /events`, and listeners that were disconnected because they did not read. */
   readonly eventStreams: () => { listeners: number; dropped: number };
 }
 
@@ -27,7 +27,10 @@ const PREFIX = 'pipecat_bridge_';
 const MISNAMED = ['handles', 'requests', 'resources'].map((what) => `nodejs_active_${what}_total`);
 const SETUP_BUCKETS_S = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
 
-/** The process's metrics (Prometheus), Node's own (event loop, collection, file descriptors) among them. */
+/**
+ * The process's Prometheus metrics, with the Node.js defaults (event loop, garbage collection, file
+ * descriptors).
+ */
 export class Metrics {
   readonly registry = new Registry();
   readonly #ended = new Counter({
@@ -147,12 +150,12 @@ export class Metrics {
       this.#refusedMessages.inc({ code }, count);
   }
 
-  /** Counts a call that was offered and not taken. */
+  /** Counts a call that was offered and refused. */
   callRefused(why: string): void {
     this.#refused.inc({ why });
   }
 
-  /** Counts a request without a right token. */
+  /** Counts a request without a valid token. */
   unauthorized(route: string): void {
     this.#unauthorized.inc({ route });
   }
@@ -162,12 +165,12 @@ export class Metrics {
     this.#dials.inc({ outcome });
   }
 
-  /** Counts a forward (SIP 3xx) that was refused. */
+  /** Counts a refused forward (SIP 3xx). */
   forwardRefused(): void {
     this.#forwards.inc();
   }
 
-  /** Counts a transfer that was completed or came to nothing; one that was refused has failed. */
+  /** Counts a transfer that completed or failed. A refused transfer counts as failed. */
   transferEnded(status: string, reason = ''): void {
     this.#transfers.inc({ status, reason });
   }
@@ -209,7 +212,7 @@ export class Metrics {
     );
   }
 
-  /** Figures of the media workers, added up or the worst of them. */
+  /** Figures of the media workers: a sum, or the highest value. */
   #workerMetrics(workers: () => WorkerStats[]): void {
     const total = (read: (stats: WorkerStats) => number) => () =>
       workers().reduce((sum, stats) => sum + read(stats), 0);
@@ -276,7 +279,7 @@ export class Metrics {
     );
   }
 
-  /** A count that is kept elsewhere: it only rises while the process runs. */
+  /** A counter whose value is kept elsewhere. It only rises while the process runs. */
   #counter(name: string, help: string, read: () => number): void {
     new Counter({
       name: `${PREFIX}${name}`,

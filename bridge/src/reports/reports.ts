@@ -17,19 +17,19 @@ import type { CallRecord } from '../records/record.ts';
 import { callbackStatus, type StatusCallbacks } from './callbacks.ts';
 import type { Metrics } from './metrics.ts';
 
-/** What can be told of a call, with its record. */
+/** The name of an event that is reported with the call's record. */
 export type CallEventName = 'dialling' | 'ringing' | 'started' | 'ended' | Exclude<CallChange, 'closing'>;
 
-/** Who is told of calls. */
+/** Where calls are reported. */
 export interface ReportsContext {
   readonly metrics: Metrics;
   readonly callbacks: StatusCallbacks;
   readonly log: Logger;
-  /** Hears of every change of a call, with its record. */
+  /** Called at every change of a call, with its record. */
   readonly onChange: (event: CallEventName, record: CallRecord) => void;
 }
 
-/** Tells of calls: the log, the metrics, who placed them, and whoever listens. */
+/** Reports calls to the log, the metrics, the status callbacks and the event streams. */
 export class CallReports {
   readonly #context: ReportsContext;
 
@@ -37,7 +37,7 @@ export class CallReports {
     this.#context = context;
   }
 
-  /** A call is being run, or a callee of ours dialled. */
+  /** A call was taken, or an outbound dial of ours began. */
   started(call: Call): void {
     const { info } = call;
     const { log } = this.#context;
@@ -47,14 +47,14 @@ export class CallReports {
     this.changed(call, call.pendingDial === undefined ? 'started' : 'dialling');
   }
 
-  /** `closing`: of that nobody is told. */
+  /** `closing` is not reported. */
   changed(call: Call, event: CallEventName | 'closing'): void {
     if (event === 'closing') return;
     if (event === 'transfer-failed' || event === 'transfer-completed') this.#transferEnded(call);
     this.#context.onChange(event, recordOf(call));
   }
 
-  /** A dialect may have no word for what became of a transfer: the log, the record and the metrics have. */
+  /** Reported here because a bot's dialect may have no message for a transfer's result. */
   #transferEnded(call: Call): void {
     const { outcome } = call.transfers;
     if (outcome === undefined) return;
@@ -64,7 +64,7 @@ export class CallReports {
     log[status === 'failed' ? 'warn' : 'info']({ ...idsOf(call), mode, reason }, `transfer ${status}`);
   }
 
-  /** A call was released. */
+  /** A call has ended, and its resources are released. */
   ended(call: Call, result: CallResult): void {
     const { info } = call;
     const { log, metrics, onChange } = this.#context;
@@ -76,14 +76,15 @@ export class CallReports {
     log[treatment.level]({ ...idsOf(call), ...how, stepsMs, figures }, 'call ended');
     if (outcome !== undefined && outcome !== 'answered') metrics.dialFailed(outcome);
     onChange('ended', endedRecord(info, result, durationMs, contextOf(call)));
-    // The call goes on: its end is told by the process that has it.
+    // Another process continues the call and reports its end.
     if (reason.kind === 'taken-over') return;
-    // To who placed the call, one that never met its bot is an error, though it was answered.
+    // For the status callback, a call that never reached its bot is an error, even if it was
+    // answered.
     const isError = treatment.fallback !== undefined;
     this.#callBack(info.callbackUrl, info, outcome ?? 'answered', cause, sipStatus, isError);
   }
 
-  /** A call was not taken; `caller` where no dial of it leaves a record by itself. */
+  /** A call was refused. `caller` is undefined if its dial leaves a record anyway. */
   refused(channelId: string, why: 'at-capacity' | 'shutdown', caller: CallInfo | undefined): void {
     const { log, metrics, onChange } = this.#context;
     metrics.callRefused(why);
@@ -91,24 +92,24 @@ export class CallReports {
     if (caller !== undefined) onChange('ended', refusedRecord(caller, why, Date.now()));
   }
 
-  /** A callee's side has forwarded a call to somewhere else, and it does not go there. */
+  /** A forward by the callee's side (SIP 3xx) was refused. */
   forwardRefused(): void {
     this.#context.metrics.forwardRefused();
   }
 
-  /** A call of the process before has gone with it. */
+  /** A call of the previous process ended with that process. */
   died(live: CallRecord): void {
     const record = diedRecord(live, Date.now());
     this.#context.onChange('ended', record);
     this.#callBack(live.callbackUrl, live, record.outcome ?? 'answered', record.cause ?? 0, undefined, true);
   }
 
-  /** Somebody's dial began, or its callee's phone rings. */
+  /** An external client's dial began, or its callee's phone rings. */
   dialChanged(record: CallRecord, event: 'dialling' | 'ringing'): void {
     this.#context.onChange(event, record);
   }
 
-  /** Somebody's dial ended without an answer: no bot ever hears of it. */
+  /** An external client's dial ended without an answer. No bot was contacted. */
   dialFailed(dial: UnansweredDial, outcome: Outcome, cause: number, sipStatus?: number): void {
     const { callId, channelId, provider, callbackUrl } = dial;
     const { log, metrics, onChange } = this.#context;
@@ -118,7 +119,7 @@ export class CallReports {
     this.#callBack(callbackUrl, dial, outcome, cause, sipStatus, false);
   }
 
-  /** Another process has the app, and somebody's dial with it: its outcome is told there. */
+  /** Another process took the Stasis app, and reports this external client's dial. */
   dialTakenOver(dial: UnansweredDial): void {
     const facts = { ...dial, endedAtMs: Date.now(), outcome: 'failed' as const, cause: CAUSE.normalClearing };
     this.#context.onChange('ended', {
@@ -148,7 +149,7 @@ export class CallReports {
   }
 }
 
-/** The record of a call under way. */
+/** The record of a live call. */
 export function recordOf(call: Call): CallRecord {
   const dialState = call.pendingDial?.ringing ? 'ringing' : 'dialling';
   const state = call.pendingDial !== undefined && call.state === 'setup' ? dialState : call.state;
