@@ -136,14 +136,19 @@ export type BotMessage =
   | { readonly type: 'bad'; readonly code: BadCode; readonly detail: string };
 
 /** Errors in a bot's message: the `code` of the `error` event. */
-export type BadCode =
-  | 'not-json'
-  | 'bad-field'
-  | 'bad-base64'
-  | 'wrong-encoding'
-  | 'binary'
-  | 'oversize'
-  | 'over-budget';
+export const BAD_CODES = [
+  'not-json',
+  'bad-field',
+  'bad-base64',
+  'wrong-encoding',
+  'binary',
+  'oversize',
+  'over-budget',
+] as const;
+export type BadCode = (typeof BAD_CODES)[number];
+
+/** Every `code` of the `error` event: a message was refused, or audio was dropped. */
+export const ERROR_CODES = [...BAD_CODES, 'overflow'] as const;
 
 /** A bot's wire format. Pure; one object per call. */
 export interface Dialect {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { BadCode } from './dialect.ts';
+import { ERROR_CODES } from './dialect.ts';
 import {
   DTMF_MAX_DIGITS,
   encoding,
@@ -218,16 +218,7 @@ export const NATIVE_TO_BOT = {
   error: z
     .object({
       event: z.literal('error'),
-      code: z.enum([
-        'not-json',
-        'bad-field',
-        'bad-base64',
-        'wrong-encoding',
-        'binary',
-        'oversize',
-        'over-budget',
-        'overflow',
-      ] satisfies (BadCode | 'overflow')[]),
+      code: z.enum(ERROR_CODES),
       message: z.string(),
       ms: z.int().min(0).optional(),
     })
