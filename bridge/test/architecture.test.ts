@@ -95,6 +95,7 @@ const PURE_FILES = new Set([
   'call/outcome.ts',
   'call/presentation.ts',
   'call/result.ts',
+  'call/transfer-reasons.ts',
   'call/transfer-summary.ts',
   'call/transfer-target.ts',
   'control/orders.ts',

@@ -22,6 +22,7 @@ import { RecordingLog } from './recording-log.ts';
 import type { CallChange, CallResult, CallState } from './result.ts';
 import type { CallSettings } from './settings.ts';
 import type { Transfer } from './transfer.ts';
+import type { TransferRefusal } from './transfer-reasons.ts';
 import { CallTransfers, type TransfersContext } from './transfers.ts';
 import { AnswerProof, UNUSABLE, UnusableAnswer } from './usable-answer.ts';
 
@@ -201,7 +202,7 @@ export class Call {
   }
 
   /** Hands the caller over. Returns why not, or undefined where it is under way: how it goes is told by `onChange` and to the bot. */
-  transfer(request: TransferRequest, by: 'bot' | 'operator'): string | undefined {
+  transfer(request: TransferRequest, by: 'bot' | 'operator'): TransferRefusal | undefined {
     const isActive = this.#state === 'active' && this.#ending.reason === undefined;
     return this.#transfers.ask(request, by, this.#media, isActive);
   }

@@ -14,9 +14,11 @@ export const OUTCOMES = [
 ] as const;
 
 export type Outcome = (typeof OUTCOMES)[number];
+/** What may become of a dial that was not answered. */
+export type DialFailure = Exclude<Outcome, 'answered'>;
 
 /** Final SIP statuses that say more than their class (RFC 3261 section 21, and the RFCs that added to it). */
-const OUTCOME_OF_STATUS: Readonly<Record<number, Outcome>> = {
+const OUTCOME_OF_STATUS: Readonly<Record<number, DialFailure>> = {
   402: 'rejected',
   403: 'rejected',
   404: 'invalid-number',
@@ -42,7 +44,7 @@ const OUTCOME_OF_STATUS: Readonly<Record<number, Outcome>> = {
 };
 
 /** The other statuses, by their first digit. */
-const OUTCOME_OF_CLASS: Readonly<Record<number, Outcome>> = {
+const OUTCOME_OF_CLASS: Readonly<Record<number, DialFailure>> = {
   3: 'failed',
   4: 'failed',
   5: 'unreachable',
@@ -50,7 +52,7 @@ const OUTCOME_OF_CLASS: Readonly<Record<number, Outcome>> = {
 };
 
 /** Q.850 causes of a dial that was not answered. What is not here is `failed`. */
-const OUTCOME_OF_CAUSE: Readonly<Record<number, Outcome>> = {
+const OUTCOME_OF_CAUSE: Readonly<Record<number, DialFailure>> = {
   // No cause at all: a ring time that ran out.
   [CAUSE.notDefined]: 'no-answer',
   [CAUSE.unallocatedNumber]: 'invalid-number',
@@ -82,7 +84,7 @@ const OUTCOME_OF_CAUSE: Readonly<Record<number, Outcome>> = {
  * The outcome of a dial that failed, from the final SIP status of the callee's side, or where there was none from the Q.850 cause
  * of its channel's end. The `dialstatus` of ARI is no help: it says NOANSWER for a 404 or a 603 too.
  */
-export function dialOutcome(cause: number, sipStatus?: number): Outcome {
+export function dialOutcome(cause: number, sipStatus?: number): DialFailure {
   const byStatus =
     sipStatus && (OUTCOME_OF_STATUS[sipStatus] ?? OUTCOME_OF_CLASS[Math.floor(sipStatus / 100)]);
   return byStatus || (OUTCOME_OF_CAUSE[cause] ?? 'failed');

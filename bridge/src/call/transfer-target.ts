@@ -2,6 +2,7 @@ import { dialable, forProvider, type NumberPlan, toE164 } from '../config/number
 import type { Provider, TransferMethod } from '../config/providers.ts';
 import type { TransferRequest } from '../pipecat/dialect.ts';
 import type { CallInfo } from './info.ts';
+import type { TransferRefusal } from './transfer-reasons.ts';
 
 /** Where a caller is handed over to, after all checks. */
 export type TransferTarget =
@@ -15,14 +16,6 @@ export type TransferTarget =
       readonly callerId: string;
     }
   | { readonly kind: 'dialplan'; readonly context: string; readonly extension: string };
-
-/** Why a transfer is not even tried. */
-export type TransferRefusal =
-  | 'unknown-provider'
-  | 'invalid-number'
-  | 'number-not-allowed'
-  | 'context-not-allowed'
-  | 'invalid-extension';
 
 /** What decides about transfers. */
 export interface TransferRules {

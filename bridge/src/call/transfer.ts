@@ -8,6 +8,7 @@ import { Dial, type DialSettings, RingTimeout } from './dial.ts';
 import type { KeptLeg } from './kept-talk.ts';
 import type { MediaPath } from './media-path.ts';
 import { dialOutcome } from './outcome.ts';
+import type { TransferFailure } from './transfer-reasons.ts';
 import type { TransferStatus, TransferSummary } from './transfer-summary.ts';
 import type { TransferTarget } from './transfer-target.ts';
 
@@ -23,7 +24,7 @@ export interface TransferContext {
 const TAIL_MS = 100;
 
 /** SIP statuses that tell of the callee. Any other answer to a REFER means that the network does not take it. */
-const REASON_OF_STATUS: Readonly<Record<number, string>> = {
+const REASON_OF_STATUS: Readonly<Record<number, TransferFailure>> = {
   404: 'invalid-number',
   408: 'no-answer',
   410: 'invalid-number',
@@ -35,14 +36,22 @@ const REASON_OF_STATUS: Readonly<Record<number, string>> = {
   604: 'invalid-number',
 };
 
-/** A transfer that came to nothing; the message says why, for the bot. */
-class TransferFailed extends Error {}
+/** A transfer that came to nothing. */
+class TransferFailed extends Error {
+  /** For the bot and the record. */
+  readonly reason: TransferFailure;
+
+  constructor(reason: TransferFailure) {
+    super(reason);
+    this.reason = reason;
+  }
+}
 
 /** The network does not take a REFER. */
 class ReferRefused extends TransferFailed {}
 
 /** The caller was sent to the dialplan and has not come back: the transfer has failed, and the call is without a caller. */
-export class CallerLost extends TransferFailed {}
+class CallerLost extends Error {}
 
 /** A second leg: from the channel that is made for it. */
 interface Leg {
@@ -66,7 +75,7 @@ export class Transfer {
   readonly #number: number;
   readonly #token: string;
   #status: TransferStatus = 'pending';
-  #reason: string | undefined;
+  #reason: TransferFailure | undefined;
   #leg: Leg | undefined;
   #callerAway = false;
   #isCallerLost = false;
@@ -136,7 +145,7 @@ export class Transfer {
     } catch (error) {
       this.#status = 'failed';
       this.#isCallerLost = error instanceof CallerLost;
-      this.#reason = error instanceof TransferFailed && !this.#isCallerLost ? error.message : 'failed';
+      this.#reason = error instanceof TransferFailed ? error.reason : 'failed';
       if (signal.aborted) return;
       media.expectAudio(true);
       media.tellBot({ type: 'transfer', status: 'failed', reason: this.#reason });

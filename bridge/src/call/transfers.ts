@@ -8,6 +8,7 @@ import type { KeptTalk } from './kept-talk.ts';
 import type { MediaPath } from './media-path.ts';
 import type { CallChange } from './result.ts';
 import { Transfer } from './transfer.ts';
+import type { TransferRefusal } from './transfer-reasons.ts';
 import type { TransferSummary } from './transfer-summary.ts';
 import { type TransferRules, transferTarget } from './transfer-target.ts';
 
@@ -99,7 +100,7 @@ export class CallTransfers {
   }
 
   /** A bot's transfer was not even tried: it may have no word for that, so others are told as of one that fails later. */
-  #refused({ to, mode = 'blind', extension = to }: TransferRequest, reason: string): void {
+  #refused({ to, mode = 'blind', extension = to }: TransferRequest, reason: TransferRefusal): void {
     this.#outcome = { to: mode === 'dialplan' ? extension : to, mode, status: 'failed', reason };
     this.#context.changed('transfer-failed');
   }
@@ -119,7 +120,7 @@ export class CallTransfers {
     return this.#transfer?.callerAway ?? false;
   }
 
-  #begin(request: TransferRequest, by: 'bot' | 'operator', media: MediaSession): string | undefined {
+  #begin(request: TransferRequest, by: 'bot' | 'operator', media: MediaSession): TransferRefusal | undefined {
     if (this.#isPending) return 'under-way';
     const { info, path, ari, settings } = this.#context;
     const target = transferTarget(request, info, settings);

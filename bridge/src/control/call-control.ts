@@ -5,6 +5,7 @@ import type { Call } from '../call/call.ts';
 import { Dial, dialChannelId } from '../call/dial.ts';
 import { type CallDefaults, describeCall } from '../call/info.ts';
 import { callDefaults, callSettings } from '../call/settings.ts';
+import type { TransferRefusal } from '../call/transfer-reasons.ts';
 import { callbackTarget } from '../config/callback-url.ts';
 import type { Config } from '../config/environment.ts';
 import { type DialableNumber, dialable, forProvider, toE164 } from '../config/number-plan.ts';
@@ -77,7 +78,7 @@ interface Begun {
 }
 
 /** The field to report for a refused transfer. Other refusals come from the call's state. */
-const TRANSFER_FIELDS: Readonly<Record<string, string>> = {
+const TRANSFER_FIELDS: Readonly<Partial<Record<TransferRefusal, string>>> = {
   'unknown-provider': 'provider',
   'invalid-number': 'to',
   'number-not-allowed': 'to',
