@@ -46,6 +46,7 @@ const COMMENTED_FOLDERS: readonly string[] = [
   'records',
   'reports',
   'rtp',
+  'switchboard',
 ];
 /** Rooms whose files are pure, and the files in them that may hold sockets, timers or clocks. */
 const PURE_ROOMS = [...LEAVES, 'config', 'http', 'records'];

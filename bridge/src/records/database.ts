@@ -130,10 +130,10 @@ export class RecordDatabase {
   list(filter: RecordFilter, limit: number, cursor: string | undefined): RecordPage {
     const conditions: string[] = [];
     const values: SQLInputValue[] = [];
-    const where = (condition: string, ...its: (SQLInputValue | undefined)[]) => {
-      if (its.some((value) => value === undefined)) return;
+    const where = (condition: string, ...parameters: (SQLInputValue | undefined)[]) => {
+      if (parameters.some((value) => value === undefined)) return;
       conditions.push(condition);
-      values.push(...(its as SQLInputValue[]));
+      values.push(...(parameters as SQLInputValue[]));
     };
     where('offered >= ?', filter.offeredFrom);
     where('offered < ?', filter.offeredBefore);

@@ -3,17 +3,20 @@ import type { CallInfo } from '../call/info.ts';
 import type { KeptTalk } from '../call/kept-talk.ts';
 import type { CallRecord } from '../records/record.ts';
 
-/** Calls that were under way when the process before died: they go on where Asterisk still holds their channels, and end where it does not. */
+/**
+ * Calls that were live when the previous process died. A call is adopted if Asterisk still has its
+ * channel; otherwise it is ended.
+ */
 export class AdoptableCalls {
   readonly #records = new Map<string, CallRecord>();
-  /** Callers who talk to a second leg, or did, by their channel: until there is a call for them. */
+  /** Bridged transfers to adopt, by the caller's channel, until the caller has a call. */
   readonly talks = new Map<string, KeptTalk>();
 
   add(records: readonly CallRecord[]): void {
     for (const record of records) this.#records.set(record.channelId, record);
   }
 
-  /** Those that nothing has been heard of. */
+  /** Calls that have neither been adopted nor ended. */
   get all(): CallRecord[] {
     return [...this.#records.values()];
   }
@@ -22,25 +25,25 @@ export class AdoptableCalls {
     return this.#records.has(channelId);
   }
 
-  /** The caller of a call is on another channel than its record says. */
+  /** The call's caller is now on another channel than in its record. */
   move(record: CallRecord, channelId: string): void {
     if (this.#records.delete(record.channelId)) this.#records.set(channelId, record);
   }
 
-  /** Takes a call off the list, whichever channel its caller is on. False: it is not there any more. */
+  /** Removes a call, whichever channel its caller is on. Returns false if it is not on the list. */
   remove(record: CallRecord): boolean {
-    const [channelId] = [...this.#records].find(([, one]) => one === record) ?? [];
+    const [channelId] = [...this.#records].find(([, known]) => known === record) ?? [];
     return channelId !== undefined && this.#records.delete(channelId);
   }
 
-  /** Takes the talk of a caller off the list. */
+  /** Removes and returns a caller's bridged transfer. */
   takeTalk(callerId: string): KeptTalk | undefined {
     const talk = this.talks.get(callerId);
     this.talks.delete(callerId);
     return talk;
   }
 
-  /** Takes the call of a channel off the list. */
+  /** Removes and returns a channel's call. */
   take(channelId: string): CallRecord | undefined {
     const record = this.#records.get(channelId);
     this.#records.delete(channelId);
@@ -48,7 +51,10 @@ export class AdoptableCalls {
   }
 }
 
-/** A call that goes on, with what Asterisk does not keep of it: whom an originated channel is for, and since when. */
+/**
+ * Restores what Asterisk does not keep of an adopted call, such as its ids, numbers and times.
+ * Returns `info` unchanged without a record.
+ */
 export function asAdopted(info: CallInfo, before: CallRecord | undefined): CallInfo {
   if (before === undefined) return info;
   const { callId, requestedCallId, channelId, direction, from, to, times } = before;
@@ -70,7 +76,7 @@ export function asAdopted(info: CallInfo, before: CallRecord | undefined): CallI
   };
 }
 
-/** What the record of a call under way says of it. */
+/** The state that a live call's record holds. */
 function adoptedFrom(before: CallRecord): Adopted {
   const { times, transfer, transferBy } = before;
   return {

@@ -17,9 +17,9 @@ export interface ArrivalsContext
   readonly others: OthersDials;
   readonly adoptable: AdoptableCalls;
   readonly pendingReleases: PendingReleases;
-  /** Whether no call is taken any more, also none that goes on. */
+  /** Whether no call is taken any more, not even an adopted one. */
   readonly isClosing: () => boolean;
-  /** Why no call can be taken now. */
+  /** Why no new call can be taken now. Undefined if one can. */
   readonly refusal: () => 'shutdown' | 'at-capacity' | undefined;
   /** Begins the call of a channel. */
   readonly begin: (info: CallInfo, isUp: boolean, settings: CallSettings, talk: KeptTalk | undefined) => void;
@@ -27,10 +27,12 @@ export interface ArrivalsContext
   readonly failed: (channelId: string, detail: string) => void;
 }
 
-/** Channels that come to us: their variables are read, and each gets a call or is given back. */
+/**
+ * Channels that enter our Stasis app. Reads their variables; begins a call or returns the channel.
+ */
 export class Arrivals {
   readonly #context: ArrivalsContext;
-  /** Channels whose variables are being read, and how each is taken. */
+  /** Channels whose variables are being read. Calling the value takes the channel without them. */
   readonly #asking = new Map<string, () => void>();
 
   constructor(context: ArrivalsContext) {
@@ -46,26 +48,26 @@ export class Arrivals {
     return this.#asking.has(channelId);
   }
 
-  /** The channel has left, or been hung up: what could not be read of it is not waited for. */
+  /** The channel left our app or was hung up: takes it without waiting for its variables. */
   left(channelId: string): void {
     this.#asking.get(channelId)?.();
   }
 
-  /** None is waited for any longer. */
+  /** Takes all waiting channels now, without their variables. */
   takeAll(): void {
     for (const take of this.#asking.values()) take();
   }
 
-  /** A caller's channel is ours from now on: it gets a call, or is given back. */
+  /** A channel entered our app and needs a call. Begins the call, or returns the channel. */
   offer(channel: AriChannel, args: readonly string[]): void {
     const dial = this.#context.others.all.get(channel.id);
-    // Who talks is not parted for want of a place.
+    // A running conversation (bridged transfer) is adopted even at capacity.
     const refusal =
       this.#context.adoptable.talks.has(channel.id) && !this.#context.isClosing()
         ? undefined
         : this.#context.refusal();
     if (refusal !== undefined) {
-      // A dial stays on the list: its end is told to who placed it.
+      // A refused dial stays on the list: its end is reported to the client that placed it.
       const { config, reports } = this.#context;
       const mayHave = (id: string) => this.#context.ids.claim(channel.id, id);
       const variables = channel.channelvars ?? {};
@@ -76,7 +78,8 @@ export class Arrivals {
     this.#context.others.answered(channel.id);
     const variables = channel.channelvars;
     if (variables !== undefined) return this.#take(channel, args, variables, dial);
-    // No `channelvars` in ari.conf: they are asked for, one by one. Who leaves meanwhile was a call too: it ends without them.
+    // ari.conf has no `channelvars`: the variables are requested one by one. If the caller hangs up
+    // meanwhile, the call begins, and ends, without them.
     const take = (answers: Readonly<Record<string, string>> = {}) => {
       if (this.#asking.delete(channel.id)) this.#take(channel, args, answers, dial);
     };
@@ -89,7 +92,10 @@ export class Arrivals {
     this.#context.background.run(asked, 'read the variables of a call');
   }
 
-  /** A channel that is not taken goes back to the dialplan; a callee, who came from none, is hung up. */
+  /**
+   * Returns a refused inbound channel to the dialplan. Hangs up an outbound callee, which came from
+   * no dialplan.
+   */
   #giveBack(channelId: string, why: string, isOutbound: boolean): void {
     const release = { status: isOutbound ? undefined : why, cause: CAUSE.switchingCongestion, isDone: false };
     this.#context.background.run(this.#context.pendingReleases.say(channelId, release), 'give a call back');

@@ -1,15 +1,18 @@
 import { ASTERISK_RANGE, channelsIn, type PortRange } from '../config/port-ranges.ts';
 
-/** Where Asterisk is out of RTP ports it refuses a caller with 488 by itself, and tells nobody: so its ports are counted here. */
+/**
+ * Without a free RTP port Asterisk refuses a caller with 488 and sends no event. The ports in use
+ * are therefore counted here.
+ */
 
-/** Of a channel's name: it has RTP. The bridge's media WebSocket and Local channels have none. */
+/** Channel names with RTP. The bridge's media WebSockets and Local channels have none. */
 const HAS_RTP = /^(PJSIP|UnicastRTP)\//;
-/** In hundredths of the range: more in use is nearly all. */
+/** Percent of the port range in use at which a warning is given. */
 const NEARLY_ALL = 90;
-/** A media channel that Asterisk could not make is told of for so long. */
+/** How long a warning stays after Asterisk could not create a media channel. */
 const REFUSED_TOLD_MS = 60_000;
 
-/** How many of Asterisk's RTP ports are in use, as the last comparison saw it. */
+/** How many of Asterisk's RTP ports are in use, as of the last comparison. */
 export class AsteriskPorts {
   readonly #channelsMax: number;
   #inUse = 0;
@@ -18,14 +21,20 @@ export class AsteriskPorts {
     this.#channelsMax = channelsIn(range);
   }
 
-  /** Counts all channels that Asterisk has, by their names. Returns the warning where there is one that was not there before. */
+  /**
+   * Counts Asterisk's RTP channels, by their names. Returns a warning if the range has just become
+   * nearly full.
+   */
   saw(names: readonly string[]): string | undefined {
     const before = this.#nearlyAll;
     this.#inUse = names.filter((name) => HAS_RTP.test(name)).length;
     return before === undefined ? this.#nearlyAll : undefined;
   }
 
-  /** What is to be told now; `refusedMs`: when Asterisk last could not make a media channel, on the clock of `nowMs`. */
+  /**
+   * Current warnings. `refusedMs` is when Asterisk last failed to create a media channel, on the
+   * same clock as `nowMs`.
+   */
   warnings(refusedMs: number | undefined, nowMs: number): string[] {
     const warnings = this.#nearlyAll === undefined ? [] : [this.#nearlyAll];
     if (refusedMs !== undefined && nowMs - refusedMs < REFUSED_TOLD_MS)

@@ -1,6 +1,6 @@
 import type { Logger } from '../log.ts';
 
-/** Tasks that only the end of the process waits for. A failure is logged. */
+/** Tasks that nothing waits for, except the end of the process. A failure is logged. */
 export class Background {
   readonly #running = new Set<Promise<void>>();
   readonly #log: Logger;
@@ -9,7 +9,7 @@ export class Background {
     this.#log = log;
   }
 
-  /** Tracks a task that has begun; `what` names it in the log. */
+  /** Tracks a running task. `what` names it in the log. */
   run(work: Promise<unknown>, what: string): void {
     const failed = (error: Error) => this.#log.error({ what, error: error.message }, 'failed');
     const done = work.then(() => {}, failed).finally(() => this.#running.delete(done));

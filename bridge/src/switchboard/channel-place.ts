@@ -1,19 +1,19 @@
 import type { AriChannel } from '../ari/model.ts';
 
 /**
- * Whether a channel that is still there has hung up: the dialplan shows its end. After a REFER Asterisk keeps it until the
- * subscription has run out, 10 minutes.
+ * Whether a channel that still exists has hung up: it is at extension `h`. After a REFER Asterisk
+ * keeps such a channel until the subscription expires, 10 minutes later.
  */
 export function hasHungUp({ dialplan }: AriChannel): boolean {
   return dialplan.exten === 'h';
 }
 
-/** Whether a channel is in Stasis, as the dialplan shows it. */
+/** Whether a channel is in Stasis, by its dialplan location. */
 export function isHere({ dialplan }: AriChannel): boolean {
   return dialplan.app_name === 'Stasis';
 }
 
-/** The app arguments of a channel in Stasis. */
+/** The app arguments of a channel in Stasis. Undefined if it is not in Stasis. */
 export function stasisArgs(channel: AriChannel): string[] | undefined {
   return isHere(channel) ? channel.dialplan.app_data.split(',').slice(1) : undefined;
 }

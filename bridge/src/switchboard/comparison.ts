@@ -16,10 +16,13 @@ import type { OthersDials } from './others-dials.ts';
 import type { PendingReleases } from './pending-releases.ts';
 import { type Action, type Beliefs, type BelievedCall, reconcile } from './reconciliation.ts';
 
-/** What is known of calls, and who acts on what is found. */
+/** What a comparison reads, and what it calls for the differences it finds. */
 export interface ComparisonContext {
   readonly ari: AriClient;
-  /** Marks the events of now; what is returned resolves when all have been heard that Asterisk had told when it was called. */
+  /**
+   * Marks the present. The returned function resolves when all events have arrived that Asterisk
+   * had sent before it was called.
+   */
   readonly caughtUp: () => () => Promise<void>;
   readonly log: Logger;
   readonly reports: CallReports;
@@ -30,11 +33,11 @@ export interface ComparisonContext {
   readonly others: OthersDials;
   /** By the caller's channel. */
   readonly calls: ReadonlyMap<string, Call>;
-  /** Channels that will be calls, or are asked for first. */
+  /** Channels that will become calls: being created, or with variables being read. */
   readonly coming: () => Iterable<string>;
   readonly stasisStart: (channel: AriChannel, args: readonly string[]) => void;
   readonly rings: (channel: AriChannel) => void;
-  /** A leg was found that Asterisk dials since a callee's side forwarded a call. */
+  /** A leg was found that Asterisk dials because a callee's side forwarded a call (SIP 3xx). */
   readonly forwarded: (leg: AriChannel) => void;
 }
 
@@ -44,40 +47,44 @@ interface Before {
   readonly mediaId: string;
 }
 
-/** Looks at what Asterisk holds, in one comparison: of what changes meanwhile it is asked again. */
+/** Reads of Asterisk's state per comparison. Channels that changed during one are read again. */
 const LOOKS_MAX = 3;
 
-/** Events that tell what a comparison may find. */
+/** Events about facts that a comparison may find too. */
 const TELLING: ReadonlySet<ChannelEvent['type']> = new Set<ChannelEvent['type']>([
   ...(['StasisStart', 'StasisEnd', 'ChannelStateChange', 'Dial'] as const),
   ...(['ChannelHangupRequest', 'ChannelDestroyed'] as const),
 ]);
 
 /**
- * Compares what Asterisk holds with what we know, one comparison at a time, and acts on every difference. An event that is under way
- * makes a difference too, and so does one that has come since Asterisk was asked: nothing is done before the events have caught up, and
- * nothing to a channel of which one has told meanwhile. What is found then, no event will ever tell.
+ * Compares Asterisk's state with ours and acts on every difference. One comparison runs at a time.
+ * Two differences are not real: an event is still on its way, or a channel has changed since
+ * Asterisk was read. So it waits until the events have caught up, and skips channels with an event
+ * since the read. All other differences come from lost events.
  */
 export class Comparison {
   readonly #context: ComparisonContext;
   #running: Promise<unknown> = Promise.resolve();
-  /** The next one, which has yet to begin. */
+  /** The next comparison, not begun yet. */
   #next: Promise<void> | undefined;
   #startedAt = '';
-  /** Channels that events have told of since Asterisk was asked what it holds; undefined: nothing is being compared. */
+  /** Channels with events since Asterisk was read. Undefined: no comparison is running. */
   #told: Set<string> | undefined;
 
   constructor(context: ComparisonContext) {
     this.#context = context;
   }
 
-  /** Calls of the process before: one that is served already gets its record, of the others a comparison tells. */
+  /**
+   * Calls of the previous process. A call that has already begun here gets its record. A comparison
+   * decides about the others.
+   */
   inherit(records: readonly CallRecord[]): void {
     this.#context.adoptable.add(records);
     for (const { channelId } of records) this.#recall(channelId);
   }
 
-  /** Rejects where Asterisk does not say what it holds, or its events do not come. */
+  /** Rejects if Asterisk does not answer, or if its events do not arrive. */
   async run(): Promise<void> {
     this.#next ??= this.#running.then(() => {
       this.#next = undefined;
@@ -88,7 +95,7 @@ export class Comparison {
     await next;
   }
 
-  /** An event tells of a channel. */
+  /** An event about a channel has arrived. */
   heard(channelId: string, type: ChannelEvent['type']): void {
     if (TELLING.has(type)) this.#told?.add(channelId);
   }
@@ -104,10 +111,13 @@ export class Comparison {
     }
   }
 
-  /** Acts on what is different, if asked so `only` of some channels. Returns the channels that changed meanwhile. */
+  /**
+   * Acts on differences, if `only` is given on those of its channels. Returns the channels that
+   * changed meanwhile.
+   */
   async #look(only: ReadonlySet<string> | undefined): Promise<ReadonlySet<string>> {
     const { ari, calls, pendingReleases, adoptable } = this.#context;
-    // A call that begins from here on may not be on the list, and one that ends meanwhile may still be.
+    // Calls can begin and end while Asterisk is read: the list is as of before.
     const before = new Map(
       [...calls].map(([id, call]) => [
         id,
@@ -125,7 +135,7 @@ export class Comparison {
     const full = this.#context.asteriskPorts.saw(holdings.channels.map(({ name }) => name));
     if (full !== undefined) this.#context.log.warn(full);
     await caughtUp();
-    // Who is back is no longer to be left.
+    // A caller who came back must not be released.
     const coming = new Set(this.#context.coming());
     const beliefs: Beliefs = {
       ...known,
@@ -141,7 +151,7 @@ export class Comparison {
       .map((action) => ({ action, about: channelsOf(action, before) }))
       .filter(({ about }) => only === undefined || about.some((id) => only.has(id)));
     const told = found.filter(({ about }) => about.some((id) => heard.has(id)));
-    const actions = found.filter((one) => !told.includes(one)).map(({ action }) => action);
+    const actions = found.filter((difference) => !told.includes(difference)).map(({ action }) => action);
     this.#say(actions);
     for (const action of actions) this.#act(action, before);
     return new Set(told.flatMap(({ about }) => about));
@@ -204,7 +214,7 @@ export class Comparison {
           adoptable.talks.set(channel.id, keptTalk(leg, bridgeId, isJoined));
         } else if (action.type === 'end-talk') adoptable.talks.set(action.channel.id, TALK_IS_OVER);
         else adoptable.talks.delete(action.channel.id);
-        // Its own arguments are those of an earlier entry, where it was created and dialled.
+        // A created and dialled channel had its own app arguments when it entered Stasis before.
         const args = others.all.get(action.channel.id)?.args ?? action.args;
         return stasisStart(action.channel, args);
       }
@@ -246,7 +256,7 @@ export class Comparison {
     const known = before.get(channelId);
     if (known === undefined) return;
     const { call, transfer, mediaId } = known;
-    // It has ended since, or has a caller of another channel now.
+    // The call has ended since, or its caller has another channel.
     if (this.#context.calls.get(channelId) !== call || call.isEnding) return;
     switch (action.type) {
       case 'caller-gone':
@@ -254,7 +264,7 @@ export class Comparison {
           ? call.callerHungUp(undefined, undefined, { kind: 'asterisk-lost' })
           : call.callerHungUp(lostCause(call));
       case 'caller-left':
-        // A transfer that has begun since may have sent them there.
+        // A transfer that began since may have sent the caller to the dialplan.
         return call.lastTransfer === transfer ? call.callerLeftStasis() : undefined;
       case 'rejoin':
         return call.lastTransfer === transfer ? call.caller.rejoin() : undefined;
@@ -280,7 +290,7 @@ export class Comparison {
     }
   }
 
-  /** A call that was taken before its record was known gets it. */
+  /** Gives a call or dial its previous record, if it began before that was read. */
   #recall(channelId: string): void {
     const { calls, adoptable, others } = this.#context;
     others.recall(channelId);
@@ -299,13 +309,13 @@ type CallAction = Extract<
   { readonly type: `caller-${string}` | `dial-${string}` | `leg-${string}` | `media-${string}` | 'rejoin' }
 >;
 
-/** What only lost events leave to be found. */
+/** Differences that only lost events can cause. */
 const MISSED: ReadonlySet<Action['type']> = new Set<Action['type']>([
   ...(['caller-gone', 'caller-left', 'caller-returned', 'rejoin', 'leg-gone'] as const),
   ...(['dial-answered', 'media-gone', 'other-dial-gone'] as const),
 ]);
 
-/** The channels that an action is about. */
+/** The channels that an action concerns. */
 function channelsOf(action: Action, before: ReadonlyMap<string, Before>): string[] {
   if (action.type === 'destroy-bridge') return [];
   if (action.type === 'adoptable-moved') return [action.record.channelId, action.channelId];
@@ -318,8 +328,8 @@ function channelsOf(action: Action, before: ReadonlyMap<string, Before>): string
 }
 
 /**
- * The cause of an end that was not told. Of a callee who did not answer it says most, and nothing is made up: busy, away or never
- * called, nobody knows (127, interworking), unless the time to ring was over.
+ * Cause for a call whose end was not reported. For an unanswered callee it is 127 (interworking),
+ * because the real cause is unknown. Undefined if the ring time was over, or after the answer.
  */
 function lostCause({ pendingDial: dial }: Call): number | undefined {
   return dial === undefined || dial.isOverdue ? undefined : CAUSE.interworking;

@@ -1,18 +1,19 @@
 import type { AriChannel } from '../ari/model.ts';
 import { isTelephone } from '../call/info.ts';
 
-/** A dial of somebody else's whose channel is gone, and nothing was told of its end. */
+/** An external client's dial whose channel is gone without an event of its end. */
 export interface LostDial {
-  /** The call's id, as far as whoever placed it has said it. */
+  /** The call id, if the client has set one. */
   readonly callId?: string | undefined;
-  /** When its channel came to be, by Asterisk's clock: Unix time, ms; NaN or absent where that is not known. */
+  /** When the channel was created, by Asterisk's clock, Unix time, ms. NaN or absent if unknown. */
   readonly createdAtMs?: number;
 }
 
 /**
- * The lost dial whose callee's side must have forwarded it (3xx), so that Asterisk dialled this channel, of which nobody told.
- * Such a leg inherits the app arguments of the dial, but neither its variables nor its caller's number: an originated channel without
- * `X_CALL_ID` that has the call id of a lost dial, or neither a caller's number nor another id, came out of that dial.
+ * Finds the lost dial that was forwarded (SIP 3xx) to this channel, which Asterisk dialled without
+ * an event. Such a leg inherits the dial's app arguments, but not its variables or caller number.
+ * It is an originated channel without `X_CALL_ID`. It has the call id of a lost dial, or else
+ * neither a caller number nor another id.
  */
 export function forwardedFrom<D extends LostDial>(
   channel: AriChannel,
@@ -20,7 +21,8 @@ export function forwardedFrom<D extends LostDial>(
   lost: readonly D[],
 ): D | undefined {
   const { channelvars: variables = {}, dialplan } = channel;
-  // As a channel begins that Asterisk dials: one that a dialplan runs has gone on from there.
+  // The dialplan location of a channel that Asterisk itself dialled. A channel that a dialplan runs
+  // has moved on from it.
   const isDialled = dialplan.exten === 's' && (dialplan.priority ?? 1) === 1;
   if (!isDialled || !isTelephone(channel)) return undefined;
   if (variables.X_CALL_ID || variables.INBOUND_DID) return undefined;

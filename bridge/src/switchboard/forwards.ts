@@ -6,10 +6,10 @@ import type { CallReports } from '../reports/reports.ts';
 import type { Background } from './background.ts';
 import type { PendingReleases } from './pending-releases.ts';
 
-/** Legs that are remembered as refused; of more, the oldest is forgotten. */
+/** Refused legs that are remembered. Beyond it the oldest one is forgotten. */
 const REFUSED_MAX = 10_000;
 
-/** What forwards are refused with. */
+/** What refusing forwards works with. */
 export interface ForwardsContext {
   readonly log: Logger;
   readonly background: Background;
@@ -18,27 +18,28 @@ export interface ForwardsContext {
 }
 
 /**
- * Legs that Asterisk itself dials when a callee's side answers an originated call with 3xx (RFC 3261 section 8.1.3.4). The callee's
- * side chooses the number, and by `PJSIP%2Fnumber%40provider` even the provider that is to be paid; no setting of Asterisk refuses
- * it. Nobody has ordered such a leg: it is hung up as soon as it is known, and never becomes a call.
+ * Legs that Asterisk dials by itself when a callee's side answers an originated call with 3xx (RFC
+ * 3261 section 8.1.3.4). The callee's side chooses the number, and with `PJSIP%2Fnumber%40provider`
+ * even the provider that charges for it. Asterisk has no setting against it. Such a leg is hung up
+ * as soon as it is known, and never becomes a call.
  */
 export class Forwards {
   readonly #context: ForwardsContext;
-  /** By channel. */
+  /** Channel ids of refused legs. */
   readonly #refused = new Set<string>();
 
   constructor(context: ForwardsContext) {
     this.#context = context;
   }
 
-  /** Whether a channel is a leg that was refused. */
+  /** Whether a channel is a refused leg. */
   has(channelId: string): boolean {
     return this.#refused.has(channelId);
   }
 
   /**
-   * Somebody's dial was forwarded to `leg`; undefined where Asterisk could not make it. `from` is the channel that was forwarded, where
-   * that is known. Once a leg.
+   * A dial was forwarded to `leg`, or Asterisk could not create the leg (undefined). `from` is the
+   * forwarded channel, if known. Refuses each leg once.
    */
   refuse(leg: AriChannel | undefined, from?: AriChannel): void {
     if (leg !== undefined && this.#refused.has(leg.id)) return;
@@ -56,7 +57,7 @@ export class Forwards {
     this.hangUp(leg.id);
   }
 
-  /** Ends a refused leg; one that was answered before that comes here again. */
+  /** Hangs up a refused leg. Called again if the leg was answered before that. */
   hangUp(legId: string): void {
     const { background, pendingReleases } = this.#context;
     background.run(

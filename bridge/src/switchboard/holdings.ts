@@ -2,12 +2,13 @@ import { type AriClient, AriError } from '../ari/client.ts';
 import type { AriChannel } from '../ari/model.ts';
 import type { Holdings } from './reconciliation.ts';
 
-/** How many channels are asked for at once, where they must be asked for one by one. */
+/** Concurrent requests when channels are read one by one. */
 const ASKED_AT_ONCE = 8;
 
 /**
- * Reads what Asterisk holds. One channel that Asterisk cannot show makes its whole list fail (500): then they are asked for one by one,
- * those that our app, a bridge or `known` names. Rejects with an {@link AriError} where Asterisk does not reply.
+ * Reads Asterisk's channels and bridges. If Asterisk cannot show one channel, its whole list fails
+ * (500). Then channels are read one by one: those of our app, of bridges and of `known`. Rejects
+ * with an {@link AriError} if Asterisk does not answer.
  */
 export async function readHoldings(ari: AriClient, known: Iterable<string>): Promise<Holdings> {
   const [list, bridges, held, startedAt] = await Promise.all([
@@ -17,7 +18,7 @@ export async function readHoldings(ari: AriClient, known: Iterable<string>): Pro
     }),
     ari.bridges(),
     ari.applicationChannels(),
-    // Only tells why calls are gone.
+    // Needed only for the reason why calls are gone.
     ari.startedAt().catch(() => ''),
   ]);
   const facts = { bridges, appChannelIds: new Set(held), startedAt };

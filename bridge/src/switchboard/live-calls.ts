@@ -7,20 +7,20 @@ import type { CallRecord } from '../records/record.ts';
 import { recordOf } from '../reports/reports.ts';
 import { describeDial, type Originated, originatedRecord } from './originated.ts';
 
-/** What is asked of the calls and dials under way. Only what is asked for is put together: there may be thousands. */
+/** Queries about live calls and dials. Records are built on request: there may be thousands. */
 export class LiveCalls {
-  /** How fast those to a provider follow each other, second legs among them. */
+  /** Rate limits per provider. Second legs count too. */
   readonly rates = new CallRates();
   readonly #calls: ReadonlyMap<string, Call>;
   readonly #dials: ReadonlyMap<string, Originated>;
 
-  /** Both by channel; they are looked at, never changed. */
+  /** Both maps are by channel, and read only. */
   constructor(calls: ReadonlyMap<string, Call>, dials: ReadonlyMap<string, Originated>) {
     this.#calls = calls;
     this.#dials = dials;
   }
 
-  /** All of them, those that are yet to be answered included. */
+  /** Records of all live calls and dials. */
   get records(): CallRecord[] {
     return [
       ...[...this.#calls.values()].map((call) => recordOf(call)),
@@ -28,32 +28,32 @@ export class LiveCalls {
     ];
   }
 
-  /** One of them, by its id or its channel's. */
+  /** The record of a call or dial, by its call id or channel id. */
   record(id: string): CallRecord | undefined {
     const call = this.find(id);
     if (call !== undefined) return recordOf(call);
     const dials = [...this.#dials.values()];
-    const dial = dials.find((one) => describeDial(one).callId === id) ?? this.#dials.get(id);
+    const dial = dials.find((candidate) => describeDial(candidate).callId === id) ?? this.#dials.get(id);
     return dial && originatedRecord(dial);
   }
 
-  /** The call with this id, its own or its channel's. */
+  /** A call by its call id or channel id. */
   find(id: string): Call | undefined {
     const calls = [...this.#calls.values()];
     return calls.find(({ info }) => info.callId === id) ?? this.findByChannel(id);
   }
 
-  /** The call of a channel: that of its caller, or the one that it began with, where another has taken that one's place. */
+  /** A call by its caller's channel. Also by its first channel, if another has replaced that. */
   findByChannel(id: string): Call | undefined {
     return this.#calls.get(id) ?? [...this.#calls.values()].find(({ info }) => info.channelId === id);
   }
 
-  /** The call that its bot knows by this Twilio SID. */
+  /** A call by the Twilio SID that its bot knows. */
   findBySid(sid: string): Call | undefined {
     return [...this.#calls.values()].find(({ info }) => callSid(info.channelId) === sid);
   }
 
-  /** How many there are to a provider that somebody pays for: those that were placed, and second legs. */
+  /** Number of outbound calls, dials and second legs over a provider. These are charged. */
   outbound(provider: string): number {
     const calls = [...this.#calls.values()];
     const legs = calls.filter((call) => call.lastTransfer?.legProvider === provider);
@@ -62,7 +62,7 @@ export class LiveCalls {
     return legs.length + placed.length + dials.length;
   }
 
-  /** Whether a second leg to this provider may begin now; then it counts. */
+  /** Whether a second leg over this provider may begin now. If so, takes a permit of its rate. */
   admits(provider: Provider): boolean {
     const { maxCalls } = provider.limits;
     const isFull = maxCalls > 0 && this.outbound(provider.name) >= maxCalls;

@@ -5,34 +5,37 @@ import { dialRecord, type UnansweredDial } from '../records/build.ts';
 import type { CallRecord } from '../records/record.ts';
 import { printable } from '../text/outside-text.ts';
 
-/** A call that somebody else places through ARI, while nobody has answered it. */
+/** An unanswered call that an external client placed through ARI. */
 export interface Originated {
-  /** As ARI showed it last. */
+  /** The channel as ARI last showed it. */
   channel: AriChannel;
-  /** The number, where Asterisk told it. */
+  /** The dialled number, if Asterisk reported it. */
   dialled: string;
   ringing: boolean;
-  /** The callee's side has forwarded it (3xx), which is its end. */
+  /** The callee's side has forwarded it (3xx). A forwarded dial ends. */
   isForwarded: boolean;
-  /** App arguments of a channel that entered Stasis before its dial (ARI's create and dial): it waits there for the answer. */
+  /**
+   * App arguments of a channel that entered Stasis before its dial (ARI's create and dial). It
+   * waits there for the answer.
+   */
   args?: readonly string[];
   /** Unix time, ms. */
   readonly sinceMs: number;
-  /** Who has which call id. */
+  /** Assigns call ids. */
   readonly ids: CallIds;
-  /** As the process before knew it. */
+  /** Its record from the previous process. */
   before: CallRecord | undefined;
 }
 
-/** A created channel that was never dialled, left by a former process, goes after this time. */
+/** A channel created by a previous process and never dialled is hung up after this time. */
 const UNDIALLED_MAX_MS = 600_000;
 
-/** The call id that whoever placed a call wants for it, as far as it is known before the answer. */
+/** The call id that the client asks for, as far as it is known before the answer. */
 export function wishedId({ channel, args, before }: Originated): string | undefined {
   return [before?.callId, channel.channelvars?.X_CALL_ID, args?.[0]].find(isUsableId);
 }
 
-/** What is known of a dial, for its record. */
+/** The facts of a dial for its record. */
 export function describeDial(dial: Originated): UnansweredDial {
   const { channel, dialled, sinceMs, before, ids } = dial;
   const variables = channel.channelvars ?? {};
@@ -52,12 +55,12 @@ export function describeDial(dial: Originated): UnansweredDial {
   };
 }
 
-/** The record of a dial under way. */
+/** The record of a live dial. */
 export function originatedRecord(dial: Originated): CallRecord {
   return dialRecord(describeDial(dial), dial.ringing ? 'ringing' : 'dialling');
 }
 
-/** A channel of ours, made to be dialled by a process that died before it could. */
+/** Whether a channel was created to be dialled by a process that died before it dialled. */
 export function isForgotten({ channel, args, sinceMs }: Originated): boolean {
   return args !== undefined && channel.state === 'Down' && Date.now() - sinceMs > UNDIALLED_MAX_MS;
 }

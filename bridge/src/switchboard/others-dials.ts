@@ -7,13 +7,16 @@ import type { AdoptableCalls } from './adoption.ts';
 import { describeDial, type Originated, originatedRecord } from './originated.ts';
 import type { PendingReleases } from './pending-releases.ts';
 
-/** Dials that may be under way at once; of more, the oldest is forgotten. */
+/** Live dials that are kept. Beyond it the oldest one is forgotten. */
 const DIALS_MAX = 10_000;
 
-/** What Asterisk says of a 3xx, in Q.850 (its own value) and in SIP. Which 3xx it was is not known where Asterisk does not say it. */
+/**
+ * Q.850 cause (Asterisk's own value) and SIP status of a 3xx. Used if Asterisk does not report the
+ * status: the real one may be another 3xx.
+ */
 const REDIRECTED = { cause: CAUSE.redirectedToNewDestination, sipStatus: 302 };
 
-/** What the dials of others are kept with. */
+/** What external dials work with. */
 export interface OthersDialsContext {
   readonly ids: CallIds;
   readonly adoptable: AdoptableCalls;
@@ -21,7 +24,10 @@ export interface OthersDialsContext {
   readonly reports: CallReports;
 }
 
-/** The calls that others place through ARI, by channel, until they are answered or have failed. Nobody else writes their fields. */
+/**
+ * Calls that external clients place through ARI, by channel, until they are answered or fail. Only
+ * this class writes their fields.
+ */
 export class OthersDials {
   readonly #context: OthersDialsContext;
   readonly #dials = new Map<string, Originated>();
@@ -34,7 +40,7 @@ export class OthersDials {
     return this.#dials;
   }
 
-  /** The dial of a channel, which begins with the first that is heard of it. */
+  /** The dial of a channel. Adds it at the channel's first event. */
   began(channel: AriChannel): Originated {
     const known = this.#dials.get(channel.id);
     if (known !== undefined) {
@@ -53,18 +59,18 @@ export class OthersDials {
     return dial;
   }
 
-  /** A channel that was created, to be dialled later, waits in our app for the answer. */
+  /** A channel that was created to be dialled later waits in our app for the answer. */
   entered(channel: AriChannel, args: readonly string[]): void {
     this.began(channel).args = args;
   }
 
-  /** A channel is dialled: `dialstring` is what follows `PJSIP/` in its endpoint. */
+  /** A channel is dialled. `dialstring` is the part after `PJSIP/` of its endpoint. */
   dialled(channel: AriChannel, dialstring: string): void {
     const dial = this.began(channel);
     dial.dialled ||= dialstring.split('@')[0] ?? '';
   }
 
-  /** The callee's side has forwarded it, which is refused: its end follows. */
+  /** The callee's side has forwarded the dial. That is refused, so the dial will end. */
   forwarded(channel: AriChannel): void {
     this.began(channel).isForwarded = true;
   }
@@ -77,14 +83,14 @@ export class OthersDials {
     this.#context.reports.dialChanged(originatedRecord(dial), 'ringing');
   }
 
-  /** The callee has answered: it is a dial no more. */
+  /** The callee has answered: removes and returns the dial. */
   answered(channelId: string): Originated | undefined {
     const dial = this.#dials.get(channelId);
     this.#dials.delete(channelId);
     return dial;
   }
 
-  /** A channel has ended without an answer. `cause` is Q.850, and 0 where there is none. */
+  /** A channel has ended without an answer. `cause` is Q.850; 0 if there is none. */
   ended(channel: AriChannel, cause: number, sipStatus?: number): void {
     const dial = this.#end(channel.id);
     if (dial === undefined) return;
@@ -92,7 +98,7 @@ export class OthersDials {
     this.#failed(dial, dialOutcome(cause, sipStatus), cause, sipStatus);
   }
 
-  /** A channel is gone, and how was not told. */
+  /** A channel is gone and its end was not reported. */
   lost(channelId: string, isForwarded: boolean): void {
     const dial = this.#end(channelId);
     if (dial === undefined) return;
@@ -100,7 +106,10 @@ export class OthersDials {
     this.#failed(dial, 'failed', 0);
   }
 
-  /** Asterisk forwards a call at times before it has noted the 3xx on its channel: then its end has neither cause nor status. */
+  /**
+   * Asterisk may forward a call before it stores the 3xx on the channel. The channel's end then has
+   * neither cause nor status.
+   */
   #failed(dial: Originated, outcome: Outcome, cause: number, sipStatus?: number): void {
     const { reports } = this.#context;
     if (!dial.isForwarded || sipStatus !== undefined)
@@ -108,7 +117,9 @@ export class OthersDials {
     reports.dialFailed(describeDial(dial), 'failed', cause || REDIRECTED.cause, REDIRECTED.sipStatus);
   }
 
-  /** What is told late of it is no news of another dial. */
+  /**
+   * Removes a dial. Keeps its channel as released, so that late events do not start another dial.
+   */
   #end(channelId: string): Originated | undefined {
     const dial = this.answered(channelId);
     if (dial !== undefined)
@@ -116,13 +127,13 @@ export class OthersDials {
     return dial;
   }
 
-  /** What the process before knew of a dial is found only now. */
+  /** The dial's record from the previous process has been read only now. */
   recall(channelId: string): void {
     const dial = this.#dials.get(channelId);
     if (dial !== undefined) dial.before = this.#context.adoptable.take(channelId) ?? dial.before;
   }
 
-  /** Another process has our app: it is told of all of them. */
+  /** Another process took our app, and reports all dials. */
   letGo(): void {
     const dials = [...this.#dials.values()];
     this.#dials.clear();

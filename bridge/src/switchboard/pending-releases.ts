@@ -5,13 +5,13 @@ import type { BelievedRelease } from './reconciliation.ts';
 interface Kept {
   release: ChannelRelease;
   seen: number;
-  /** A request is on its way: a second one would meet the first. */
+  /** A request is running: it must not be repeated meanwhile. */
   isUnderWay: boolean;
 }
 
 /**
- * Channels that we are done with, until they are known to be gone: what Asterisk did not take is done again by the next comparison, and
- * nobody takes them for callers who wait.
+ * Channels that we have finished with, until they are known to be gone. If Asterisk did not accept
+ * the release, the next comparison repeats it. Such channels are not offered as new callers.
  */
 export class PendingReleases {
   readonly #ari: AriClient;
@@ -22,17 +22,20 @@ export class PendingReleases {
     this.#ari = ari;
   }
 
-  /** Changes when another process takes our app: what began before is its own from then on. */
+  /**
+   * Changes when another process takes our app. Releases of an older era are then that process's
+   * task.
+   */
   get era(): number {
     return this.#era;
   }
 
-  /** Whether a channel is done with. */
+  /** Whether we have finished with a channel. */
   has(channelId: string): boolean {
     return this.#kept.has(channelId);
   }
 
-  /** As the comparison sees them. */
+  /** The releases as a comparison sees them. */
   get believed(): ReadonlyMap<string, BelievedRelease> {
     return new Map(
       [...this.#kept].map(([id, { release, seen }]) => [
@@ -42,18 +45,20 @@ export class PendingReleases {
     );
   }
 
-  /** A call has left its channel so. */
+  /** A call has released its channel in this way. */
   keep(channelId: string, release: ChannelRelease): void {
     this.#kept.set(channelId, { release, seen: 0, isUnderWay: false });
   }
 
-  /** Leaves a channel, and keeps how. Rejects where that failed: the next comparison tries again. */
+  /**
+   * Releases a channel and remembers it. Rejects if that failed; the next comparison tries again.
+   */
   async say(channelId: string, release: ChannelRelease): Promise<void> {
     this.keep(channelId, release);
     await this.#releaseChannel(channelId);
   }
 
-  /** Does what is kept for a channel once more. */
+  /** Repeats the release of a channel. */
   async repeat(channelId: string): Promise<void> {
     const kept = this.#kept.get(channelId);
     if (kept === undefined || kept.isUnderWay) return;
@@ -71,19 +76,19 @@ export class PendingReleases {
     if (error !== undefined) throw error;
   }
 
-  /** A comparison has seen it. */
+  /** A comparison has seen the channel. */
   count(channelId: string): void {
     const kept = this.#kept.get(channelId);
     if (kept !== undefined) kept.seen += 1;
   }
 
-  /** Another process has our app, and what is in it. */
+  /** Another process took our app and its channels. */
   clear(): void {
     this.#era += 1;
     this.#kept.clear();
   }
 
-  /** The channel is elsewhere, gone, or a caller again. */
+  /** The channel is elsewhere, is gone, or has a call again. */
   forget(channelId: string): void {
     this.#kept.delete(channelId);
   }

@@ -7,79 +7,79 @@ import { hasHungUp, isHere, stasisArgs } from './channel-place.ts';
 import { forwardedFrom, type LostDial } from './forwarded-leg.ts';
 import { findTalks, type Talk, wasHandedOver } from './talks.ts';
 
-/** What Asterisk holds, as it was read. */
+/** Asterisk's state, as it was read. */
 export interface Holdings {
   readonly channels: readonly AriChannel[];
-  /** Ids of channels that are there, but that Asterisk cannot show. */
+  /** Channels that exist, but that Asterisk cannot show. */
   readonly unreadable: readonly string[];
   readonly bridges: readonly { readonly id: string; readonly channels: readonly string[] }[];
-  /** Channels that our Stasis app is told of. */
+  /** Channels whose events our Stasis app receives. */
   readonly appChannelIds: ReadonlySet<string>;
-  /** When this Asterisk started, in its own words; empty where it does not say. */
+  /** Start time of Asterisk, as it reports it. Empty if unknown. */
   readonly startedAt: string;
 }
 
-/** A call as we knew it before Asterisk was asked. */
+/** A call as we knew it before Asterisk was read. */
 export interface BelievedCall {
   readonly channelId: string;
   readonly isInbound: boolean;
-  /** Its end is decided: it only releases what it has. */
+  /** Its end is decided: it is releasing its channels. */
   readonly isEnding: boolean;
-  /** We call its channel: until it enters our app, and until it is answered. */
+  /** An outbound dial of ours: `making` until it enters our app, `ringing` until it is answered. */
   readonly dial: 'making' | 'ringing' | undefined;
-  /** The caller is in the dialplan, where we sent them: what they bring along when they come back, and nothing where they need not. */
+  /** Token of the transfer that sent the caller to the dialplan. Empty: they need not return. */
   readonly away: string | undefined;
-  /** A transfer moves channels in and out of the mixing bridge. */
+  /** A transfer is moving channels in and out of the mixing bridge. */
   readonly isInTransfer: boolean;
-  /** The second leg, once its channel is made. */
+  /** The second leg, once its channel exists. */
   readonly leg: string | undefined;
   readonly bridgeId: string;
   readonly mediaId: string;
-  /** The media channel: being made, in Stasis, or let go. */
+  /** State of the media channel: being created, in Stasis, or released. */
   readonly media: 'making' | 'entered' | 'gone';
-  /** The caller was put into the mixing bridge. */
+  /** The caller has been added to the mixing bridge. */
   readonly isJoined: boolean;
 }
 
-/** A dial of somebody else's. */
+/** An external client's dial. */
 export interface BelievedDial extends LostDial {
   readonly channelId: string;
   /** It waits in our app, undialled or ringing. */
   readonly isInStasis: boolean;
   readonly isRinging: boolean;
-  /** Nobody will ever dial it. */
+  /** It will never be dialled: its process died. */
   readonly isForgotten: boolean;
 }
 
-/** How a channel that we are done with is left: hung up, or given back to the dialplan. */
+/** How a channel is released: hung up, or returned to the dialplan. */
 export interface BelievedRelease {
   readonly kind: 'hang-up' | 'give-back';
-  /** Asterisk has taken our request, or the other side hung up by itself. */
+  /** Asterisk has accepted the request, or the other side hung up. */
   readonly isDone: boolean;
-  /** How many comparisons have seen it: what is done may take Asterisk a moment. */
+  /** Comparisons that have seen it: Asterisk may need time for an accepted request. */
   readonly seen: number;
 }
 
-/** What we know. Calls and dials are those of before the question; one that began since is only known as owned. */
+/** What we know. Calls and dials are as of before the read; later ones are in `owned` only. */
 export interface Beliefs {
   readonly calls: readonly BelievedCall[];
   readonly dials: readonly BelievedDial[];
-  /** Dials that began since the question. */
+  /** Dials that began since Asterisk was read. */
   readonly lateDials?: readonly BelievedDial[];
   readonly pendingReleases: ReadonlyMap<string, BelievedRelease>;
-  /** Calls of the process before, that nothing has been heard of. */
+  /** Calls of the previous process that are neither adopted nor ended. */
   readonly adoptable: readonly CallRecord[];
-  /** Channels of calls and dials, now or before the question; those that are being made or asked for too. */
+  /** Channels of calls and dials, now or before the read, and of those that are about to begin. */
   readonly owned: ReadonlySet<string>;
-  /** Media channels, second legs and mixing bridges of calls, now or before the question. */
+  /** Media channels, second legs and mixing bridges of calls, now or before the read. */
   readonly things: ReadonlySet<string>;
-  /** When Asterisk had started, the last time that it was asked; empty where it never was. */
+  /** Start time of Asterisk at the last read. Empty before the first one. */
   readonly startedAt: string;
 }
 
-/** What is to be done about a difference. `channelId` is the call's own channel. */
+/** What to do about a difference. `channelId` is the call's own channel. */
 export type Action =
-  /** The call's channel is gone; with Asterisk itself, where that has started anew. */
+  /** The call's channel is gone, perhaps because Asterisk restarted. */
   | { readonly type: 'caller-gone'; readonly channelId: string; readonly isAsteriskLost: boolean }
   | { readonly type: 'caller-left'; readonly channelId: string }
   | { readonly type: 'caller-returned'; readonly channelId: string; readonly args: readonly string[] }
@@ -95,39 +95,40 @@ export type Action =
       readonly isForwarded: boolean;
     }
   | { readonly type: 'other-dial-rings'; readonly channel: AriChannel }
-  /** Somebody waits in our app whom nobody serves. */
+  /** A channel waits in our app without a call. */
   | { readonly type: 'offer'; readonly channel: AriChannel; readonly args: readonly string[] }
-  /** Two talk since a process before: nobody parts them. */
+  /** A bridged transfer of a previous process: the conversation goes on. */
   | ({ readonly type: 'keep-talk'; readonly channel: AriChannel; readonly args: readonly string[] } & Pick<
       Talk,
       'leg' | 'bridgeId' | 'isJoined'
     >)
-  /** A caller whom a process before had handed over: the other has hung up since. */
+  /** A caller of such a transfer, whose second leg has hung up since. */
   | { readonly type: 'end-talk'; readonly channel: AriChannel; readonly args: readonly string[] }
-  /** Asterisk dials somebody, or has, since the callee's side of a lost dial forwarded it. */
+  /** A leg that Asterisk dialled because the callee's side of a lost dial forwarded it. */
   | { readonly type: 'refuse-forward'; readonly channel: AriChannel }
   | { readonly type: 'repeat-release' | 'forget-release' | 'count-release'; readonly channelId: string }
   | { readonly type: 'hang-up'; readonly channelId: string; readonly why: HangUpReason }
   | { readonly type: 'destroy-bridge'; readonly bridgeId: string }
   | { readonly type: 'adoptable-rings'; readonly channel: AriChannel }
-  /** Another channel has taken the caller's place (RFC 3891). */
+  /** Another channel has replaced the caller's (RFC 3891). */
   | { readonly type: 'adoptable-moved'; readonly record: CallRecord; readonly channelId: string }
-  /** A call that was taken before its record was known. */
+  /** A call that began here before its record was read. */
   | { readonly type: 'adoptable-lives'; readonly record: CallRecord }
   | { readonly type: 'adoptable-died'; readonly record: CallRecord };
 
-/** Why a channel is hung up that has no call. */
+/** Why a channel without a call is hung up. */
 export type HangUpReason = 'left-over' | 'never-dialled' | 'unreadable';
 
-/** Context of the dialplan that asks a caller's network to take them (REFER). */
+/** Dialplan context that sends a REFER to the caller's network. */
 export const REFER_CONTEXT = 'transfer';
 
-/** App argument of a caller who comes back from the dialplan's `transfer` context. */
+/** App argument of a caller who returns from the dialplan's `transfer` context. */
 export const REFER_RESULT = 'refer-result';
 
 /**
- * Compares what we believe with what Asterisk holds, and says what lost events would have said: of each call, each dial, each channel
- * that we are done with, and of what nobody owns. What is told twice does no harm: an action says how things are, not what changed.
+ * Compares our state with Asterisk's, and returns what lost events would have reported. It covers
+ * calls, dials, released channels, and channels and bridges without an owner. An action states a
+ * fact, not a change: executing it twice does no harm.
  */
 export function reconcile(beliefs: Beliefs, holdings: Holdings): Action[] {
   const present = new Map(holdings.channels.map((channel) => [channel.id, channel]));
@@ -145,21 +146,26 @@ export function reconcile(beliefs: Beliefs, holdings: Holdings): Action[] {
     ...beliefs.calls.flatMap((call) => ofCall(call, seen)),
     ...beliefs.dials.flatMap((dial) => ofDial(dial, seen, forwards)),
     ...[...beliefs.pendingReleases].flatMap(([id, release]) => ofRelease(id, release, seen)),
-    ...ofNobody(beliefs, holdings, forwards, new Map(moved.map((one) => [one.channelId, one.record]))),
+    ...ofNobody(
+      beliefs,
+      holdings,
+      forwards,
+      new Map(moved.map(({ channelId, record }) => [channelId, record])),
+    ),
     ...beliefs.adoptable
       .filter((record) => !isMoved.has(record))
       .flatMap((record) => ofAdoptable(record, beliefs, holdings, seen)),
   ];
 }
 
-/** Whether Asterisk has started anew, as far as it says when it has. */
+/** Whether Asterisk has restarted, if both start times are known. */
 function isOtherStart(before: string, now: string): boolean {
   return before !== '' && now !== '' && now !== before;
 }
 
 interface Seen {
   readonly present: ReadonlyMap<string, AriChannel>;
-  /** Those that cannot be shown included. */
+  /** Includes channels that Asterisk cannot show. */
   readonly exists: ReadonlySet<string>;
   readonly members: ReadonlyMap<string, ReadonlySet<string>>;
   readonly isAsteriskLost: boolean;
@@ -168,7 +174,7 @@ interface Seen {
 function ofCall(call: BelievedCall, seen: Seen): Action[] {
   if (call.isEnding) return [];
   const { channelId } = call;
-  // What cannot be shown has a hang-up of its own coming (see ofNobody).
+  // A channel that Asterisk cannot show is hung up elsewhere (see ofNobody).
   if (!seen.exists.has(channelId)) {
     return [{ type: 'caller-gone', channelId, isAsteriskLost: seen.isAsteriskLost }];
   }
@@ -183,12 +189,12 @@ function ofCaller(call: BelievedCall, channel: AriChannel, seen: Seen): Action[]
   if (call.dial !== undefined) return ofOwnDial(call.dial, channel);
   if (away !== undefined) {
     const [first, ...args] = stasisArgs(channel) ?? [];
-    // Of an earlier return the channel still says so, until it has left our app again.
+    // The arguments of an earlier return stay on the channel until it leaves our app again.
     const isThisOne = args[2] === away || (args[2] === undefined && away !== '');
     return first === REFER_RESULT && isThisOne ? [{ type: 'caller-returned', channelId, args }] : [];
   }
   const { app_name } = channel.dialplan;
-  // A dialled channel runs no application in the dialplan that could be seen.
+  // A dialled channel shows no dialplan application.
   if (call.isInbound && app_name !== '' && app_name !== 'Stasis' && channel.state === 'Up') {
     return [{ type: 'caller-left', channelId }];
   }
@@ -232,7 +238,8 @@ function ofDial(
   if (channel === undefined) return [];
   if (channel.state === 'Up') {
     const args = stasisArgs(channel);
-    // Early media is no answer: it comes without one. Nor is it ours yet, before it is in our app.
+    // A channel is Up only after the answer: early media does not count. It is ours once in our
+    // app.
     return args !== undefined || isInStasis ? [{ type: 'offer', channel, args: args ?? [] }] : [];
   }
   if (isForgotten) return [{ type: 'hang-up', channelId, why: 'never-dialled' }];
@@ -241,14 +248,14 @@ function ofDial(
 
 function ofRelease(channelId: string, { kind, isDone, seen: times }: BelievedRelease, seen: Seen): Action[] {
   const channel = seen.present.get(channelId);
-  // It is kept for one comparison more: what was told late of it is no news of a new channel.
+  // Kept for one more comparison: late events must not make it a new channel.
   if (!seen.exists.has(channelId)) {
     return [{ type: times > 0 ? 'forget-release' : 'count-release', channelId }];
   }
   if (channel === undefined) return [];
   const isOurs = isHere(channel);
   if (kind === 'hang-up') {
-    // One that is elsewhere in the dialplan went there by itself, unless it is our hang-up that failed.
+    // Elsewhere in the dialplan: it went there by itself, unless our hang-up failed.
     return [{ type: isOurs || !isDone ? 'repeat-release' : 'forget-release', channelId }];
   }
   if (!isOurs) return [{ type: 'forget-release', channelId }];
@@ -256,14 +263,14 @@ function ofRelease(channelId: string, { kind, isDone, seen: times }: BelievedRel
 }
 
 /**
- * Dials of others that are gone without a word, those of the process before among them. One that began since the question may only
- * not have been there yet.
+ * External dials whose channel is gone without an event, also those of the previous process. A late
+ * dial's channel may not have existed yet when Asterisk was read.
  */
 function lostDials(
   { dials, lateDials = [], adoptable }: Beliefs,
   { exists, isAsteriskLost }: Seen,
 ): (LostDial & { readonly channelId: string })[] {
-  // With Asterisk itself a leg that it dials is gone too.
+  // After a restart of Asterisk the legs that it dialled are gone too.
   if (isAsteriskLost) return [];
   const before = adoptable.filter(
     ({ state, channelId }) =>
@@ -280,7 +287,7 @@ function lostDials(
   return all.filter(({ channelId }) => !exists.has(channelId));
 }
 
-/** Legs that Asterisk dials, or has, since a dial was forwarded; each with the channel of that dial. */
+/** Legs that Asterisk dialled because a dial was forwarded, with the channel of that dial. */
 function forwardedLegs(beliefs: Beliefs, holdings: Holdings, seen: Seen): Map<string, string> {
   const lost = lostDials(beliefs, seen);
   const { channels, appChannelIds } = holdings;
@@ -319,7 +326,7 @@ function ofNobody(
     if (owned.has(id) || pendingReleases.has(id) || !appChannelIds.has(id)) continue;
     const args = stasisArgs(channel);
     const from = forwards.get(id);
-    // The next comparison knows more of a dial that began since this one's question.
+    // A dial that began since the read: the next comparison knows more.
     if (lateDials.some(({ channelId }) => channelId === from)) continue;
     const talk = talks.find(({ caller }) => caller === channel);
     const before = moved.get(id) ?? adoptable.find(({ channelId }) => channelId === id);
@@ -336,7 +343,10 @@ function ofNobody(
   return actions;
 }
 
-/** A caller whose place another channel of their provider has taken: its mixing bridge bears the name of the first one. */
+/**
+ * A caller whose channel was replaced by another one of its provider. Its mixing bridge still has
+ * the first channel's id.
+ */
 function ofReplaced(
   record: CallRecord,
   { owned }: Beliefs,
@@ -371,9 +381,9 @@ function ofAdoptable(
   const channel = seen.present.get(channelId);
   const isDial = state === 'dialling' || state === 'ringing';
   if (channel === undefined || hasHungUp(channel)) return [{ type: 'adoptable-died', record }];
-  // The caller's network is being asked to take them (REFER): they come back to us, whatever it says.
+  // The caller's network is processing a REFER: the caller returns to us afterwards.
   if (channel.dialplan.context === REFER_CONTEXT) return [];
-  // It is offered, and takes its record.
+  // It will be offered, and gets its record then.
   if (appChannelIds.has(channelId) && stasisArgs(channel) !== undefined) return [];
   if (isDial && channel.state !== 'Up') return [{ type: 'adoptable-rings', channel }];
   return [{ type: 'adoptable-died', record }];

@@ -1,17 +1,21 @@
 import type { AriChannel } from '../ari/model.ts';
 import type { PendingReleases } from './pending-releases.ts';
 
-/** What returns are taken with. */
+/** What returns work with. */
 export interface ReturnsContext {
-  /** Marks the events of now; what is returned resolves when all have been heard that Asterisk had told when it was called. */
+  /**
+   * Marks the present. The returned function resolves when all events have arrived that Asterisk
+   * had sent before it was called.
+   */
   readonly caughtUp: () => () => Promise<void>;
   readonly pendingReleases: PendingReleases;
   readonly stasisStart: (channel: AriChannel, args: readonly string[]) => void;
 }
 
 /**
- * Callers who enter our app again while their call is being released, or after it has left them. That they came may be told late: they
- * may have been sent away since, by that very call. Only when the events have caught up is it known whether they are there.
+ * Callers who enter our app again while their call is being released, or after it was released.
+ * Their StasisStart may be old: that same call may have sent them away since. Only when the events
+ * have caught up is it known whether they are still there.
  */
 export class Returns {
   readonly #context: ReturnsContext;
@@ -30,17 +34,20 @@ export class Returns {
     return this.#waiting.has(channelId);
   }
 
-  /** A channel has come; `take` is to follow when its call is over. */
+  /** A channel has entered. `take` must follow when its call is over. */
   came(channel: AriChannel, args: readonly string[]): void {
     this.#waiting.set(channel.id, { channel, args });
   }
 
-  /** A channel has left, or has ended. */
+  /** A channel has left or ended. */
   left(channelId: string): void {
     this.#waiting.delete(channelId);
   }
 
-  /** Takes a channel that came and is still there. Where that cannot be known the next comparison takes whoever waits. Never rejects. */
+  /**
+   * Begins a call for a channel that is still there. If that cannot be known, the next comparison
+   * offers the channel. Never rejects.
+   */
   async take(channelId: string): Promise<void> {
     const isKnown = await this.#context
       .caughtUp()()
@@ -55,7 +62,7 @@ export class Returns {
     if (isKnown) this.#context.stasisStart(waiting.channel, waiting.args);
   }
 
-  /** Another process has our app, and who is in it. */
+  /** Another process took our app and its channels. */
   clear(): void {
     this.#waiting.clear();
   }

@@ -8,11 +8,14 @@ import type { Background } from './background.ts';
 
 /** What the switchboard works with. */
 export interface SwitchboardContext {
-  /** Of this process, eight hexadecimal digits: in the ids of what it makes in Asterisk. */
+  /** Id of this process, eight hexadecimal digits. Part of the ids that it chooses in Asterisk. */
   readonly instance: string;
   readonly config: Config;
   readonly ari: AriClient;
-  /** Marks the events of now; what is returned resolves when all have been heard that Asterisk had told when it was called. */
+  /**
+   * Marks the present. The returned function resolves when all events have arrived that Asterisk
+   * had sent before it was called.
+   */
   readonly caughtUp: () => () => Promise<void>;
   readonly media: MediaPool;
   readonly asteriskPorts: AsteriskPorts;

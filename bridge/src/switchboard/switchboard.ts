@@ -20,19 +20,19 @@ import { REFER_RESULT } from './reconciliation.ts';
 import { Returns } from './returns.ts';
 import type { SwitchboardContext } from './switchboard-context.ts';
 
-/** A call that we place, once its channel is there. */
+/** An outbound call whose channel has been created. */
 export interface PlacedCall {
   readonly info: CallInfo;
   readonly settings: CallSettings;
 }
 
-/** Calls and dials: finds the one that an ARI event belongs to, and takes new ones in. */
+/** Routes ARI events to calls and dials, and begins new calls. */
 export class Switchboard {
   readonly #context: SwitchboardContext;
   /** By the caller's channel. */
   readonly #calls = new Map<string, Call>();
   readonly #arrivals: Arrivals;
-  /** Which call has which id. */
+  /** Assigns call ids. */
   readonly ids = new CallIds((channelId) => this.#isLive(channelId));
   readonly #adoptable = new AdoptableCalls();
   readonly #pendingReleases: PendingReleases;
@@ -40,10 +40,10 @@ export class Switchboard {
   readonly #forwards: Forwards;
   readonly live: LiveCalls;
   readonly #comparison: Comparison;
-  /** Channels of ours that are being made, to be dialled. */
+  /** Channels being created for outbound calls. */
   readonly #placing = new Map<string, Dial>();
   readonly #returns: Returns;
-  /** Calls so far. */
+  /** Number of calls so far. */
   #begun = 0;
   #closing = false;
 
@@ -78,12 +78,15 @@ export class Switchboard {
     });
   }
 
-  /** Calls from offer to release. */
+  /** Calls between offer and release. */
   get callsActive(): number {
     return this.#calls.size;
   }
 
-  /** Takes over calls of the process before. One that is served already gets its record; of the others the next comparison tells. */
+  /**
+   * Takes the records of the previous process's calls. A call that has already begun here gets its
+   * record. The next comparison decides about the others.
+   */
   inherit(records: readonly CallRecord[]): void {
     for (const { channelId, callId } of records) this.ids.claim(channelId, callId);
     this.#comparison.inherit(records);
@@ -94,7 +97,7 @@ export class Switchboard {
     return lists.some((list) => list.has(channelId)) || this.live.findByChannel(channelId) !== undefined;
   }
 
-  /** Why no call can be taken now. */
+  /** Why no new call can be taken now. Undefined if one can. */
   get refusal(): 'shutdown' | 'at-capacity' | undefined {
     if (this.#closing) return 'shutdown';
     const isFull = this.#calls.size + this.#placing.size >= this.#context.config.MAX_CALLS;
@@ -102,14 +105,14 @@ export class Switchboard {
   }
 
   /**
-   * Places a call on a channel that `create` makes under an id of ours; its bot is connected while the callee's phone rings. Rejects
-   * with what `create` rejects with: then there is no call.
+   * Places a call on a channel that `create` creates with an id of ours. The bot is connected while
+   * the callee's phone rings. Rejects with the error of `create`: then there is no call.
    */
   async place(channelId: string, dial: Dial, create: () => Promise<PlacedCall>): Promise<CallRecord> {
     this.#placing.set(channelId, dial);
     try {
       const created = create();
-      // A stop waits for it, and ends the call that it becomes.
+      // A stop waits for the channel, and ends the call that it becomes.
       this.#context.background.run(
         created.catch(() => {}),
         'make a channel',
@@ -123,17 +126,17 @@ export class Switchboard {
     }
   }
 
-  /** Takes no call from now on. */
+  /** Takes no new call from now on. */
   close(): void {
     this.#closing = true;
   }
 
-  /** Ends every call that there is now. */
+  /** Ends every live call. */
   endCalls(): void {
     for (const call of this.#calls.values()) call.end({ kind: 'shutdown' });
   }
 
-  /** Another process has our app: its calls are no longer ours, and it is told of all others. */
+  /** Another process took our app: ends our calls here; further events go to that process. */
   letGo(): void {
     this.#arrivals.takeAll();
     for (const call of this.#calls.values()) call.end({ kind: 'taken-over' });
@@ -141,14 +144,14 @@ export class Switchboard {
     for (const waiting of [this.#returns, this.#pendingReleases]) waiting.clear();
   }
 
-  /** Ends the call that its bot knows by this Twilio SID, after its last words; false where there is none. */
+  /** Ends the call with this Twilio SID after its queued audio. Returns false if there is none. */
   hangUpForBot(sid: string): boolean {
     const call = this.live.findBySid(sid);
     call?.botHungUp();
     return call !== undefined;
   }
 
-  /** Finds whom an event concerns. Nothing is awaited here. */
+  /** Passes an event to its call or dial. Never waits. */
   dispatch(event: ChannelEvent): void {
     const { id } = event.type === 'Dial' ? event.peer : event.channel;
     this.#comparison.heard(id, event.type);
@@ -179,7 +182,7 @@ export class Switchboard {
   #stasisStart(channel: AriChannel, args: readonly string[], replaced?: AriChannel): void {
     const own = this.#mediaCall(channel.id);
     if (own?.state === 'setup' || own?.state === 'active') return own.path.mediaEntered();
-    // Also one that came to be only after its call, tired of waiting, had removed it.
+    // Also a media channel that was created only after its call had given up and removed it.
     if (isOwn(channel.id, 'pcm')) {
       const removed = this.#context.ari.hangUp(channel.id, CAUSE.normalClearing);
       return this.#context.background.run(removed, 'remove a media channel without a call');
@@ -197,9 +200,9 @@ export class Switchboard {
       return this.#context.background.run(this.#returns.take(channel.id), 'take a caller who is back');
     }
     if (!isTelephone(channel)) return this.#dismiss(channel, CAUSE.callRejected, 'no telephone line');
-    // A caller's phone is in the state Ring; one that is called, Down and then Ringing.
+    // An inbound channel has the state Ring. A dialled one is Down, then Ringing.
     if (channel.state === 'Down' || channel.state === 'Ringing') return this.#others.entered(channel, args);
-    // The call that had them transferred is gone: done, or to be taken up again.
+    // The call that transferred them is gone: it ended, or is to be adopted.
     if (args[0] === REFER_RESULT && args[1] === 'SUCCESS')
       return this.#context.background.run(
         this.#context.ari.hangUp(channel.id, CAUSE.normalClearing),
@@ -208,23 +211,26 @@ export class Switchboard {
     this.#arrivals.offer(channel, args[0] === REFER_RESULT ? [] : args);
   }
 
-  /** Hangs up a channel that is to have no call. */
+  /** Hangs up a channel that gets no call. */
   #dismiss({ id, name }: AriChannel, cause: number, why: string): void {
     this.#context.log.warn({ channelId: id, name, why }, 'a channel is turned away');
     this.#context.background.run(this.#context.ari.hangUp(id, cause), 'turn a channel away');
   }
 
-  /** A caller who has a call enters our app again: from a transfer, or while that call is still being released. */
+  /** A caller with a call enters our app again: from a transfer, or while that call is released. */
   #cameBack(call: Call, channel: AriChannel, args: readonly string[]): void {
     const isAway = call.lastTransfer?.callerAway;
     if (isAway && args[0] === REFER_RESULT) return call.lastTransfer?.callerReturned(args.slice(1));
     if (!isAway && !call.isEnding) return;
     this.#returns.came(channel, args);
-    // The dialplan has brought them back by itself: the call that sent them there is done.
+    // The dialplan sent them back by itself: the call that sent them there is over.
     call.callerHungUp(undefined);
   }
 
-  /** A channel takes another's place in its mixing bridge (RFC 3891). Only the caller's own provider may do that. */
+  /**
+   * A channel replaces another one in its mixing bridge (RFC 3891). Allowed only for a channel of
+   * the caller's own provider.
+   */
   #tookPlace(channel: AriChannel, replacedId: string): boolean {
     const leg = isOwn(replacedId, 'pct') ? parseOwnId(replacedId) : undefined;
     const call = this.#calls.get(leg?.callerId ?? replacedId);
@@ -287,7 +293,7 @@ export class Switchboard {
     if (this.#returns.has(id)) await this.#returns.take(id);
   }
 
-  /** The call whose media channel of now this is. */
+  /** The call whose current media channel this is. */
   #mediaCall(id: string): Call | undefined {
     const call = this.live.findByChannel(parseOwnId(id)?.callerId ?? '');
     return call?.path.mediaChannelId === id ? call : undefined;
@@ -303,18 +309,23 @@ export class Switchboard {
     this.#others.ended(event.channel, event.cause, event.tech_cause);
   }
 
-  /** Whether somebody has originated a channel and hung it up before Asterisk had begun to dial: its end is all that is heard of it. */
+  /**
+   * Whether an external client originated a channel and hung it up before Asterisk dialled. The
+   * channel's end is then its only event.
+   */
   #wasWithdrawn({ id, state }: AriChannel): boolean {
     const isOurs = isOwn(id, 'pcm') || id.startsWith(DIAL_ID_PREFIX);
     return state === 'Down' && !isOurs && !this.#calls.has(id) && !this.#isDoneWith(id);
   }
 
-  /** A dial of ours, or somebody else's who originates into our app: only such channels have Dial events for us. */
+  /**
+   * A Dial event of our own dial or an external client's. Only originated channels have them here.
+   */
   #dial({ peer, caller, ...event }: Extract<ChannelEvent, { type: 'Dial' }>): void {
-    // With a caller it is the dialplan that dials, for a call that we gave back.
+    // A dial with a caller comes from the dialplan, for a call that we have returned to it.
     if (caller !== undefined) return;
     const { dialstring, dialstatus, forward, forwarded } = event;
-    // Whoever was forwarded, and however late that is told: the leg that it left behind is nobody's.
+    // The leg of a forward is always refused, however late the event comes.
     if (forward) this.#forwards.refuse(forwarded, peer);
     if (this.#placing.has(peer.id) || isOwn(peer.id, 'pcm') || this.#isPast(peer.id)) return;
     if (dialstatus === 'RINGING') this.#rings(peer);
@@ -323,7 +334,7 @@ export class Switchboard {
     if (forward) this.#others.forwarded(peer);
   }
 
-  /** Whether what is told of a channel comes late: its dial has ended, or was ours and never came to be. */
+  /** Whether an event of a channel is late: its dial has ended, or was ours and failed. */
   #isPast(id: string): boolean {
     if (this.#calls.has(id) || this.#others.all.has(id) || this.#adoptable.has(id)) return false;
     return this.#isDoneWith(id) || id.startsWith(DIAL_ID_PREFIX);
@@ -347,6 +358,6 @@ export class Switchboard {
     if (args !== undefined) this.#arrivals.offer(channel, args);
   }
 
-  /** Compares what Asterisk holds with what we know, and makes good what lost events would have said. */
+  /** Compares Asterisk's state with ours, and makes up for lost events. */
   readonly reconcile = (): Promise<void> => this.#comparison.run();
 }

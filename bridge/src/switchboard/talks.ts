@@ -3,20 +3,20 @@ import { isOwn, ownId, parseOwnId } from '../call/asterisk-ids.ts';
 import type { CallRecord } from '../records/record.ts';
 import { hasHungUp, isHere } from './channel-place.ts';
 
-/** Two who talk to each other without us: a bridged transfer that has come to be in a process before. */
+/** A bridged transfer of a previous process: caller and second leg talk without us. */
 export interface Talk {
   readonly caller: AriChannel;
-  /** Who took the bot's place. */
+  /** The second leg, which took the bot's place. */
   readonly leg: AriChannel;
   /** Their mixing bridge. */
   readonly bridgeId: string;
-  /** Whether the second leg is in it already. */
+  /** Whether the second leg is already in the bridge. */
   readonly isJoined: boolean;
 }
 
 type Bridges = readonly { readonly id: string; readonly channels: readonly string[] }[];
 
-/** Where talks are looked for: what Asterisk holds of that. */
+/** Asterisk's state, as far as bridged transfers need it. */
 interface Held {
   readonly channels: readonly AriChannel[];
   readonly bridges: Bridges;
@@ -24,8 +24,9 @@ interface Held {
 }
 
 /**
- * Finds who talks. Asterisk alone shows it, whatever became of the record: a second leg of ours has answered, and its caller is in the
- * mixing bridge that it was made for, without a media channel. `isTaken`: what is a call's of now, or has been left.
+ * Finds bridged transfers by Asterisk's state alone, whatever their record says. A second leg of
+ * ours has been answered, its caller is in the mixing bridge of that leg, and no media channel is.
+ * `isTaken`: whether a channel or bridge belongs to a call, or was released.
  */
 export function findTalks(
   { channels, bridges, appChannelIds }: Held,
@@ -49,8 +50,9 @@ export function findTalks(
 }
 
 /**
- * Whether a caller who waits in our app talked to a second leg, by their record, when the process before died: that one has gone since.
- * Whom a network or the dialplan took is not in our app any more, and who is with a media channel has got a bot since.
+ * Whether a caller in our app was talking to a second leg, by its record, when the previous process
+ * died. That leg has hung up since. A caller that a REFER or the dialplan took is not in our app. A
+ * caller bridged with a media channel has a bot again.
  */
 export function wasHandedOver(before: CallRecord | undefined, callerId: string, bridges: Bridges): boolean {
   const { status, mode } = before?.transfer ?? {};
