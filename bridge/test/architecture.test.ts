@@ -43,6 +43,7 @@ const COMMENTED_FOLDERS: readonly string[] = [
   'control',
   'http',
   'pipecat',
+  'recording',
   'records',
   'reports',
   'rtp',

@@ -1,9 +1,10 @@
-// The two clocks drift by some 100 ppm at most: within so long by half a millisecond.
+// Window of the measurement. The two clocks drift by at most about 100 ppm: 0.5 ms in this time.
 const WINDOW_MS = 5_000;
 
 /**
- * Finds where the caller's time lies in the bridge's. Frames come late by what the network makes of them, never early: the
- * least late ones of the last seconds tell how the two clocks stand, and follow them as they drift apart.
+ * Finds the offset between the caller's timeline and the bridge's clock. The network delays frames
+ * and never makes them early. So the least delayed frames of the last seconds show the offset, and
+ * follow the drift of the clocks.
  */
 export class CallerClock {
   readonly #maxLateMs: number;
@@ -12,24 +13,29 @@ export class CallerClock {
   #leastBefore = Number.POSITIVE_INFINITY;
   #windowEndMs = Number.NEGATIVE_INFINITY;
 
-  /** A frame later than all others by more than `maxLateMs` is not late: the caller's time stood still. */
+  /**
+   * A frame later than all others by more than `maxLateMs` means that the caller's timeline stood
+   * still.
+   */
   constructor(maxLateMs: number) {
     this.#maxLateMs = maxLateMs;
   }
 
-  /** When the caller's time 0 was, in the bridge's, ms; NaN until a frame has come. */
+  /** Bridge time of the caller's time 0, ms; NaN before the first frame. */
   get originMs(): number {
     const least = Math.min(this.#least, this.#leastBefore);
     return Number.isFinite(least) ? least : Number.NaN;
   }
 
-  /** Forgets all: the caller's time has been interrupted. */
+  /** Forgets all frames: the caller's timeline was interrupted. */
   restart(): void {
     this.#least = Number.POSITIVE_INFINITY;
     this.#leastBefore = Number.POSITIVE_INFINITY;
   }
 
-  /** The frame at `timestampMs` of the caller's time came at `atMs` of the bridge's. */
+  /**
+   * The frame at `timestampMs` on the caller's timeline arrived at `atMs` of the bridge's clock.
+   */
   arrived(timestampMs: number, atMs: number): void {
     const lateness = atMs - timestampMs;
     if (lateness - this.originMs > this.#maxLateMs) this.restart();

@@ -4,33 +4,34 @@ const NAME = /^\d{8}T\d{6}Z-[0-9a-f]{16}\.wav$/;
 export interface RecordingFile {
   readonly name: string;
   readonly bytes: number;
-  /** When it was last written, Unix time, ms. */
+  /** Time of the last write, Unix time, ms. */
   readonly modifiedMs: number;
 }
 
-/** What is kept of the recordings; 0: no limit. */
+/** Limits of the recordings that are kept; 0: no limit. */
 export interface RetentionLimits {
   readonly maxTotalBytes: number;
   readonly maxAgeMs: number;
 }
 
-/** What was written so lately may belong to a call that is under way. */
+/** A file written within this time may belong to a call in progress. */
 const LIVE_MS = 60_000;
 
 /**
- * The name of a recording that begins now: the time, UTC, and 16 hexadecimal digits that must be random. Nothing of the call is
- * in it, neither a number nor its id, which comes from outside: the call's record names the file.
+ * The name of a recording that begins now: the time, UTC, and 16 hexadecimal digits that must be
+ * random. It contains no number and no call id, since these come from outside. The call record
+ * names the file.
  */
 export function recordingName(now: Date, digits: string): string {
   return `${now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z-${digits}.wav`;
 }
 
-/** Whether a file of this name is one of ours. */
+/** Whether a file with this name is a recording. */
 export function isRecordingName(name: string): boolean {
   return NAME.test(name);
 }
 
-/** The recordings that have to go: those too old, and the oldest of the others while all together are too large. */
+/** The recordings to delete: those too old, and then the oldest while the total is too large. */
 export function expiredRecordings(
   files: readonly RecordingFile[],
   limits: RetentionLimits,

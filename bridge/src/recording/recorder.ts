@@ -5,35 +5,38 @@ import type { Disk } from './disk.ts';
 import { StereoTrack, type StereoTrackOptions } from './stereo-track.ts';
 import { WAV_FRAME_BYTES, WAV_HEADER_BYTES, wavHeader } from './wav.ts';
 
-/** How one call is recorded. Plain data: it crosses to a worker thread. */
+/** How a call is recorded. Plain data: it crosses to a worker thread. */
 export interface RecordingSettings {
-  /** Path of the file; it must not exist. */
+  /** Path of the file. It must not exist. */
   readonly path: string;
-  /** Nothing is recorded until the first `resume`. */
+  /** Record nothing until the first `resume`. */
   readonly paused: boolean;
-  /** The file grows no larger. */
+  /** Limit of the file size. */
   readonly maxBytes: number;
 }
 
-/** What a recording is doing: `failed` while the disk does not take it (it goes on trying), or when the file is full. */
+/**
+ * State of a recording. `failed`: the disk reports errors (writing is retried), or the file is
+ * full.
+ */
 export type RecordingState = 'on' | 'paused' | 'failed';
 
-/** What became of one call's recording. */
+/** Result of one call's recording. */
 export interface RecordingFigures {
   readonly state: RecordingState;
   readonly lengthMs: number;
-  /** Of this, silence in place of audio that could not be written. */
+  /** Part of the length that is silence because audio could not be written. */
   readonly droppedMs: number;
 }
 
-/** Blocks of a second that may wait for the disk; of more, the newest is dropped. */
+/** Limit of blocks of 1 s that wait for the disk. When it is reached the newest is dropped. */
 const BACKLOG_BLOCKS = 8;
-/** The end of a call waits so long for the disk. */
+/** Longest time that the end of a call waits for the disk. */
 const CLOSE_MS = 1_000;
 
 /**
- * One call's file, written as the call goes: a second at a time, and the header again with it, so that a process killed at any
- * moment leaves a file that plays. Nothing here ever waits or throws on the packet path.
+ * Writes one call's file during the call: one second at a time, and the header with it. So a
+ * process that is killed leaves a playable file. No method waits or throws on the packet path.
  */
 export class Recorder {
   readonly #settings: RecordingSettings;
@@ -43,7 +46,7 @@ export class Recorder {
   readonly #track: StereoTrack;
   #handle: FileHandle | undefined;
   #waiting = 0;
-  /** Of samples; -1: not even a header. */
+  /** Bytes of samples written; -1: not even the header. */
   #writtenBytes = -1;
   #droppedMs = 0;
   #failing = false;
@@ -53,7 +56,10 @@ export class Recorder {
   #hasFailed = false;
   #closing: Promise<void> | undefined;
 
-  /** `onState` hears of every change, also of a pause while it fails; of the first one when there is a file, or when it could not be made. */
+  /**
+   * `onState` is called on every change, also of a pause while writing fails. First it is called
+   * when the file exists, or when it could not be made.
+   */
   constructor(
     settings: RecordingSettings,
     line: Omit<StereoTrackOptions, 'onAudio'>,
@@ -75,7 +81,7 @@ export class Recorder {
     return this.#track.paused ? 'paused' : 'on';
   }
 
-  /** The state that was told last: a bot that is connected again is not to guess it. */
+  /** The last state that was reported, for a bot that reconnects. */
   get told(): RecordingState | undefined {
     return this.#told;
   }
@@ -110,19 +116,22 @@ export class Recorder {
     this.#track.flushed();
   }
 
-  /** From now on silence is recorded. */
+  /** Records silence from now on. */
   pause(): void {
     this.#track.paused = true;
     this.#tell();
   }
 
-  /** From now on what is heard is recorded again. */
+  /** Records audio again from now on. */
   resume(): void {
     this.#track.paused = false;
     this.#tell();
   }
 
-  /** Writes what is left and closes the file; resolves when that is done, or after a time limit. Idempotent. */
+  /**
+   * Writes the rest and closes the file. Resolves when that is done, or after a time limit.
+   * Idempotent.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -140,14 +149,14 @@ export class Recorder {
     this.#disk.stats.active -= 1;
     try {
       await this.#handle?.close();
-      // Without a header it is no recording, only a name.
+      // A file without a header is not a recording.
       if (this.#handle !== undefined && this.#writtenBytes < 0) await rm(this.#settings.path);
     } catch (error) {
       this.#failedBy(error);
     }
   }
 
-  /** A block is finished: on to the disk, if that keeps up and the file may still grow. */
+  /** Takes a finished block: writes it unless too many blocks wait or the file is full. */
   #keep(audio: Buffer, from: number): void {
     const at = WAV_HEADER_BYTES + from * WAV_FRAME_BYTES;
     if (at + audio.length > this.#settings.maxBytes && !this.#full) {
@@ -161,7 +170,10 @@ export class Recorder {
     });
   }
 
-  /** A place that was not written is silence when something behind it is (a hole in the file): the time stays right. */
+  /**
+   * A block that was not written leaves a hole, which reads as silence. So later audio keeps its
+   * time.
+   */
   #write(audio: Buffer, at: number): Promise<void> {
     return this.#disk.do(async () => {
       try {
@@ -192,7 +204,7 @@ export class Recorder {
 
   #tell(detail?: string): void {
     const { state } = this;
-    // Before there is a file there is nothing to tell but that there will be none.
+    // Before the file exists only a failure is reported.
     const isSame = state === this.#told && this.#track.paused === this.#toldPaused;
     if (isSame || (state !== 'failed' && this.#writtenBytes < 0)) return;
     this.#told = state;
@@ -205,7 +217,7 @@ export class Recorder {
   }
 }
 
-/** Readable by us alone: it holds what people said. */
+/** Readable by this user only: it contains speech. */
 async function create(path: string): Promise<FileHandle> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   return await open(path, 'wx', 0o600);

@@ -3,26 +3,29 @@ import { join } from 'node:path';
 import { expiredRecordings, isRecordingName, type RecordingFile, type RetentionLimits } from './files.ts';
 
 const SWEEP_MS = 60_000;
-/** While recordings are looked at often: the disk was nearly full. */
+/** Interval of the checks while the disk is nearly full. */
 const FULL_SWEEP_MS = 5_000;
 const FAILURES_TOLD_MS = 600_000;
-/** What is left on a full disk: some minutes of a few calls. */
+/** A disk with less free space counts as full: some minutes of a few calls. */
 const FREE_MIN_BYTES = 50_000_000;
 
-/** Where recordings are, what is kept of them, and who is told of it. */
+/** Directory of the recordings, limits, and callbacks. */
 export interface RetentionOptions extends RetentionLimits {
   readonly directory: string;
-  /** With less left on its disk it counts as full, bytes [50 MB]. */
+  /** The disk counts as full with less free space, bytes [50 MB]. */
   readonly freeMinBytes?: number;
   readonly onRemoved: (names: readonly string[]) => void;
   readonly onError: (error: Error) => void;
 }
 
-/** Removes recordings that are too old or too many: at the start and once a minute. It touches no other files. */
+/**
+ * Deletes recordings that are too old or too many, at the start and once per minute. It never
+ * touches other files.
+ */
 export class Retention {
-  /** Recordings that there were at the last look, bytes. */
+  /** Total size of the recordings at the last check, bytes. */
   storedBytes = 0;
-  /** What keeps calls from being recorded, or soon will, at the last look. */
+  /** Why calls cannot be recorded, or soon cannot, at the last check. */
   problem: string | undefined;
   readonly #options: RetentionOptions;
   #failures = { total: 0, atMs: Number.NEGATIVE_INFINITY };
@@ -43,7 +46,7 @@ export class Retention {
     this.#timer = undefined;
   }
 
-  /** Looks through the recordings now, unless it does so already. Never rejects. */
+  /** Checks the recordings now, unless a check is running. Never rejects. */
   sweep(): Promise<void> {
     this.#sweeping ??= this.#sweep()
       .then(async () => this.#setProblem(await this.#shortage()))
@@ -57,7 +60,7 @@ export class Retention {
     return this.#sweeping;
   }
 
-  /** What to say of recordings that have failed, `total` of them by now, in the last ten minutes that this was asked. */
+  /** A warning if recordings failed within the last ten minutes. `total`: failures so far. */
   recentFailures(total: number, nowMs: number): string | undefined {
     if (total > this.#failures.total) this.#failures = { total, atMs: nowMs };
     const isRecent = nowMs - this.#failures.atMs < FAILURES_TOLD_MS;
@@ -95,7 +98,7 @@ export class Retention {
   }
 }
 
-/** One after the other: nobody waits for it, and calls share the disk. */
+/** One file after the other: it is not urgent, and calls use the same disk. */
 async function list(directory: string): Promise<RecordingFile[]> {
   const files: RecordingFile[] = [];
   for (const name of await readdir(directory).catch(absent)) {
@@ -106,7 +109,7 @@ async function list(directory: string): Promise<RecordingFile[]> {
   return files;
 }
 
-/** Nothing was recorded yet, or somebody removed it meanwhile. */
+/** Nothing was recorded yet, or the file was deleted meanwhile. */
 function absent(error: NodeJS.ErrnoException): string[] {
   if (error.code !== 'ENOENT') throw error;
   return [];

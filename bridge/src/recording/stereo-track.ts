@@ -1,55 +1,68 @@
 import { CallerClock } from './caller-clock.ts';
 
-/** What a sample is on the line, and where finished audio goes. */
+/** Format of the line, and the consumer of the recorded audio. */
 export interface StereoTrackOptions {
   readonly sampleRate: number;
   readonly bytesPerSample: number;
-  /** From a tick to when what left in it is heard, ms. */
+  /** Time from a tick until its frame is heard, ms. */
   readonly botDelayMs: number;
-  /** The sample, 16 bits, that begins at byte `at`. */
+  /** Reads the 16-bit sample at byte `at`. */
   readonly readSample: (source: Buffer, at: number) => number;
-  /** Gets finished audio, `from` in samples since the beginning: stereo, 16 bits, little-endian; a copy of its own. */
+  /**
+   * Called with finished audio: stereo, 16 bits, little-endian. `from`: samples since the
+   * beginning. The buffer is a copy.
+   */
   readonly onAudio: (audio: Buffer, from: number) => void;
 }
 
 const FRAME_MS = 20;
 const BLOCK_MS = 1_000;
-/** So long after its time the caller's audio is still put where it belongs: the wait for lost packets and for a pause, and some. */
+/**
+ * The caller's audio is still recorded at its position if it is late by up to this time: longer
+ * than the waits for lost packets and for pauses.
+ */
 const LATE_MS = 500;
-// A frame that came with its own packet tells of the clocks; one that was put in for a pause, or held back, does not.
+// A frame counts for the clock offset only if its packet has just arrived. A frame that was
+// inserted for a pause, or held back, does not.
 const FRESH_MS = 10;
-// Timestamps are rounded to a millisecond: what is less is no gap.
+// Timestamps are rounded to 1 ms, so a smaller difference is not a gap.
 const GAP_MS = 1.5;
-// The caller's audio may be so far off its place before it is moved there, by this part of the way a frame, at most a tenth faster or slower.
+// An offset of the caller's audio below this is not corrected. A larger one is corrected by this
+// share per frame, at most 10 % faster or slower.
 const TOLERANCE_MS = 5;
 const APPROACH = 1 / 16;
 const STRETCH_MAX = 0.1;
 
 /**
- * Both sides of a call on one time base, the pacer's 20 ms grid: what was sent lies where its tick was (or a fixed time later, when
- * it was heard), skipped ticks included; what was received lies where it came from the network, less the network's jitter. So the two stay in step
- * however long the call is and however the clocks drift. While it is paused both sides are silent, and time goes on.
+ * Records both directions of a call on one timeline: the pacer's 20 ms grid. Sent audio is placed
+ * at its tick, or a fixed delay later when it is heard. Skipped ticks count too. Received audio is
+ * placed at its arrival from the network, less the jitter. So both stay synchronized, however long
+ * the call is and however the clocks drift. While paused, both channels are silent and time goes
+ * on.
  */
 export class StereoTrack {
-  /** While true, nothing is recorded: silence takes its place. */
+  /** While true, silence is recorded. */
   paused = false;
-  /** Caller's audio that came too late to be put in, samples. */
+  /** Samples of the caller that came too late to be recorded. */
   lateSamples = 0;
   readonly #options: StereoTrackOptions;
   readonly #samplesPerMs: number;
   readonly #frame: number;
   readonly #block: number;
   readonly #botDelay: number;
-  /** Two blocks of stereo samples, by position modulo their length; zero where nothing was put. Little-endian, as all that Node runs on. */
+  /**
+   * Two blocks of stereo samples, indexed by position modulo their length; zero where nothing was
+   * written. Little-endian, like all platforms of Node.
+   */
   readonly #ring: Int16Array;
   /** Clock time of position 0. */
   #originMs = Number.NaN;
-  /** Where the bot's next frame lies, samples. */
+  /** Position of the bot's next frame, samples. */
   #position = 0;
-  /** All before this was handed over. */
+  /** All audio before this position was passed on. */
   #done = 0;
   readonly #clock = new CallerClock(LATE_MS);
-  /** Where the caller's next frame lies if nothing is missing before it, and the timestamp that it has then. */
+  /** Position and timestamp of the caller's next frame, if none is missing before it. */
   #callerPosition = 0;
   #callerTimestampMs = Number.NaN;
 
@@ -67,25 +80,28 @@ export class StereoTrack {
     return this.#position / this.#samplesPerMs;
   }
 
-  /** The frame `source[start..)` of the bot's audio left at `nowMs`, after so many ticks in which none did. */
+  /**
+   * The frame `source[start..)` of the bot's audio was sent at `nowMs`, after `skippedFrames` ticks
+   * without one.
+   */
   played(source: Buffer, start: number, skippedFrames: number, nowMs: number): void {
     for (let i = 0; i < skippedFrames; i++) this.#advance();
     const atMs = nowMs - this.lengthMs;
-    // A tick may be late, never early: the earliest tells where the grid lies.
+    // A tick may be late but never early, so the earliest one shows the grid.
     this.#originMs = Number.isNaN(this.#originMs) ? atMs : Math.min(this.#originMs, atMs);
     this.#put(1, source, start, this.#frame, this.#position + this.#botDelay, this.#frame);
     this.#advance();
   }
 
-  /** What left and is not heard yet will not be heard: a `clear`. */
+  /** Audio that was sent but not heard yet was dropped by a `clear`. */
   flushed(): void {
     const length = this.#ring.length;
     for (let i = 0; i < this.#botDelay; i++) this.#ring[(2 * (this.#position + i) + 1) % length] = 0;
   }
 
   /**
-   * The frame `source[start..end)` of the caller's audio, at `timestampMs` of the caller's time, was handed on at `nowMs`; a
-   * packet had last come at `receivedMs`.
+   * The frame `source[start..end)` of the caller's audio, at `timestampMs` on the caller's
+   * timeline, was passed on at `nowMs`. The last packet arrived at `receivedMs`.
    */
   heard(
     source: Buffer,
@@ -98,7 +114,7 @@ export class StereoTrack {
     if (Number.isNaN(this.#originMs)) return;
     const gapMs = timestampMs - this.#callerTimestampMs;
     if (gapMs > GAP_MS) {
-      // Time passed of which nothing was handed on: the stream began anew, and what was known of its clock is void.
+      // No frame came for this time: the stream restarted, so the clock offset is unknown again.
       this.#callerPosition += Math.round(gapMs * this.#samplesPerMs);
       this.#clock.restart();
     }
@@ -106,7 +122,7 @@ export class StereoTrack {
     if (isFresh) this.#clock.arrived(timestampMs, receivedMs - this.#originMs);
     const isFirst = Number.isNaN(this.#callerTimestampMs);
     if (isFirst && !isFresh) return;
-    // Not a number while nothing is known of the clock: then it goes on where it was.
+    // NaN while the clock offset is unknown: then the frame follows the last one.
     const off = Math.round((this.#clock.originMs + timestampMs) * this.#samplesPerMs - this.#callerPosition);
     const isNew = isFirst || Math.abs(off) > LATE_MS * this.#samplesPerMs;
     if (isNew) this.#callerPosition += off;
@@ -117,12 +133,14 @@ export class StereoTrack {
     this.#callerTimestampMs = timestampMs + samples / this.#samplesPerMs;
   }
 
-  /** Hands over all that is left. */
+  /** Passes on all remaining audio. */
   finish(): void {
     while (this.#done < this.#position) this.#handOver(Math.min(this.#block, this.#position - this.#done));
   }
 
-  /** Samples by which a frame is made longer or shorter, that the caller's audio comes nearer to its place. */
+  /**
+   * Samples by which a frame is made longer or shorter, to move the caller's audio to its position.
+   */
   #correction(off: number, samples: number): number {
     if (!(Math.abs(off) > TOLERANCE_MS * this.#samplesPerMs)) return 0;
     const most = Math.floor(samples * STRETCH_MAX);
@@ -144,7 +162,7 @@ export class StereoTrack {
     this.#done += samples;
   }
 
-  /** Writes `samples` samples of the line as `length` of a channel, as far as the ring reaches. */
+  /** Writes `samples` samples of the line as `length` samples of a channel, within the ring. */
   #put(
     channel: 0 | 1,
     source: Buffer,

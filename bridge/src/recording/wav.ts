@@ -1,6 +1,6 @@
 /** Bytes before the samples. */
 export const WAV_HEADER_BYTES = 44;
-/** Caller left, bot right, 16 bits each. */
+/** Bytes of one stereo sample: caller left, bot right, 16 bits each. */
 export const WAV_FRAME_BYTES = 4;
 const CHANNELS = 2;
 const BITS = 16;
@@ -8,8 +8,8 @@ const FORMAT_PCM = 1;
 const FORMAT_CHUNK_BYTES = 16;
 
 /**
- * The header of a stereo WAV file (RIFF, 16-bit PCM) with so many bytes of samples behind it. PCM and not G.711, though it
- * takes twice the room: it is the one form that every player, browser and library reads.
+ * The header of a stereo WAV file (RIFF, 16-bit PCM) with `dataBytes` bytes of samples. PCM takes
+ * twice the space of G.711, but every player, browser and library reads it.
  */
 export function wavHeader(sampleRate: number, dataBytes: number): Buffer {
   const header = Buffer.alloc(WAV_HEADER_BYTES);
