@@ -49,7 +49,7 @@ test('promtool finds no fault in names, types and units of /metrics', async (t) 
     encoding: 'utf8',
   });
   if ((error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT')
-    return t.skip('promtool is not installed (Debian package prometheus)');
+    return t.skip('promtool is not installed (Debian: package promtool, or prometheus)');
   assert.deepEqual([error, status, stdout, stderr], [undefined, 0, '', '']);
 });
 
