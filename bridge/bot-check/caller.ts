@@ -4,7 +4,7 @@ import { type AudioFormat, bytesPerMs, bytesPerSample, silenceByte } from '../sr
 import { Pacer, type PacerHandle } from '../src/audio/pacer.ts';
 import { PlayoutQueue, type PlayoutStats } from '../src/audio/playout-queue.ts';
 import { BadMessages } from '../src/media/bad-messages.ts';
-import { type BotConnection, type BotTarget, connectBot } from '../src/pipecat/client.ts';
+import { type BotConnection, type BotTarget, connectBot } from '../src/pipecat/bot-connection.ts';
 import { CLOSE_CODE } from '../src/pipecat/close-codes.ts';
 import type {
   BadCode,

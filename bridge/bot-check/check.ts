@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { BotConnectError } from '../src/pipecat/client.ts';
+import { BotConnectError } from '../src/pipecat/bot-connection.ts';
 import { Caller, CallOver, type Line } from './caller.ts';
 import { type Finding, finding, type Outcome, time } from './finding.ts';
 import { closing, STEPS, type Stage, type Step } from './steps.ts';

@@ -1,4 +1,4 @@
-import { BotConnectError } from '../src/pipecat/client.ts';
+import { BotConnectError } from '../src/pipecat/bot-connection.ts';
 import type { DialectName } from '../src/pipecat/dialect.ts';
 import { type Caller, CallOver } from './caller.ts';
 import { type Outcome, time } from './finding.ts';

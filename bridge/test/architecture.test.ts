@@ -73,7 +73,7 @@ const IO_FILES = new Set([
   'http/server.ts',
   'http/twilio-rest.ts',
   'log.ts',
-  'pipecat/client.ts',
+  'pipecat/bot-connection.ts',
   'pipecat/stream.ts',
   'pipecat/write-now.ts',
   'recording/recorder.ts',
@@ -308,9 +308,12 @@ describe('a breach of the house is found', () => {
   test('a leaf that imports another leaf, or a file at the root', () => {
     const files = house(
       ['rtp/receiver.ts', "import type { Fade } from '../audio/fade.ts';"],
-      ['pipecat/client.ts', "import type { Logger } from '../log.ts';"],
+      ['pipecat/bot-connection.ts', "import type { Logger } from '../log.ts';"],
     );
-    assert.deepEqual(upward(files), ['rtp/receiver.ts -> audio/fade.ts', 'pipecat/client.ts -> log.ts']);
+    assert.deepEqual(upward(files), [
+      'rtp/receiver.ts -> audio/fade.ts',
+      'pipecat/bot-connection.ts -> log.ts',
+    ]);
   });
 
   test('a circle of types', () => {

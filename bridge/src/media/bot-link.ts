@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { NameLookups } from '../dns/name-lookups.ts';
-import type { Budget } from '../pipecat/budget.ts';
 import {
   BotConnectError,
   type BotConnection,
@@ -9,7 +8,8 @@ import {
   type BotNames,
   type BotTarget,
   connectBot,
-} from '../pipecat/client.ts';
+} from '../pipecat/bot-connection.ts';
+import type { Budget } from '../pipecat/budget.ts';
 import { CLOSE_CODE } from '../pipecat/close-codes.ts';
 import type { Draft } from '../pipecat/draft.ts';
 import { printable } from '../text/outside-text.ts';

@@ -4,8 +4,8 @@ import type { LookupAddress } from 'node:dns';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { type BotConnection, connectBot } from './bot-connection.ts';
 import { Budget, NO_LIMITS } from './budget.ts';
-import { type BotConnection, connectBot } from './client.ts';
 import { Draft } from './draft.ts';
 
 type OnHeard = (count: number, connection: BotConnection) => void;
