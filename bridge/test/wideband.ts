@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { Pacer } from '../src/audio/pacer.ts';
-import { Media } from '../src/media/relay.ts';
+import { Relay } from '../src/media/relay.ts';
 import type { MediaSettings } from '../src/media/session.ts';
 import { NO_LIMITS } from '../src/pipecat/budget.ts';
 import { FakeBot } from './fake-bot.ts';
@@ -71,7 +71,7 @@ export async function wideband(t: TestContext, now = () => performance.now()) {
     pacer: new Pacer({ onError }),
     now,
   };
-  const media = await Media.open(settings, shared, () => {});
+  const media = await Relay.open(settings, shared, () => {});
   t.after(() => media.close());
   await media.connectSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/`, 'Basic x');
   await media.connectBot();

@@ -7,7 +7,7 @@ import { Disk } from '../recording/disk.ts';
 import { PortPool } from '../rtp/ports.ts';
 import { RtpSockets } from '../rtp/sockets.ts';
 import { mediaErrorCode } from './media-error.ts';
-import { Media, type MediaShared } from './relay.ts';
+import { Relay, type RelayShared } from './relay.ts';
 import type { FromWorker, ToWorker, WorkerSettings, WorkerStats } from './worker-messages.ts';
 
 const STATS_EVERY_MS = 1_000;
@@ -15,8 +15,8 @@ const STATS_EVERY_MS = 1_000;
 /** The thread that carries the audio of its share of the calls. It knows no ARI and decides nothing about a call. */
 class MediaWorker {
   readonly #send: (message: FromWorker) => void;
-  readonly #shared: MediaShared;
-  readonly #sessions = new Map<number, Media>();
+  readonly #shared: RelayShared;
+  readonly #sessions = new Map<number, Relay>();
   readonly #collections = { count: 0, totalMs: 0, longestMs: 0 };
 
   constructor(settings: WorkerSettings, send: (message: FromWorker) => void) {
@@ -64,7 +64,7 @@ class MediaWorker {
 
   async #carryOut({ session, request }: ToWorker): Promise<unknown> {
     if (request.method === 'open') {
-      const media = await Media.open(request.settings, this.#shared, (event) =>
+      const media = await Relay.open(request.settings, this.#shared, (event) =>
         this.#send({ type: 'event', session, event, hasBot: media.hasBot }),
       );
       this.#sessions.set(session, media);

@@ -29,7 +29,7 @@ const PLAYED_OUT = '\0played out';
 const draft = new Draft();
 
 /** What all calls of a thread share. */
-export interface MediaShared {
+export interface RelayShared {
   readonly sockets: RtpSockets;
   readonly pacer: Pacer;
   readonly disk: Disk;
@@ -38,9 +38,9 @@ export interface MediaShared {
 }
 
 /** One call's audio: the way to Asterisk, the way to the bot, and the relay between the two. Owns both; `close()` ends both. */
-export class Media implements Omit<MediaSession, 'reopen' | 'relays'> {
+export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
   readonly #settings: MediaSettings;
-  readonly #shared: MediaShared;
+  readonly #shared: RelayShared;
   readonly #tell: (event: MediaEvent) => void;
   readonly #line: LineHooks;
   readonly #dialect: Dialect;
@@ -70,7 +70,7 @@ export class Media implements Omit<MediaSession, 'reopen' | 'relays'> {
   #closed = false;
   readonly #watch: LineWatch;
 
-  private constructor(settings: MediaSettings, shared: MediaShared, tell: (event: MediaEvent) => void) {
+  private constructor(settings: MediaSettings, shared: RelayShared, tell: (event: MediaEvent) => void) {
     this.#settings = settings;
     this.#shared = shared;
     this.#tell = tell;
@@ -133,10 +133,10 @@ export class Media implements Omit<MediaSession, 'reopen' | 'relays'> {
   /** Takes a place at a UDP port, where the transport is RTP. Rejects with `NoPortError`. */
   static async open(
     settings: MediaSettings,
-    shared: MediaShared,
+    shared: RelayShared,
     tell: (event: MediaEvent) => void,
-  ): Promise<Media> {
-    const media = new Media(settings, shared, tell);
+  ): Promise<Relay> {
+    const media = new Relay(settings, shared, tell);
     if (settings.transport === 'rtp') {
       media.#rtp = openRtpLine(settings, shared.sockets, media.#line);
       media.#transport = media.#rtp;
