@@ -39,6 +39,7 @@ const COMMENT_MAX_CHARS = 100;
 const COMMENTED_FOLDERS: readonly string[] = [
   // One folder a line, so that two branches can add to it.
   'audio',
+  'call',
   'config',
   'control',
   'http',

@@ -1,6 +1,6 @@
 import type { TransferSummary } from './transfer-summary.ts';
 
-/** When a call reached each step: ISO 8601, UTC. */
+/** The time of each step of a call: ISO 8601, UTC. */
 export interface CallTimes {
   readonly offered: string;
   readonly botReady?: string | undefined;
@@ -10,17 +10,17 @@ export interface CallTimes {
   readonly ended?: string | undefined;
 }
 
-/** What a call had before this process took it up, and Asterisk does not keep. */
+/** State of an adopted call that Asterisk does not keep. It comes from the call's record. */
 export interface Adopted {
-  /** The caller's channel, where it has taken the place of the call's first one. */
+  /** The caller's current channel, if it has replaced the call's first one. */
   readonly callerId?: string;
-  /** The bot has had its `start`: it is told that it comes back to a call. */
+  /** The bot has received `start` before: it is told that it rejoins a call. */
   readonly metBot: boolean;
   readonly isHeld: boolean;
   readonly recordingFiles: readonly string[];
   readonly isRecordingPaused: boolean;
   readonly times: CallTimes;
-  /** The last transfer; one that was under way has ended with its process. */
+  /** The last transfer. One that was pending failed when its process died. */
   readonly transfer: TransferSummary | undefined;
   readonly transferBy: 'bot' | 'operator' | undefined;
 }

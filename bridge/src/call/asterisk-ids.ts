@@ -1,29 +1,31 @@
 /**
- * The ids of what a call has in Asterisk besides its caller. They are chosen by us, so that events are recognised and leftovers found.
- * `pcb-INSTANCE-NUMBER-CALLER` is its mixing bridge, `pcm-…~` its media channel and `pct-…~` a second leg. The instance (a process of
- * the bridge) and the number (a call of it) keep a call that is made again for the same caller apart from the one before, whose
- * removal Asterisk may not have finished: it would refuse the id (409).
+ * Ids that we choose for a call's objects in Asterisk, other than the caller's channel. They let us
+ * recognise events, and find objects that a dead process left.
+ * `pcb-INSTANCE-NUMBER-CALLER` is the mixing bridge, `pcm-…~` the media channel, `pct-…~` a second
+ * leg. INSTANCE is the bridge's process, NUMBER one of its calls. They make ids unique if the same
+ * caller channel gets another call: Asterisk would refuse an id still in use (409).
  */
 export type OwnKind = 'pcb' | 'pcm' | 'pct';
 
-/** What an id of ours says. */
+/** The parts of an id of ours. */
 export interface OwnId {
   readonly kind: OwnKind;
-  /** Which process made it. */
+  /** The process that created it. */
   readonly instance: string;
-  /** Which of its calls; for a second leg with the number of the transfer, after a point. */
+  /** Number of the call. For a second leg also a point and the number of the transfer. */
   readonly number: string;
   /** The caller's channel. */
   readonly callerId: string;
 }
 
 /**
- * Ends the id of a channel of ours. Asterisk 22.10 refuses a new channel whose id is the beginning of another's
- * ("Channel Unique ID … already in use"): without it the media of call 7.1 could not be made while those of call 7.10 are there.
+ * Ends the ids of our channels. Asterisk 22.10 refuses a new channel whose id is a prefix of
+ * another channel's id ("Channel Unique ID … already in use"). Without it, call 7.1 could not get a
+ * media channel while call 7.10 has one.
  */
 const CHANNEL_ID_END = '~';
 
-/** As {@link ownId} writes it; ids of version 0.1 have neither instance nor number. */
+/** The format of {@link ownId}. Ids of version 0.1 have no instance and number. */
 const OWN_ID = /^(pcb|pcm|pct)-(?:([0-9a-f]{8})-(\d+(?:\.\d+)?)-)?(.*?)~?$/s;
 
 /** Writes an id. */
@@ -31,7 +33,9 @@ export function ownId({ kind, instance, number, callerId }: OwnId): string {
   return `${kind}-${instance}-${number}-${callerId}${kind === 'pcb' ? '' : CHANNEL_ID_END}`;
 }
 
-/** Reads an id; undefined where it is not ours. Instance and number are empty where it was made by version 0.1. */
+/**
+ * Parses an id. Undefined if it is not ours. Instance and number are empty for ids of version 0.1.
+ */
 export function parseOwnId(id: string): OwnId | undefined {
   const match = OWN_ID.exec(id);
   if (match === null) return undefined;

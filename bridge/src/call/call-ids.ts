@@ -1,50 +1,67 @@
 import { Dialogues } from './dialogues.ts';
 
 const ID_MAX_CHARS = 128;
-/** Controls, marks that change how text is shown, line ends and half surrogate pairs: no log, terminal or URL carries these well. */
+/**
+ * Control and format characters, line separators and unpaired surrogates. They are not safe in
+ * logs, terminals and URLs.
+ */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
-/** Asterisk's own ids of channels (`SYSTEM-1763800000.42`), and those that we choose. */
+/** Channel ids: Asterisk's own (`SYSTEM-1763800000.42`), and those that we choose. */
 const CHANNEL_ID = /^(?:[\w.-]+-)?\d{10}\.\d+$|^pc[a-z]?-/;
-/** Ids of orders that are kept from all others after their calls; beyond it the oldest are free again. */
+/**
+ * Ids of orders stay reserved after their calls end. Beyond this number the oldest are released.
+ */
 const ORDERED_MAX = 10_000;
-/** Claims of calls that have ended are looked for when there are so many more. */
+/** Claims of ended calls are removed each time that the map has grown by this many. */
 const SWEEP_EVERY = 1_000;
 
-/** Whether a text from outside can be a call's id: short, printable, and a part of a URL's path that no client takes for a folder. */
+/**
+ * Whether an external text is usable as a call id: short, printable, and not a path segment that
+ * URL clients rewrite (`.` or `..`).
+ */
 export function isUsableId(id: string | undefined): id is string {
   return id !== undefined && id.length <= ID_MAX_CHARS && !UNPRINTABLE.test(id) && !/^[\s.]*$/.test(id);
 }
 
 /**
- * Who has which call id: of two calls under way the later one does not get the id of the former, nor the id of a channel, nor that of
- * a call that was ordered (its order may come again). Channels are known by their ids in Asterisk.
+ * Assigns call ids. A new call cannot get the id of a live call, of a channel, or of an ordered
+ * call, because the order may be repeated. Calls are identified by their channel's id in Asterisk.
  */
 export class CallIds {
   readonly #isLive: (channelId: string) => boolean;
-  /** By call id, the channel. */
+  /** Channel id, by call id. */
   readonly #claims = new Map<string, string>();
   readonly #ordered = new Map<string, string>();
   readonly #dialogues: Dialogues;
   #sweepAt = SWEEP_EVERY;
 
-  /** `isLive`: whether there is a call or dial on a channel now. */
+  /** `isLive`: whether a channel has a call or dial now. */
   constructor(isLive: (channelId: string) => boolean) {
     this.#isLive = isLive;
     this.#dialogues = new Dialogues(isLive);
   }
 
-  /** Whether a channel's call may have an id that somebody outside chose; then it has it as long as it lives. */
+  /**
+   * Claims an externally chosen id for a channel's call. Returns whether the call gets it. It then
+   * keeps it until its end.
+   */
   claim(channelId: string, id: string): boolean {
     if (id !== channelId && CHANNEL_ID.test(id)) return false;
     return this.#take(channelId, id);
   }
 
-  /** Whether a channel's SIP dialogue is another's that lives: its INVITE came twice. Else it has it from now on. */
+  /**
+   * Whether the channel's SIP dialogue already has a live channel, because its INVITE arrived
+   * twice. Otherwise claims the dialogue for this channel.
+   */
   isMerged(channelId: string, variables: Readonly<Record<string, string>>): boolean {
     return !this.#dialogues.claim(channelId, variables);
   }
 
-  /** Whether an order's call may have its id; then nobody else gets it from now on. */
+  /**
+   * Reserves an id for an order's call. Returns whether the call gets it. No other call gets it
+   * then.
+   */
   reserve(channelId: string, id: string): boolean {
     if (!this.#take(channelId, id)) return false;
     this.#ordered.set(id, channelId);
@@ -53,7 +70,7 @@ export class CallIds {
     return true;
   }
 
-  /** The order came to nothing. */
+  /** The order failed: releases its id. */
   forget(id: string): void {
     this.#ordered.delete(id);
     this.#claims.delete(id);

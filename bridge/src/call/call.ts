@@ -31,29 +31,29 @@ export interface CallContext extends Pick<TransfersContext, 'mayDial'> {
   readonly ari: AriClient;
   readonly media: MediaPool;
   readonly log: Logger;
-  /** Its caller has been handed over by a process before. */
+  /** For a caller whom a previous process transferred to a second leg. */
   readonly talk?: KeptTalk | undefined;
-  /** What the ids of its things in Asterisk begin with: the process, and which of its calls it is. */
+  /** The process and the call's number: parts of the ids of its objects in Asterisk. */
   readonly ids: Pick<CallIds, 'instance' | 'number'>;
-  /** Hears of every change that others are told of. */
+  /** Called at every change that is reported. */
   readonly onChange: (call: Call, change: CallChange) => void;
 }
 
 /**
- * One call: owns everything that it opens, in `run()`. Everyone else may say why it should end (`end`) or what ARI told of
- * it; the first reason wins.
+ * One call. `run()` owns everything that the call opens. Others may only report ARI events, or a
+ * reason to end (`end`). The first reason wins.
  */
 export class Call {
   readonly path: MediaPath;
   readonly caller: CallerChannel;
-  /** When it was offered: on the monotonic clock, and in Unix time, ms. */
+  /** Time of the offer, ms: first on the monotonic clock, then in Unix time. */
   readonly offeredMs: number;
   readonly offeredAtMs = Date.now();
   readonly recordingLog: RecordingLog;
   #info: CallInfo;
   readonly #settings: CallSettings;
   readonly #context: CallContext;
-  /** A call that we place: until the callee answers. */
+  /** For an outbound call of ours, until the callee answers. */
   readonly #dial: Dial | undefined;
   readonly #ending = new Ending();
   readonly #steps = new Map<string, number>();
@@ -65,7 +65,7 @@ export class Call {
   #state: CallState = 'setup';
   #answered: boolean;
   readonly #proof: AnswerProof;
-  /** The bot was let go while the call goes on. */
+  /** The bot was released and the call goes on without it. */
   #botGone = false;
   #figures: MediaFigures | undefined;
 
@@ -132,7 +132,7 @@ export class Call {
     return this.#info;
   }
 
-  /** The record of a call that was adopted was found after the call had begun: more is known of it. */
+  /** The adopted call's record was found only after the call had begun. */
   foundRecord(info: CallInfo): void {
     this.#info = info;
   }
@@ -141,12 +141,12 @@ export class Call {
     return this.#state;
   }
 
-  /** Whether its end is decided; last words may still be played. */
+  /** Whether the end is decided. Queued audio may still be played. */
   get isEnding(): boolean {
     return this.#ending.isOver || this.#state === 'closing' || this.#state === 'closed';
   }
 
-  /** Milliseconds from the offer to each step that was reached. */
+  /** Ms from the offer to each step that was reached. */
   get stepsMs(): Readonly<Record<string, number>> {
     return Object.fromEntries(this.#steps);
   }
@@ -162,24 +162,24 @@ export class Call {
   }
 
   /**
-   * Says why the call should end, and how much of the bot's audio the caller has not heard yet, ms. The first reason counts; a later
-   * one can still cut short the playing of last words.
+   * Ends the call for a reason. `queuedMs` is the bot's audio that is not played yet, ms. The first
+   * reason wins; a later one can still stop the playing of queued audio.
    */
   end(reason: EndReason, queuedMs = 0): void {
     const { drain, by } = treatmentOf(reason);
-    // A bot that speaks and hangs up before the answer is still heard: the set-up goes on, and then the words are played.
+    // The bot spoke and hung up before the answer: set-up goes on, then its audio is played.
     const saysGoodbye = drain && by === 'bot' && queuedMs > 0;
     if (this.#state === 'setup' && saysGoodbye) this.#ending.because(reason);
     else this.#ending.end(reason);
   }
 
-  /** ARI: the caller's channel ended, or is being hung up, with a Q.850 cause, and the SIP status of a callee who refused. */
+  /** ARI: the caller's channel ends. With a Q.850 cause, and a refusing callee's SIP status. */
   callerHungUp(cause: number | undefined, sipStatus?: number, why?: EndReason): void {
     this.#ending.callerWent(cause, sipStatus);
     this.end(why ?? { kind: this.pendingDial === undefined ? 'caller-hangup' : 'not-answered' });
   }
 
-  /** The bot hangs up by other means than a message on its socket. */
+  /** The bot hung up, but not by a message on its socket. */
   botHungUp(): void {
     if (this.#media === undefined) this.end({ kind: 'bot-hangup' });
     else this.#media.hangUp();
@@ -190,39 +190,39 @@ export class Call {
     if (!this.#botGone) void this.#troubles.channelGone();
   }
 
-  /** ARI: the caller pressed a key, which may be told twice. */
+  /** ARI: the caller pressed a key. Asterisk may report it twice. */
   dtmfReceived({ digit, duration_ms: durationMs, timestamp: atMs }: KeyEvent): void {
     if (this.caller.keyRepeats.isRepeat({ digit, durationMs, atMs })) return;
     this.#media?.tellBot({ type: 'dtmf', digit, durationMs });
   }
 
-  /** Pauses or resumes the recording; resolves with its state then, `off` where the call is not recorded. Rejects with a `MediaError`. */
+  /** Pauses or resumes the recording. Resolves with its state, or rejects with a `MediaError`. */
   async recording(state: 'pause' | 'resume'): Promise<RecordingState | 'off'> {
     return (await this.#media?.record(state)) ?? 'off';
   }
 
-  /** Hands the caller over. Returns why not, or undefined where it is under way: how it goes is told by `onChange` and to the bot. */
+  /** Starts a transfer, or returns why not. Its progress goes to `onChange` and to the bot. */
   transfer(request: TransferRequest, by: 'bot' | 'operator'): TransferRefusal | undefined {
     const isActive = this.#state === 'active' && this.#ending.reason === undefined;
     return this.#transfers.ask(request, by, this.#media, isActive);
   }
 
-  /** Its transfers, and its being held, as records show them. */
+  /** The call's transfers and hold state, as records show them. */
   get transfers(): Pick<CallTransfers, 'summary' | 'outcome' | 'isHeld' | 'by'> {
     return this.#transfers;
   }
 
-  /** The call's transfer, or its last one. */
+  /** The transfer in progress, or the last one. */
   get lastTransfer(): Transfer | undefined {
     return this.#transfers.transfer;
   }
 
-  /** ARI: the caller's channel has left our app: hung up, unless we sent it elsewhere. */
+  /** ARI: the caller's channel left our app. It hung up, unless we sent it to the dialplan. */
   callerLeftStasis(): void {
     if (!this.#transfers.callerAway) this.callerHungUp(undefined);
   }
 
-  /** ARI: the caller's phone holds the call, or goes on with it. */
+  /** ARI: the caller's phone holds or resumes the call. */
   held(isHeld: boolean): void {
     if (this.#media !== undefined && !this.#botGone) this.#transfers.held(isHeld, this.#media);
   }
@@ -231,7 +231,7 @@ export class Call {
   async run(): Promise<CallResult> {
     const release: (() => Promise<unknown>)[] = [];
     try {
-      // A phone of ours rings as long as it was asked to.
+      // An outbound dial of ours has its own ring timeout.
       const limitMs = this.#dial === undefined ? this.#settings.setUpMaxMs : undefined;
       await this.#ending.bound(this.#setUp(release), limitMs);
       this.#state = 'active';
@@ -245,7 +245,7 @@ export class Call {
     return await this.#close(release);
   }
 
-  /** Rejects when the call ends: at the latest when it has lasted as long as it may. */
+  /** Rejects when the call ends, at the latest after its longest duration. */
   async #untilEnd(): Promise<never> {
     const { answeredAtMs = Date.now() } = this.info;
     const warn = (remainingMs: number) =>
@@ -255,7 +255,7 @@ export class Call {
     return await this.#ending.ended.finally(stop);
   }
 
-  /** The caller talks to somebody else from here on. */
+  /** The caller now talks to a second leg: releases the bot and its media. */
   async #letBotGo(reason: EndReason): Promise<void> {
     this.#mark('transferred');
     this.#ending.because(reason);
@@ -266,7 +266,7 @@ export class Call {
     await this.path.removeMedia().catch((error) => this.#releaseFailed(error));
   }
 
-  /** Two talk since a process before: there is no bot, and no audio of ours. */
+  /** Adopts a bridged transfer: there is no bot and no media of ours. */
   #keep(talk: KeptTalk, release: (() => Promise<unknown>)[]): void {
     this.#botGone = true;
     for (const step of ['joined', 'transferred']) this.#mark(step);
@@ -278,25 +278,25 @@ export class Call {
     this.#media?.dismissBot({ type: 'hangup', reason: kind, cause, causeText: causeText(cause) });
   }
 
-  /** The bot is done, or lost. A transfer goes on without it. */
+  /** The bot hung up or was lost. A transfer goes on without it. */
   #botLeaves(reason: EndReason, queuedMs = 0): void {
     if (!this.#transfers.botLeft(reason)) this.end(reason, queuedMs);
   }
 
-  /** A step failed. A caller who has just left makes steps fail too, before the event that tells of it, or without: that reason is the true one. */
+  /** A step failed. If the caller has just hung up, that is the reason, even without its event. */
   async #failed(error: unknown): Promise<void> {
     if (error instanceof AriError && error.status >= 400) await this.caller.mayHaveLeft();
     if (error instanceof UnusableAnswer) this.#ending.refused(UNUSABLE);
     this.end(reasonOfFailure(error as Error));
   }
 
-  /** Acquires in order; what is to be undone is pushed to `release` before it is asked for. */
+  /** Opens things in order. Pushes each one's release to `release` before requesting it. */
   async #setUp(release: (() => Promise<unknown>)[]): Promise<void> {
     const { ari, media: pool, talk } = this.#context;
     if (talk !== undefined) return this.#keep(talk, release);
     const { channelId } = this.info;
     const usable = this.#proof.isGiven ? undefined : this.#proof.demand(ari, channelId);
-    // A call that fails sooner asks at its end.
+    // If set-up fails before that, the proof is awaited at the end.
     usable?.catch(() => {});
     const opening = pool.open(this.#settings.media, (event) => {
       if (!this.#botGone) dispatchMediaEvent(event, this.#mediaHooks);
@@ -311,10 +311,10 @@ export class Call {
     this.#inBackground(this.caller.attend(), 'attend');
     const bot = this.#troubles.survive(() => media.connectBot());
     const built = this.#troubles.buildPath(media, (step) => this.#mark(step), release);
-    // Who was in the call already hears that it goes on while the bot is sought.
+    // An adopted call's caller is joined at once, while the bot is being reconnected.
     const isBack = this.#answered && this.info.adopted !== undefined;
     const path = built.then(() => (isBack ? this.#join(media) : undefined));
-    // A ringing tone that overtakes the answer would stay.
+    // The ringing tone must have started before the answer stops it.
     await this.#ending.orEnd(Promise.all([bot, path, callee, usable, ringing?.catch(() => {})]));
     await this.#ending.orEnd(this.#troubles.survive(() => media.botSettled()));
     if (!this.#answered) await this.#answer();
@@ -358,7 +358,7 @@ export class Call {
     await this.#transfers.release().catch((error) => this.#releaseFailed(error));
     const cause = await this.#ending.cause(treatment.cause);
     if (!this.#botGone) this.#dismissBot(reason, cause);
-    // In the dialplan, where we sent them, they are no longer ours.
+    // A caller whom we sent to the dialplan is no longer ours.
     const isElsewhere = reason.kind === 'transferred' && this.#transfers.callerAway;
     if (!isElsewhere && reason.kind !== 'taken-over') await this.caller.leave(treatment);
     const figures = this.#figures ?? (await media?.figures().catch(() => undefined));
@@ -369,7 +369,7 @@ export class Call {
   }
 
   #releaseFailed(error: Error): void {
-    // Refused by our own client: what the call had in Asterisk is its successor's.
+    // Refused by our own client: Asterisk's objects now belong to the other process.
     if (this.#ending.reason?.kind !== 'taken-over')
       this.#warn(error.message, 'release failed; left to reconciliation');
   }
@@ -378,14 +378,14 @@ export class Call {
     this.#context.log.warn({ callId: this.info.callId, detail }, message);
   }
 
-  /** A step that must not hold up the call, and whose failure shows in what follows. */
+  /** A step that must not delay the call. Its failure shows in later steps. */
   #inBackground(step: Promise<unknown>, name: string): void {
     step.catch((error: Error) =>
       this.#context.log.debug({ callId: this.info.callId, step: name, error: error.message }, 'step failed'),
     );
   }
 
-  /** Nothing after its end: that is told last. */
+  /** Reports no change after the end: the end is reported last. */
   #changed(change: CallChange): void {
     if (this.#state !== 'closed') this.#context.onChange(this, change);
   }

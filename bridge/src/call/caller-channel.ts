@@ -6,17 +6,17 @@ import type { Ending } from './ending.ts';
 import type { CallInfo } from './info.ts';
 import { KeyRepeats } from './key-repeats.ts';
 
-/** What a caller's channel belongs to. */
+/** What a caller's channel works with. */
 export interface CallerContext {
   readonly ari: AriClient;
   readonly info: CallInfo;
   readonly bridgeId: string;
   readonly ending: Ending;
-  /** Says what went wrong, where the call goes on all the same. */
+  /** Logs a failure that does not end the call. */
   readonly warn: (error: Error, message: string) => void;
 }
 
-/** The caller's channel: the one that the call began with, or another that has taken its place. */
+/** The caller's channel: the first one, or another one that has replaced it. */
 export class CallerChannel {
   readonly #context: CallerContext;
   readonly #keys: DtmfSender;
@@ -34,23 +34,28 @@ export class CallerChannel {
     return this.#id;
   }
 
-  /** Which of the caller's keys are told a second time. */
+  /** Detects keys that Asterisk reports a second time. */
   get keyRepeats(): KeyRepeats {
     return this.#keyRepeats;
   }
 
-  /** How it was left at the call's end; undefined where the caller went on elsewhere, as was asked for. */
+  /**
+   * How the channel was released. Undefined if the caller continues elsewhere, for example after a
+   * transfer.
+   */
   get release(): ChannelRelease | undefined {
     return this.#release;
   }
 
-  /** Events of the channel come to us from now on, and nothing that ends a media channel goes from it into the bridge. */
+  /**
+   * Subscribes to the channel's events. Drops its comfort noise, which would end a media channel.
+   */
   async attend(): Promise<void> {
     const { ari } = this.#context;
     await Promise.all([ari.subscribe(this.#id), ari.dropComfortNoise(this.#id)]);
   }
 
-  /** ARI: another channel of the same provider has taken the caller's place (RFC 3891). */
+  /** ARI: another channel of the same provider has replaced the caller's (RFC 3891). */
   replacedBy(channelId: string): void {
     this.#id = channelId;
     this.#keyRepeats = new KeyRepeats();
@@ -59,19 +64,22 @@ export class CallerChannel {
     this.rejoin();
   }
 
-  /** Answers the caller. A reply that is lost ends nothing. */
+  /** Answers the caller. Repeats the request if Asterisk does not reply. */
   async answer(): Promise<void> {
     const { ari, ending } = this.#context;
     await ending.insist(() => ari.answer(this.#id));
   }
 
-  /** Puts the caller into the mixing bridge. A reply that is lost ends nothing. */
+  /** Adds the caller to the mixing bridge. Repeats the request if Asterisk does not reply. */
   async join(): Promise<void> {
     const { ari, bridgeId, ending } = this.#context;
     await ending.insist(() => ari.addToBridge(bridgeId, this.#id));
   }
 
-  /** Asterisk has refused something: ends the call where that was for want of a caller, whether that is told or not. Never rejects. */
+  /**
+   * Asterisk has refused a request. Ends the call if the caller's channel is gone, even if no event
+   * has reported that. Never rejects.
+   */
   async mayHaveLeft(): Promise<void> {
     const { ari, info, ending } = this.#context;
     await ending.soon();
@@ -85,18 +93,23 @@ export class CallerChannel {
     ending.end({ kind: 'caller-hangup' });
   }
 
-  /** Puts a channel, the caller's own by default, into the mixing bridge again. */
+  /** Adds a channel, by default the caller's, to the mixing bridge again. */
   rejoin(channelId = this.#id): void {
     const { ari, bridgeId, warn } = this.#context;
     ari.addToBridge(bridgeId, channelId).catch((error: Error) => warn(error, 'could not join again'));
   }
 
-  /** Sends keys; `w` and `,` are pauses of 500 ms. What too many wait before is dropped, and said in the log. */
+  /**
+   * Sends DTMF digits. `w` and `,` are pauses of 500 ms. If too many wait, drops these and logs it.
+   */
   dtmf(digits: string): void {
     this.#keys.send(this.#id, digits).catch((error: Error) => this.#context.warn(error, 'keys dropped'));
   }
 
-  /** Hangs the caller up, or gives them back to the dialplan, which has a fallback, unless they have hung up. */
+  /**
+   * Hangs up the caller, or returns them to the dialplan's fallback. Does nothing if they have hung
+   * up.
+   */
   async leave(treatment: EndTreatment): Promise<void> {
     const { ari, info, ending, warn } = this.#context;
     const release = releaseOf(info, treatment);

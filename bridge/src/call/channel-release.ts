@@ -2,15 +2,18 @@ import { type AriClient, AriError } from '../ari/client.ts';
 import type { EndTreatment } from './end-reason.ts';
 import type { CallInfo } from './info.ts';
 
-/** How a channel is left: given back to the dialplan with this `PIPECAT_STATUS`, else hung up with this Q.850 cause. */
+/**
+ * How a channel is released: returned to the dialplan with this `PIPECAT_STATUS`, or hung up with
+ * this Q.850 cause.
+ */
 export interface ChannelRelease {
   readonly status?: string | undefined;
   readonly cause: number;
-  /** Asterisk has taken the request, or the other side has hung up by itself. */
+  /** Asterisk has accepted the request, or the other side hung up. */
   readonly isDone: boolean;
 }
 
-/** How a call's channel is to be left. An outbound callee came from no dialplan, and is hung up. */
+/** How to release a call's channel. A callee came from no dialplan, and is hung up. */
 export function releaseOf(
   { direction }: Pick<CallInfo, 'direction'>,
   treatment: EndTreatment,
@@ -20,8 +23,9 @@ export function releaseOf(
 }
 
 /**
- * Leaves a channel, and tells what is left to be done of it. One that cannot be given back is hung up; but not where it is on its way
- * already (409), or where Asterisk does not reply. Never rejects.
+ * Releases a channel. Returns what is left to do. A channel that cannot be returned to the dialplan
+ * is hung up, unless it is already on its way there (409) or Asterisk does not reply. Never
+ * rejects.
  */
 export async function releaseChannel(
   ari: AriClient,
@@ -37,7 +41,7 @@ export async function releaseChannel(
     );
   }
   try {
-    // The fallback does not depend on knowing why.
+    // The fallback must work without the status too.
     await ari.setVariable(channelId, 'PIPECAT_STATUS', release.status).catch(() => {});
     await ari.continueInDialplan(channelId);
     return { left: done };

@@ -3,28 +3,34 @@ import { type AriClient, AriError } from '../ari/client.ts';
 import { withinLimit } from '../async/time-limit.ts';
 import { expectUsable } from './usable-answer.ts';
 
-/** Channels that we make for callees. */
+/** Prefix of channels that we create for callees. */
 export const DIAL_ID_PREFIX = 'pc-';
 
-/** The id of a channel that we make for a call id: the same for the same one, so that Asterisk itself knows a retry. */
+/**
+ * The channel id for a call id. It depends on the call id only, so that Asterisk refuses the second
+ * channel of a repeated order.
+ */
 export function dialChannelId(callId: string): string {
   return `${DIAL_ID_PREFIX}${createHash('sha256').update(callId).digest('hex').slice(0, 32)}`;
 }
 
-/** How a callee is called. */
+/** Time limits of a dial. */
 export interface DialSettings {
   readonly ringTimeoutMs: number;
-  /** Limit of each step of Asterisk. */
+  /** Time limit of each step in Asterisk. */
   readonly ariTimeoutMs: number;
 }
 
-/** The callee did not answer, and Asterisk has not said so. */
+/** The callee did not answer in time, and Asterisk did not report it. */
 export class RingTimeout extends Error {
   override name = 'RingTimeout';
   readonly code = 'ring-timeout';
 }
 
-/** One outbound attempt of ours, on a channel that was made for it: who answers becomes the other side of a call. */
+/**
+ * One outbound dial of ours, on a channel created for it. The callee who answers becomes the caller
+ * of a call.
+ */
 export class Dial {
   readonly #ari: AriClient;
   readonly #settings: DialSettings;
@@ -45,22 +51,22 @@ export class Dial {
     return this.#ringing;
   }
 
-  /** Whether nobody wants it any more; set before there is a call that could be ended. */
+  /** Whether the dial was cancelled. Set before there is a call that could be ended. */
   get cancelled(): boolean {
     return this.#cancelled;
   }
 
-  /** Whether the callee's phone has been called for as long as it may: who then does not answer is gone by that. */
+  /** Whether the ring time is over. A callee who has not answered then counts as not answered. */
   get isOverdue(): boolean {
     return performance.now() >= this.#ringsUntilMs;
   }
 
-  /** The callee is not to be called. */
+  /** Cancels the dial. */
   cancel(): void {
     this.#cancelled = true;
   }
 
-  /** ARI: the channel is in our app, and can be dialled. */
+  /** ARI: the channel is in our app and can be dialled. */
   entered(): void {
     this.#hasEntered = true;
     this.#entered.resolve();
@@ -71,36 +77,37 @@ export class Dial {
     return this.#hasEntered;
   }
 
-  /** ARI: the callee's phone rings. Returns whether that is news. */
+  /** ARI: the callee's phone rings. Returns true the first time. */
   rings(): boolean {
     const isNews = !this.#ringing;
     this.#ringing = true;
     return isNews;
   }
 
-  /** ARI: the callee has answered. Early media is no answer: it comes without one. */
+  /** ARI: the callee has answered. Not called for early media. */
   answered(): void {
     this.#answered.resolve();
   }
 
   /**
-   * Dials, and waits for an answer that can be used. Rejects with `UnusableAnswer`, with an {@link AriError} where Asterisk refuses, and with {@link RingTimeout}; that it
-   * failed otherwise is told by the channel's end, after which `signal` ends the wait.
+   * Dials and waits for a usable answer. Rejects with `UnusableAnswer`, with {@link RingTimeout},
+   * or with an {@link AriError} if Asterisk refuses. Other failures are reported by the channel's
+   * end; `signal` then ends the wait.
    */
   async run(channelId: string, signal: AbortSignal): Promise<void> {
     const { ringTimeoutMs, ariTimeoutMs } = this.#settings;
     const late = () => new Error('the channel did not enter Stasis in time');
     await withinLimit(this.#entered.promise, ariTimeoutMs, late, signal);
-    // Who is not to be called any more must not ring, not even for a moment.
+    // A cancelled dial must not make the phone ring.
     signal.throwIfAborted();
     this.#ringsUntilMs = performance.now() + ringTimeoutMs;
     try {
       await this.#ari.dial(channelId, Math.ceil(ringTimeoutMs / 1000));
     } catch (error) {
-      // Without a reply the phone may ring all the same, and a second dial could be a second INVITE.
+      // Without a reply the phone may ring anyway. A second dial could send a second INVITE.
       if (!(error instanceof AriError) || error.status !== 0) throw error;
     }
-    // Asterisk counts the ring time itself; we do in case that its word is lost.
+    // Asterisk limits the ring time itself. This limit is for a lost event.
     const silent = () => new RingTimeout(`no answer within ${ringTimeoutMs} ms`);
     await withinLimit(this.#answered.promise, ringTimeoutMs + ariTimeoutMs, silent, signal);
     await expectUsable(this.#ari, channelId);

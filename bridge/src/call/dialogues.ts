@@ -1,19 +1,23 @@
 /**
- * Which channel has which SIP dialogue. An INVITE that comes by two ways (other Via, same Call-ID and From tag, no To tag) makes two
- * channels of one call: the second is a merged request (RFC 3261 section 8.2.2.2).
+ * The SIP dialogue of each channel. An INVITE that arrives over two paths (different Via, same
+ * Call-ID and From tag, no To tag) makes two channels of one call. The second one is a merged
+ * request (RFC 3261 section 8.2.2.2).
  */
 export class Dialogues {
   readonly #isLive: (channelId: string) => boolean;
-  /** By Call-ID and From tag, the channel. */
+  /** Channel id, by Call-ID and From tag. */
   readonly #channels = new Map<string, string>();
   #sweepAt = SWEEP_EVERY;
 
-  /** `isLive`: whether there is a call on a channel now. */
+  /** `isLive`: whether a channel has a call now. */
   constructor(isLive: (channelId: string) => boolean) {
     this.#isLive = isLive;
   }
 
-  /** False where another channel has this dialogue and lives. Of a channel whose tag is not known nothing is said: true. */
+  /**
+   * Claims the dialogue for a channel. Returns false if another live channel has it. Returns true
+   * if the From tag is unknown.
+   */
   claim(channelId: string, { SIP_CALL_ID, SIP_FROM_TAG }: Readonly<Record<string, string>>): boolean {
     if (!SIP_CALL_ID || !SIP_FROM_TAG) return true;
     const dialogue = `${SIP_CALL_ID}\n${SIP_FROM_TAG}`;
@@ -30,5 +34,5 @@ export class Dialogues {
   }
 }
 
-/** Channels that have ended are looked for when there are so many more. */
+/** Dialogues of ended channels are removed each time that the map has grown by this many. */
 const SWEEP_EVERY = 1_000;

@@ -3,19 +3,22 @@ import type { AriClient } from '../ari/client.ts';
 
 const TONE_MS = 120;
 const GAP_MS = 80;
-/** A `w` or a comma. */
+/** Length of a `w` or a comma. */
 const PAUSE_MS = 500;
-/** Keys that Asterisk plays by one request: it cannot be told to stop, and a channel that is hung up meanwhile stays until they are out. */
+/**
+ * Digits per request. Asterisk cannot be told to stop, and a channel that is hung up stays until
+ * they are played.
+ */
 const KEYS_AT_ONCE = 5;
-/** How much may wait to be played: two of the longest messages. What is over it is not taken. */
+/** Longest playing time of waiting digits: two of the longest messages. More is refused. */
 const WAITING_MAX_MS = 130_000;
 
-/** Keys that Asterisk is given at once, or a pause of ours. */
+/** Digits that Asterisk plays in one request, or a pause that we time. */
 type Part =
   | { readonly keys: string; readonly ms: number }
   | { readonly keys: undefined; readonly ms: number };
 
-/** Cuts `12w#` into what is played at once and the pauses between. */
+/** Splits `12w#` into digits of one request each, and pauses. */
 export function keyParts(digits: string): Part[] {
   const pieces = digits.toUpperCase().match(new RegExp(`[W,]+|[^W,]{1,${KEYS_AT_ONCE}}`, 'g')) ?? [];
   return pieces.map((piece) =>
@@ -25,20 +28,26 @@ export function keyParts(digits: string): Part[] {
   );
 }
 
-/** Sends keys to a caller, few at a time and the pauses by our own clock, so that nothing of them outlives the call. */
+/**
+ * Sends DTMF digits to a caller, a few per request. Pauses are timed here. So no digit is played
+ * after the call's end.
+ */
 export class DtmfSender {
   readonly #ari: AriClient;
   readonly #signal: AbortSignal;
   #waitingMs = 0;
   #sent = Promise.resolve();
 
-  /** `signal` drops what has not been played. */
+  /** `signal` drops digits that have not been played. */
   constructor(ari: AriClient, signal: AbortSignal) {
     this.#ari = ari;
     this.#signal = signal;
   }
 
-  /** `w` and `,` are pauses of 500 ms. Resolves when all is played or dropped; rejects where too much waits, or Asterisk refuses. */
+  /**
+   * `w` and `,` are pauses of 500 ms. Resolves when all digits are played or dropped. Rejects if
+   * too many wait, or if Asterisk refuses.
+   */
   send(channelId: string, digits: string): Promise<void> {
     const parts = keyParts(digits);
     const totalMs = parts.reduce((sum, { ms }) => sum + ms, 0);

@@ -1,13 +1,13 @@
-/** How long a call may last. */
+/** Limits of a call's duration. */
 export interface DurationLimits {
   readonly maxDurationMs: number;
-  /** So long before it the bot is warned; 0: not at all. */
+  /** Time of the bot's warning before the end. 0: no warning. */
   readonly warningMs: number;
 }
 
 /**
- * Runs the timers of a call that was answered `spentMs` ago, perhaps in a process before: `warn` hears how much is left, `end` that
- * nothing is. Returns what stops them.
+ * Starts the timers of a call that was answered `spentMs` ago, perhaps in a previous process.
+ * `warn` gets the remaining ms, `end` is called at the limit. Returns a function that stops them.
  */
 export function limitDuration(
   { maxDurationMs, warningMs }: DurationLimits,
@@ -15,7 +15,8 @@ export function limitDuration(
   warn: (remainingMs: number) => void,
   end: () => void,
 ): () => void {
-  // One whose time ran out while nobody served it has that of the warning: its bot can say goodbye.
+  // If the limit passed while no process ran, the call gets the warning time: its bot can say
+  // goodbye.
   const leastMs = Math.min(warningMs, maxDurationMs);
   const leftMs = Math.max(leastMs, maxDurationMs - Math.max(0, spentMs));
   const remainingMs = Math.min(warningMs, leftMs);

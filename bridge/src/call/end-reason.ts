@@ -3,14 +3,17 @@ import { CAUSE } from '../q850/causes.ts';
 /** Who ended a call. */
 export type EndedBy = 'caller' | 'bot' | 'bridge' | 'operator';
 
-/** Why a call ended: a value, from which hang-up cause, log level, metric and record follow. The first reason wins. */
+/**
+ * Why a call ended. The hang-up cause, log level, metric and record follow from it. The first
+ * reason wins.
+ */
 export type EndReason =
   | { readonly kind: 'caller-hangup' }
-  /** A callee of ours: busy, away, unknown … see the outcome. */
+  /** A callee of ours did not answer: the outcome says why. */
   | { readonly kind: 'not-answered' }
   | { readonly kind: 'bot-hangup' }
   | { readonly kind: 'bot-hangup-immediate' }
-  /** `detail`: by what, where it was not by closing its socket. */
+  /** `detail`: how the bot left, if not by closing its socket. */
   | { readonly kind: 'bot-closed'; readonly detail?: string }
   | { readonly kind: 'bot-unavailable'; readonly detail: string }
   | { readonly kind: 'bot-lost'; readonly detail: string }
@@ -20,31 +23,31 @@ export type EndReason =
   | { readonly kind: 'setup-failed'; readonly detail: string }
   | { readonly kind: 'max-duration' }
   | { readonly kind: 'silence' }
-  /** Handed over to somebody else, as this one asked. */
+  /** Transferred at the request of `by`. */
   | { readonly kind: 'transferred'; readonly by: 'bot' | 'operator' }
   | { readonly kind: 'api-hangup' }
-  /** Asterisk has started anew: it crashed, or was stopped. */
+  /** Asterisk has restarted, after a crash or a stop. */
   | { readonly kind: 'asterisk-lost' }
   | { readonly kind: 'shutdown' }
-  /** Another process has our Stasis app, and goes on with the call: nothing of it is touched in Asterisk. */
+  /** Another process took our Stasis app and continues the call: nothing in Asterisk is changed. */
   | { readonly kind: 'taken-over' }
-  /** Of the record only: no call came of it, and the caller went on in the dialplan. */
+  /** In records only: the call was refused, and the caller went on in the dialplan. */
   | { readonly kind: 'refused'; readonly detail: 'at-capacity' | 'shutdown' }
-  /** Of the record only: the process died in mid-call, as its next start found. */
+  /** In records only: the process died during the call, as its next start found. */
   | { readonly kind: 'bridge-died' };
 
 /** What follows from a reason. */
 export interface EndTreatment {
   readonly by: EndedBy;
-  /** Log level of the line that says the call ended. */
+  /** Log level of the `call ended` line. */
   readonly level: 'info' | 'warn' | 'error';
-  /** Q.850 cause for the caller's hang-up, where we hang up. */
+  /** Q.850 cause if we hang up. */
   readonly cause: number;
-  /** What is still queued is played before the caller is hung up. */
+  /** Whether queued audio is played before the caller is hung up. */
   readonly drain: boolean;
   /**
-   * Value of `PIPECAT_STATUS` for the dialplan, where the caller is given back to it (its fallback), instead of hung up.
-   * An outbound callee has no dialplan to go back to and is hung up.
+   * Value of `PIPECAT_STATUS`. The caller is returned to the dialplan with it instead of hung up.
+   * An outbound callee has no dialplan to return to, and is hung up.
    */
   readonly fallback?: string;
 }
@@ -105,13 +108,16 @@ const TREATMENTS: Readonly<Record<EndReason['kind'], EndTreatment>> = {
 /** The kinds of all reasons. */
 export const END_REASONS = Object.keys(TREATMENTS) as EndReason['kind'][];
 
-/** What to do with the caller and the log for a reason. */
+/** How to treat the caller and the log for a reason. */
 export function treatmentOf(reason: EndReason): EndTreatment {
   const treatment = TREATMENTS[reason.kind];
   return reason.kind === 'transferred' ? { ...treatment, by: reason.by } : treatment;
 }
 
-/** The reason that a bot gives which is gone: it closed cleanly, fell silent, did so before the caller had anything of it, or was lost. */
+/**
+ * The reason if the bot has left: it closed cleanly, fell silent, did so before the caller heard
+ * it, or was lost.
+ */
 export function reasonOfBotGone(how: 'closed' | 'silent' | 'absent' | 'lost', detail: string): EndReason {
   if (how === 'closed') return { kind: 'bot-closed' };
   if (how === 'silent') return { kind: 'bot-closed', detail };
@@ -119,7 +125,7 @@ export function reasonOfBotGone(how: 'closed' | 'silent' | 'absent' | 'lost', de
   return { kind: 'bot-unavailable', detail: `the bot was not heard: ${detail}` };
 }
 
-/** The reason that a step of the set-up gives when it fails, by the code of its error. */
+/** The reason if a step of the set-up fails, by the error's code. */
 export function reasonOfFailure({ code, message: detail }: Error & { readonly code?: unknown }): EndReason {
   switch (code) {
     case 'ring-timeout':

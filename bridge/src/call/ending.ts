@@ -2,15 +2,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type EndReason, treatmentOf } from './end-reason.ts';
 import { insist } from './insist.ts';
 
-/** Thrown inside a call's steps when the call has ended meanwhile. */
+/** Thrown in a call's steps if the call has ended meanwhile. */
 export class CallEnded extends Error {}
 
-/** The cause of a caller's hang-up comes right behind the hang-up itself, if at all. */
+/** A hang-up's cause, if any, arrives shortly after the hang-up itself. */
 const CAUSE_WAIT_MS = 200;
 
-/** Why a call ends: the first reason wins. It also knows how the caller went, and who waits for the end. */
+/**
+ * The end of a call: its reason (the first wins), how the caller left, and who waits for the end.
+ */
 export class Ending {
-  /** Fires when the call ends and nothing more is to be played. */
+  /** Fires when the call has ended and no more audio is to be played. */
   readonly signal: AbortSignal;
   readonly #abort = new AbortController();
   readonly #causeKnown = Promise.withResolvers<void>();
@@ -23,7 +25,7 @@ export class Ending {
 
   constructor() {
     this.signal = this.#abort.signal;
-    // Nobody may be waiting when the call ends: that is no unhandled rejection.
+    // Without a waiter the rejection would count as unhandled.
     this.#ended.promise.catch(() => {});
   }
 
@@ -37,24 +39,24 @@ export class Ending {
     return this.#sipStatus;
   }
 
-  /** Whether the caller's channel has ended, or is being hung up by the other side. */
+  /** Whether the caller's channel has ended, or the other side is hanging it up. */
   get callerGone(): boolean {
     return this.#callerGone;
   }
 
-  /** Whether the call has been ended, if only after last words. */
+  /** Whether the call was ended. Queued audio may still be played. */
   get isOver(): boolean {
     return this.#isOver;
   }
 
-  /** Gives a reason without ending the call: it is the one that counts when it ends. */
+  /** Sets the reason without ending the call. */
   because(reason: EndReason): void {
     this.#reason ??= reason;
   }
 
-  /** Ends the call; one whose reason leaves no last words ends at once. */
+  /** Ends the call. Stops playing at once, unless the reason lets queued audio be played. */
   end(reason: EndReason): void {
-    // One that is not over yet goes on in the other process, whatever it is to end for there.
+    // A call that is not over continues in the other process, whatever its reason so far.
     if (reason.kind === 'taken-over' && !this.#isOver) this.#reason = reason;
     this.because(reason);
     this.#isOver = true;
@@ -62,14 +64,17 @@ export class Ending {
     if (!treatmentOf(reason).drain) this.abort();
   }
 
-  /** Ends the call where its set-up takes longer: no caller hears ringing for ever, whichever step it is. */
+  /**
+   * Ends the call if its set-up takes too long, in whichever step. No caller hears ringing for
+   * ever.
+   */
   async bound(setUp: Promise<void>, limitMs: number | undefined): Promise<void> {
     const late = () => this.end({ kind: 'setup-failed', detail: 'the set-up took too long' });
     const limit = limitMs === undefined ? undefined : setTimeout(late, limitMs);
     await setUp.finally(() => clearTimeout(limit));
   }
 
-  /** The caller went, with a Q.850 cause and a SIP status where they are known. */
+  /** The caller left. With a Q.850 cause and a SIP status, if they are known. */
   callerWent(cause: number | undefined, sipStatus: number | undefined): void {
     this.#callerGone = true;
     this.#sipStatus ??= sipStatus;
@@ -78,33 +83,36 @@ export class Ending {
     this.#causeKnown.resolve();
   }
 
-  /** A callee is hung up by us as if they had refused. */
+  /** We hang up a callee as if they had refused. */
   refused({ cause, sipStatus }: { readonly cause: number; readonly sipStatus: number }): void {
     this.#cause ??= cause;
     this.#sipStatus ??= sipStatus;
   }
 
-  /** Nothing more is played. */
+  /** Stops playing. */
   abort(): void {
     this.#abort.abort();
   }
 
-  /** Rejects with {@link CallEnded} as soon as the call ends. */
+  /** Rejects with {@link CallEnded} when the call ends. */
   get ended(): Promise<never> {
     return this.#ended.promise;
   }
 
-  /** The step's result, or a throw as soon as the call ends. */
+  /** The step's result. Rejects as soon as the call ends. */
   orEnd<T>(step: Promise<T>): Promise<T> {
     return Promise.race([this.#ended.promise, step]);
   }
 
-  /** The same of a request that is sent again where Asterisk gives no reply: see {@link insist}. */
+  /** As {@link orEnd}, for a request that is repeated without a reply: see {@link insist}. */
   insist(step: () => Promise<void>): Promise<void> {
     return this.orEnd(insist(step, this.signal));
   }
 
-  /** The same of a step that opens something: what is open only after the call's end is closed at once. */
+  /**
+   * As {@link orEnd}, for a step that opens something. If it opens after the end, it is closed at
+   * once.
+   */
   async openOrEnd<T extends { close(): Promise<unknown> }>(opening: Promise<T>): Promise<T> {
     try {
       return await this.orEnd(opening);
@@ -114,12 +122,15 @@ export class Ending {
     }
   }
 
-  /** Resolves when the call has ended, or after the time in which the event of an end comes that has made a step fail. */
+  /**
+   * Resolves when the call has ended, or after a wait for the event of an end that made a step
+   * fail.
+   */
   async soon(): Promise<void> {
     await Promise.race([this.#ended.promise.catch(() => {}), delay(CAUSE_WAIT_MS)]);
   }
 
-  /** The caller's own cause, for which it waits a little, or the one that goes with our reason. */
+  /** The Q.850 cause: the caller's own, which may arrive a little later, else `ours`. */
   async cause(ours: number): Promise<number> {
     if (this.#callerGone && this.#cause === undefined)
       await Promise.race([this.#causeKnown.promise, delay(CAUSE_WAIT_MS)]);

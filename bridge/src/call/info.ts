@@ -6,7 +6,10 @@ import type { Adopted } from './adopted.ts';
 import { isUsableId } from './call-ids.ts';
 import { presentationOf, WITHHELD } from './presentation.ts';
 
-/** Channel variables that a call may carry (contract, section 2); `SIP_HEADERS` and `SIP_CALL_ID` are our dialplan's. */
+/**
+ * Channel variables that a call may have (contract, section 2). Our dialplan sets `SIP_HEADERS` and
+ * `SIP_CALL_ID`.
+ */
 export const CALL_VARIABLES = [
   'X_CALL_ID',
   'X_TENANT',
@@ -31,38 +34,46 @@ export const CALL_VARIABLES = [
 ] as const;
 
 const PAIRS_MAX = 64;
-/** Of a variable or header. */
+/** Longest value of a variable or header. */
 const VALUE_MAX_CHARS = 8_192;
 
-/** What is known of a call when it reaches the bridge: the start fields of its bot, and what only the bridge uses. */
+/**
+ * The facts of a call when it reaches the bridge: the bot's start fields, and what only the bridge
+ * uses.
+ */
 export interface CallInfo extends StartFields {
-  /** Hz; over 8000 only by WebSocket and as pcm16. */
+  /** Hz. Above 8000 only with the WebSocket transport and pcm16. */
   readonly sampleRate: WireRate;
-  /** Its bot's wire format. */
+  /** The bot's wire format. */
   readonly dialect: DialectName;
-  /** How its audio crosses to Asterisk. */
+  /** Media transport to Asterisk. */
   readonly transport: Transport;
   readonly recording: RecordingMode;
-  /** The id that was asked for, where it is another call's: this one has an id of its own. */
+  /** The requested id, if another call has it. This call then has an id of its own. */
   readonly requestedCallId?: string | undefined;
   readonly callbackUrl: string | undefined;
-  /** When it began, where that was before it reached this process: dialled, or offered to the process before; Unix time, ms. */
+  /**
+   * Unix time, ms, of the dial or of the offer to a previous process. Absent if the call began in
+   * this process.
+   */
   readonly dialledAtMs?: number | undefined;
-  /** When it was answered, where that was in the process before. */
+  /** When it was answered, if that was in a previous process. Unix time, ms. */
   readonly answeredAtMs?: number | undefined;
-  /** How long it may last from the answer on, where its order says so. */
+  /** Longest duration after the answer, if its order sets one. */
   readonly maxDurationMs?: number | undefined;
-  /** Of a call that a process before has served. */
+  /** For a call that a previous process has served. */
   readonly adopted?: Adopted | undefined;
-  /** What was asked for and cannot be had, for the log. */
+  /** Requested values that cannot be used, for the log. */
   readonly remarks: readonly string[];
 }
 
 export type Transport = 'rtp' | 'websocket';
-/** Whether a call is recorded; `paused`: from the moment on that its bot, or the operator, says so. */
+/**
+ * Whether a call is recorded. `paused`: only after the bot or the operator resumes the recording.
+ */
 export type RecordingMode = 'off' | 'on' | 'paused';
 
-/** What a call is when neither it nor its provider says otherwise. */
+/** A call's values if neither the call nor its provider sets them. */
 export interface CallDefaults {
   readonly encoding: WireEncoding;
   readonly sampleRate: WireRate;
@@ -71,30 +82,30 @@ export interface CallDefaults {
   readonly dialect: DialectName;
 }
 
-/** From where the facts of a call come. */
+/** The sources of a call's facts. */
 export interface CallSource {
   readonly channel: AriChannel;
   readonly appArgs: readonly string[];
   readonly variables: Readonly<Record<string, string>>;
-  /** ARI told of a dial: the channel was originated. */
+  /** ARI has reported a dial: the channel was originated. */
   readonly wasDialled: boolean;
-  /** The number that was dialled, where Asterisk told it apart from the channel (outbound). */
+  /** The dialled number, if Asterisk reported it apart from the channel (outbound). */
   readonly dialled: string | undefined;
   readonly dialledAtMs?: number | undefined;
   readonly provider: Provider | undefined;
   readonly defaults: CallDefaults;
-  /** Makes an id for a call that brings none, or another call's. */
+  /** Generates an id for a call that has none, or that has another call's. */
   readonly newId: () => string;
-  /** Whether the call may have the id that it brings; unset: it may. */
+  /** Whether the call may have the id that it asks for. Absent: it may. */
   readonly mayHave?: (id: string) => boolean;
 }
 
-/** Puts the facts of a call together. Never throws: a value that is no use is left out, with a remark. */
+/** Collects the facts of a call. Never throws: an unusable value is omitted, with a remark. */
 export function describeCall(source: CallSource): CallInfo {
   const { channel, variables, provider } = source;
   const direction = directionOf(source);
   const remarks: string[] = [];
-  // The dialplan fills SIP_HEADERS for trusted providers only.
+  // The dialplan sets SIP_HEADERS for trusted providers only.
   const headers = parsePairs(variables.SIP_HEADERS ?? '');
   const customVars = parsePairs(variables.CUSTOM_VARS ?? header(headers, 'X-Custom-Vars') ?? '');
   const ids = [header(headers, 'X-Call-ID'), variables.X_CALL_ID, source.appArgs[0]];
@@ -141,26 +152,32 @@ export function describeCall(source: CallSource): CallInfo {
   };
 }
 
-/** Whether a channel is a telephone line. Other kinds (`Local/…`, media channels) are Asterisk's own: nobody is there to talk to. */
+/**
+ * Whether a channel is a telephone line. Others (`Local/…`, media channels) are internal to
+ * Asterisk.
+ */
 export function isTelephone(channel: AriChannel): boolean {
   return channel.name.startsWith('PJSIP/');
 }
 
-/** The PJSIP endpoint in a channel's name (`PJSIP/NAME-00000042`): the provider. */
+/** The provider: the PJSIP endpoint in a channel's name (`PJSIP/NAME-00000042`). */
 export function providerName(channel: AriChannel): string | undefined {
   return /^PJSIP\/(.+)-[0-9a-f]{8}$/i.exec(channel.name)?.[1];
 }
 
-/** Parses `a=1&b=2`, URL-encoded, as far as a limit of pairs. */
+/** Parses `a=1&b=2`, URL-encoded, up to a limit of pairs. */
 export function parsePairs(text: string): Record<string, string> {
-  // A bare plus is a plus here, as in `+4930…`, not the space of HTML forms.
+  // A plus is read as a plus (`+4930…`), not as a space as in HTML forms.
   const pairs = [...new URLSearchParams(text.replaceAll('+', '%2B'))]
     .filter(([name]) => name !== '')
     .slice(0, PAIRS_MAX);
   return Object.fromEntries(pairs);
 }
 
-/** An originated channel has no extension of its own: Asterisk calls it `s`, also where its dial was not seen by us. */
+/**
+ * Outbound if the channel was originated. Asterisk gives such a channel the extension `s`, which
+ * also shows it if its Dial event was missed.
+ */
 function directionOf({ channel, variables, wasDialled }: CallSource): 'inbound' | 'outbound' {
   const isOriginated = wasDialled || (channel.dialplan.exten === 's' && !variables.INBOUND_DID);
   return isOriginated ? 'outbound' : 'inbound';
@@ -171,7 +188,7 @@ function header(headers: Readonly<Record<string, string>>, name: string): string
   return Object.entries(headers).find(([key]) => key.toLowerCase() === name.toLowerCase())?.[1];
 }
 
-/** How the call's audio crosses to its bot, and the transport that can carry it. */
+/** Audio format of the bot, and a media transport that can carry it. */
 function callFormat(source: CallSource, dialect: DialectName, remarks: string[]) {
   const { variables, provider, defaults } = source;
   const asked = askedFormat(source, remarks);
@@ -181,7 +198,7 @@ function callFormat(source: CallSource, dialect: DialectName, remarks: string[])
   const wished = variables.X_TRANSPORT;
   const chosen =
     wished === 'rtp' || wished === 'websocket' ? wished : (provider?.transport ?? defaults.transport);
-  // RTP external media is deaf to everything but G.711 (and G.722) in this Asterisk.
+  // Asterisk's RTP external media carries G.711 (and G.722) only.
   const transport: Transport = format.sampleRate > 8_000 ? 'websocket' : chosen;
   return { ...format, transport };
 }
@@ -194,7 +211,7 @@ interface BotFormat {
 
 const TWILIO_FORMAT: BotFormat = { encoding: 'pcmu', sampleRate: 8_000, framing: 'json' };
 
-/** Encoding, rate and framing as asked for, where there are such. */
+/** Encoding, rate and framing as requested, if they are valid. */
 function askedFormat({ variables, provider, defaults }: CallSource, remarks: string[]): BotFormat {
   const asked = variables.X_CODEC?.toLowerCase();
   const isKnown = asked === 'pcmu' || asked === 'pcma' || asked === 'pcm16';

@@ -5,8 +5,9 @@ const AGAIN_MS = 200;
 const LIMIT_MS = 20_000;
 
 /**
- * A request that is the same when it is carried out twice: where Asterisk gives no reply it is sent again, until `signal` fires or for
- * 20 s, since what was asked for may have come to pass: a caller who was answered would be hung up. Rejects with the last error.
+ * Repeats an idempotent request while Asterisk does not reply, until `signal` fires or for 20 s.
+ * Asterisk may have executed it: without a repeat an answered caller would be hung up. Rejects with
+ * the last error.
  */
 export async function insist(step: () => Promise<void>, signal: AbortSignal): Promise<void> {
   const untilMs = performance.now() + LIMIT_MS;

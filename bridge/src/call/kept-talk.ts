@@ -2,26 +2,32 @@ import type { AriChannel } from '../ari/model.ts';
 import { parseOwnId } from './asterisk-ids.ts';
 import { providerName } from './info.ts';
 
-/** A second leg that talks to the caller since a process before. */
+/** The second leg of a bridged transfer that a previous process completed. */
 export interface KeptLeg {
   readonly channelId: string;
-  /** Whose trunk it is on. */
+  /** The provider of the leg's trunk. */
   readonly provider: string;
-  /** Who was called, as far as the channel shows it. */
+  /** The callee's number, as far as the channel shows it. */
   readonly number: string;
   /** Whether it is in the caller's mixing bridge. */
   readonly isJoined: boolean;
 }
 
-/** A caller whom a process before has handed over to a second leg. Where that has hung up since, so that only the end is left, there is no leg. */
+/**
+ * A bridged transfer that a previous process completed. Without a leg if that has hung up since:
+ * then only the call's end remains.
+ */
 export interface KeptTalk {
   readonly leg: KeptLeg | undefined;
   readonly bridgeId: string | undefined;
-  /** What that process called the call's things in Asterisk; where nothing is left of them, they get new names. */
+  /**
+   * The ids that the previous process gave the call's objects in Asterisk. Undefined if none of
+   * them is left: the call then gets new ones.
+   */
   readonly ids: { readonly instance: string; readonly number: number } | undefined;
 }
 
-/** A talk that is to go on. */
+/** A bridged transfer that continues. */
 export function keptTalk(leg: AriChannel, bridgeId: string, isJoined: boolean): KeptTalk {
   const { instance = '', number = '' } = parseOwnId(leg.id) ?? {};
   return {
@@ -36,5 +42,5 @@ export function keptTalk(leg: AriChannel, bridgeId: string, isJoined: boolean): 
   };
 }
 
-/** A talk that ended while no process watched it. */
+/** A bridged transfer that ended while no process watched it. */
 export const TALK_IS_OVER: KeptTalk = { leg: undefined, bridgeId: undefined, ids: undefined };

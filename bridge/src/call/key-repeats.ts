@@ -1,55 +1,63 @@
 /**
- * Which keys Asterisk has told twice. Pure: time is what the events say.
- *
- * Asterisk tells of a key at its end (RFC 4733 section 2.5.1.3), and makes it last 80 ms for the other legs: it holds a shorter one
- * on, and plays one whose beginning came within 45 ms of the key before anew from its end on. A key that ends meanwhile, or within
- * 45 ms after, is put back and read again when these 45 ms are over, and told again then (`__ast_read` in main/channel.c). What
- * waits is read before what comes, in order, so time and order say which event is a second one; the event itself does not.
+ * Detects DTMF events that Asterisk reports twice. Pure: time comes from the events.
+ * Asterisk reports a digit at its end (RFC 4733 section 2.5.1.3). For the other legs it makes each
+ * digit at least 80 ms long. A shorter one is extended. A digit that began within 45 ms after the
+ * previous one is played again from its end on.
+ * A digit that ends meanwhile, or within 45 ms after, is put back into the queue. Asterisk reads it
+ * again after these 45 ms and reports it again (`__ast_read` in main/channel.c).
+ * The event itself does not show that it is a repeat. Asterisk reads the queue in order, before new
+ * frames, so time and order show it.
  */
 
 import { FRAME_MS } from '../audio/format.ts';
 
-/** What Asterisk's `AST_MIN_DTMF_GAP` is. */
+/** Asterisk's `AST_MIN_DTMF_GAP`. */
 const GAP_MS = 45;
-/** Asterisk's `mindtmfduration`, its default. */
+/** Asterisk's default `mindtmfduration`. */
 const SHORTEST_MS = 80;
-/** An event's timestamp may be so much early. */
+/** How much too early an event's timestamp may be. */
 const EARLY_MS = 3;
-/** So much later than expected a second event still is one: where it was only possible, and where it was certain. */
+/**
+ * How much later than expected an event still counts as a repeat: first if the digit was possibly
+ * put back, then if it certainly was.
+ */
 const LATE_MS = 100;
 const LATE_CERTAIN_MS = 500;
-/** Less time than this between two ends of a key, beyond its length, is no pause: nobody has pressed it again. */
+/**
+ * Two ends of one digit with a shorter pause between them, beyond its length, are not two key
+ * presses.
+ */
 const PAUSE_MS = 25;
-/** Keys that wait, at most; Asterisk reads one in 125 ms. */
+/** Longest queue. Asterisk reads one digit in 125 ms. */
 const MAX_WAITING = 128;
 
-/** A key that Asterisk tells of, at its end. */
+/** A DTMF digit that Asterisk reports at its end. */
 export interface HeardKey {
   readonly digit: string;
   readonly durationMs: number;
-  /** Asterisk's clock, ms since 1970; NaN where it did not say. */
+  /** Asterisk's clock, Unix time, ms. NaN if the event has no timestamp. */
   readonly atMs: number;
 }
 
 interface WaitingKey extends HeardKey {
-  /** Asterisk has put it back for certain; else it may have. */
+  /** Asterisk has certainly put it back. Otherwise it is only possible. */
   readonly isCertain: boolean;
 }
 
-/** Until when Asterisk plays a key: from the one to the other time, ms since 1970. */
+/** When Asterisk stops playing a digit: between these times, Unix time, ms. */
 interface Playing {
   readonly fromMs: number;
   readonly toMs: number;
   readonly isCertain: boolean;
 }
 
-/** The keys of one caller. */
+/** The digits of one caller. */
 export class KeyRepeats {
   #playing: Playing = { fromMs: 0, toMs: 0, isCertain: false };
-  /** Those put back, or maybe put back, meanwhile. */
+  /** Digits that Asterisk has put back, certainly or possibly. */
   readonly #waiting: WaitingKey[] = [];
 
-  /** Takes the next event; true where it tells of a key that was told of before. */
+  /** Processes the next event. Returns true if it reports a digit that was reported before. */
   isRepeat(key: HeardKey): boolean {
     if (Number.isNaN(key.atMs)) return false;
     this.#giveUp(key.atMs);
@@ -63,7 +71,10 @@ export class KeyRepeats {
     return false;
   }
 
-  /** What should have been read again by now was not put back. So it may be what is played. */
+  /**
+   * A digit that should have been read again by now was not put back: it may be the one that is
+   * played.
+   */
   #giveUp(nowMs: number): void {
     for (let [first] = this.#waiting; first; [first] = this.#waiting) {
       const lateMs = first.isCertain ? LATE_CERTAIN_MS : LATE_MS;
@@ -73,7 +84,7 @@ export class KeyRepeats {
     }
   }
 
-  /** Whether a key is this one that waits, read again. */
+  /** Whether an event is this queued digit, read again. */
   #reads(waiting: WaitingKey, index: number, key: HeardKey): boolean {
     if (waiting.digit !== key.digit || waiting.durationMs !== key.durationMs) return false;
     if (key.atMs < this.#playing.fromMs + GAP_MS - EARLY_MS) return false;
@@ -86,7 +97,7 @@ export class KeyRepeats {
   #pressed(key: HeardKey): void {
     const { fromMs, toMs, isCertain } = this.#playing;
     const waits = this.#waiting.length > 0;
-    // Asterisk acts at frames, and a phone's first packet of a key may come a frame late.
+    // Asterisk works in frames, and the first packet of a digit may arrive a frame late.
     if (waits || key.atMs < toMs + GAP_MS + 3 * FRAME_MS) {
       if (this.#waiting.length === MAX_WAITING) return;
       this.#waiting.push({ ...key, isCertain: isCertain && (waits || key.atMs < fromMs + GAP_MS) });
@@ -97,20 +108,23 @@ export class KeyRepeats {
   }
 }
 
-/** A key played anew from its end on. */
+/** A digit that is played again from its end on. */
 function replayed({ atMs, durationMs }: HeardKey, isCertain: boolean): Playing {
   const endMs = atMs + Math.max(durationMs, SHORTEST_MS);
   return { fromMs: endMs, toMs: endMs, isCertain };
 }
 
-/** A key played when it came: Asterisk holds it on for twice what it lacks, by a beginning that may have been late. */
+/**
+ * A digit that was played when it arrived. Asterisk extends it by twice the time it lacks. Its
+ * beginning may have been late.
+ */
 function heldOn({ atMs, durationMs }: HeardKey): Playing {
   const lacksMs = SHORTEST_MS - 2 * durationMs;
   const [fromMs, toMs] = [lacksMs, lacksMs + 2 * FRAME_MS].map((ms) => atMs + Math.max(0, ms));
   return { fromMs: fromMs ?? atMs, toMs: toMs ?? atMs, isCertain: false };
 }
 
-/** A key played anew, or when it came. */
+/** A digit that was played again, or when it arrived. */
 function maybeReplayed(key: HeardKey): Playing {
   return { ...replayed(key, false), fromMs: heldOn(key).fromMs };
 }

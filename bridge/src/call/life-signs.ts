@@ -1,36 +1,43 @@
-/** What Asterisk has counted of a channel's far end: RTP of any kind, and what the far end's RTCP reports said. */
+/**
+ * Asterisk's counters for a channel's far end: RTP packets of any kind, and values of its RTCP
+ * reports.
+ */
 export type FarEndCounts = Readonly<Record<string, number>>;
 
-/** Whether `now` shows that something came from the far end since `before`. */
+/** Whether any counter changed: something has arrived from the far end. */
 export function hasMoved(before: FarEndCounts, now: FarEndCounts): boolean {
   return Object.entries(now).some(([name, value]) => value !== before[name]);
 }
 
-/** Questions in a row that Asterisk may leave open: one slow moment of its own is no caller's silence. */
+/**
+ * Consecutive failed queries after which the caller still counts as alive: Asterisk may be slow.
+ */
 const UNKNOWN_MAX = 2;
 
 /**
- * Whether a caller from whom no audio comes is still there. Asterisk passes on neither comfort noise, nor empty packets, nor RTCP
- * (a caller who listens, on a trunk with silence suppression, sends nothing else), but it counts them.
+ * Checks whether a caller without audio is still connected. A listening caller on a trunk with
+ * silence suppression sends only comfort noise, empty packets or RTCP. Asterisk does not forward
+ * these, but it counts them.
  */
 export class LifeSigns {
   readonly #count: () => Promise<FarEndCounts>;
   #before: Promise<FarEndCounts | undefined> | undefined;
   #unknown = 0;
 
-  /** `count` asks Asterisk; it may reject. */
+  /** `count` queries Asterisk. It may reject. */
   constructor(count: () => Promise<FarEndCounts>) {
     this.#count = count;
   }
 
-  /** Audio has ceased: what comes from now on is a sign of life. */
+  /** Audio has stopped: takes the counters to compare with. */
   audioCeased(): void {
     this.#before = this.#count().catch(() => undefined);
   }
 
   /**
-   * Whether something came since audio ceased, or since the last time that this was asked. Where Asterisk cannot say, the caller counts
-   * as there, UNKNOWN_MAX times in a row; never where it was not told that audio ceased. Never rejects.
+   * Whether something arrived since the audio stopped, or since the last check. Returns true up to
+   * UNKNOWN_MAX times in a row if Asterisk does not answer. Returns false without a preceding
+   * `audioCeased`. Never rejects.
    */
   async isAlive(): Promise<boolean> {
     if (this.#before === undefined) return false;

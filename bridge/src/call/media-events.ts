@@ -4,7 +4,7 @@ import { type EndReason, reasonOfBotGone } from './end-reason.ts';
 import type { MediaTroubles } from './media-troubles.ts';
 import type { RecordingLog } from './recording-log.ts';
 
-/** What the events of a call's media do to the call. */
+/** What media events can do to a call. */
 export interface MediaEventHooks {
   readonly troubles: MediaTroubles;
   readonly recordingLog: RecordingLog;
@@ -13,14 +13,17 @@ export interface MediaEventHooks {
   readonly firstBotAudio: () => void;
   /** Ends the call. */
   readonly end: (reason: EndReason) => void;
-  /** The bot is done, or lost; `queuedMs` of its audio are still to be played. A transfer goes on without it. */
+  /**
+   * The bot hung up or was lost. `queuedMs`: its audio that is not played yet. A transfer goes on
+   * without the bot.
+   */
   readonly botLeaves: (reason: EndReason, queuedMs?: number) => void;
   readonly dtmf: (digits: string) => void;
   readonly transfer: (request: TransferRequest) => void;
   readonly warn: (detail: string | undefined, message: string) => void;
 }
 
-/** Has an event of a call's media do what it means for the call. */
+/** Executes what an event of the media means for its call. */
 export function dispatchMediaEvent(event: MediaEvent, hooks: MediaEventHooks): void {
   const { troubles, recordingLog, mark, end, botLeaves, warn } = hooks;
   switch (event.type) {

@@ -6,7 +6,10 @@ import type { MediaSession, MediaSettings } from '../media/session.ts';
 import { CAUSE } from '../q850/causes.ts';
 import { type OwnKind, ownId } from './asterisk-ids.ts';
 
-/** What the ids of a call's things in Asterisk are made of: the process, its nth call, and the caller's channel. */
+/**
+ * Parts of the ids of a call's objects in Asterisk: the process, the number of its call, and the
+ * caller's channel.
+ */
 export interface CallIds {
   readonly instance: string;
   readonly number: number;
@@ -16,7 +19,9 @@ export interface CallIds {
 const orphaned = () => new MediaError('worker-died', 'the media that the channel leads to is gone');
 const isLate = () => new Error('the media channel did not enter Stasis in time');
 
-/** What a call has in Asterisk besides the caller: a mixing bridge, and in it the media channel that leads to us. */
+/**
+ * A call's objects in Asterisk besides the caller: a mixing bridge, and the media channel to us.
+ */
 export class MediaPath {
   readonly bridgeId: string;
   #mediaChannelId: string;
@@ -25,13 +30,13 @@ export class MediaPath {
   readonly #settings: MediaSettings;
   #entered = Promise.withResolvers<void>();
   #hasEntered = false;
-  /** How often the media that a channel was made for was gone. */
+  /** How often the media worker behind the media channel has died. */
   #deaths = 0;
   #bridge = Promise.resolve();
-  /** The latest media channel's way into the bridge. */
+  /** The latest media channel's creation and joining of the bridge. */
   #laying = Promise.resolve();
   #mark: (step: string) => void = () => {};
-  /** Media channels that were made anew. */
+  /** Number of media channels created after the first one. */
   #renewals = 0;
 
   constructor(ids: CallIds, settings: MediaSettings, ari: AriClient) {
@@ -42,7 +47,7 @@ export class MediaPath {
     this.#ari = ari;
   }
 
-  /** The media channel of now. */
+  /** The current media channel. */
   get mediaChannelId(): string {
     return this.#mediaChannelId;
   }
@@ -52,25 +57,28 @@ export class MediaPath {
     return this.#id('pct', `${this.#ids.number}.${transfer}`);
   }
 
-  /** Names the call's nth transfer, to the dialplan: hexadecimal digits, points and hyphens. */
+  /** Name of the call's nth transfer in the dialplan: hexadecimal digits, points and hyphens. */
   transferToken(transfer: number): string {
     return `${this.#ids.instance}-${this.#ids.number}.${transfer}`;
   }
 
-  /** ARI: the media channel is in Stasis, and can be put into the bridge. */
+  /** ARI: the media channel is in Stasis and can be added to the bridge. */
   mediaEntered(): void {
     this.#hasEntered = true;
     this.#entered.resolve();
   }
 
-  /** Whether an event of a media channel can be of ours: before it enters Stasis, it is of one that a former process left by that name. */
+  /**
+   * Whether the current media channel has entered Stasis. Events of its id before that belong to a
+   * channel of a previous process.
+   */
   get hasEntered(): boolean {
     return this.#hasEntered;
   }
 
   /**
-   * Makes both and joins them. They are asked for at once: neither needs the other. Their removal is pushed to `release` before.
-   * `limitMs` is for the media channel to enter Stasis.
+   * Creates the bridge and the media channel in parallel, and joins them. First pushes their
+   * removal to `release`. `limitMs` is the time for the media channel to enter Stasis.
    */
   async build(
     media: MediaSession,
@@ -80,30 +88,30 @@ export class MediaPath {
   ): Promise<void> {
     this.#mark = mark;
     this.#bridge = this.#ari.createBridge(this.bridgeId).then(() => mark('bridge'));
-    // What is under way is waited for before it is undone, or it would come to be after its removal.
+    // The removal waits for the creation: otherwise the bridge could be created after it.
     release.push(() => this.#bridge.catch(() => {}).then(() => this.#ari.destroyBridge(this.bridgeId)));
     this.#laying = this.#lay(media, limitMs, this.#deaths);
     release.push(() => this.removeMedia());
     await this.#laying;
   }
 
-  /** Goes on with what a process before has built, without media: a media channel that is left of it is hung up. */
+  /** Takes over the bridge of a previous process, without media. Hangs up its media channel. */
   async takeOver(release: (() => Promise<unknown>)[]): Promise<void> {
     release.push(() => this.#ari.destroyBridge(this.bridgeId));
     await this.removeMedia();
   }
 
-  /** Puts the media channel into the bridge: whoever else is in it talks to the bot. */
+  /** Adds the media channel to the bridge: the bot hears and speaks to everyone in it. */
   async joinMedia(): Promise<void> {
     await this.#ari.addToBridge(this.bridgeId, this.mediaChannelId);
   }
 
   /**
-   * Makes the media channel anew, for media that was opened anew, and puts it into the bridge in place of the old one, after
-   * {@link mediaDied}.
+   * Creates a new media channel for reopened media, after {@link mediaDied}. It replaces the old
+   * one in the bridge.
    */
   renew(media: MediaSession, limitMs: number): Promise<void> {
-    // A former one may still wait for Asterisk, and would point the media at its own channel.
+    // A former attempt may still wait for Asterisk, and would connect the media to its own channel.
     const former = this.#laying.catch(() => {});
     const deaths = this.#deaths;
     this.#laying = former.then(() => this.#renew(media, limitMs, deaths));
@@ -112,7 +120,7 @@ export class MediaPath {
 
   async #renew(media: MediaSession, limitMs: number, deaths: number): Promise<void> {
     if (deaths !== this.#deaths) throw orphaned();
-    // Nothing waits for its removal: it has another id.
+    // Not awaited: the new channel has another id.
     this.#ari.hangUp(this.#mediaChannelId, CAUSE.normalClearing).catch(() => {});
     this.#renewals += 1;
     this.#mediaChannelId = this.#id('pcm', `${this.#ids.number}.${this.#renewals}`);
@@ -121,7 +129,7 @@ export class MediaPath {
     await this.#lay(media, limitMs, deaths);
   }
 
-  /** `deaths`: as many as there were when it was asked for. */
+  /** `deaths`: their number when this was requested. */
   async #lay(media: MediaSession, limitMs: number, deaths: number): Promise<void> {
     await Promise.all([this.#bridge, this.#createMediaChannel(media, deaths)]);
     await withinLimit(this.#entered.promise, limitMs, isLate);
@@ -129,14 +137,14 @@ export class MediaPath {
     await this.joinMedia();
   }
 
-  /** The media that the channel leads to is no more: its way into the bridge, if it is still under way, fails. */
+  /** The media worker behind the channel has died: a creation or joining in progress fails. */
   mediaDied(): void {
     this.#deaths += 1;
     this.#entered.promise.catch(() => {});
     this.#entered.reject(orphaned());
   }
 
-  /** Hangs the media channel up. */
+  /** Hangs up the media channel. */
   async removeMedia(): Promise<void> {
     this.mediaDied();
     await this.#laying.catch(() => {});

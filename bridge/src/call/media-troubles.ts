@@ -7,39 +7,39 @@ import { CallEnded, type Ending } from './ending.ts';
 import { LifeSigns } from './life-signs.ts';
 import type { MediaPath } from './media-path.ts';
 
-/** A call whose own packets or messages end workers must not end them for ever. */
+/** Recoveries per call. A call whose own data crashes workers must not crash them for ever. */
 const RECOVERIES_MAX = 2;
-/** What ends one worker may end others in the same moment: a call is to find one that outlives it. */
+/** Wait before a recovery: the same cause may crash other workers at the same moment. */
 const DEATHS_TOGETHER_MS = 20;
-/** From a media channel's end to the word that our own worker died, whose socket it was. */
+/** A worker's death ends its media channels. Its report arrives within this time after that. */
 const WORKER_DEATH_MS = 500;
 
 /** The call whose media it is. */
 export interface TroubledCall {
   readonly ari: AriClient;
   readonly channelId: string;
-  /** The caller's channel of now, where another may take the place of the first. */
+  /** The caller's current channel, if it can be replaced. */
   readonly caller?: { readonly id: string };
   readonly path: MediaPath;
   readonly transport: 'rtp' | 'websocket';
-  /** For a media channel to enter Stasis. */
+  /** Time for a media channel to enter Stasis. */
   readonly limitMs: number;
   readonly ending: Ending;
   readonly end: (reason: EndReason) => void;
   readonly warn: (detail: string, message: string) => void;
   readonly media: () => MediaSession | undefined;
-  /** Whether it is being set up, or up, with its bot. */
+  /** Whether the call is in set-up or active, with its bot. */
   readonly isLive: () => boolean;
-  /** Whether no audio of the caller is to be expected. */
+  /** Whether no audio is expected from the caller. */
   readonly isQuiet: () => boolean;
 }
 
-/** What can befall the media of a call, and what is done then: the call goes on wherever it can. */
+/** Handles failures of a call's media. The call continues wherever that is possible. */
 export class MediaTroubles {
   readonly #call: TroubledCall;
   readonly #lifeSigns: LifeSigns;
   #recoveries = 0;
-  /** The media channel that led to a worker that died. */
+  /** The media channel of a worker that died. */
   #orphanId: string | undefined;
   /** The latest recovery. */
   #recovering = Promise.resolve();
@@ -49,19 +49,22 @@ export class MediaTroubles {
     this.#lifeSigns = new LifeSigns(() => call.ari.farEndCounts(call.caller?.id ?? call.channelId));
   }
 
-  /** No audio comes any more. */
+  /** No audio arrives any more. */
   audioCeased(): void {
     this.#lifeSigns.audioCeased();
   }
 
-  /** No audio has come for long: a caller who only listens is kept. Never rejects. */
+  /** No audio has arrived for long. A caller who only listens is kept. Never rejects. */
   async timedOut(): Promise<void> {
     const { isQuiet, isLive, media, end } = this.#call;
     if ((await this.#lifeSigns.isAlive()) || isQuiet()) media()?.lineLives();
     else if (isLive()) end({ kind: 'media-timeout' });
   }
 
-  /** ARI: the media channel ended. Without it the call has no sound; where a worker died the call gets another one. Never rejects. */
+  /**
+   * ARI: the media channel ended. Ends the call, because it has no sound then, unless a worker's
+   * death is the cause: then the call gets another media channel. Never rejects.
+   */
   async channelGone(): Promise<void> {
     const { path, transport, end } = this.#call;
     const { mediaChannelId } = path;
@@ -70,7 +73,7 @@ export class MediaTroubles {
       end({ kind: 'media-failed', detail: 'the media channel ended' });
   }
 
-  /** As `MediaPath.build`, and {@link survive}. */
+  /** As `MediaPath.build`, with {@link survive}. */
   async buildPath(
     media: MediaSession,
     mark: (step: string) => void,
@@ -81,8 +84,8 @@ export class MediaTroubles {
   }
 
   /**
-   * A step of the set-up that a worker's death may break: where it does, what takes its place counts. Rejects as the step does, or
-   * as {@link settled} does.
+   * Runs a set-up step that a worker's death can break. If a worker died, the recovery's result
+   * counts instead. Rejects as the step or as {@link settled} does.
    */
   async survive(step: () => Promise<unknown>): Promise<void> {
     await this.settled();
@@ -90,14 +93,14 @@ export class MediaTroubles {
     try {
       await step();
     } catch (error) {
-      // Asterisk may say that the media channel is gone before it is known why.
+      // Asterisk may report the lost media channel before the worker's death is known.
       if (this.#call.transport === 'websocket' && error instanceof AriError) await delay(WORKER_DEATH_MS);
       if (this.#recoveries === before) throw error;
     }
     await this.settled();
   }
 
-  /** Resolves when no media is being opened anew. Rejects with what made that fail. */
+  /** Resolves when no recovery is running. Rejects with the last recovery's error. */
   async settled(): Promise<void> {
     for (;;) {
       const recovering = this.#recovering;
@@ -110,7 +113,10 @@ export class MediaTroubles {
     }
   }
 
-  /** The worker died: the call goes on in another, and a bot that knows the call is told so. Never rejects. */
+  /**
+   * The worker died: moves the call to another one. A bot that knows the call is told. Never
+   * rejects.
+   */
   async workerDied(detail: string): Promise<void> {
     const { path, isLive, isQuiet, ending, end, warn, media } = this.#call;
     const session = media();
@@ -125,7 +131,7 @@ export class MediaTroubles {
       await ending.orEnd(recovering);
       if (isQuiet()) session.expectAudio(false);
     } catch (error) {
-      // The worker that was to take it died too: that has begun another recovery.
+      // The new worker died too, which has started another recovery.
       if (error instanceof CallEnded || recovering !== this.#recovering) return;
       const failed = {
         kind: 'media-failed',
@@ -140,7 +146,7 @@ export class MediaTroubles {
     await delay(DEATHS_TOGETHER_MS);
     await media.reopen();
     const path = this.#call.path.renew(media, this.#call.limitMs).then(() => {
-      // The caller hears that the line is alive while the bot is connected.
+      // The caller's media must not stop while the bot is being connected.
       if (media.relays && recovery === this.#recoveries) media.startRelay();
     });
     await Promise.all([path, media.connectBot()]);

@@ -1,7 +1,7 @@
 import { CAUSE } from '../q850/causes.ts';
 import type { CallResult } from './result.ts';
 
-/** What may become of an outbound call (contract, section 3). */
+/** Outcomes of an outbound call (contract, section 3). */
 export const OUTCOMES = [
   'answered',
   'busy',
@@ -14,10 +14,10 @@ export const OUTCOMES = [
 ] as const;
 
 export type Outcome = (typeof OUTCOMES)[number];
-/** What may become of a dial that was not answered. */
+/** Outcomes of a dial that was not answered. */
 export type DialFailure = Exclude<Outcome, 'answered'>;
 
-/** Final SIP statuses that say more than their class (RFC 3261 section 21, and the RFCs that added to it). */
+/** SIP statuses whose outcome differs from their class (RFC 3261 section 21 and later RFCs). */
 const OUTCOME_OF_STATUS: Readonly<Record<number, DialFailure>> = {
   402: 'rejected',
   403: 'rejected',
@@ -43,7 +43,7 @@ const OUTCOME_OF_STATUS: Readonly<Record<number, DialFailure>> = {
   606: 'failed',
 };
 
-/** The other statuses, by their first digit. */
+/** Outcomes of all other statuses, by their first digit. */
 const OUTCOME_OF_CLASS: Readonly<Record<number, DialFailure>> = {
   3: 'failed',
   4: 'failed',
@@ -51,9 +51,9 @@ const OUTCOME_OF_CLASS: Readonly<Record<number, DialFailure>> = {
   6: 'rejected',
 };
 
-/** Q.850 causes of a dial that was not answered. What is not here is `failed`. */
+/** Outcomes of unanswered dials by Q.850 cause. All others are `failed`. */
 const OUTCOME_OF_CAUSE: Readonly<Record<number, DialFailure>> = {
-  // No cause at all: a ring time that ran out.
+  // No cause: the ring time ran out.
   [CAUSE.notDefined]: 'no-answer',
   [CAUSE.unallocatedNumber]: 'invalid-number',
   [CAUSE.noRouteToTransitNetwork]: 'unreachable',
@@ -81,8 +81,9 @@ const OUTCOME_OF_CAUSE: Readonly<Record<number, DialFailure>> = {
 };
 
 /**
- * The outcome of a dial that failed, from the final SIP status of the callee's side, or where there was none from the Q.850 cause
- * of its channel's end. The `dialstatus` of ARI is no help: it says NOANSWER for a 404 or a 603 too.
+ * The outcome of a failed dial. It follows from the callee's final SIP status, or without one from
+ * the Q.850 cause of the channel's end. ARI's `dialstatus` is not used: it is NOANSWER for a 404 or
+ * a 603 too.
  */
 export function dialOutcome(cause: number, sipStatus?: number): DialFailure {
   const byStatus =
@@ -90,7 +91,7 @@ export function dialOutcome(cause: number, sipStatus?: number): DialFailure {
   return byStatus || (OUTCOME_OF_CAUSE[cause] ?? 'failed');
 }
 
-/** The outcome of an outbound call that has ended. */
+/** The outcome of an ended outbound call. */
 export function callOutcome({ answered, reason, treatment, cause, sipStatus }: CallResult): Outcome {
   if (answered) return 'answered';
   if (reason.kind === 'not-answered') return dialOutcome(cause, sipStatus);

@@ -1,21 +1,25 @@
-/** Whether a caller shows their number, by what the dialplan read of the INVITE. Pure. */
+/** Caller id presentation, from what the dialplan read of the INVITE. Pure. */
 
-/** `restricted`: the caller withheld their number. `unavailable`: the network has none. */
+/** `restricted`: the caller withheld their number. `unavailable`: the network has no number. */
 export type Presentation = 'allowed' | 'restricted' | 'unavailable';
 
-/** What stands for a number that its caller withheld (RFC 3323 section 4.1.1.3). */
+/** Replaces a withheld number (RFC 3323 section 4.1.1.3). */
 export const WITHHELD = 'anonymous';
 
-/** Values of the Privacy header (RFC 3323 section 4.2, RFC 3325 section 9.3) that ask for the caller's name to be hidden. */
+/**
+ * Values of the Privacy header that ask to hide the caller (RFC 3323 section 4.2, RFC 3325 section
+ * 9.3).
+ */
 const PRIVATE = new Set(['id', 'user', 'header', 'history', 'session']);
 
-/** What more parties than one say of the caller's number is much shorter. */
+/** Longest variable that is read. Two entries of each header are much shorter. */
 const READABLE_CHARS = 1_000;
 
 /**
- * Reads the variable INBOUND_PRESENTATION, words with a blank between them: Asterisk's own for the caller's number (`allowed_…`,
- * `prohib_…`, `unavailable`), the values of two Privacy headers and how many there are, and the same of Remote-Party-ID. What could
- * not be read asks for privacy. Undefined where the dialplan says nothing.
+ * Parses the variable INBOUND_PRESENTATION: words, separated by blanks. The first word is
+ * Asterisk's presentation (`allowed_…`, `prohib_…`, `unavailable`). Then come the values of two
+ * Privacy headers and the number of these headers. Then the same for Remote-Party-ID. What cannot
+ * be read counts as a request for privacy. Undefined without the variable.
  */
 export function presentationOf(variable: string | undefined, number: string): Presentation | undefined {
   if (!variable) return undefined;
@@ -35,7 +39,10 @@ function asksPrivacy(words: readonly string[]): boolean {
   return unread || isPrivate || `${party},${otherParty}`.split(',').some(isPrivateCaller);
 }
 
-/** Of a Remote-Party-ID (draft-ietf-sip-privacy-04 section 5.1): whether it is the caller's, and says that the number is not to be shown. */
+/**
+ * Whether a Remote-Party-ID (draft-ietf-sip-privacy-04 section 5.1) is the caller's and asks to
+ * hide the number.
+ */
 function isPrivateCaller(party: string): boolean {
   return !/;party=(?!calling)/.test(party) && /;privacy=(full|uri)/.test(party);
 }

@@ -3,18 +3,24 @@ import type { CallInfo, RecordingMode } from './info.ts';
 
 type RecordingEvent = Extract<MediaEvent, { type: 'recording' }>;
 
-/** Who is told of a recording. */
+/** Where changes of a recording are reported. */
 export interface RecordingHooks {
   readonly changed: () => void;
-  /** The channel is to keep it too: whoever goes on with the call does not record what was not to be. */
+  /**
+   * Stores the mode on the channel too, so that a process that adopts the call does not record
+   * against it.
+   */
   readonly keep: (mode: RecordingMode) => void;
 }
 
-/** What is known of a call's recording: its files, those of a process before too, and whether the bot has paused it. */
+/**
+ * State of a call's recording: its files, also those of previous processes, and whether it is
+ * paused.
+ */
 export class RecordingLog {
   readonly #files: string[];
   #isPaused: boolean | undefined;
-  /** What the channel's `X_RECORD`, or its provider, says. */
+  /** The channel's `X_RECORD`, or the provider's setting. */
   #mode: RecordingMode;
 
   readonly #hooks: RecordingHooks;
@@ -25,17 +31,17 @@ export class RecordingLog {
     this.#mode = recording;
   }
 
-  /** Names below RECORDINGS_DIR, oldest first. */
+  /** File names relative to RECORDINGS_DIR, oldest first. */
   get files(): readonly string[] {
     return this.#files;
   }
 
-  /** Undefined where the call is not recorded. */
+  /** Undefined if the call is not recorded. */
   get isPaused(): boolean | undefined {
     return this.#isPaused;
   }
 
-  /** The recorder tells of its file, or that it is paused or not. */
+  /** The recorder reports a file, a pause or a resumption. */
   note({ state, file, isPaused }: RecordingEvent): void {
     const isNewFile = state !== 'failed' && !this.#files.includes(file);
     if (isNewFile) this.#files.push(file);

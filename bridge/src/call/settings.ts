@@ -14,21 +14,21 @@ import type { DurationLimits } from './duration.ts';
 import { type CallDefaults, type CallInfo, describeCall, providerName } from './info.ts';
 import type { TransferSettings } from './transfers.ts';
 
-/** Requests to Asterisk that a set-up makes one after the other, with one to spare. */
+/** Consecutive requests to Asterisk during a set-up, with one in reserve. */
 const SET_UP_REQUESTS = 6;
 
-/** Time limits and choices of a call, from the configuration. */
+/** Time limits and options of a call, from the configuration. */
 export interface CallSettings extends DurationLimits {
   readonly media: MediaSettings;
   readonly answerOn: 'connected' | 'first-audio';
   readonly firstAudioMs: number;
   readonly ariTimeoutMs: number;
-  /** For the whole set-up of a call that is not ours. */
+  /** For the whole set-up of a call that we did not dial. */
   readonly setUpMaxMs: number;
   readonly transfer: TransferSettings;
 }
 
-/** What a call is when neither it nor its provider says otherwise. */
+/** A call's values if neither the call nor its provider sets them. */
 export function callDefaults(config: Config): CallDefaults {
   return {
     encoding: config.DEFAULT_ENCODING,
@@ -39,11 +39,11 @@ export function callDefaults(config: Config): CallDefaults {
   };
 }
 
-/** What the configuration, and the provider's file where it says more, mean for one call. */
+/** One call's settings. A provider's file overrides the configuration. */
 export function callSettings(config: Config, info: CallInfo): CallSettings {
   const provider = config.providers.get(info.sipProvider);
   const isAdopted = info.adopted?.metBot ?? false;
-  // The bot of a call that was served before is one that was lost.
+  // An adopted call's bot is reconnected: the limit of a lost bot applies.
   const connectMs = Math.max(config.BOT_CONNECT_MS, isAdopted ? config.BOT_RECONNECT_MS : 0);
   return {
     media: {
@@ -96,7 +96,7 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
     answerOn: config.ANSWER_ON,
     firstAudioMs: config.FIRST_AUDIO_MS,
     ariTimeoutMs: config.ARI_TIMEOUT_MS,
-    // A bot may be lost, and sought, during it too.
+    // The bot may be lost and reconnected during the set-up too.
     setUpMaxMs:
       connectMs + config.BOT_RECONNECT_MS + config.FIRST_AUDIO_MS + SET_UP_REQUESTS * config.ARI_TIMEOUT_MS,
     maxDurationMs: info.maxDurationMs ?? config.MAX_CALL_DURATION_S * 1000,
@@ -119,13 +119,16 @@ function recordingSettings(config: Config, { recording, adopted }: CallInfo): Re
   };
 }
 
-/** RTP carries G.711 only: a bot that wants linear audio gets it converted by us. Asterisk's WebSocket carries it as it is. */
+/**
+ * Audio format on Asterisk's side. RTP carries G.711 only: a bot with linear audio gets it
+ * converted. Asterisk's WebSocket carries any format unchanged.
+ */
 function lineFormat({ transport, encoding, sampleRate }: CallInfo): AudioFormat {
   if (transport === 'rtp' && encoding === 'pcm16') return { encoding: 'pcmu', sampleRate: 8_000 };
   return { encoding, sampleRate };
 }
 
-/** What the bot is told, without what is the bridge's own business. */
+/** The fields that the bot gets in `start`. */
 function startFields({
   callbackUrl: _url,
   requestedCallId: _requested,
@@ -142,15 +145,18 @@ function startFields({
   return fields;
 }
 
-/** Somebody's dial that became a call. */
+/** An external client's dial that became a call. */
 export interface AnsweredDial {
-  /** The number, where Asterisk told it. */
+  /** The dialled number, if Asterisk reported it. */
   readonly dialled: string;
   /** Unix time, ms. */
   readonly sinceMs: number;
 }
 
-/** What a channel's call is; `dial` where it was one of somebody else's, `mayHave` as in {@link CallSource}. */
+/**
+ * The facts of a channel's call. `dial` is set for an external client's dial. `mayHave` as in
+ * {@link CallSource}.
+ */
 export function callInfo(
   config: Config,
   channel: AriChannel,
@@ -174,7 +180,10 @@ export function callInfo(
   return info.direction === 'inbound' ? withAllowedCallback(info, config) : info;
 }
 
-/** Who calls in has placed no call that somebody waits for: whom to tell of it is for the operator to allow. */
+/**
+ * Drops an inbound call's callback URL without CALLBACK_HOSTS: the caller must not choose where the
+ * bridge sends requests.
+ */
 function withAllowedCallback(info: CallInfo, { CALLBACK_HOSTS }: Config): CallInfo {
   if (info.callbackUrl === undefined || CALLBACK_HOSTS.length > 0) return info;
   const remark = 'X_CALLBACK_URL: taken of calls that come in only where CALLBACK_HOSTS names the host';

@@ -1,6 +1,6 @@
 import { OUTCOMES } from './outcome.ts';
 
-/** Why a transfer is not even tried. */
+/** Why a transfer is refused before it starts. */
 export const TRANSFER_REFUSALS = [
   'unknown-provider',
   'invalid-number',

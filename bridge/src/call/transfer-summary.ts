@@ -1,4 +1,4 @@
-/** What became of a transfer so far. */
+/** State of a transfer. */
 export type TransferStatus = 'pending' | 'completed' | 'failed';
 
 /** A transfer as a record shows it. */

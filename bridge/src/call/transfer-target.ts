@@ -4,30 +4,33 @@ import type { TransferRequest } from '../pipecat/dialect.ts';
 import type { CallInfo } from './info.ts';
 import type { TransferRefusal } from './transfer-reasons.ts';
 
-/** Where a caller is handed over to, after all checks. */
+/** Where a caller is transferred to, after all checks. */
 export type TransferTarget =
   | {
       readonly kind: 'number';
       readonly provider: string;
-      /** As the provider wants it. */
+      /** In the provider's format. */
       readonly number: string;
       readonly method: TransferMethod;
-      /** The caller's number that the other end is shown. */
+      /** The caller number that the other end is shown. */
       readonly callerId: string;
     }
   | { readonly kind: 'dialplan'; readonly context: string; readonly extension: string };
 
-/** What decides about transfers. */
+/** The rules of transfers. */
 export interface TransferRules {
   readonly providers: ReadonlyMap<string, Provider>;
-  /** Contexts of the dialplan that may be gone to. */
+  /** Dialplan contexts that transfers may use. */
   readonly contexts: readonly string[];
 }
 
 const DIGITS = /^\+?[\d*#]{1,32}$/;
 const EXTENSION = /^[\w+*#-]{1,80}$/;
 
-/** Checks what was asked for. A number has to be allowed by the provider that is dialled over: a transfer is a call that somebody pays. */
+/**
+ * Checks a transfer request. The provider that is dialled over must allow the number, because the
+ * transfer is a call that is charged.
+ */
 export function transferTarget(
   { to, provider: wished, mode, context = '', extension = to }: TransferRequest,
   { sipProvider, from }: CallInfo,
@@ -45,13 +48,13 @@ export function transferTarget(
     kind: 'number',
     provider: provider.name,
     number: number.dialled,
-    // Only the caller's own network can be asked to call somebody else.
+    // A REFER can only be sent to the caller's own provider.
     method: provider.name === sipProvider ? provider.transferMethod : 'bridge',
     callerId: shownNumber(provider.callerId ?? from, provider.numbers),
   };
 }
 
-/** As the provider wants numbers; one that is no number of the world as it is, if it is one at all. */
+/** A number in the provider's format. Unchanged if it is not an E.164 number. */
 function shownNumber(number: string, plan: NumberPlan): string {
   const e164 = toE164(number, plan);
   if (e164 !== undefined) return forProvider(e164, plan) ?? e164;

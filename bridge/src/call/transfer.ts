@@ -12,7 +12,7 @@ import type { TransferFailure } from './transfer-reasons.ts';
 import type { TransferStatus, TransferSummary } from './transfer-summary.ts';
 import type { TransferTarget } from './transfer-target.ts';
 
-/** What a transfer works with: the call's own. */
+/** What a transfer works with: objects of its call. */
 export interface TransferContext {
   readonly channelId: string;
   readonly path: MediaPath;
@@ -20,10 +20,13 @@ export interface TransferContext {
   readonly settings: DialSettings;
 }
 
-/** From our last packet to the moment when Asterisk has passed it on. */
+/** Time for Asterisk to forward our last packet. */
 const TAIL_MS = 100;
 
-/** SIP statuses that tell of the callee. Any other answer to a REFER means that the network does not take it. */
+/**
+ * SIP statuses that concern the callee. Any other failure of a REFER means that the network does
+ * not support it.
+ */
 const REASON_OF_STATUS: Readonly<Record<number, TransferFailure>> = {
   404: 'invalid-number',
   408: 'no-answer',
@@ -36,7 +39,7 @@ const REASON_OF_STATUS: Readonly<Record<number, TransferFailure>> = {
   604: 'invalid-number',
 };
 
-/** A transfer that came to nothing. */
+/** A failed transfer. */
 class TransferFailed extends Error {
   /** For the bot and the record. */
   readonly reason: TransferFailure;
@@ -47,26 +50,29 @@ class TransferFailed extends Error {
   }
 }
 
-/** The network does not take a REFER. */
+/** The network does not accept a REFER. */
 class ReferRefused extends TransferFailed {}
 
-/** The caller was sent to the dialplan and has not come back: the transfer has failed, and the call is without a caller. */
+/**
+ * The caller was sent to the dialplan and did not return: the transfer failed, and the call has no
+ * caller.
+ */
 class CallerLost extends Error {}
 
-/** A second leg: from the channel that is made for it. */
+/** A second leg, from the creation of its channel on. */
 interface Leg {
   readonly id: string;
   readonly dial: Dial;
   readonly gone: PromiseWithResolvers<never>;
-  /** Its channel is there: from then on one that is missing has ended. */
+  /** The channel was created: if Asterisk does not show it later, it has ended. */
   exists: boolean;
   readonly created: Promise<unknown>;
   joined: Promise<void> | undefined;
 }
 
 /**
- * One attempt to hand a caller over. While it lasts caller and bot do not hear each other; where it fails both are as before. The
- * caller may leave at any time, which `signal` tells.
+ * One attempt to transfer a caller. Meanwhile caller and bot do not hear each other. If it fails,
+ * the conversation goes on as before. `signal` fires if the caller leaves.
  */
 export class Transfer {
   readonly target: TransferTarget;
@@ -88,7 +94,9 @@ export class Transfer {
     this.#token = context.path.transferToken(number);
   }
 
-  /** One that a process before has completed: its second leg is watched from now on, or has gone already. */
+  /**
+   * A transfer that a previous process completed. Watches its second leg, if that is still there.
+   */
   static kept(target: TransferTarget, number: number, context: TransferContext, kept: KeptLeg | undefined) {
     const transfer = new Transfer(target, number, context);
     transfer.#status = 'completed';
@@ -112,27 +120,30 @@ export class Transfer {
     };
   }
 
-  /** Whether the caller is in the dialplan, where we sent them: leaving our app is no hang-up then. */
+  /** Whether we sent the caller to the dialplan: leaving our app is then not a hang-up. */
   get callerAway(): boolean {
     return this.#callerAway;
   }
 
-  /** Whether the caller did not come back in time. */
+  /** Whether the caller did not return in time. */
   get isCallerLost(): boolean {
     return this.#isCallerLost;
   }
 
-  /** The channel of the second leg, while there is one. */
+  /** Channel id of the second leg, if there is one. */
   get legId(): string | undefined {
     return this.#leg?.id;
   }
 
-  /** Whose trunk the second leg is on, while there is one. */
+  /** The provider of the second leg, if there is one. */
   get legProvider(): string | undefined {
     return this.#leg !== undefined && this.target.kind === 'number' ? this.target.provider : undefined;
   }
 
-  /** Hands the caller over once the bot's last words are played. Never rejects; `status` and `reason` say how it went. */
+  /**
+   * Transfers the caller when the bot's queued audio is played. Never rejects: see `status` and
+   * `reason`.
+   */
   async run(media: MediaSession, signal: AbortSignal): Promise<void> {
     media.tellBot({ type: 'transfer', status: 'started' });
     try {
@@ -152,7 +163,7 @@ export class Transfer {
     }
   }
 
-  /** ARI: something happened to the second leg. */
+  /** ARI: an event of the second leg. */
   legHappened(event: AriEvent): void {
     const leg = this.#leg;
     if (leg === undefined) return;
@@ -165,12 +176,12 @@ export class Transfer {
     if (event.type === 'ChannelDestroyed') leg.gone.reject(new TransferFailed(dialOutcome(event.cause)));
   }
 
-  /** The second leg's channel, once it is known to have been made. */
+  /** Channel id of the second leg, if it is known to exist. */
   get knownLegId(): string | undefined {
     return this.#leg?.exists ? this.#leg.id : undefined;
   }
 
-  /** As Asterisk shows the second leg, whose events may be lost. */
+  /** State of the second leg as Asterisk shows it. Its events may have been lost. */
   legIs(state: string): void {
     const leg = this.#leg;
     if (leg === undefined) return;
@@ -179,32 +190,32 @@ export class Transfer {
     if (state === 'Up') leg.dial.answered();
   }
 
-  /** Asterisk holds the second leg no more. */
+  /** Asterisk no longer has the second leg. */
   legLost(): void {
     this.#leg?.gone.reject(new TransferFailed('failed'));
   }
 
-  /** Names this absence of the caller, to those who see them come back. */
+  /** Name of this transfer in the dialplan. A caller who returns brings it along. */
   get token(): string {
     return this.#token;
   }
 
-  /** ARI: the caller is back from the dialplan, with what came of the REFER: TRANSFERSTATUS and a SIP status. */
+  /** ARI: the caller returned from the dialplan, with the REFER's TRANSFERSTATUS and SIP status. */
   callerReturned([status = '', sipStatus = '0']: readonly string[]): void {
     this.#callerAway = false;
     this.#returned.resolve({ status, sipStatus: Number(sipStatus) });
   }
 
-  /** Resolves when the second leg has ended, after it was answered. */
+  /** Resolves when the second leg has ended after its answer. */
   async legEnded(): Promise<void> {
     await this.#leg?.gone.promise.catch(() => {});
   }
 
-  /** Ends the second leg, if there is one. */
+  /** Hangs up the second leg, if there is one. */
   async release(): Promise<void> {
     const leg = this.#leg;
     if (leg === undefined) return;
-    // What is under way is waited for before it is undone.
+    // The removal waits for the creation.
     await leg.created.catch(() => {});
     await this.#context.ari.hangUp(leg.id, CAUSE.normalClearing);
   }
@@ -228,14 +239,14 @@ export class Transfer {
     await this.#send(context, extension);
   }
 
-  /** The caller's network is asked to call the number. */
+  /** Asks the caller's network to call the number (SIP REFER, RFC 3515). */
   async #refer(number: string, signal: AbortSignal): Promise<void> {
     const { ari, channelId, path, settings } = this.#context;
     await ari.setVariable(channelId, 'TRANSFER_TO', number);
     await ari.setVariable(channelId, 'TRANSFER_SECONDS', String(Math.ceil(settings.ringTimeoutMs / 1000)));
     await ari.setVariable(channelId, 'TRANSFER_TOKEN', this.#token);
     await this.#send('transfer', 'refer');
-    // Asterisk bounds this wait (TRANSFER_SECONDS); we do in case that it does not, or that its word is lost.
+    // Asterisk limits this wait (TRANSFER_SECONDS). This limit is for a lost event.
     const limitMs = settings.ringTimeoutMs + 2 * settings.ariTimeoutMs;
     const late = () => new CallerLost('the caller did not come back from a REFER in time');
     const { status, sipStatus } = await withinLimit(orAborted(this.#returned.promise, signal), limitMs, late);
@@ -257,7 +268,10 @@ export class Transfer {
     }
   }
 
-  /** We call the number, and it takes the bot's place in the mixing bridge. The caller hears it ring. */
+  /**
+   * Dials the number. The second leg replaces the bot in the mixing bridge. The caller hears a
+   * ringing tone.
+   */
   async #toLeg(target: Extract<TransferTarget, { kind: 'number' }>, signal: AbortSignal): Promise<void> {
     const { ari, channelId, path } = this.#context;
     const leg = this.#makeLeg(target);
@@ -287,7 +301,7 @@ export class Transfer {
   #makeLeg({ provider, number, callerId }: Extract<TransferTarget, { kind: 'number' }>): Leg {
     const { ari, path, settings } = this.#context;
     const id = path.legId(this.#number);
-    // The number that the other end is shown: to Asterisk, of whom the leg is connected to.
+    // The caller number for the other end. To Asterisk it is the leg's connected line.
     const variables = { 'CONNECTEDLINE(num,i)': callerId };
     const created = ari.createChannel(id, `PJSIP/${number}@${provider}`, '', variables);
     const leg = newLeg(id, new Dial(ari, settings), created);
@@ -305,15 +319,18 @@ export class Transfer {
     this.#leg = leg;
     if (isJoined) leg.joined = Promise.resolve();
     else this.#join(leg);
-    // The process before may have died with the ringing tone on.
+    // The previous process may have died while the ringing tone was on.
     ari.stopRinging(this.#context.channelId).catch(() => {});
-    // Whoever has gone since Asterisk was asked is not told of any more.
+    // If the leg hung up after Asterisk was read, no event will report that.
     ari.subscribe(channelId).catch((error: unknown) => {
       if (error instanceof AriError && error.status >= 400 && error.status < 500) this.legLost();
     });
   }
 
-  /** Early media and answer are heard from here on; before its INVITE the bridge would give the leg another caller's number. */
+  /**
+   * Adds the leg to the bridge, for early media and the answer. Before its INVITE the bridge would
+   * replace the leg's caller number.
+   */
   #join(leg: Leg): void {
     const { ari, path } = this.#context;
     leg.joined ??= ari.addToBridge(path.bridgeId, leg.id);
@@ -327,7 +344,7 @@ function newLeg(id: string, dial: Dial, created: Promise<unknown>): Leg {
   return { id, dial, gone, created, joined: undefined, exists: false };
 }
 
-/** The step's result, or a rejection as soon as `signal` fires. */
+/** The step's result. Rejects as soon as `signal` fires. */
 async function orAborted<T>(step: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   const onAbort = () => reject(new TransferFailed('cancelled'));

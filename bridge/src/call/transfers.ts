@@ -18,25 +18,27 @@ export interface TransferSettings extends TransferRules {
   readonly ariTimeoutMs: number;
 }
 
-/** What the call gives to its transfers. */
+/** What transfers work with: objects of their call. */
 export interface TransfersContext {
   readonly info: CallInfo;
-  /** The caller's channel, as it is now. */
+  /** The caller's current channel. */
   readonly channelId: () => string;
   readonly path: MediaPath;
   readonly ari: AriClient;
   readonly settings: TransferSettings;
-  /** Whether a call to a provider may begin now; then it counts. */
+  /** Whether a call over this provider may begin now. If so, it counts against its limits. */
   readonly mayDial: (provider: Provider) => boolean;
   /** Fires when the call ends. */
   readonly signal: AbortSignal;
   readonly end: (reason: EndReason) => void;
   readonly changed: (change: CallChange) => void;
-  /** The caller talks to a second leg: the bot is let go, and the call goes on without it. Never rejects. */
+  /**
+   * The caller talks to a second leg: releases the bot. The call goes on without it. Never rejects.
+   */
   readonly letBotGo: (reason: EndReason) => Promise<void>;
 }
 
-/** A call's transfers, one at a time, and its being held. */
+/** A call's transfers, one at a time, and its hold state. */
 export class CallTransfers {
   readonly #context: TransfersContext;
   #count = 0;
@@ -45,34 +47,34 @@ export class CallTransfers {
   #running = Promise.resolve();
   #held = false;
   #by: 'bot' | 'operator' | undefined;
-  /** Why the bot left while a transfer was under way. */
+  /** Why the bot left during a transfer. */
   #botLeft: EndReason | undefined;
 
   constructor(context: TransfersContext) {
     this.#context = context;
   }
 
-  /** The transfer under way, or the last one. */
+  /** The transfer in progress, or the last one. */
   get transfer(): Transfer | undefined {
     return this.#transfer;
   }
 
-  /** Whether no audio of the caller is to be expected: the call is held, or the caller elsewhere. */
+  /** Whether no audio is expected from the caller: on hold, or in the dialplan. */
   get isQuiet(): boolean {
     return this.#held || this.callerAway;
   }
 
-  /** The transfer under way, else what ended last: a refusal meanwhile is not what became of the caller. */
+  /** The transfer in progress, else the last result. A refusal during a transfer is not shown. */
   get summary(): TransferSummary | undefined {
     return this.#isPending ? this.#transfer?.summary : this.#outcome;
   }
 
-  /** What ended last: a transfer, or one that was refused meanwhile. */
+  /** The last result: of a transfer, or of a refused request. */
   get outcome(): TransferSummary | undefined {
     return this.#outcome;
   }
 
-  /** Hands the caller over, where the call is one that `isActive`. Returns why not, or undefined where it is under way. */
+  /** Starts a transfer, if the call `isActive`. Returns why not, or undefined. */
   ask(request: TransferRequest, by: 'bot' | 'operator', media: MediaSession | undefined, isActive: boolean) {
     const refusal = isActive && media ? this.#begin(request, by, media) : 'not-active';
     if (refusal && by === 'bot') {
@@ -82,7 +84,10 @@ export class CallTransfers {
     return refusal;
   }
 
-  /** Two talk since a process before, or did: until one of the two hangs up. Returns the reason that the call's end will have. */
+  /**
+   * Adopts a bridged transfer, until one of the two hangs up. Returns the reason that the call will
+   * end with.
+   */
   keep({ leg }: KeptTalk): EndReason {
     const { info, path, ari, settings, changed, end } = this.#context;
     const before = info.adopted?.transfer;
@@ -99,13 +104,16 @@ export class CallTransfers {
     return reason;
   }
 
-  /** A bot's transfer was not even tried: it may have no word for that, so others are told as of one that fails later. */
+  /**
+   * A bot's transfer was refused. Its dialect may have no message for that, so it is reported like
+   * a failed transfer.
+   */
   #refused({ to, mode = 'blind', extension = to }: TransferRequest, reason: TransferRefusal): void {
     this.#outcome = { to: mode === 'dialplan' ? extension : to, mode, status: 'failed', reason };
     this.#context.changed('transfer-failed');
   }
 
-  /** Who asked for the transfer under way, or for the last one; undefined where there was none. */
+  /** Who asked for the transfer in progress or the last one. Undefined without a transfer. */
   get by(): 'bot' | 'operator' | undefined {
     return this.#by;
   }
@@ -134,13 +142,16 @@ export class CallTransfers {
     return undefined;
   }
 
-  /** The bot is done, or lost. Returns whether a transfer goes on without it; where that fails, the call ends for this reason. */
+  /**
+   * The bot hung up or was lost. Returns whether a transfer goes on without it. If that transfer
+   * fails, the call ends for this reason.
+   */
   botLeft(reason: EndReason): boolean {
     if (this.#isPending) this.#botLeft ??= reason;
     return this.#isPending;
   }
 
-  /** The caller's phone holds the call, or goes on with it. */
+  /** The caller's phone holds or resumes the call. */
   held(isHeld: boolean, media: MediaSession): void {
     this.#held = isHeld;
     if (!this.#isPending) media.expectAudio(!isHeld);
@@ -148,13 +159,16 @@ export class CallTransfers {
     this.#context.changed(isHeld ? 'hold' : 'unhold');
   }
 
-  /** After the call's end: resolves when nothing is under way any more, and the second leg is hung up. Rejects where that fails. */
+  /**
+   * After the call's end: resolves when no transfer runs and the second leg is hung up. Rejects if
+   * that fails.
+   */
   async release(): Promise<void> {
     await this.#running;
     await this.#transfer?.release();
   }
 
-  /** A second leg is a call like any other that we place; so is what a network is asked for. */
+  /** A second leg and a REFER both count as calls over the provider. */
   #mayDial(name: string): boolean {
     const { settings, mayDial } = this.#context;
     const provider = settings.providers.get(name);
@@ -165,7 +179,10 @@ export class CallTransfers {
     return this.#transfer?.status === 'pending';
   }
 
-  /** Never rejects. Who is handed over to a second leg is watched until one of the two hangs up. */
+  /**
+   * Runs a transfer. Never rejects. After a bridged transfer it watches until one of the two hangs
+   * up.
+   */
   async #run(transfer: Transfer, media: MediaSession, by: 'bot' | 'operator'): Promise<void> {
     const { signal, changed, end, letBotGo } = this.#context;
     changed('transfer-started');

@@ -2,24 +2,31 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from '../ari/client.ts';
 import { CAUSE } from '../q850/causes.ts';
 
-/** A callee answered with media that cannot be used: another codec than was offered, SRTP, nothing but keys (RFC 3264 section 6). */
+/**
+ * A callee answered with unusable media: another codec than offered, SRTP, or only telephone-event
+ * (RFC 3264 section 6).
+ */
 export class UnusableAnswer extends Error {
   override name = 'UnusableAnswer';
   readonly code = 'unusable-answer';
 }
 
-/** The cause and the SIP status of such an answer: 488 is Not Acceptable Here (RFC 3261 section 21.4.26). */
+/** Cause and SIP status of such an answer: 488 Not Acceptable Here (RFC 3261 section 21.4.26). */
 export const UNUSABLE = { cause: CAUSE.bearerCapabilityNotAvailable, sipStatus: 488 };
 
-/** A call that ends waits for so long for what Asterisk says of its answer. */
+/** How long a call's end waits for the check of its answer. */
 const REPLY_WAIT_MS = 1_000;
 
-/** Asterisk has RTP statistics of every channel with an audio stream, be it on hold, and says so of one without. */
+/**
+ * Asterisk's error for a channel without an audio stream. It has RTP statistics for all others,
+ * even on hold.
+ */
 const NO_AUDIO = /\bRTP\b/;
 
 /**
- * Looks whether a channel that is up has audio: Asterisk takes an answer that leaves it without any, and says nothing. Rejects with
- * {@link UnusableAnswer} where it has none, with an {@link AriError} where it is gone already; what cannot be found out is no reason to end a call.
+ * Checks that an answered channel has audio: Asterisk accepts an answer without any, and does not
+ * report it. Rejects with {@link UnusableAnswer} if there is none, or with an {@link AriError} if
+ * the channel is gone. Resolves if Asterisk cannot tell.
  */
 export async function expectUsable(ari: AriClient, channelId: string): Promise<void> {
   try {
@@ -32,15 +39,16 @@ export async function expectUsable(ari: AriClient, channelId: string): Promise<v
 }
 
 /**
- * That the answer of somebody else's callee left the call with audio. Until it is given, the answer is none: Asterisk ends a call
- * by itself whose answer has no session description, and its end may come before what it says of the audio.
+ * Proof that the answer of an external client's callee has audio. Without proof the call counts as
+ * not answered. Asterisk itself ends a call whose answer has no session description (SDP). That end
+ * may arrive before the result of the check.
  */
 export class AnswerProof {
   #isGiven: boolean;
   /** Never rejects. */
   #demanded = Promise.resolve();
 
-  /** `isNeeded`: where a callee has just answered. */
+  /** `isNeeded`: a callee has just answered. */
   constructor(isNeeded: boolean) {
     this.#isGiven = !isNeeded;
   }
@@ -49,7 +57,7 @@ export class AnswerProof {
     return this.#isGiven;
   }
 
-  /** Rejects as {@link expectUsable} does; then the proof is not given. */
+  /** Rejects as {@link expectUsable} does. The proof is then not given. */
   async demand(ari: AriClient, channelId: string): Promise<void> {
     const given = expectUsable(ari, channelId).then(() => {
       this.#isGiven = true;
@@ -58,7 +66,7 @@ export class AnswerProof {
     await given;
   }
 
-  /** Whether the answer was one, at the call's end: what is still being asked is waited for a little. */
+  /** Whether the answer counts, at the call's end. Waits a little for a running check. */
   async holds(): Promise<boolean> {
     if (!this.#isGiven) await Promise.race([this.#demanded, delay(REPLY_WAIT_MS)]);
     return this.#isGiven;
