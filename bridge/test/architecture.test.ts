@@ -43,6 +43,7 @@ const COMMENTED_FOLDERS: readonly string[] = [
   'config',
   'control',
   'http',
+  'media',
   'pipecat',
   'recording',
   'records',

@@ -1,9 +1,9 @@
 import type { BadCode } from '../pipecat/dialect.ts';
 
-/** An `error` event to the bot at most this often. */
+/** Shortest time between two `error` events to the bot. */
 export const ERROR_EVERY_MS = 1_000;
 
-/** Counts a bot's messages that could not be understood, and says what is to be done about one. */
+/** Counts a bot's refused messages, and decides how to react to one. */
 export class BadMessages {
   readonly #maxInARow: number;
   readonly #counts = new Map<BadCode, number>();
@@ -14,22 +14,25 @@ export class BadMessages {
     this.#maxInARow = maxInARow;
   }
 
-  /** So far, by what was wrong. */
+  /** Refused messages so far, by code. */
   get counts(): Record<string, number> {
     return Object.fromEntries(this.#counts);
   }
 
-  /** Whether anything was refused for this. */
+  /** Whether any message was refused with this code. */
   has(code: BadCode): boolean {
     return this.#counts.has(code);
   }
 
-  /** A message was understood. */
+  /** A message was valid: the count of consecutive bad messages starts again. */
   understood(): void {
     this.#inARow = 0;
   }
 
-  /** A message was not: the bot is to be told, or not again so soon, or there were too many in a row. */
+  /**
+   * A message was refused. Returns `tell` to send an `error` event, `pass-over` if the last one was
+   * too recent, and `too-many` after too many consecutive ones.
+   */
   refused(code: BadCode, nowMs: number): 'tell' | 'pass-over' | 'too-many' {
     this.#counts.set(code, (this.#counts.get(code) ?? 0) + 1);
     this.#inARow += 1;

@@ -14,49 +14,52 @@ import { CLOSE_CODE } from '../pipecat/close-codes.ts';
 import type { Draft } from '../pipecat/draft.ts';
 import { printable } from '../text/outside-text.ts';
 
-/** Where a call's bot is, and how long and how often it is sought. */
+/** Address of a call's bot, and limits of connecting to it. */
 export interface BotLinkSettings {
   readonly target: BotTarget;
   readonly limits: BotLimits;
   readonly connectMs: number;
   readonly connectTries: number;
-  /** How long a bot that was lost in a call is sought; 0: not at all. */
+  /** How long the bridge tries to reconnect a lost bot, ms; 0: not at all. */
   readonly reconnectMs: number;
-  /** How often in a call a lost bot may be connected again. */
+  /** How many times a bot may be reconnected in one call. */
   readonly reconnectsMax: number;
 }
 
-/** What the owner of the link is told, and asked. */
+/** Notifications and questions to the owner of the link. */
 export interface BotLinkHandlers {
   readonly onText: BotHandlers['onText'];
   readonly onBinary: BotHandlers['onBinary'];
   readonly onOversize: BotHandlers['onOversize'];
   readonly onOverBudget: (waitMs: number) => void;
-  /** The bot does what none may; the owner closes the link. */
+  /** The bot broke the rules. The owner closes the link. */
   readonly onMisbehaved: (code: number, why: string) => void;
-  /** A socket is open, the first of the call or a later one: the time to say `start`. */
+  /** A socket is open, the first of the call or a later one. Send `start` now. */
   readonly onOpen: (reconnected: boolean) => void;
-  /** Whether the bot has said its end: then it is done, however its socket closes. */
+  /** Whether the bot has ended its part of the call. Then any close of its socket is clean. */
   readonly isDone: () => boolean;
-  /** The bot was lost and is being sought. */
+  /** The bot was lost, and reconnecting has begun. */
   readonly onSeeking: (detail: string) => void;
-  /** No bot any more: it closed cleanly, or it was lost and did not come back in time. */
+  /** The bot is gone: it closed cleanly, or it was lost and could not be reconnected in time. */
   readonly onGone: (isClean: boolean, detail: string) => void;
 }
 
-/** Names that bots' servers send us on to are others' to choose: so many of them are looked up at a time, and their calls do not wait longer. */
+/**
+ * Limits of DNS look-ups for redirect targets, which others choose: look-ups at a time, and the
+ * wait of a call.
+ */
 const OTHERS_NAMES = { atOnce: 2, waitMs: 5_000 };
-// All calls of a thread share these. Of its own bots' names the operator has written few.
+// Shared by all calls of a thread. The operator configures few names of their own bots.
 const names: BotNames = {
   own: new NameLookups({ atOnce: Number.POSITIVE_INFINITY, waitMs: 0 }).lookup,
   others: new NameLookups(OTHERS_NAMES).lookup,
 };
-/** Pause between two tries to reach a bot. */
+/** Pause between two connection attempts. */
 const RETRY_MS = 250;
-/** Close codes of a bot that is done. */
+/** Close codes of a bot that ended its part of the call. */
 const CLEAN_CLOSES: readonly number[] = [CLOSE_CODE.normal, CLOSE_CODE.noCode];
 
-/** The way to one call's bot: its connection, and its reconnection. */
+/** Connects one call's bot, and reconnects it. */
 export class BotLink {
   readonly #settings: BotLinkSettings;
   readonly #handlers: BotLinkHandlers;
@@ -66,13 +69,13 @@ export class BotLink {
   #connection: BotConnection | undefined;
   #closing = false;
   #reconnects = 0;
-  /** Until when a lost bot is sought. */
+  /** End of the time in which a lost bot is reconnected. */
   #seekUntilMs = Number.NEGATIVE_INFINITY;
-  /** Settled while no lost bot is being sought. */
+  /** Resolved unless a lost bot is being reconnected. */
   #settled = Promise.resolve();
   #dropped = 0;
 
-  /** `budget`: of the call, whatever its connections. `now`: monotonic clock, ms. */
+  /** `budget`: of the call, for all its connections. `now`: monotonic clock, ms. */
   constructor(settings: BotLinkSettings, handlers: BotLinkHandlers, budget: Budget, now: () => number) {
     this.#settings = settings;
     this.#handlers = handlers;
@@ -90,37 +93,39 @@ export class BotLink {
     return this.#dropped + (this.#connection?.droppedMessages ?? 0);
   }
 
-  /** Connects, within the tries and the time allowed. Rejects with a `BotConnectError`. */
+  /** Connects, within the configured attempts and time. Rejects with a `BotConnectError`. */
   async connect(): Promise<void> {
     await this.#seek(this.#settings.connectMs, this.#settings.connectTries, false);
   }
 
-  /** Resolves when no lost bot is being sought: at once, save in an outage. */
+  /** Resolves when no lost bot is being reconnected. */
   settled(): Promise<void> {
     return this.#settled;
   }
 
-  /** Sends a control message; without effect while no socket is open. */
+  /** Sends a control message. No effect while no socket is open. */
   send(text: string): void {
     this.#connection?.send(text);
   }
 
-  /** Sends audio; dropped and counted where the bot does not read, without effect while no socket is open. */
+  /**
+   * Sends audio. Drops and counts it if the bot does not read. No effect while no socket is open.
+   */
   sendMedia(message: Draft): void {
     this.#connection?.sendMedia(message);
   }
 
-  /** The bot's next message is kept back until `release`. */
+  /** Delivers no further message until `release`. */
   hold(): void {
     this.#connection?.hold();
   }
 
-  /** Goes on where `hold` stopped. */
+  /** Ends a `hold`. */
   release(): void {
     this.#connection?.release();
   }
 
-  /** Gives up every try, and closes the socket. Idempotent. */
+  /** Stops all attempts and closes the socket. Idempotent. */
   async close(code: number = CLOSE_CODE.normal, why = ''): Promise<void> {
     this.#closing = true;
     this.#abort.abort();
@@ -134,7 +139,7 @@ export class BotLink {
     const onOpen = (connection: BotConnection) => {
       this.#connection = connection;
       if (isAgain) this.#reconnects += 1;
-      // In this turn: what the bot has sent with its handshake is read in the next.
+      // In this turn, because data sent with the bot's handshake is read in the next.
       this.#handlers.onOpen(isAgain);
     };
     const onClosed = (code: number, reason: string, isOurs: boolean) => this.#closed(code, reason, isOurs);
@@ -160,7 +165,8 @@ export class BotLink {
     if (reconnectMs > 0 && this.#reconnects >= reconnectsMax)
       return this.#handlers.onGone(false, `${detail}, after ${this.#reconnects} reconnections`);
     const nowMs = this.#now();
-    // A bot that comes back only to fail again gets no time beyond that of its first loss, and no try without a pause.
+    // A bot that is lost again soon gets no more time than after its first loss, and a pause before
+    // each attempt.
     const isAgain = nowMs <= this.#seekUntilMs + reconnectMs;
     if (!isAgain) this.#seekUntilMs = nowMs + reconnectMs;
     const withinMs = Math.ceil(this.#seekUntilMs - nowMs);

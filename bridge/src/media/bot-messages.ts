@@ -17,30 +17,30 @@ import { BadMessages, ERROR_EVERY_MS } from './bad-messages.ts';
 import { EndMarker } from './end-marker.ts';
 import type { MediaEvent, MediaSettings } from './session.ts';
 
-/** What a bot's messages can do to its call. */
+/** What a bot's messages can cause in its call. */
 export interface BotMessageHooks {
-  /** Monotonic clock, in ms. */
+  /** Monotonic clock, ms. */
   readonly now: () => number;
   readonly tell: (event: MediaEvent) => void;
   readonly tellBot: (message: BridgeMessage) => void;
-  /** Drops all that waits to be played. */
+  /** Drops all queued audio. */
   readonly clear: () => void;
-  /** Has `hungUp` be called. */
+  /** Hangs up, and calls `hungUp`. */
   readonly hangUp: (immediate: boolean) => void;
   readonly record: (wanted: 'pause' | 'resume') => void;
-  /** The bot has said its end and then nothing. */
+  /** The bot sent a long silence, then nothing: it has ended. */
   readonly ended: (detail: string) => void;
-  /** The bot's next message waits until `release`. */
+  /** Delivers no further message of the bot until `release`. */
   readonly hold: () => void;
   readonly release: () => void;
   /** Closes the bot's socket with a WebSocket close code and a reason. */
   readonly closeBot: (code: number, why: string) => void;
 }
 
-/** Binary messages of more bytes are taken slice by slice. */
+/** Longer binary messages are handled slice by slice. */
 const SLICE_BYTES = 196_608;
 
-/** One call's messages from its bot: decoded, refused where they cannot be understood, and carried out. */
+/** Handles one call's messages from its bot: decodes, refuses or executes them. */
 export class BotMessages {
   readonly #settings: MediaSettings;
   readonly #dialect: Dialect;
@@ -55,14 +55,14 @@ export class BotMessages {
   #hasActed: boolean;
   #hasHungUp = false;
   #isMisbehaving = false;
-  /** The long message that is being taken. */
+  /** The long message that is being handled. */
   #slices: Slices | undefined;
-  /** Of what the full queue refused, how much the bot was told of, and when. */
+  /** Bytes refused by the full queue that the bot was told of, and when. */
   #overflowBytes = 0;
   #overflowToldMs = Number.NEGATIVE_INFINITY;
   #pauseToldMs = Number.NEGATIVE_INFINITY;
 
-  /** Audio goes into `queue`, which holds the line's encoding; what the bot asks for is charged to `budget`. */
+  /** Audio goes to `queue`, which has the line's encoding. Messages are charged to `budget`. */
   constructor(
     settings: MediaSettings,
     dialect: Dialect,
@@ -83,38 +83,41 @@ export class BotMessages {
     this.#end = new EndMarker(settings.endSilenceMs, () => hooks.ended(endDetail));
   }
 
-  /** Messages that were refused so far, by what was wrong. */
+  /** Refused messages so far, by code. */
   get refused(): Record<string, number> {
     return this.#badMessages.counts;
   }
 
-  /** Whether the bot has sent a sound, not silence only. */
+  /** Whether the bot has sent audio other than silence. */
   get hasSounded(): boolean {
     return this.#hasSounded;
   }
 
-  /** Whether the bot has done anything for the caller, in this thread or before: sounds, keys, a transfer. */
+  /**
+   * Whether the bot has done something for the caller, in this thread or before: audio, DTMF, a
+   * transfer.
+   */
   get hasActed(): boolean {
     return this.#hasActed || this.#hasSounded;
   }
 
-  /** Whether the bot has said its end: it has hung up, or the last that it said was a long silence. */
+  /** Whether the bot has ended: it hung up, or its last message was a long silence. */
   get hasEnded(): boolean {
     return this.#hasHungUp || this.#end.isSet;
   }
 
-  /** The bot has hung up, by a message or by other means. */
+  /** The bot has hung up, by a message or otherwise. */
   hungUp(): void {
     this.#hasHungUp = true;
   }
 
-  /** Nothing comes from the bot any more; of a long message nothing more is taken. */
+  /** No more messages will come. Drops the rest of a long message. */
   close(): void {
     this.#end.unset();
     this.#slices = undefined;
   }
 
-  /** What comes next is from another connection: bad messages of the former one do not count against it. */
+  /** A new connection is open: bad messages of the last one do not count for it. */
   connected(): void {
     this.#end.unset();
     this.#badMessages.understood();
@@ -122,12 +125,12 @@ export class BotMessages {
     this.#audio.restart();
   }
 
-  /** What comes next begins with a whole sample: the queue was cleared. */
+  /** The queue was cleared, so the next audio begins with a whole sample. */
   cleared(): void {
     this.#audio.restart();
   }
 
-  /** The text message `bytes[start..end)`, UTF-8. */
+  /** Handles the text message `bytes[start..end)`, UTF-8. */
   fromText(bytes: Buffer, start: number, end: number): void {
     const message = this.#dialect.decode(bytes, start, end);
     if (message.type === 'media')
@@ -165,7 +168,7 @@ export class BotMessages {
     }
   }
 
-  /** What reaches Asterisk, the disk or the log. */
+  /** Executes an order: it has an effect in Asterisk, on the disk or in the log. */
   #order(message: Extract<BotMessage, { type: 'dtmf' | 'recording' | 'transfer' }>): void {
     if (message.type === 'recording') return this.#hooks.record(message.state);
     this.#hasActed = true;
@@ -174,13 +177,13 @@ export class BotMessages {
     this.#hooks.tell({ type: 'bot-transfer', request });
   }
 
-  /** The first is never refused, whatever the bot has asked for before. */
+  /** The first hang-up is never refused, even over budget. */
   #hangUp(immediate: boolean): void {
     if (!this.#budget.at(this.#now()).order() && this.#hasHungUp) return;
     this.#hooks.hangUp(immediate);
   }
 
-  /** Raw audio, where that is what the call agreed on. */
+  /** Handles raw audio, if the call was configured for it. */
   fromBinary(data: Buffer): void {
     const { start } = this.#settings;
     if (start.framing !== 'binary')
@@ -190,7 +193,7 @@ export class BotMessages {
     else this.#play(data, data.length, encoding, sampleRate);
   }
 
-  /** The bot has sent more than it may, and is read again in so many ms. */
+  /** The bot is over its budget: its socket is not read for `waitMs`. */
   overBudget(waitMs: number): void {
     const now = this.#now();
     if (now - this.#pauseToldMs < ERROR_EVERY_MS) return;
@@ -199,7 +202,7 @@ export class BotMessages {
     this.#hooks.tellBot({ type: 'error', code: 'over-budget', message });
   }
 
-  /** The bot does what none may: its connection ends, and with it the call. Once. */
+  /** The bot broke the rules: its connection and the call end. Acts once. */
   misbehaved(code: number, why: string): void {
     if (this.#isMisbehaving) return;
     this.#isMisbehaving = true;
@@ -207,12 +210,15 @@ export class BotMessages {
     this.#hooks.tell({ type: 'bot-misbehaved', detail: `we closed with ${code}: ${why}` });
   }
 
-  /** A message over the limit was passed over. */
+  /** A message over the size limit was skipped. */
   oversize(): void {
     this.#refuse('oversize', 'the message is over the limit');
   }
 
-  /** A long message must not hold up the other calls of the thread: a slice in each turn of the event loop, and meanwhile no other message. */
+  /**
+   * Handles a long message: one slice in each turn of the event loop, so that other calls of the
+   * thread do not wait. No other message is delivered meanwhile.
+   */
   #take(slices: Slices, encoding: WireEncoding, sampleRate: WireRate): void {
     this.#slices = slices;
     this.#hooks.hold();
@@ -220,7 +226,7 @@ export class BotMessages {
   }
 
   #takeSlice(slices: Slices, encoding: WireEncoding, sampleRate: WireRate, isContinued: boolean): void {
-    // A later connection, or the end of the call, has dropped it.
+    // It was dropped by a new connection or by the end of the call.
     if (this.#slices !== slices) return;
     const audio = slices.next();
     if (audio === undefined) this.#refuse('bad-base64', 'media.payload is not base64');
@@ -242,7 +248,7 @@ export class BotMessages {
     this.#hooks.tellBot({ type: 'error', code: 'overflow', message, ms });
   }
 
-  /** `isContinued`: the audio goes on with that before, as a part of the same message. */
+  /** `isContinued`: the audio continues that of the same message. */
   #play(
     audio: Buffer,
     length: number,
@@ -260,9 +266,9 @@ export class BotMessages {
   }
 
   #refuse(code: BadCode, what: string): void {
-    // It may quote the bot.
+    // The detail may quote the bot.
     const detail = printable(what);
-    // Not every dialect has a word for it: the log has.
+    // Tell the call for its log, too: not every dialect has an `error` event.
     if (!this.#badMessages.has(code)) this.#hooks.tell({ type: 'bot-refused', code, detail });
     const next = this.#badMessages.refused(code, this.#now());
     if (next === 'tell') this.#hooks.tellBot({ type: 'error', code, message: detail });

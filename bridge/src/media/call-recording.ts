@@ -5,7 +5,7 @@ import { Recorder } from '../recording/recorder.ts';
 import type { MediaTransport } from './line-transport.ts';
 import type { MediaEvent, MediaSettings } from './session.ts';
 
-/** Begins to record a call, if it is to be recorded. `onState` hears of every change. */
+/** Starts recording a call, if it is configured. `onState` is called on every change. */
 export function startRecorder(
   { recording, line: { encoding, sampleRate } }: MediaSettings,
   { playoutDelayMs }: MediaTransport,

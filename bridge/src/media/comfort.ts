@@ -1,7 +1,7 @@
-/** While a lost bot is sought the caller hears a soft tone this often. */
+/** Interval of the tone that the caller hears while a lost bot is reconnected. */
 const COMFORT_EVERY_MS = 2_000;
 
-/** Says to the caller now and then that the line is alive. */
+/** Plays a tone periodically, to tell the caller that the line is alive. */
 export class Comfort {
   readonly #play: () => void;
   #timer: NodeJS.Timeout | undefined;
@@ -10,7 +10,7 @@ export class Comfort {
     this.#play = play;
   }
 
-  /** `atOnce`: the first time now, where nothing was heard before. */
+  /** `atOnce`: play the first tone now, because nothing was heard before. */
   start(atOnce = false): void {
     if (atOnce) this.#play();
     this.#timer ??= setInterval(this.#play, COMFORT_EVERY_MS);

@@ -1,29 +1,32 @@
 import { isLongSilence } from '../audio/audible.ts';
 import type { Encoding, SampleRate } from '../audio/format.ts';
 
-/** A stock Pipecat bot's last message is 2 s of silence, a little less where its resampler holds some back. */
+/** A stock Pipecat bot ends with 2 s of silence, less what its resampler holds back. */
 const SILENCE_MS = 1_900;
 
-/** Watches a bot for its end: one long message of silence, and then nothing. The socket may stay open for ever after it. */
+/**
+ * Detects the end of a bot: one long message of silence, then nothing. Its socket may stay open
+ * after that.
+ */
 export class EndMarker {
   readonly #limitMs: number;
   readonly #onEnd: () => void;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `onEnd` is called when nothing has come for `limitMs` after the silence has been played; 0: never. */
+  /** `onEnd` is called if nothing has come for `limitMs` after the silence was played; 0: never. */
   constructor(limitMs: number, onEnd: () => void) {
     this.#limitMs = limitMs;
     this.#onEnd = onEnd;
   }
 
-  /** Whether the last that came was such a message. */
+  /** Whether the last message was such a silence. */
   get isSet(): boolean {
     return this.#timer !== undefined;
   }
 
   /**
-   * Takes the audio `audio[0..length)` of a message, or of a part of one that goes on with the part before; `queuedMs` is what is to be
-   * played by now, with it.
+   * Takes the audio `audio[0..length)` of a message, or of a part of it. `isContinued`: the part
+   * continues the last one. `queuedMs`: audio queued for playout, this included.
    */
   media(
     audio: Buffer,
@@ -43,7 +46,7 @@ export class EndMarker {
 
   /** The bot is alive, or gone. */
   unset(): void {
-    // It seldom is: this is asked for with each message.
+    // Called for each message, so return early in the usual case.
     if (this.#timer === undefined) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -1,17 +1,17 @@
-/** What a transport has counted; what it cannot know is 0. */
+/** Counters of a transport. A counter that it does not have is 0. */
 export interface TransportFigures {
   readonly packetsReceived: number;
   readonly packetsSent: number;
   readonly lost: number;
   readonly late: number;
-  /** Packets dropped since the caller's time would have run ahead of the clock by more than the jitter buffer. */
+  /** Packets dropped because the caller's timeline would run too far ahead of the clock. */
   readonly early: number;
   readonly duplicates: number;
   readonly reordered: number;
   readonly malformed: number;
-  /** Frames of silence put in for losses and pauses. */
+  /** Frames inserted for losses and pauses. */
   readonly filledFrames: number;
-  /** Frames put in for losses that repeat what was heard before. */
+  /** Inserted frames that repeat received audio. */
   readonly concealedFrames: number;
   readonly ssrcChanges: number;
   readonly jitterMs: number;
@@ -19,32 +19,37 @@ export interface TransportFigures {
   readonly sendErrors: number;
 }
 
-/** Gets a frame of the caller's audio, `source[start..end)`, valid during the call only, and its place in the caller's time. */
+/**
+ * Takes a frame of the caller's audio, `source[start..end)`, valid during the call only, and its
+ * position on the caller's timeline.
+ */
 export type OnFrame = (source: Buffer, start: number, end: number, timestampMs: number) => void;
 
-/** The way between Asterisk's media channel and the relay: frames of 20 ms, both ways. */
+/** Transport between Asterisk's media channel and the relay: 20 ms frames in both directions. */
 export interface MediaTransport {
-  /** Where in a frame's buffer the audio begins, bytes. */
+  /** Offset of the audio in a frame's buffer, bytes. */
   readonly payloadOffset: number;
-  /** From a frame's being sent to its being heard at Asterisk's end, ms. */
+  /** Time from sending a frame until Asterisk plays it, ms. */
   readonly playoutDelayMs: number;
-  /** When something last came from Asterisk, on the relay's clock, ms. */
+  /** When data last arrived from Asterisk, by the relay's clock, ms. */
   readonly lastReceivedMs: number;
-  /** Whether any audio has come from Asterisk. */
+  /** Whether any audio has arrived from Asterisk. */
   readonly hasReceived: boolean;
-  /** The caller's time begins, with silence until audio comes. */
+  /** Begins the caller's timeline, with silence until audio arrives. */
   begin(nowMs: number): void;
-  /** Asterisk heard a key end that was pressed for so long: its packets are not missing. */
+  /** Asterisk reports a key press of this duration: its packets are not lost. */
   keyHeard(durationMs: number, nowMs: number): void;
-  /** The buffer for the next frame: its audio is to be filled in from `payloadOffset` on, then it is sent. */
+  /**
+   * Returns the buffer of the next frame. Write the audio from `payloadOffset` on, then send it.
+   */
   frame(): Buffer;
-  /** Hands a frame to the network; never waits, never throws. */
+  /** Passes a frame to the network. Never waits or throws. */
   send(frame: Buffer): void;
-  /** The grid has moved on by so many frames that were not sent. */
+  /** The grid advanced by `frames` frames that were not sent. */
   skip(frames: number): void;
-  /** Once a frame: what only time can tell. */
+  /** Call it once per frame: handles what depends on time only. */
   tick(nowMs: number): void;
-  /** What was sent and is not heard yet must not be heard. */
+  /** Drops audio that was sent but not played yet. */
   flush(): void;
   figures(): TransportFigures;
   close(): Promise<void>;

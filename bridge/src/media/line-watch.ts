@@ -1,32 +1,38 @@
 import { audibleIn } from '../audio/audible.ts';
 import type { Encoding } from '../audio/format.ts';
 
-/** Limits of what may be missing on a line, ms; 0: none. */
+/** Time limits of a line without audio, ms; 0: none. */
 export interface LineLimits {
-  /** Without audio from Asterisk for so long the media is dead. */
+  /** Without audio from Asterisk for this time the media is dead. */
   readonly mediaTimeoutMs: number;
-  /** Without a sound of the caller or the bot for so long nobody is there any more. */
+  /** Without sound of the caller or the bot for this time the call is abandoned. */
   readonly silenceLimitMs: number;
 }
 
-/** Quiet for this part of the time limit, a caller is worth a look: the packets that come in the rest of it are signs of life. */
+/**
+ * After this fraction of the time limit without audio `line-quiet` is reported. Packets that arrive
+ * in the rest of the time are signs of life.
+ */
 const QUIET_PART = 10;
 /** Longer than any call, ms. */
 const EVER_MS = 1e9;
 
-/** Tells when a line has been dead, or silent, for too long. Takes the clock as an argument, ms. */
+/** Detects a line that is dead or silent for too long. The clock is an argument, ms. */
 export class LineWatch {
   readonly #limits: LineLimits;
-  /** While audio comes that often, as it does nearly always, there is nothing to look at; -1: there always is. */
+  /** No check is needed while audio arrives at least this often, ms; -1: always check. */
   readonly #carefreeMs: number;
   readonly #isAudible: ReturnType<typeof audibleIn> | undefined;
-  /** Since when something should be there; never while the call is held or the caller is elsewhere. */
+  /**
+   * Start of the time in which audio is expected; infinite while the call is on hold or
+   * transferred.
+   */
   #sinceMs = 0;
   #soundMs = 0;
-  /** When the caller was last found to be there without audio. */
+  /** When the caller was last found to be present without audio. */
   #livesMs = Number.NEGATIVE_INFINITY;
   #told = false;
-  /** The last audio before the quiet that was told of. */
+  /** Time of the last audio before the pause that was reported. */
   #quietMs = Number.NaN;
 
   constructor(limits: LineLimits, encoding: Encoding) {
@@ -37,25 +43,27 @@ export class LineWatch {
     if (limits.silenceLimitMs > 0) this.#isAudible = audibleIn(encoding);
   }
 
-  /** The caller is there after all: the time limit for audio begins anew. What makes no sound is silence all the same. */
+  /**
+   * The caller is present: the time limit for audio starts again. The limit for silence does not.
+   */
   lives(nowMs: number): void {
     this.#told = false;
     this.#livesMs = nowMs;
   }
 
-  /** From now on audio is expected, or not. */
+  /** Sets whether audio is expected from now on. */
   expect(isExpected: boolean, nowMs: number): void {
     this.#sinceMs = isExpected ? nowMs : Number.POSITIVE_INFINITY;
   }
 
-  /** Takes a frame of either side. */
+  /** Takes a frame of either direction. */
   heard(source: Buffer, start: number, end: number, nowMs: number): void {
     if (this.#isAudible?.(source, start, end)) this.#soundMs = nowMs;
   }
 
   /**
-   * Once a frame; `receivedMs` is when something last came from Asterisk. Says a problem once, and once of each pause that audio has ceased
-   * (`line-quiet`).
+   * Call it once per frame. `receivedMs`: when data last arrived from Asterisk. Reports a problem
+   * once, and each pause of the audio once (`line-quiet`).
    */
   check(receivedMs: number, nowMs: number): 'line-quiet' | 'media-timeout' | 'silence' | undefined {
     if (this.#told || nowMs - receivedMs <= this.#carefreeMs) return undefined;

@@ -10,32 +10,35 @@ import type { MediaSettings } from './session.ts';
 
 const SOCKET_MS = 5_000;
 
-/** What a transport is given by its owner. */
+/** What a transport gets from its owner. */
 export interface LineHooks {
   readonly onFrame: OnFrame;
   /** Monotonic clock, ms. */
   readonly now: () => number;
 }
 
-/** Bytes of a frame of 20 ms. */
+/** Bytes of a 20 ms frame. */
 export function frameBytes({ encoding, sampleRate }: AudioFormat): number {
   return (bytesPerSample(encoding) * sampleRate * FRAME_MS) / 1000;
 }
 
-/** The name of a line format in Asterisk (`format` of external media). */
+/** Asterisk's name of a line format (`format` of external media). */
 export function asteriskFormat({ encoding, sampleRate }: AudioFormat): string {
   if (encoding === 'pcmu') return 'ulaw';
   if (encoding === 'pcma') return 'alaw';
   return sampleRate === 8_000 ? 'slin' : `slin${sampleRate / 1000}`;
 }
 
-/** Takes a place at a UDP port. @throws `NoPortError` */
+/**
+ * Opens an RTP transport on a shared UDP port.
+ * @throws `NoPortError`
+ */
 export function openRtpLine(settings: MediaSettings, sockets: RtpSockets, hooks: LineHooks): RtpTransport {
   const { encoding } = settings.line;
   return new RtpTransport(sockets.join(settings.address), {
     codec: encoding as RtpCodec,
     concealment: settings.concealment === 'repeat' ? repetition(settings.line) : undefined,
-    // RFC 3550 section 5.1: all three start at random.
+    // RFC 3550 section 5.1: all three have random initial values.
     ssrc: randomInt(2 ** 32),
     sequenceNumber: randomInt(2 ** 16),
     timestamp: randomInt(2 ** 32),
@@ -70,7 +73,7 @@ export async function openSocketLine(
   );
 }
 
-/** Of a line that was never opened. */
+/** Counters of a line that was never opened. */
 export const NO_FIGURES: TransportFigures = {
   packetsReceived: 0,
   packetsSent: 0,

@@ -2,29 +2,30 @@ import { type MessagePort, Worker } from 'node:worker_threads';
 import type { FromWorker, ToWorker, WorkerSettings } from './worker-messages.ts';
 
 /**
- * Young generation of a worker, MB (three times a semi-space). What it makes is dead within a tick, so a small one is swept as well,
- * sooner, and stays in the cache; Node's own limit lets it grow with the calls.
+ * Young generation of a worker, MB (three times a semi-space). A worker's objects live for less
+ * than a tick. So a small young generation is collected faster and stays in the CPU cache. Node's
+ * own limit would let it grow with the number of calls.
  */
 const YOUNG_GENERATION_MB = 6;
 
-/** What a worker is told, and how it is ended. */
+/** Sends requests to a worker, and ends it. */
 export interface WorkerHandle {
   postMessage(message: ToWorker): void;
   /** Resolves when it has ended. */
   terminate(): Promise<unknown>;
 }
 
-/** What is heard of a worker. */
+/** Notifications of a worker. */
 export interface WorkerEvents {
   onMessage(message: FromWorker): void;
-  /** Its thread has ended, for whatever reason; nothing is heard of it any more. */
+  /** Its thread has ended, for any reason. No message follows. */
   onEnd(error: Error): void;
 }
 
-/** Makes a media worker. May throw where the system has no thread for it; or `onEnd` says so. */
+/** Makes a media worker. Throws if the system has no thread for it, or calls `onEnd`. */
 export type MakeWorker = (settings: WorkerSettings, events: WorkerEvents) => WorkerHandle;
 
-/** Starts a worker's thread. It speaks by `port` where there is one, and else with the thread that starts it. */
+/** Starts a worker's thread. It uses `port` if there is one, else the port to this thread. */
 export function startWorker(
   settings: WorkerSettings,
   onEnd: (error: Error) => void,
@@ -44,6 +45,6 @@ export function startWorker(
   return worker;
 }
 
-/** Makes a worker in this thread: it begins with this thread's priority. */
+/** Makes a worker from this thread. It has this thread's priority. */
 export const makeWorker: MakeWorker = (settings, { onMessage, onEnd }) =>
   startWorker(settings, onEnd).on('message', onMessage);

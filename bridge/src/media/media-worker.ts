@@ -12,7 +12,10 @@ import type { FromWorker, ToWorker, WorkerSettings, WorkerStats } from './worker
 
 const STATS_EVERY_MS = 1_000;
 
-/** The thread that carries the audio of its share of the calls. It knows no ARI and decides nothing about a call. */
+/**
+ * The thread that relays the audio of its share of the calls. It does not use ARI and decides
+ * nothing about a call.
+ */
 class MediaWorker {
   readonly #send: (message: FromWorker) => void;
   readonly #shared: RelayShared;
@@ -22,7 +25,7 @@ class MediaWorker {
   constructor(settings: WorkerSettings, send: (message: FromWorker) => void) {
     takePriority(settings.priority);
     this.#send = send;
-    // What a tick throws is a defect: the thread ends loudly, and its calls with it.
+    // An error in a tick is a defect: it ends the thread, which is replaced.
     const onError = (error: unknown) => {
       throw error;
     };
@@ -40,7 +43,7 @@ class MediaWorker {
         this.#collections.longestMs = Math.max(this.#collections.longestMs, duration);
       }
     }).observe({ entryTypes: ['gc'] });
-    // A report that fails must not take the calls with it; one that is missed shows as a silence of the thread.
+    // An error in a report must not end the calls. A missing report shows that the thread hangs.
     const report = () => {
       try {
         send({ type: 'stats', stats: this.#stats() });
@@ -50,7 +53,7 @@ class MediaWorker {
     setInterval(report, STATS_EVERY_MS).unref();
   }
 
-  /** Carries out one request and answers it. */
+  /** Executes one request and replies to it. */
   async handle(message: ToWorker): Promise<void> {
     try {
       const value = await this.#carryOut(message);
@@ -112,18 +115,21 @@ class MediaWorker {
       recording: this.#shared.disk.stats,
       datagramsRefused: this.#shared.sockets.refused,
       collections: this.#collections,
-      // Not by process.memoryUsage(), which opens a file.
+      // Not process.memoryUsage(), which opens a file.
       heapBytes: getHeapStatistics().used_heap_size,
     };
   }
 }
 
-/** A thread begins with the priority of the one that made it, which may have lowered its own since; the nursery does not. */
+/**
+ * A thread starts with the priority of the thread that made it. That one may have lowered its own
+ * since, unless it is the nursery.
+ */
 function takePriority(priority: number): void {
   try {
     if (getPriority(0) !== priority) setPriority(0, priority);
   } catch {
-    // Not allowed here (RLIMIT_NICE): the audio has the priority of control.
+    // Not permitted (RLIMIT_NICE): the audio then has the priority of control.
   }
 }
 

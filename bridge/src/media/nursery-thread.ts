@@ -2,7 +2,7 @@ import { parentPort } from 'node:worker_threads';
 import { startWorker } from './make-worker.ts';
 import type { Wanted } from './nursery.ts';
 
-/** The nursery's thread. It makes workers, ends them, and tells of their ends. */
+/** The thread that starts media workers, ends them and reports their ends. */
 parentPort?.on('message', ({ settings, port, life }: Wanted) => {
   const tellEnd = (error: Error) => {
     life.postMessage(error.message);

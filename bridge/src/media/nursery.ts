@@ -2,40 +2,44 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from '
 import type { MakeWorker } from './make-worker.ts';
 import type { WorkerSettings } from './worker-messages.ts';
 
-/** To the nursery's thread: a worker that is wanted. */
+/** Request to the nursery's thread: start a worker. */
 export interface Wanted {
   readonly settings: WorkerSettings;
-  /** The worker's: what it and control say goes no detour. */
+  /** Port of the worker, for direct messages between it and control. */
   readonly port: MessagePort;
-  /** The nursery's: any message ends the worker, and its end is told by one, the reason. */
+  /**
+   * Port of the nursery for this worker. Any message to it ends the worker. It sends the reason
+   * when the worker has ended.
+   */
   readonly life: MessagePort;
 }
 
 /**
- * Starts a thread that makes media workers and does nothing else. A thread begins with the priority of the one that makes it (clone(2)),
- * and only who has a right to (CAP_SYS_NICE, RLIMIT_NICE) raises it: so this one is started before control lowers its own, and those
- * that are made later begin like the first. It has no error of its own: one that it has all the same ends the process, and it all workers.
+ * Starts a thread that only starts media workers. A thread starts with the priority of the thread
+ * that made it (clone(2)). Raising it needs a privilege (CAP_SYS_NICE, RLIMIT_NICE). So the nursery
+ * starts before control lowers its own priority, and workers that are replaced later have the
+ * original one. Its errors are not handled: one ends the process with all workers.
  */
 export function openNursery(): MakeWorker {
   const nursery = new Worker(new URL('./nursery-thread.ts', import.meta.url), { name: 'nursery' });
   return (settings, { onMessage, onEnd }) => {
-    const talk = new MessageChannel();
+    const messages = new MessageChannel();
     const life = new MessageChannel();
     const { promise: ended, resolve } = Promise.withResolvers<void>();
-    talk.port1.on('message', onMessage);
+    messages.port1.on('message', onMessage);
     life.port1.once('message', (reason: string) => {
-      // It said this before it ended.
-      for (let last = receiveMessageOnPort(talk.port1); last; last = receiveMessageOnPort(talk.port1))
+      // The worker sent these messages before it ended.
+      for (let last = receiveMessageOnPort(messages.port1); last; last = receiveMessageOnPort(messages.port1))
         onMessage(last.message);
-      talk.port1.close();
+      messages.port1.close();
       life.port1.close();
       resolve();
       onEnd(new Error(reason));
     });
-    const wanted: Wanted = { settings, port: talk.port2, life: life.port2 };
-    nursery.postMessage(wanted, [talk.port2, life.port2]);
+    const wanted: Wanted = { settings, port: messages.port2, life: life.port2 };
+    nursery.postMessage(wanted, [messages.port2, life.port2]);
     return {
-      postMessage: (message) => talk.port1.postMessage(message),
+      postMessage: (message) => messages.port1.postMessage(message),
       terminate: () => {
         life.port1.postMessage('end');
         return ended;

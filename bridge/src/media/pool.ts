@@ -9,7 +9,7 @@ import type { MediaEvent, MediaSession, MediaSettings } from './session.ts';
 import type { FromWorker, MediaRequest, WorkerSettings, WorkerStats } from './worker-messages.ts';
 import { retired } from './worker-stats.ts';
 
-/** The UDP ports of all workers together, and how many workers there are. */
+/** The UDP ports of all workers together, and the number of workers. */
 export interface MediaPoolOptions {
   readonly workers: number;
   readonly rtpPortMin: number;
@@ -17,20 +17,26 @@ export interface MediaPoolOptions {
 }
 
 /**
- * A worker reports every second. One that has been silent for so many seconds hangs, and is ended. They are counted by our own
- * timer, so that a machine that stood still, and the worker with it, counts as one.
+ * A worker reports every second. One without a report for this many seconds hangs and is ended. The
+ * seconds are ticks of a timer in this process, so that a machine that was suspended counts as one
+ * tick.
  */
 const SILENT_SECONDS_MAX = 5;
-/** So many workers a call's opening may see die. */
+/** Workers that may die while one call is opened. */
 const OPEN_TRIES = 3;
-/** A worker that died before it reported would do so again at once. */
+/**
+ * Pause before a worker is replaced that died before its first report: it would die again at once.
+ */
 const RESTART_MS = 1_000;
-/** A worker has loaded when it has reported; for so long that is waited for before it is ended. */
+/** A worker is not ended before its first report, for at most this time. */
 const LOADING_MS = 3_000;
 const LOADING_POLL_MS = 10;
-/** How long a worker may take over a request; one that hangs is found sooner. */
+/** Time limit of a request. A worker that hangs is found earlier. */
 const REPLY_LIMIT_MS = 30_000;
-/** Requests that wait for the bot, or until what is queued is played: their own limits are shorter. */
+/**
+ * Time limit of requests that wait for the bot or for playout. These have shorter limits of their
+ * own.
+ */
 const WAIT_LIMIT_MS = 600_000;
 const WAITING: ReadonlySet<MediaRequest['method']> = new Set([
   'connectBot',
@@ -39,14 +45,17 @@ const WAITING: ReadonlySet<MediaRequest['method']> = new Set([
   'playedOut',
 ]);
 
-/** The media workers: opens each call's media in the one that has the fewest, and replaces one that dies. */
+/**
+ * The media workers. Opens each call's media in the worker with the fewest calls, and replaces
+ * workers that die.
+ */
 export class MediaPool {
   readonly #workers: MediaThread[];
   readonly #log: Logger;
   readonly #make: MakeWorker;
   /** Workers that died and were replaced. */
   deaths = 0;
-  /** The counts of all workers that died. */
+  /** Sums of the counters of all dead workers. */
   #retired: WorkerStats | undefined;
   #closing = false;
 
@@ -56,9 +65,12 @@ export class MediaPool {
     this.#workers = shares(options).map((settings, index) => this.#start(index, settings));
   }
 
-  /** Opens a call's media, in another worker where one dies meanwhile. `tell` hears what happens to it. Rejects with a {@link MediaError}. */
+  /**
+   * Opens a call's media. Tries another worker if one dies meanwhile. `tell` gets its events.
+   * Rejects with a {@link MediaError}.
+   */
   async open(settings: MediaSettings, tell: (event: MediaEvent) => void): Promise<MediaSession> {
-    const session = new RemoteMedia(settings, tell, (its) => this.#place(its));
+    const session = new RemoteMedia(settings, tell, (remote) => this.#place(remote));
     for (let attempt = 1; ; attempt++) {
       try {
         await session.open();
@@ -71,8 +83,9 @@ export class MediaPool {
   }
 
   /**
-   * A place in the worker with the fewest calls. Where none is alive, in the first one that is; after a while in whatever there is.
-   * It is found and taken in one turn: of several workers that die at once each is told by itself, and who has a place is told too.
+   * Finds the worker with the fewest calls. If none is alive, waits for one, up to a limit. Finding
+   * and taking the place is one turn of the event loop. So if several workers die at once, each
+   * death is reported to the sessions that have a place.
    */
   async #place(session: RemoteMedia): Promise<Place> {
     const least = () => this.#workers.reduce((one, other) => (other.load < one.load ? other : one));
@@ -82,14 +95,14 @@ export class MediaPool {
     return { thread, id: thread.take(session) };
   }
 
-  /** Calls' media that are open, the UDP ports that carry them, and those with a bot. */
+  /** Open media sessions, the UDP ports that they use, and those with a bot. */
   get usage(): { sessions: number; rtpPorts: number; bots: number } {
     const usage = { sessions: 0, rtpPorts: 0, bots: 0 };
     for (const worker of this.#workers) worker.addUsage(usage);
     return usage;
   }
 
-  /** Each worker's latest figures, and one more entry for all that died: counters must not fall. */
+  /** Latest counters of each worker, and one entry for all dead ones: counters must not fall. */
   get stats(): WorkerStats[] {
     return [...this.#workers.map(({ stats }) => stats), this.#retired].filter((stats) => stats !== undefined);
   }
@@ -127,7 +140,7 @@ export class MediaPool {
   }
 }
 
-/** Splits the ports among the workers: each has its own, so that none needs to ask another. */
+/** Divides the ports among the workers, so that no worker needs to ask another. */
 function shares({ workers, rtpPortMin, rtpPortMax }: MediaPoolOptions): WorkerSettings[] {
   const priority = getPriority(0);
   const each = Math.floor((rtpPortMax + 1 - rtpPortMin) / workers / 2) * 2;
@@ -138,7 +151,7 @@ function shares({ workers, rtpPortMin, rtpPortMax }: MediaPoolOptions): WorkerSe
   }));
 }
 
-/** One worker thread, seen from the control thread. */
+/** One worker thread, as the control thread sees it. */
 class MediaThread implements SessionThread {
   readonly #worker: WorkerHandle;
   readonly #sessions = new Map<number, RemoteMedia>();
@@ -168,14 +181,14 @@ class MediaThread implements SessionThread {
     const watch = setInterval(() => this.#watch(), 1_000).unref();
   }
 
-  /** Calls that it carries; of one that is dead or late with its report, more than any other. */
+  /** Number of calls; infinite for a worker that is dead or late with its report. */
   get load(): number {
     return this.#death === undefined && this.#silentSeconds < 3
       ? this.#sessions.size
       : Number.POSITIVE_INFINITY;
   }
 
-  /** Whether it takes requests. */
+  /** Whether it accepts requests. */
   get isAlive(): boolean {
     return this.#death === undefined;
   }
@@ -190,14 +203,17 @@ class MediaThread implements SessionThread {
     usage.rtpPorts += ports.size;
   }
 
-  /** Takes a call's media: requests for it go to the id that it returns. */
+  /** Adds a call's media. Returns the id for requests to it. */
   take(session: RemoteMedia): number {
     this.#lastSession += 1;
     this.#sessions.set(this.#lastSession, session);
     return this.#lastSession;
   }
 
-  /** Sends a request and waits for its reply. Rejects with a {@link MediaError}, also where the worker dies first. */
+  /**
+   * Sends a request and waits for its reply. Rejects with a {@link MediaError}, also if the worker
+   * dies.
+   */
   ask(session: number, request: MediaRequest): Promise<unknown> {
     if (this.#death !== undefined) return Promise.reject(new MediaError('worker-died', this.#death.message));
     const limitMs = WAITING.has(request.method) ? WAIT_LIMIT_MS : REPLY_LIMIT_MS;
@@ -205,7 +221,7 @@ class MediaThread implements SessionThread {
     return this.#replies.ask((id) => this.#worker.postMessage({ id, session, request }), limitMs, late);
   }
 
-  /** Sends a request that has no reply. */
+  /** Sends a request without a reply. */
   tell(session: number, request: MediaRequest): void {
     if (this.#death === undefined) this.#worker.postMessage({ id: 0, session, request });
   }
@@ -214,7 +230,9 @@ class MediaThread implements SessionThread {
     this.#sessions.delete(session);
   }
 
-  /** Ends it; not while it loads, since a library that is then being loaded would end the process. */
+  /**
+   * Ends the worker, but not while it loads: a library that is being loaded would end the process.
+   */
   async terminate(): Promise<void> {
     const endMs = performance.now() + LOADING_MS;
     while (this.stats === undefined && this.#death === undefined && performance.now() < endMs)
@@ -222,7 +240,7 @@ class MediaThread implements SessionThread {
     await this.#worker.terminate();
   }
 
-  /** Ends a worker that has ceased to report; until its first report it is starting. */
+  /** Ends a worker whose reports have stopped. Before its first report it is starting. */
   #watch(): void {
     if (this.stats === undefined || this.#death !== undefined) return;
     this.#silentSeconds += 1;

@@ -21,11 +21,11 @@ import type { MediaTransport, OnFrame } from './line-transport.ts';
 import { LineWatch } from './line-watch.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
 
-/** Over the length of what is queued, how long the last words may take to leave. */
+/** Time for the last audio to leave, in addition to the length of the queued audio. */
 const DRAIN_SLACK_MS = 1_000;
-/** A mark of our own; no bot has such a name for one of its marks. */
+/** Name of the bridge's own mark. A bot's mark cannot have this name. */
 const PLAYED_OUT = '\0played out';
-/** All calls of a thread make their media messages in this: one is on its way before the next one begins. */
+/** Shared by all calls of a thread: a message is sent before the next one is made. */
 const draft = new Draft();
 
 /** What all calls of a thread share. */
@@ -33,11 +33,11 @@ export interface RelayShared {
   readonly sockets: RtpSockets;
   readonly pacer: Pacer;
   readonly disk: Disk;
-  /** Monotonic clock, in ms. */
+  /** Monotonic clock, ms. */
   readonly now: () => number;
 }
 
-/** One call's audio: the way to Asterisk, the way to the bot, and the relay between the two. Owns both; `close()` ends both. */
+/** Relays one call's audio between Asterisk and the bot. Owns both transports and closes them. */
 export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
   readonly #settings: MediaSettings;
   readonly #shared: RelayShared;
@@ -63,7 +63,7 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
   #drained: (() => void) | undefined;
   #playedOut: (() => void) | undefined;
   #refusable: (() => void) | undefined;
-  /** The bot that is connected has had its `start`. */
+  /** The connected bot was sent `start`. */
   #started = false;
   #callerHeard = false;
   #skippedFrames = 0;
@@ -130,7 +130,7 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
     );
   }
 
-  /** Takes a place at a UDP port, where the transport is RTP. Rejects with `NoPortError`. */
+  /** Joins a UDP port if the transport is RTP. Rejects with `NoPortError`. */
   static async open(
     settings: MediaSettings,
     shared: RelayShared,
@@ -152,7 +152,7 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
     return this.#link.isOpen;
   }
 
-  /** Sets where our packets go, and the only source that is heard. */
+  /** Sets the destination of RTP packets, which is also the only accepted source. */
   async connectRtp(address: string, port: number): Promise<void> {
     this.#rtp?.connect(address, port);
   }
@@ -166,8 +166,8 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
   }
 
   /**
-   * Connects the bot, within the tries and the time allowed, and sends `start`; resolves when the bot has had the time to refuse the call.
-   * Rejects with a `BotConnectError`.
+   * Connects the bot within its limits and sends `start`. Resolves when the bot has had `refusalMs`
+   * to refuse the call. Rejects with a `BotConnectError`.
    */
   async connectBot(): Promise<void> {
     await this.#link.connect();
@@ -177,25 +177,25 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
     await promise;
   }
 
-  /** Resolves when no lost bot is being sought. */
+  /** Resolves when no lost bot is being reconnected. */
   async botSettled(): Promise<void> {
     await this.#link.settled();
   }
 
-  /** Tells the bot, if its dialect has a word for it; without effect while none is connected, or has had its `start`. */
+  /** Sends a message if the dialect has it. No effect before `start` or without a connection. */
   tellBot(message: BridgeMessage): void {
     if (message.type === 'dtmf') this.#transport?.keyHeard(message.durationMs, this.#shared.now());
     const text = this.#link.isOpen && this.#started ? this.#dialect.encode(message) : undefined;
     if (text !== undefined) this.#link.send(text);
   }
 
-  /** The bot's last message: it hears nothing after this. */
+  /** Sends the bot's last message. It gets no audio afterwards. */
   dismissBot(message: BridgeMessage): void {
     this.#relaying = false;
     this.tellBot(message);
   }
 
-  /** From now on the bot hears the caller and the caller the bot. */
+  /** Starts relaying audio between caller and bot. */
   startRelay(): void {
     if (this.#closed) return;
     this.#relaying = true;
@@ -207,7 +207,7 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
     this.#transport?.begin(this.#shared.now());
     if (this.#transport === undefined) return;
     this.#recorder = startRecorder(this.#settings, this.#transport, this.#shared.disk, (event) => {
-      // Before the bot: what it has been told must outlive this thread.
+      // Before the bot: what the bot was told must survive this thread.
       this.#tell(event);
       if (this.#relaying) this.tellBot({ type: 'recording', state: event.state });
     });
@@ -218,13 +218,13 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
     return this.#recorder?.state ?? 'off';
   }
 
-  /** The bot hangs up, after what is queued by now; `immediate`: without. */
+  /** The bot hangs up: after the audio queued now, or without it if `immediate`. */
   hangUp(immediate = false): void {
     this.#messages.hungUp();
     this.#tell({ type: 'bot-hangup', immediate, queuedMs: this.#unheardMs });
   }
 
-  /** Resolves when the caller has been sent all that is queued, or should have been long ago; at once where nothing is. */
+  /** Plays the queued audio and refuses more. Resolves when it was sent, or after a time limit. */
   drain(): Promise<void> {
     if (this.#pacing === undefined || this.#queue.queuedMs === 0) return Promise.resolve();
     const { promise, done } = doneWithin(this.#queue.queuedMs + DRAIN_SLACK_MS);
@@ -234,7 +234,7 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
     return promise;
   }
 
-  /** Resolves when what is queued now has been played or cleared, or should have been long ago; the call goes on. */
+  /** Resolves when the audio queued now was played or cleared, or after a time limit. */
   playedOut(): Promise<void> {
     if (this.#pacing === undefined) return Promise.resolve();
     const { promise, done } = doneWithin(this.#queue.queuedMs + DRAIN_SLACK_MS);
@@ -246,12 +246,12 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
     });
   }
 
-  /** Whether Asterisk should be sending the caller's audio: not while the call is held, or the caller is elsewhere. */
+  /** Sets whether Asterisk sends audio: not while the call is on hold or transferred. */
   expectAudio(isExpected: boolean): void {
     this.#watch.expect(isExpected, this.#shared.now());
   }
 
-  /** The caller is there, though no audio comes. */
+  /** The caller is present although no audio arrives. */
   lineLives(): void {
     this.#watch.lives(this.#shared.now());
   }
@@ -283,7 +283,7 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
     await Promise.all([this.#link.close(), this.#transport?.close(), this.#recorder?.close()]);
   }
 
-  /** What is queued of the bot's words; none while it has sent silence only. */
+  /** Queued audio of the bot; 0 while it has sent only silence. */
   get #unheardMs(): number {
     return this.#messages.hasSounded ? this.#queue.queuedMs : 0;
   }
@@ -299,17 +299,17 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
     if (!this.#relaying || !this.#link.isOpen) return;
     this.#listenForSpeech(source, start, end);
     if (this.#toBot === undefined) return this.#sendFrame(source, start, end, timestampMs);
-    // A frame of more than 20 ms is rare; the usual one needs no buffer of its own.
+    // Frames of more than 20 ms are rare. Others fit into the shared buffer.
     const bytes = (end - start) * 2;
     const target = bytes <= this.#toBotBuffer.length ? this.#toBotBuffer : Buffer.alloc(bytes);
     this.#sendFrame(target, 0, this.#toBot(source, start, end, target, 0), timestampMs);
   }
 
-  /** The caller speaks while the bot does: the playout waits, and the bot says whether it is cleared or goes on. */
+  /** The caller speaks while the bot plays: pauses the playout until the bot decides. */
   #listenForSpeech(source: Buffer, start: number, end: number): void {
     const state = this.#bargeIn?.heard(source, start, end);
     if (state === undefined) return;
-    // Nobody is left to say that last words go on.
+    // Not during the last audio of a call: the bot cannot resume it any more.
     if (state === 'start' && this.#drained === undefined && this.#playedOut === undefined) {
       this.#queue.hold();
       this.#heldSinceMs = this.#shared.now();
@@ -363,7 +363,7 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
     for (const text of this.#dialect.start(start, reconnected || isResumed)) this.#link.send(text);
   }
 
-  /** A bot that leaves before the caller had anything of it was not there. */
+  /** A bot that leaves before the caller heard anything of it counts as absent. */
   #botGone(how: 'closed' | 'silent' | 'lost', detail: string): void {
     this.#comfort.stop();
     this.#messages.close();
@@ -371,13 +371,13 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
     this.#tell({ type: 'bot-gone', how: isAbsent ? 'absent' : how, detail, queuedMs: this.#unheardMs });
   }
 
-  /** The bot was lost: the caller hears that the line is alive. */
+  /** The bot was lost: the caller hears a tone while it is reconnected. */
   #botSought(detail: string): void {
     this.#tell({ type: 'bot-seeking', detail });
     this.#comfort.start();
   }
 
-  /** The bot gets an answer in any case: a change is told by the recorder itself. */
+  /** The recorder reports changes. If there is none, this answers the bot. */
   #recordAsTold(wanted: 'pause' | 'resume'): void {
     const before = this.#recorder?.state ?? 'off';
     this.#recorder?.[wanted]();

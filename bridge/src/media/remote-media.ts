@@ -7,25 +7,31 @@ import { MediaError } from './media-error.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
 import type { MediaRequest } from './worker-messages.ts';
 
-/** A worker, as a call's media in it sees it. */
+/** A worker, as a call's media session sees it. */
 export interface SessionThread {
-  /** Sends a request and waits for its reply. Rejects with a {@link MediaError}, also where the worker dies first. */
+  /**
+   * Sends a request and waits for its reply. Rejects with a {@link MediaError}, also if the worker
+   * dies.
+   */
   ask(session: number, request: MediaRequest): Promise<unknown>;
-  /** Sends a request that has no reply. */
+  /** Sends a request without a reply. */
   tell(session: number, request: MediaRequest): void;
   forget(session: number): void;
 }
 
-/** What a bot does for the caller. */
+/** Events that show that the bot did something for the caller. */
 const ACTS: ReadonlySet<MediaEvent['type']> = new Set(['first-bot-audio', 'bot-dtmf', 'bot-transfer']);
 
-/** Where a call's media is: requests for it go to this id. */
+/** Worker and id of a call's media. */
 export interface Place {
   readonly thread: SessionThread;
   readonly id: number;
 }
 
-/** A call's media in a worker: every method is a request to it. Where that one dies it can be opened anew in another. */
+/**
+ * A call's media in a worker: every method is a request to it. If the worker dies, the media can be
+ * opened again in another.
+ */
 export class RemoteMedia implements MediaSession {
   readonly #settings: MediaSettings;
   readonly #tell: (event: MediaEvent) => void;
@@ -51,7 +57,7 @@ export class RemoteMedia implements MediaSession {
     this.#botHasActed = settings.botHasActed ?? false;
   }
 
-  /** Opens it. Rejects with a {@link MediaError}. */
+  /** Opens the media. Rejects with a {@link MediaError}. */
   async open(settings = this.#settings): Promise<void> {
     const { thread, id } = await this.#findPlace(this);
     try {
@@ -66,10 +72,10 @@ export class RemoteMedia implements MediaSession {
   }
 
   async reopen(): Promise<void> {
-    // Nothing has been heard or recorded yet: the bot begins anew.
+    // Nothing was heard or recorded yet, so the bot starts from the beginning.
     if (!this.relays) return await this.open();
     const { recording } = this.#settings;
-    // The former file is whole as far as it was written; nobody else writes to it any more.
+    // Use a new file. The old one is playable up to its last write.
     const path =
       recording && join(dirname(recording.path), recordingName(new Date(), randomBytes(8).toString('hex')));
     await this.open({
@@ -81,11 +87,11 @@ export class RemoteMedia implements MediaSession {
     });
   }
 
-  /** For the thread: it is dead. */
+  /** For the thread: it has died. */
   workerDied(detail: string): void {
     this.hasBot = false;
     this.rtpPort = 0;
-    // Who opens it for the first time sees that fail.
+    // If this was the first `open`, its promise rejects instead.
     if (this.#wasOpened) this.#tell({ type: 'worker-died', detail });
   }
 
@@ -99,7 +105,7 @@ export class RemoteMedia implements MediaSession {
     this.#current?.thread.tell(this.#current.id, request);
   }
 
-  /** The worker says what happened. */
+  /** An event from the worker. */
   happened(event: MediaEvent, hasBot: boolean): void {
     this.hasBot = hasBot;
     if (event.type === 'recording') this.#isPaused = event.isPaused;
@@ -169,7 +175,7 @@ export class RemoteMedia implements MediaSession {
     try {
       await this.#ask({ method: 'close' });
     } catch (error) {
-      // What a dead worker held is gone with it.
+      // A dead worker holds nothing any more.
       if ((error as MediaError).code !== 'worker-died') throw error;
     } finally {
       this.hasBot = false;

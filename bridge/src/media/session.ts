@@ -12,57 +12,72 @@ import type { RecordingFigures, RecordingSettings, RecordingState } from '../rec
 import type { BotLinkSettings } from './bot-link.ts';
 import type { TransportFigures } from './line-transport.ts';
 
-/** What one call's media needs to know. Plain data: it crosses to a worker thread. */
+/** Settings of one call's media. Plain data: it crosses to a worker thread. */
 export interface MediaSettings {
-  /** How audio crosses to Asterisk: RTP (chan_rtp), or Asterisk's own WebSocket (chan_websocket), which takes wideband. */
+  /**
+   * Transport to Asterisk: RTP (chan_rtp), or Asterisk's WebSocket (chan_websocket), which also
+   * carries wideband.
+   */
   readonly transport: 'rtp' | 'websocket';
-  /** Our own address for RTP. */
+  /** Local address for RTP. */
   readonly address: string;
-  /** Format towards Asterisk. */
+  /** Audio format towards Asterisk. */
   readonly line: AudioFormat;
   /** The bot's wire format. */
   readonly dialect: DialectName;
-  /** What the bot is told in `start`; encoding and rate are what it is sent, and what it sends unless it says otherwise. */
+  /**
+   * Fields of `start`. Encoding and rate are those of the audio sent to the bot, and of its own
+   * audio unless it says otherwise.
+   */
   readonly start: StartFields;
-  /** The bot is connected while the callee's phone rings, and has its `start` on answer. */
+  /** The bot is connected while the callee's phone rings, and gets `start` on answer. */
   readonly startOnAnswer: boolean;
-  /** The call was with a bot before: every `start` says so. */
+  /** The call had a bot before: every `start` says so. */
   readonly isResumed?: boolean;
-  /** The caller has had something of a bot before: one that leaves now was there. */
+  /** A bot has already done something for the caller, so one that leaves now is not absent. */
   readonly botHasActed?: boolean;
   readonly bot: BotLinkSettings;
-  /** How long an utterance waits for more before it is played, or found from the bot's cadence. */
+  /**
+   * How long the first audio of an utterance waits, ms. `adaptive`: found from the bot's cadence.
+   */
   readonly prebufferMs: number | 'adaptive';
   readonly queueMs: number;
-  /** Silence that is played at the end of the last words; more is cut. */
+  /** Trailing silence that is played at the end of a call, ms. More is cut. */
   readonly trailingSilenceMs: number;
-  /** What the bot hears in place of lost packets. */
+  /** What replaces lost packets for the bot. */
   readonly concealment: 'repeat' | 'silence';
-  /** How long the playout is held when the caller speaks into it, unless the bot decides earlier; 0: barge-in help is off. */
+  /**
+   * How long the playout pauses when the caller speaks, unless the bot decides earlier, ms; 0:
+   * barge-in help is off.
+   */
   readonly bargeInHoldMs: number;
   readonly maxBadMessages: number;
-  /** So long after a long message of silence, and then nothing, a bot has hung up; 0: never. */
+  /** Time without messages after a long silence after which the bot has hung up, ms; 0: never. */
   readonly endSilenceMs: number;
-  /** So long after `start` a bot may hang up without the call having been answered. */
+  /** Time after `start` in which the bot may refuse the call before it is answered, ms. */
   readonly refusalMs: number;
-  /** What the bot may send. */
+  /** Limits of what the bot may send. */
   readonly budget: BudgetLimits;
   /** Undefined: the call is not recorded. */
   readonly recording: RecordingSettings | undefined;
-  /** Without audio from Asterisk for so long the media is dead; 0: never. */
+  /** Without audio from Asterisk for this time the media is dead, ms; 0: no limit. */
   readonly mediaTimeoutMs: number;
-  /** Without a sound of caller or bot for so long nobody is there any more; 0: never. */
+  /** Without sound of caller or bot for this time the call is abandoned, ms; 0: no limit. */
   readonly silenceLimitMs: number;
 }
 
-/** What the call is told. Plain data. */
+/** Events for the call. Plain data. */
 export type MediaEvent =
   | { readonly type: 'first-caller-audio' }
   | { readonly type: 'first-bot-audio' }
-  /** The bot's socket is open and `start` is sent; not the first one where it was lost before. */
+  /** The bot's socket is open and `start` was sent. `reconnected`: after a loss. */
   | { readonly type: 'bot-open'; readonly reconnected: boolean }
   | { readonly type: 'bot-seeking'; readonly detail: string }
-  /** It closed cleanly or fell silent: `absent` where it had done nothing for the caller yet. Or it was lost. `queuedMs`: what is still to be heard of it. */
+  /**
+   * The bot is gone. `closed`: cleanly. `silent`: it sent a long silence, then nothing. `absent`:
+   * the same, but it had done nothing for the caller. `lost`: its connection failed. `queuedMs`:
+   * its audio not yet played.
+   */
   | {
       readonly type: 'bot-gone';
       readonly how: 'closed' | 'silent' | 'absent' | 'lost';
@@ -71,51 +86,69 @@ export type MediaEvent =
     }
   | { readonly type: 'bot-hangup'; readonly immediate: boolean; readonly queuedMs: number }
   | { readonly type: 'bot-dtmf'; readonly digits: string }
-  /** Every change of the recording's state. `file`: its name; there is one once it was told anything but `failed`. */
+  /**
+   * Every change of the recording's state. `file` is its name. It exists once a state other than
+   * `failed` was reported.
+   */
   | {
       readonly type: 'recording';
       readonly state: RecordingState;
       readonly file: string;
-      /** Whatever the state is: whether nothing is to be recorded now. */
+      /** Whether recording is paused, whatever the state. */
       readonly isPaused: boolean;
       readonly detail: string | undefined;
     }
   | { readonly type: 'bot-transfer'; readonly request: TransferRequest }
-  /** A message of the bot was refused: the first of its kind in this call. */
+  /** A message of the bot was refused: the first one with this code in the call. */
   | { readonly type: 'bot-refused'; readonly code: BadCode; readonly detail: string }
-  /** `line-quiet`: no audio comes; where that lasts, `media-timeout` follows, for good unless `lineLives` is called. */
+  /**
+   * `line-quiet`: no audio arrives. `media-timeout` follows if that lasts, and is final unless
+   * `lineLives` is called.
+   */
   | { readonly type: 'line-quiet' | 'media-timeout' | 'silence' }
-  /** The bot does what none may: its socket is being closed, `detail` says with which code and why. Once. */
+  /**
+   * The bot broke the rules and its socket is being closed. `detail`: the close code and the
+   * reason. Sent once.
+   */
   | { readonly type: 'bot-misbehaved'; readonly detail: string }
-  /** The worker died: `reopen` takes the call to another. */
+  /** The worker died. `reopen` moves the call to another. */
   | { readonly type: 'worker-died'; readonly detail: string }
-  /** The media is gone: Asterisk closed its socket. */
+  /** Asterisk closed its media socket. */
   | { readonly type: 'lost'; readonly detail: string };
 
-/** What a call's media has counted. */
+/** Counters of a call's media. */
 export interface MediaFigures {
   readonly line: TransportFigures;
   readonly playout: PlayoutStats;
   readonly recording: RecordingFigures | undefined;
-  /** Frames of 20 ms that the caller was not sent, since the bridge had no time to. */
+  /** 20 ms frames not sent to the caller because the bridge was late. */
   readonly skippedFrames: number;
   readonly droppedMessages: number;
-  /** Times that the bot's socket was not read because it had sent too much, and for how long, ms. */
+  /**
+   * Times that the bot's socket was not read because the bot was over its budget, and for how long,
+   * ms.
+   */
   readonly botPauses: number;
   readonly botPausedMs: number;
-  /** Messages of the bot that were refused, by what was wrong. */
+  /** Refused messages of the bot, by code. */
   readonly refusedMessages: Readonly<Record<string, number>>;
 }
 
-/** One call's media, wherever it runs: the relay itself, or a worker's. Errors are what the methods of `Media` say. */
+/**
+ * One call's media: the relay itself, or a proxy to a worker. Errors are those of the methods of
+ * `Relay`.
+ */
 export interface MediaSession {
-  /** Our UDP port, where Asterisk is to send; 0 where the transport is not RTP. */
+  /** Local UDP port, to which Asterisk sends; 0 if the transport is not RTP. */
   readonly rtpPort: number;
   /** Whether a bot's socket is open. */
   readonly hasBot: boolean;
   /** Whether `startRelay` was called. */
   readonly relays: boolean;
-  /** After `worker-died`: opens the media in another worker, where it has to be connected again, and relayed if it was. Rejects with a `MediaError`. */
+  /**
+   * After `worker-died`: opens the media in another worker. Connect it again, and start the relay
+   * if it ran. Rejects with a `MediaError`.
+   */
   reopen(): Promise<void>;
   connectRtp(address: string, port: number): Promise<void>;
   connectSocket(url: string, authorization: string): Promise<void>;
@@ -125,12 +158,14 @@ export interface MediaSession {
   tellBot(message: BridgeMessage): void;
   dismissBot(message: BridgeMessage): void;
   hangUp(): void;
-  /** Pauses or resumes the recording; resolves with its state then, `off` where the call is not recorded. */
+  /**
+   * Pauses or resumes the recording. Resolves with its state, `off` if the call is not recorded.
+   */
   record(state: 'pause' | 'resume'): Promise<RecordingState | 'off'>;
   drain(): Promise<void>;
   playedOut(): Promise<void>;
   expectAudio(isExpected: boolean): void;
-  /** The caller is there, though no audio comes: the time limit begins anew. */
+  /** The caller is present although no audio arrives: the time limit starts again. */
   lineLives(): void;
   figures(): Promise<MediaFigures>;
   close(): Promise<void>;

@@ -4,15 +4,15 @@ import type { RecordingStats } from '../recording/disk.ts';
 import type { MediaErrorCode } from './media-error.ts';
 import type { MediaEvent, MediaSettings } from './session.ts';
 
-/** What a media worker is started with: its share of the UDP ports. */
+/** Settings of a media worker: its share of the UDP ports. */
 export interface WorkerSettings {
   readonly rtpPortMin: number;
   readonly rtpPortMax: number;
-  /** Of its thread (nice). */
+  /** Priority of its thread (nice value). */
   readonly priority: number;
 }
 
-/** One request of the control thread to a worker: a method of `MediaSession`, as data. */
+/** A request of the control thread to a worker: a method of `MediaSession`, as data. */
 export type MediaRequest =
   | { readonly method: 'open'; readonly settings: MediaSettings }
   | { readonly method: 'connectRtp'; readonly address: string; readonly port: number }
@@ -33,14 +33,14 @@ export type MediaRequest =
         | 'close';
     };
 
-/** To a worker. `id` 0 wants no reply. */
+/** Message to a worker. `id` 0: no reply. */
 export interface ToWorker {
   readonly id: number;
   readonly session: number;
   readonly request: MediaRequest;
 }
 
-/** From a worker. */
+/** Message from a worker. */
 export type FromWorker =
   | { readonly type: 'reply'; readonly id: number; readonly value: unknown }
   | {
@@ -52,11 +52,11 @@ export type FromWorker =
   | { readonly type: 'event'; readonly session: number; readonly event: MediaEvent; readonly hasBot: boolean }
   | { readonly type: 'stats'; readonly stats: WorkerStats };
 
-/** A worker's figures since it started. */
+/** Counters of a worker since it started. */
 export interface WorkerStats {
   readonly pacer: PacerStats;
   readonly recording: RecordingStats;
-  /** On RTP ports, from somebody that no call expected, or too long to be RTP. */
+  /** Datagrams dropped on RTP ports: from a source that no call expects, or too long to be RTP. */
   readonly datagramsRefused: number;
   /** Garbage collections of its heap, ms. */
   readonly collections: { readonly count: number; readonly totalMs: number; readonly longestMs: number };

@@ -1,6 +1,9 @@
 import type { WorkerStats } from './worker-messages.ts';
 
-/** Adds the last figures of a dead worker to those of the workers that died before it. What it held is freed. */
+/**
+ * Adds the last counters of a dead worker to those of the workers that died before it. Gauges are
+ * 0: a dead worker holds nothing.
+ */
 export function retired(last: WorkerStats, before: WorkerStats | undefined): WorkerStats {
   const held = { recording: { ...last.recording, active: 0 }, heapBytes: 0 };
   if (before === undefined) return { ...last, ...held };
