@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { type AriClient, AriError } from '../ari/client.ts';
 import type { KeyEvent } from '../ari/model.ts';
 import type { Logger } from '../log.ts';
@@ -20,6 +19,7 @@ import { type CallIds, MediaPath } from './media-path.ts';
 import { MediaTroubles } from './media-troubles.ts';
 import { RecordingLog } from './recording-log.ts';
 import type { CallChange, CallResult, CallState } from './result.ts';
+import { type SetUpContext, setUp, type Undo } from './set-up.ts';
 import type { CallSettings } from './settings.ts';
 import type { Transfer } from './transfer.ts';
 import type { TransferRefusal } from './transfer-reasons.ts';
@@ -229,7 +229,7 @@ export class Call {
 
   /** Runs the call from offer to release. Never rejects. */
   async run(): Promise<CallResult> {
-    const release: (() => Promise<unknown>)[] = [];
+    const release: Undo[] = [];
     try {
       // An outbound dial of ours has its own ring timeout.
       const limitMs = this.#dial === undefined ? this.#settings.setUpMaxMs : undefined;
@@ -267,7 +267,7 @@ export class Call {
   }
 
   /** Adopts a bridged transfer: there is no bot and no media of ours. */
-  #keep(talk: KeptTalk, release: (() => Promise<unknown>)[]): void {
+  #keep(talk: KeptTalk, release: Undo[]): void {
     this.#botGone = true;
     for (const step of ['joined', 'transferred']) this.#mark(step);
     this.#inBackground(Promise.all([this.caller.attend(), this.path.takeOver(release)]), 'attend');
@@ -290,54 +290,33 @@ export class Call {
     this.end(reasonOfFailure(error as Error));
   }
 
-  /** Opens things in order. Pushes each one's release to `release` before requesting it. */
-  async #setUp(release: (() => Promise<unknown>)[]): Promise<void> {
+  async #setUp(release: Undo[]): Promise<void> {
     const { ari, media: pool, talk } = this.#context;
     if (talk !== undefined) return this.#keep(talk, release);
-    const { channelId } = this.info;
-    const usable = this.#proof.isGiven ? undefined : this.#proof.demand(ari, channelId);
-    // If set-up fails before that, the proof is awaited at the end.
-    usable?.catch(() => {});
-    const opening = pool.open(this.#settings.media, (event) => {
-      if (!this.#botGone) dispatchMediaEvent(event, this.#mediaHooks);
-    });
-    const media = await this.#ending.openOrEnd(opening);
-    this.#media = media;
-    release.push(() => media.close());
-    this.#mark('media');
-    const callee = this.#dial?.run(channelId, this.#ending.signal).then(() => this.#isAnswered());
-    const ringing = this.#answered || callee !== undefined ? undefined : ari.ring(channelId);
-    if (ringing !== undefined) this.#inBackground(ringing, 'ring');
-    this.#inBackground(this.caller.attend(), 'attend');
-    const bot = this.#troubles.survive(() => media.connectBot());
-    const built = this.#troubles.buildPath(media, (step) => this.#mark(step), release);
-    // An adopted call's caller is joined at once, while the bot is being reconnected.
-    const isBack = this.#answered && this.info.adopted !== undefined;
-    const path = built.then(() => (isBack ? this.#join(media) : undefined));
-    // The ringing tone must have started before the answer stops it.
-    await this.#ending.orEnd(Promise.all([bot, path, callee, usable, ringing?.catch(() => {})]));
-    await this.#ending.orEnd(this.#troubles.survive(() => media.botSettled()));
-    if (!this.#answered) await this.#answer();
-    if (!isBack) await this.#join(media);
+    const parts: SetUpContext = {
+      ari,
+      pool,
+      settings: this.#settings,
+      ending: this.#ending,
+      caller: this.caller,
+      troubles: this.#troubles,
+      proof: this.#proof,
+      dial: this.#dial,
+      info: () => this.info,
+      isAnswered: () => this.#answered,
+      firstBotAudio: this.#firstBotAudio.promise,
+      onMedia: (event) => {
+        if (!this.#botGone) dispatchMediaEvent(event, this.#mediaHooks);
+      },
+      opened: (media) => {
+        this.#media = media;
+      },
+      answered: () => this.#isAnswered(),
+      mark: (step) => this.#mark(step),
+      inBackground: (step, name) => this.#inBackground(step, name),
+    };
+    await setUp(parts, release);
     if (this.info.adopted?.isHeld) this.held(true);
-  }
-
-  async #join(media: MediaSession): Promise<void> {
-    await this.caller.join();
-    this.#mark('joined');
-    await this.#ending.orEnd(this.#troubles.settled());
-    media.startRelay();
-  }
-
-  async #answer(): Promise<void> {
-    if (this.#settings.answerOn === 'first-audio') {
-      const limit = delay(this.#settings.firstAudioMs, undefined, { signal: this.#ending.signal }).catch(
-        () => {},
-      );
-      await this.#ending.orEnd(Promise.race([this.#firstBotAudio.promise, limit]));
-    }
-    await this.#ending.orEnd(this.#troubles.settled().then(() => this.caller.answer()));
-    this.#isAnswered();
   }
 
   #isAnswered(): void {
@@ -346,7 +325,7 @@ export class Call {
     this.#changed('answered');
   }
 
-  async #close(release: (() => Promise<unknown>)[]): Promise<CallResult> {
+  async #close(release: Undo[]): Promise<CallResult> {
     this.#state = 'closing';
     this.#answered &&= await this.#proof.holds();
     this.#changed('closing');
