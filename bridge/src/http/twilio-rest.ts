@@ -23,7 +23,7 @@ interface CallRoute {
 }
 
 /** Twilio's error codes, by HTTP status (https://www.twilio.com/docs/api/errors). */
-const ERROR_CODES = { 400: 20001, 401: 20003, 404: 20404, 429: 20429 } as const;
+export const ERROR_CODES = { 400: 20001, 401: 20003, 404: 20404, 429: 20429 } as const;
 
 /**
  * Twilio's REST API for bots that hang up by it: `POST
