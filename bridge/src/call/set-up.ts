@@ -38,9 +38,9 @@ export interface SetUpContext {
 }
 
 /**
- * Acquires what a call needs, in order: media, bot, mixing bridge and media channel, the answer, the
- * join. What is to be undone is pushed to `release` before it is asked for. Throws as soon as the call
- * ends.
+ * Acquires what a call needs, in order: media, bot, mixing bridge and media channel, the answer,
+ * the join. What is to be undone is pushed to `release` before it is asked for. Throws as soon as
+ * the call ends.
  */
 export async function setUp(call: SetUpContext, release: Undo[]): Promise<void> {
   const { ari, ending, troubles, caller, dial, proof } = call;
