@@ -1,16 +1,20 @@
-/** What a catch-up needs. */
+/** Settings of a catch-up. */
 export interface CatchUpOptions {
-  /** The process and which of its connections; the name of each mark begins with it, so that none of a former one is taken for it. */
+  /**
+   * Name of the process and number of its connection. Each mark's name begins with it, so that
+   * marks of an earlier connection do not match.
+   */
   readonly instance: string;
-  /** Asks Asterisk to send a user event of this name to the app. */
+  /** Asks Asterisk to send a user event with this name to the app. */
   readonly send: (name: string) => Promise<void>;
-  /** A mark must be back within this time, ms. */
+  /** Time limit for the return of a mark, ms. */
   readonly limitMs: number;
 }
 
 /**
- * Tells when the events of one connection have caught up with what Asterisk's REST interface says. Events come in order, but later
- * than a reply may show what they tell of. A user event that is asked for comes behind all of them: when it is back, so are they.
+ * Tells when the events of a connection have caught up with Asterisk's REST interface. Events come
+ * in order, but a REST reply can be ahead of the event for the same change. A user event that is
+ * requested now comes after all these events. So when it arrives, they have arrived too.
  */
 export class CatchUp {
   readonly #options: CatchUpOptions;
@@ -22,7 +26,10 @@ export class CatchUp {
     this.#options = options;
   }
 
-  /** Resolves when all has been heard that Asterisk had told before. Rejects where the connection ends first, or the limit. */
+  /**
+   * Resolves when all events that Asterisk sent before this call have arrived. Rejects if the
+   * connection ends first, or after the time limit.
+   */
   async done(): Promise<void> {
     const { instance, send, limitMs } = this.#options;
     if (this.#isClosed) throw ended();
@@ -30,7 +37,7 @@ export class CatchUp {
     const name = `${instance}-mark-${this.#count}`;
     const back = Promise.withResolvers<void>();
     this.#marks.set(name, back);
-    // From here on: the request alone may take as long.
+    // The limit includes the request, which alone may take as long.
     const late = () => back.reject(new Error('the events of the Stasis app are behind'));
     const limit = setTimeout(late, limitMs);
     try {
@@ -41,12 +48,12 @@ export class CatchUp {
     }
   }
 
-  /** A user event came over the events socket. */
+  /** A user event arrived on the events socket. */
   heard(name: string): void {
     this.#marks.get(name)?.resolve();
   }
 
-  /** The connection has ended: what it was to tell is lost. */
+  /** The connection has ended, so outstanding events are lost. */
   close(): void {
     this.#isClosed = true;
     for (const { reject } of this.#marks.values()) reject(ended());

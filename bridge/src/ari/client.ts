@@ -17,7 +17,7 @@ import {
 /** A request that ARI refused, or that got no reply (status 0). */
 export class AriError extends Error {
   override name = 'AriError';
-  /** HTTP status; 0 where no reply came. */
+  /** HTTP status; 0 if no reply came. */
   readonly status: number;
 
   constructor(request: string, status: number, detail: string) {
@@ -26,11 +26,11 @@ export class AriError extends Error {
   }
 }
 
-/** The function of a channel that drops frames which come from its far end, and which are. */
+/** Channel function that drops received frames, and the frame type to drop. */
 const DROPPED = 'FRAME_DROP(RX)';
 const COMFORT_NOISE = 'CNG';
 
-/** Access to one Asterisk's ARI. `timeoutMs` bounds each request. */
+/** Access to one Asterisk's ARI. `timeoutMs` limits each request. */
 export interface AriAccess {
   readonly url: string;
   readonly username: string;
@@ -44,28 +44,31 @@ export function basicAuthorization(access: AriAccess): string {
   return `Basic ${Buffer.from(`${access.username}:${access.password}`).toString('base64')}`;
 }
 
-/** How many requests may be under way at once; more wait for a connection. */
+/** Limit of concurrent requests. Others wait for a connection. */
 const CONNECTIONS = 32;
-/** How long a connection is kept for the next call: well below the 15 s after which Asterisk closes it, unless told otherwise. */
+/**
+ * How long an idle connection is kept: less than the 15 s after which Asterisk closes it by
+ * default.
+ */
 const KEEP_ALIVE_MS = 10_000;
-/** No reply is larger: some 50,000 channels. */
+/** Limit of a reply: about 50,000 channels. */
 const REPLY_MAX_BYTES = 67_108_864;
 const ERROR_TEXT_MAX_CHARS = 300;
 
 type Query = Readonly<Record<string, string | number>>;
 
 /**
- * ARI's REST interface. Every method rejects with {@link AriError}; the removals treat 404 as success, since what they
- * remove may have gone by itself.
+ * ARI's REST interface. Methods reject with {@link AriError}. Removals treat 404 as success,
+ * because the object may already be gone.
  */
 export class AriClient {
   readonly #pool: Pool;
   readonly #access: AriAccess;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #prefix: string;
-  /** Requests that change something wait for it. Undefined: they do not. */
+  /** Requests that change something wait for this promise. Undefined: they do not wait. */
   #gate: PromiseWithResolvers<void> | undefined;
-  /** When Asterisk last could not make a media channel, on the monotonic clock, ms. */
+  /** When Asterisk last failed to make a media channel, monotonic clock, ms. */
   mediaRefusedMs: number | undefined;
 
   constructor(access: AriAccess) {
@@ -81,21 +84,21 @@ export class AriClient {
     });
   }
 
-  /** From now on requests that change something wait, as long as a request may take: perhaps the app is another process's. */
+  /** Requests that change something wait from now on: another process may have the app. */
   hold(): void {
     if (this.#gate !== undefined) return;
     this.#gate = Promise.withResolvers<void>();
-    // Nobody may be waiting.
+    // The promise may reject while no request waits.
     this.#gate.promise.catch(() => {});
   }
 
-  /** The app is ours: what waits goes on. */
+  /** The app is ours: waiting requests continue. */
   release(): void {
     this.#gate?.resolve();
     this.#gate = undefined;
   }
 
-  /** The app is another process's: what waits fails, and so does every request that would change something, until {@link release}. */
+  /** Another process has the app: requests that change something fail until {@link release}. */
   refuse(): void {
     this.hold();
     this.#gate?.reject(new Error('another process holds the Stasis app'));
@@ -106,12 +109,12 @@ export class AriClient {
     await this.#request('GET', '/asterisk/ping');
   }
 
-  /** `POST /events/user/{name}`: the event comes back to whoever holds the app; 404 where Asterisk has no such app. */
+  /** `POST /events/user/{name}`: sends an event to the app's holder. 404: no such app. */
   async sendUserEvent(name: string): Promise<void> {
     await this.#request('POST', `/events/user/${segment(name)}`, { application: this.#access.app });
   }
 
-  /** `GET /asterisk/variable`: a global variable, empty where it is not set. */
+  /** `GET /asterisk/variable`: a global variable; empty if it is not set. */
   async globalVariable(variable: string): Promise<string> {
     return parseVariable(await this.#request('GET', '/asterisk/variable', { variable }));
   }
@@ -126,7 +129,7 @@ export class AriClient {
     await this.#request('POST', `/channels/${segment(channelId)}/ring`);
   }
 
-  /** `DELETE /channels/{id}/ring`: the ringing tone ends, where there is one. */
+  /** `DELETE /channels/{id}/ring`: stops the ringing tone, if there is one. */
   async stopRinging(channelId: string): Promise<void> {
     await this.#remove(`/channels/${segment(channelId)}/ring`);
   }
@@ -141,7 +144,7 @@ export class AriClient {
     await this.#remove(`/channels/${segment(channelId)}`, { reason_code: cause });
   }
 
-  /** `POST /channels/{id}/continue`: back to the dialplan, at the priority after `Stasis()`, or at another place. */
+  /** `POST /channels/{id}/continue`: to the dialplan, after `Stasis()` or at another place. */
   async continueInDialplan(
     channelId: string,
     place?: { readonly context: string; readonly extension: string },
@@ -156,14 +159,15 @@ export class AriClient {
   }
 
   /**
-   * Comfort noise of a channel goes no further than Asterisk (RFC 3389). What has more than its one byte of level, as gateways with
-   * silence suppression send it, ends a media channel by RTP, which cannot be written it (Asterisk 22.10).
+   * Drops comfort noise (RFC 3389) of a channel in Asterisk. Gateways with silence suppression send
+   * frames of more than one byte. Asterisk 22.10 cannot write these to an RTP media channel and
+   * ends it.
    */
   async dropComfortNoise(channelId: string): Promise<void> {
     await this.setVariable(channelId, DROPPED, COMFORT_NOISE);
   }
 
-  /** `GET /channels/{id}/variable`: `undefined` where it is not set. */
+  /** `GET /channels/{id}/variable`: `undefined` if it is not set. */
   async variable(channelId: string, variable: string): Promise<string | undefined> {
     try {
       const reply = await this.#request('GET', `/channels/${segment(channelId)}/variable`, { variable });
@@ -175,13 +179,13 @@ export class AriClient {
     }
   }
 
-  /** Several variables, asked for one by one; empty where they are not set. */
+  /** Reads several variables, one request each; empty if not set. */
   async variables(channelId: string, names: readonly string[]): Promise<Record<string, string>> {
     const answers = await Promise.all(names.map((name) => this.variable(channelId, name)));
     return Object.fromEntries(names.map((name, index) => [name, answers[index] ?? '']));
   }
 
-  /** `POST /channels/{id}/dtmf`: digits to the channel (RFC 4733 where the peer takes it); durations in ms. */
+  /** `POST /channels/{id}/dtmf`: sends digits (RFC 4733 if negotiated); durations in ms. */
   async sendDtmf(channelId: string, digits: string, durationMs: number, betweenMs: number): Promise<void> {
     await this.#request('POST', `/channels/${segment(channelId)}/dtmf`, {
       dtmf: digits,
@@ -191,8 +195,9 @@ export class AriClient {
   }
 
   /**
-   * `POST /channels/create`: a channel to an endpoint, under an id of ours; it enters Stasis undialled. Where the id exists already
-   * (409), or no reply came at first, it is that one. Variables go in the body: in a query they would be lost.
+   * `POST /channels/create`: a channel to an endpoint, with an id of ours. It enters Stasis
+   * undialled. Repeats the request once without a reply, and returns the existing channel on 409.
+   * Variables are in the body: Asterisk ignores them in a query.
    */
   async createChannel(
     channelId: string,
@@ -215,12 +220,12 @@ export class AriClient {
     }
   }
 
-  /** `POST /channels/{id}/dial`: calls the endpoint of a created channel; rings for at most `timeoutS`. */
+  /** `POST /channels/{id}/dial`: dials a created channel. It rings for at most `timeoutS`. */
   async dial(channelId: string, timeoutS: number): Promise<void> {
     await this.#request('POST', `/channels/${segment(channelId)}/dial`, { timeout: timeoutS });
   }
 
-  /** `POST /channels/externalMedia`: an RTP channel of ours, that sends to `externalHost` (an address and port). */
+  /** `POST /channels/externalMedia`: an RTP channel that sends to `externalHost` (address:port). */
   async createExternalMedia(channelId: string, externalHost: string, format: string): Promise<MediaAddress> {
     const query = {
       channelId,
@@ -238,8 +243,8 @@ export class AriClient {
   }
 
   /**
-   * `POST /channels/externalMedia` by WebSocket (chan_websocket, server mode). Resolves with the URL that the media is to be
-   * fetched from; the channel enters Stasis when somebody connects there.
+   * `POST /channels/externalMedia` with WebSocket (chan_websocket, server mode). Resolves with the
+   * URL of the media socket. The channel enters Stasis when a client connects there.
    */
   async createMediaSocket(channelId: string, format: string): Promise<string> {
     const reply = await this.#request('POST', '/channels/externalMedia', {
@@ -264,7 +269,7 @@ export class AriClient {
     return basicAuthorization(this.#access);
   }
 
-  /** `POST /bridges`: a mixing bridge under an id of ours. */
+  /** `POST /bridges`: a mixing bridge with an id of ours. */
   async createBridge(bridgeId: string): Promise<void> {
     await this.#request('POST', '/bridges', { type: 'mixing', bridgeId, name: bridgeId });
   }
@@ -284,14 +289,14 @@ export class AriClient {
     await this.#remove(`/bridges/${segment(bridgeId)}`);
   }
 
-  /** `POST /applications/{app}/subscription`: events of a channel beyond its stay in Stasis. */
+  /** `POST /applications/{app}/subscription`: events of a channel also outside Stasis. */
   async subscribe(channelId: string): Promise<void> {
     await this.#request('POST', `/applications/${segment(this.#access.app)}/subscription`, {
       eventSource: `channel:${channelId}`,
     });
   }
 
-  /** `PUT /applications/{app}/eventFilter`: only these event types are sent to us. */
+  /** `PUT /applications/{app}/eventFilter`: receive only these event types. */
   async allowEvents(types: readonly string[]): Promise<void> {
     const allowed = types.map((type) => ({ type }));
     await this.#request('PUT', `/applications/${segment(this.#access.app)}/eventFilter`, {}, { allowed });
@@ -302,12 +307,12 @@ export class AriClient {
     return parseChannels(await this.#request('GET', '/channels'));
   }
 
-  /** `GET /channels/{id}/rtp_statistics`: what came from the far end. */
+  /** `GET /channels/{id}/rtp_statistics`: counters of what the far end sent. */
   async farEndCounts(channelId: string): Promise<Record<string, number>> {
     return parseFarEndCounts(await this.#request('GET', `/channels/${segment(channelId)}/rtp_statistics`));
   }
 
-  /** `GET /channels/{id}`; undefined where it is gone. */
+  /** `GET /channels/{id}`; undefined if it is gone. */
   async channel(channelId: string): Promise<AriChannel | undefined> {
     try {
       return parseChannel(await this.#request('GET', `/channels/${segment(channelId)}`));
@@ -317,22 +322,22 @@ export class AriClient {
     }
   }
 
-  /** `GET /bridges`: ids, and the channels in each. */
+  /** `GET /bridges`: ids, and the channels of each. */
   async bridges(): Promise<AriBridge[]> {
     return parseBridges(await this.#request('GET', '/bridges'));
   }
 
-  /** `GET /asterisk/info`: when this Asterisk has started, in its own words; empty where it does not say. */
+  /** `GET /asterisk/info`: start time of Asterisk, in its format; empty if it is not given. */
   async startedAt(): Promise<string> {
     return parseStartedAt(await this.#request('GET', '/asterisk/info', { only: 'status' }));
   }
 
-  /** `GET /applications/{app}`: ids of the channels that the app is told of. */
+  /** `GET /applications/{app}`: ids of the channels that the app is subscribed to. */
   async applicationChannels(): Promise<string[]> {
     return parseApplicationChannels(await this.#request('GET', `/applications/${segment(this.#access.app)}`));
   }
 
-  /** Ends all connections; requests under way are cut. */
+  /** Closes all connections. Pending requests fail. */
   async close(): Promise<void> {
     await this.#pool.destroy();
   }
@@ -350,8 +355,8 @@ export class AriClient {
     const parameters = new URLSearchParams(query as Record<string, string>);
     let status = 0;
     let text: string;
-    // Of the whole request, the wait for a free connection included: Asterisk may hang. A signal that times out by itself would
-    // live on, and fire, long after the reply.
+    // Limits the whole request, including the wait for a free connection: Asterisk may hang. Not
+    // AbortSignal.timeout, which would live on after the reply.
     const abort = new AbortController();
     const limit = setTimeout(() => abort.abort(new Error('timed out')), this.#access.timeoutMs);
     try {
@@ -379,7 +384,7 @@ export class AriClient {
   }
 }
 
-/** The promise's result, or a rejection with the signal's reason. */
+/** Result of the promise, or a rejection with the signal's reason. */
 async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = Promise.withResolvers<never>();
   signal.addEventListener('abort', () => aborted.reject(signal.reason), { once: true });

@@ -6,69 +6,76 @@ import { EventsSocket } from './events.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { type AriEvent, type ChannelEvent, EVENT_TYPES } from './model.ts';
 
-/** What the owner of the connection is told. */
+/** Notifications to the owner of the connection. */
 export interface AriConnectionHandlers {
-  /** The app is ours and its events reach us. Where the promise rejects, the connection is made anew. */
+  /**
+   * The app is ours and its events arrive. If the promise rejects, the connection is opened again.
+   */
   readonly onConnected: () => Promise<void>;
-  /** As before, and `onConnected` has done its work: from now on all is well. */
+  /** `onConnected` has also completed: the connection is ready. */
   readonly onReady: () => void;
-  /** Events do not reach us; it is tried again. Told again where the problem is another one. */
+  /** Events do not arrive; the connection is retried. Called again when the reason changes. */
   readonly onDown: (why: string) => void;
-  /** Another process has the app, and with it our calls: let go of them, and touch nothing in Asterisk. */
+  /**
+   * Another process has the app, and with it our calls. Forget them, and change nothing in
+   * Asterisk.
+   */
   readonly onTakenOver: () => void;
   readonly onEvent: (event: ChannelEvent) => void;
-  /** An event that could not be read: it is passed over. */
+  /** An event could not be parsed. It is ignored. */
   readonly onUnreadable: (error: Error) => void;
 }
 
 /** Settings of the connection. */
 export interface AriConnectionOptions {
-  /** Name of this process, of letters, digits, `_` and `-`. */
+  /** Name of this process: letters, digits, `_` and `-`. */
   readonly instance: string;
   readonly heartbeatMs: number;
 }
 
 const BACKOFF_MIN_MS = 200;
-/** Nobody answers: asked often, since all callers wait for it. */
+/** Longest pause between attempts. It is short, because all callers wait. */
 const BACKOFF_MAX_MS = 1_000;
-/** Who took the app says so in its claim within this time. */
+/** A process that took the app writes its claim within this time. */
 const CLAIM_WAIT_MS = 250;
-/** Times that the app is taken back within {@link RETAKES_MS} from somebody who makes no claim. */
+/** Times that the app is taken back within {@link RETAKES_MS} from a client without a claim. */
 const RETAKES_MAX = 3;
 const RETAKES_MS = 600_000;
-/** Pauses before the app is taken back from somebody who makes no claim, and takes it again each time. */
-const STRANGER_MIN_MS = 5_000;
-const STRANGER_MAX_MS = 60_000;
-/** At the end the app's being free is said within this time, or not at all. */
+/** Pauses before the app is taken back again from a client without a claim. */
+const UNCLAIMED_MIN_MS = 5_000;
+const UNCLAIMED_MAX_MS = 60_000;
+/** Limit for clearing the claim when stopping. */
 const STOP_MS = 500;
 
 /**
- * The way to Asterisk's events: connects, proves by a heartbeat through the app that they reach us, and connects again. One handshake
- * at a time, and none before Asterisk has answered a ping: a handshake that waits in an Asterisk that stands still would be served
- * later, and then take the app from us.
+ * The connection for Asterisk's events. Connects, verifies by a heartbeat through the app that
+ * events arrive, and reconnects. There is one handshake at a time, and none before Asterisk has
+ * answered a ping. Else a handshake that waits in an Asterisk that hangs would be served later, and
+ * take the app from its holder.
  *
- * Another process may take the app, and then our calls are its own. By its claim ({@link HolderWatch}) it is known to be there: it is
- * not fought, and the app is taken back when it is gone. Without a claim it was a late handshake of ours, or a stranger: the
- * app is taken back at once, and after a few times in vain with growing pauses.
+ * Another process may take the app; our calls are then its calls. If it makes a claim ({@link
+ * HolderWatch}), the app is taken back only when that process is gone. Without a claim the cause
+ * was a late handshake of ours, or another ARI client. Then the app is taken back at once, and
+ * after some attempts with growing pauses.
  */
 export class AriConnection {
-  /** How often another process took the app from us, and how often we had it again after that. */
+  /** Times that another process took the app from us, and that we got it back. */
   readonly takeovers = { lost: 0, regained: 0 };
   readonly #access: AriAccess;
   readonly #options: AriConnectionOptions;
   readonly #ari: AriClient;
-  /** Apart from the calls' requests, behind which a heartbeat would wait. */
+  /** A separate client, so that heartbeats do not wait behind requests of calls. */
   readonly #own: AriClient;
   readonly #handlers: AriConnectionHandlers;
   readonly #abort = new AbortController();
   readonly #watch: HolderWatch;
   readonly #variable: string;
   #socket: EventsSocket | undefined;
-  /** Of the connection that there is now. */
+  /** Catch-up of the current connection. */
   #catchUp: CatchUp | undefined;
-  /** Connections so far. */
+  /** Number of connections so far. */
   #connections = 0;
-  /** The event filter of the connection is set, or was refused. */
+  /** Resolves when the event filter of the connection was set or refused. */
   #filtered = Promise.resolve();
   #running = Promise.resolve();
   #attempt = 0;
@@ -77,15 +84,17 @@ export class AriConnection {
   #isProved = false;
   #wasReplaced = false;
   #hasLetGo = false;
-  /** Another process has taken the app since it was ours last. */
+  /** Another process has taken the app since it was last ours. */
   #isTaken = false;
-  /** It was let go to somebody without a claim. */
-  #isStranger = false;
-  /** When the app was taken from us by somebody without a claim, monotonic ms. */
+  /** The app was given up to a client without a claim. */
+  #isUnclaimed = false;
+  /** Times when a client without a claim took the app, monotonic ms. */
   #losses: number[] = [];
-  #strangerMs = STRANGER_MIN_MS;
+  #unclaimedMs = UNCLAIMED_MIN_MS;
 
-  /** `ari`: the calls' client, whose requests are held back while the app may be another's. */
+  /**
+   * `ari`: the client of the calls. Its requests are held while another process may have the app.
+   */
   constructor(
     access: AriAccess,
     options: AriConnectionOptions,
@@ -101,12 +110,12 @@ export class AriConnection {
     this.#variable = claimVariable(access.app);
   }
 
-  /** Starts to connect, and keeps connected until `stop()`. */
+  /** Starts connecting, and reconnects until `stop()`. */
   start(): void {
     this.#running = this.#run();
   }
 
-  /** Closes the connection for good, and says that the app is free. */
+  /** Closes the connection and clears the claim. */
   async stop(): Promise<void> {
     this.#abort.abort();
     const isOurs = this.#isProved;
@@ -118,8 +127,9 @@ export class AriConnection {
   }
 
   /**
-   * Marks the events of now. What is returned resolves when all events have been heard that Asterisk had told when it was called, of
-   * the same connection; it rejects where that has ended, or does not bring them within `ARI_TIMEOUT_MS`.
+   * Marks the current state of the events. The returned function resolves when all events have
+   * arrived that Asterisk sent on this connection before it was called. It rejects if the
+   * connection has ended, or after `ARI_TIMEOUT_MS`.
    */
   caughtUp(): () => Promise<void> {
     const catchUp = this.#catchUp;
@@ -129,7 +139,7 @@ export class AriConnection {
     };
   }
 
-  /** Drops the connection: it is opened anew, later the more often this happens. */
+  /** Closes the connection. It is opened again, after a pause that grows with each failure. */
   reconnect(why: string): void {
     this.#socket?.close(why);
   }
@@ -141,12 +151,12 @@ export class AriConnection {
   async #run(): Promise<void> {
     while (!this.#stopped) {
       try {
-        await this.#answers();
-        // At its first start a process takes the app: its operator wants it so.
+        await this.#ping();
+        // At its first start a process takes the app from any holder, as the operator intends.
         if (this.#wasOurs && !(await this.#isFree())) continue;
         if (this.#stopped) return;
         await this.#connect();
-        // Who has taken it is asked for at once.
+        // Check at once who has taken the app.
         if (this.#wasReplaced) continue;
       } catch (error) {
         this.#down((error as Error).message);
@@ -155,8 +165,11 @@ export class AriConnection {
     }
   }
 
-  /** Rejects where Asterisk does not answer. What it answers does not matter: the handshake gets the same, and says why. */
-  async #answers(): Promise<void> {
+  /**
+   * Rejects if Asterisk does not answer. Any HTTP status is fine: the handshake gets it too, and
+   * reports it.
+   */
+  async #ping(): Promise<void> {
     await this.#own.ping().catch((error: AriError) => {
       if (error.status === 0) throw error;
     });
@@ -178,7 +191,7 @@ export class AriConnection {
     const catchUp = new CatchUp({
       instance: `${this.#options.instance}-${this.#connections}`,
       limitMs: this.#access.timeoutMs,
-      // The filter of a former process would keep it from us.
+      // The event filter of an earlier process would block the mark.
       send: (name) => this.#filtered.then(() => this.#own.sendUserEvent(name)),
     });
     this.#catchUp = catchUp;
@@ -203,12 +216,13 @@ export class AriConnection {
     this.#hasLetGo = false;
     if (this.#isTaken) this.takeovers.regained += 1;
     this.#isTaken = false;
-    // Whoever had the app learns from it that this is no late handshake of its own.
+    // Tells an earlier holder that this is another process, not a late handshake of its own.
     void this.#claim(0);
-    // It only spares work, but that of a former process may keep the heartbeat from us.
+    // The filter only saves work, so it may fail. But one of an earlier process may block
+    // heartbeats.
     this.#filtered = this.#own.allowEvents(EVENT_TYPES).catch(() => {});
     const proved = this.#filtered.then(() => heartbeat.start());
-    // Not before: what enters an app that is not active yet, Asterisk hangs up.
+    // Not earlier: Asterisk hangs up channels that enter an app that is not active yet.
     const connected = proved.then(() => {
       if (this.#socket !== socket) return;
       this.#ari.release();
@@ -216,7 +230,7 @@ export class AriConnection {
     });
     connected.then(
       () => {
-        // Lost or taken over meanwhile, otherwise.
+        // The connection was lost or taken over meanwhile.
         if (this.#stopped || this.#socket !== socket) return;
         this.#isProved = true;
         this.#attempt = 0;
@@ -239,7 +253,7 @@ export class AriConnection {
     this.#socket?.close(`another process has taken over the Stasis app ${this.#access.app}`);
   }
 
-  /** Never rejects: it is done again with the next beat. */
+  /** Never rejects. The next heartbeat writes the claim again. */
   async #claim(beat: number): Promise<void> {
     if (this.#wasReplaced || this.#stopped) return;
     const { instance, heartbeatMs: everyMs } = this.#options;
@@ -249,8 +263,8 @@ export class AriConnection {
   }
 
   /**
-   * Whether the app may be taken: not while another process holds it, which is watched here for one interval. Rejects where Asterisk
-   * does not say.
+   * Whether the app may be taken: not while another process holds it. Waits one heartbeat interval
+   * if so. Rejects if Asterisk does not answer.
    */
   async #isFree(): Promise<boolean> {
     if (this.#hasLetGo) return await this.#waitForHolder();
@@ -258,7 +272,7 @@ export class AriConnection {
     const claim = await this.#own.globalVariable(this.#variable);
     const isOther = this.#watch.isOther(claim);
     if (!isOther && (!this.#wasReplaced || this.#mayTakeBack())) return true;
-    this.#isStranger = !isOther;
+    this.#isUnclaimed = !isOther;
     this.#letGo();
     return false;
   }
@@ -266,11 +280,11 @@ export class AriConnection {
   #mayTakeBack(): boolean {
     const nowMs = performance.now();
     this.#losses = [...this.#losses.filter((lostMs) => nowMs - lostMs < RETAKES_MS), nowMs];
-    if (this.#losses.length === 1) this.#strangerMs = STRANGER_MIN_MS;
+    if (this.#losses.length === 1) this.#unclaimedMs = UNCLAIMED_MIN_MS;
     return this.#losses.length <= RETAKES_MAX;
   }
 
-  /** Told, or found by a claim after the socket had ended. */
+  /** Reported by Asterisk, or found by a claim after the socket closed. */
   #lost(): void {
     if (!this.#isTaken) this.takeovers.lost += 1;
     this.#isTaken = true;
@@ -286,9 +300,9 @@ export class AriConnection {
   }
 
   async #waitForHolder(): Promise<boolean> {
-    if (this.#isStranger) {
-      await this.#pause(this.#strangerMs);
-      this.#strangerMs = Math.min(STRANGER_MAX_MS, this.#strangerMs * 2);
+    if (this.#isUnclaimed) {
+      await this.#pause(this.#unclaimedMs);
+      this.#unclaimedMs = Math.min(UNCLAIMED_MAX_MS, this.#unclaimedMs * 2);
       return true;
     }
     await this.#pause(this.#options.heartbeatMs);
@@ -310,7 +324,7 @@ export class AriConnection {
     await delay(ms, undefined, { signal: this.#abort.signal }).catch(() => {});
   }
 
-  /** Once per outage and problem. */
+  /** Reports each reason once per outage. */
   #down(problem: string): void {
     if (this.#stopped || problem === this.#problem) return;
     this.#problem = problem;

@@ -4,19 +4,19 @@ import { type AriEvent, parseEvent } from './model.ts';
 
 const EVENT_MAX_BYTES = 1_048_576;
 /**
- * How long Asterisk may take over a handshake. Long, since one that is given up may be served all the same, and then takes the app
- * from whoever holds it by then.
+ * Time limit of a handshake. It is long, because Asterisk may still serve a handshake that was
+ * given up. That would take the app from its holder at that time.
  */
 const HANDSHAKE_MS = 20_000;
 
-/** What the owner of a socket is told. */
+/** Notifications to the owner of a socket. */
 export interface EventsHandlers {
-  /** Events flow from now on. */
+  /** The socket is open: events arrive from now on. */
   readonly onOpen: () => void;
-  /** Closed, or never opened, with what is wrong. Once; nothing is told after it. */
+  /** Closed, or never opened, with the reason. Called once, and last. */
   readonly onClosed: (problem: string) => void;
   readonly onEvent: (event: AriEvent) => void;
-  /** An event that could not be read: it is passed over. */
+  /** An event could not be parsed. It is ignored. */
   readonly onUnreadable: (error: Error) => void;
 }
 
@@ -27,7 +27,9 @@ export class EventsSocket {
   #problem = '';
   #isClosed = false;
 
-  /** Begins the handshake. While the socket is open the app is ours: Asterisk takes it from whoever had it. */
+  /**
+   * Starts the handshake. The open socket holds the app: Asterisk takes it from the last holder.
+   */
   constructor(access: AriAccess, handlers: EventsHandlers) {
     this.#handlers = handlers;
     const url = new URL(access.url);
@@ -46,7 +48,7 @@ export class EventsSocket {
         response.statusCode === 401
           ? 'ARI refuses the credentials (401): check ARI_USERNAME and ARI_PASSWORD on both sides'
           : `ARI answered ${response.statusCode}`;
-      // Whoever listens for this event must end the handshake itself.
+      // With a listener for this event, `ws` leaves it to us to end the handshake.
       request.destroy();
       socket.terminate();
     });
@@ -58,7 +60,7 @@ export class EventsSocket {
     socket.on('close', (code) => this.#closed(this.#problem || `the events socket closed (${code})`));
   }
 
-  /** Destroys the TCP connection, whatever state the WebSocket is in. `onClosed` is told at once. */
+  /** Closes the TCP connection in any state of the WebSocket. Calls `onClosed` at once. */
   close(problem: string): void {
     this.#socket.terminate();
     this.#closed(problem);

@@ -1,25 +1,26 @@
 import { AriError } from './client.ts';
 
-/** What a heartbeat needs. */
+/** Settings of a heartbeat. */
 export interface HeartbeatOptions {
-  /** The process; the name of each beat begins with it. */
+  /** Name of the process. The name of each heartbeat begins with it. */
   readonly instance: string;
   readonly everyMs: number;
-  /** Asks Asterisk to send a user event of this name to the app. */
+  /** Asks Asterisk to send a user event with this name to the app. */
   readonly send: (name: string) => Promise<void>;
-  /** A beat has come back through the app; it was the nth. */
+  /** A heartbeat came back through the app; `count` is its number. */
   readonly onBeat: (count: number) => void;
-  /** A beat did not come back in time, or the app is not there. Once, and nothing after it. */
+  /** A heartbeat did not come back in time, or the app does not exist. Called once, and last. */
   readonly onLost: (why: string) => void;
 }
 
-/** A beat must come back within so many intervals. */
+/** A heartbeat must come back within this number of intervals. */
 const LIMIT_INTERVALS = 3;
 const TICKS_PER_INTERVAL = 4;
 
 /**
- * Proves that the events of our Stasis app reach us: a user event is sent through the app again and again, and must come back over
- * the events socket. An open socket proves nothing, since Asterisk may have given the app to another one.
+ * Verifies that the events of our Stasis app arrive. A user event is sent through the app
+ * periodically, and must come back on the events socket. An open socket does not prove this,
+ * because Asterisk may have given the app to another client.
  */
 export class Heartbeat {
   readonly #options: HeartbeatOptions;
@@ -28,9 +29,12 @@ export class Heartbeat {
   #isStopped = false;
   #isProved = false;
   #count = 0;
-  /** Name of the beat that is under way. */
+  /** Name of the pending heartbeat. */
   #awaited: string | undefined;
-  /** Since the beat under way was sent, or the last one came back. Counted, so that a standstill of our own process is one. */
+  /**
+   * Timer ticks since the pending heartbeat was sent, or since the last one came back. A suspended
+   * process counts as one tick.
+   */
   #ticks = 0;
 
   constructor(options: HeartbeatOptions) {
@@ -38,9 +42,10 @@ export class Heartbeat {
   }
 
   /**
-   * Sends the first beat, and others until {@link stop}; none where that was called before. Resolves when the first one has come back;
-   * never where none does. Asterisk opens an events socket before it makes the app active (longer before, the more it has to do), and
-   * what is sent to an inactive app is lost: the first beat is sent again and again.
+   * Sends the first heartbeat, and further ones until {@link stop}. Sends none after `stop`.
+   * Resolves when the first one has come back; never if none does. Asterisk opens an events socket
+   * before it activates the app, and loses what is sent to an inactive app. So the first heartbeat
+   * is sent repeatedly.
    */
   start(): Promise<void> {
     if (this.#isStopped) return this.#first.promise;
@@ -49,7 +54,7 @@ export class Heartbeat {
     return this.#first.promise;
   }
 
-  /** A user event came over the events socket. */
+  /** A user event arrived on the events socket. */
   heard(name: string): void {
     if (name !== this.#awaited) return;
     this.#awaited = undefined;
@@ -84,7 +89,8 @@ export class Heartbeat {
 
   #send(name: string): void {
     this.#options.send(name).catch((error: Error) => {
-      // Any other failure is one of the request, or the app is not there yet: if it lasts, the limit says so.
+      // Ignore other errors, and 404 before the first heartbeat: the app is not active yet. If they
+      // last, the time limit reports it.
       const isGone = error instanceof AriError && error.status === 404 && this.#isProved;
       if (isGone && this.#awaited === name) this.#lost('Asterisk does not have the Stasis app any more');
     });

@@ -19,11 +19,13 @@ const channelSchema = z.object({
       app_data: z.string().default(''),
     })
     .default({ context: '', exten: '', app_name: '', app_data: '' }),
-  /** The variables named by `channelvars` in ari.conf; absent where that is not set. */
+  /** The variables named by `channelvars` in ari.conf. Absent if that is not set. */
   channelvars: z.record(z.string(), z.string()).optional(),
 });
 
-/** A channel as ARI shows it, in ARI's own spelling; fields that the bridge does not read are left out. */
+/**
+ * A channel as ARI returns it, with ARI's names. Fields that the bridge does not read are left out.
+ */
 export type AriChannel = z.infer<typeof channelSchema>;
 
 const eventSchema = z.discriminatedUnion('type', [
@@ -31,7 +33,7 @@ const eventSchema = z.discriminatedUnion('type', [
     type: z.literal('StasisStart'),
     channel: channelSchema,
     args: z.array(z.string()).default([]),
-    /** Whose place the channel takes (RFC 3891, or an attended transfer). */
+    /** The channel that is replaced (RFC 3891, or an attended transfer). */
     replace_channel: channelSchema.optional(),
   }),
   z.object({ type: z.literal('StasisEnd'), channel: channelSchema }),
@@ -42,9 +44,9 @@ const eventSchema = z.discriminatedUnion('type', [
     type: z.literal('ChannelHangupRequest'),
     channel: channelSchema,
     cause: z.number().optional(),
-    /** Then `cause` is a flag of Asterisk's own, not Q.850. */
+    /** If true, `cause` is a flag of Asterisk, not a Q.850 cause. */
     soft: z.boolean().default(false),
-    /** SIP status of a call that failed. */
+    /** SIP status of a failed call. */
     tech_cause: z.number().optional(),
   }),
   z.object({
@@ -52,7 +54,7 @@ const eventSchema = z.discriminatedUnion('type', [
     channel: channelSchema,
     cause: z.number().default(0),
     cause_txt: z.string().default(''),
-    /** SIP status of a call that failed. */
+    /** SIP status of a failed call. */
     tech_cause: z.number().optional(),
   }),
   z.object({
@@ -60,7 +62,7 @@ const eventSchema = z.discriminatedUnion('type', [
     channel: channelSchema,
     digit: z.string(),
     duration_ms: z.number().default(0),
-    /** Asterisk's clock: ms since 1970; NaN where it says no time. */
+    /** Asterisk's clock: ms since 1970; NaN if there is no time. */
     timestamp: z
       .string()
       .default('')
@@ -69,33 +71,33 @@ const eventSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('Dial'),
     peer: channelSchema,
-    /** The channel that dials; absent where ARI originates. */
+    /** The channel that dials. Absent if ARI originates. */
     caller: channelSchema.optional(),
     dialstatus: z.string().default(''),
     dialstring: z.string().default(''),
-    /** Where the callee's side has forwarded the call to (3xx): a number, or `PJSIP/…`. */
+    /** Target to which the callee's side redirected the call (3xx): a number, or `PJSIP/…`. */
     forward: z.string().default(''),
-    /** The leg that Asterisk dials for it; absent where it could not make one. */
+    /** The channel that Asterisk dials for it. Absent if Asterisk could not make one. */
     forwarded: channelSchema.optional(),
   }),
   z.object({ type: z.literal('ApplicationReplaced'), application: z.string().default('') }),
-  /** Of `POST /events/user/{name}`: the heartbeat of the connection. */
+  /** Sent by `POST /events/user/{name}`: the heartbeat of the connection. */
   z.object({ type: z.literal('ChannelUserevent'), eventname: z.string() }),
 ]);
 
-/** An ARI event that the bridge acts on. */
+/** An ARI event that the bridge handles. */
 export type AriEvent = z.infer<typeof eventSchema>;
 
 /** A key that a caller pressed. */
 export type KeyEvent = Extract<AriEvent, { type: 'ChannelDtmfReceived' }>;
 
-/** An ARI event that concerns a channel; the others concern the app itself. */
+/** An ARI event of a channel. The others are of the app itself. */
 export type ChannelEvent = Exclude<AriEvent, { type: 'ApplicationReplaced' | 'ChannelUserevent' }>;
 
-/** The event types of {@link AriEvent}: what an event filter should let through. */
+/** The event types of {@link AriEvent}: the types to allow in the event filter. */
 export const EVENT_TYPES: readonly string[] = eventSchema.options.map((option) => option.shape.type.value);
 
-// Schemas are made once: zod compiles each, which takes longer than many a parse.
+// Schemas are made once: zod compiles each, which takes longer than many parses.
 const typeSchema = z.object({ type: z.string() });
 const channelsSchema = z.array(channelSchema);
 const variableSchema = z.object({ value: z.string().default('') });
@@ -116,8 +118,9 @@ const mediaConnectionSchema = z.object({
 });
 
 /**
- * Parses one text message of the events WebSocket.
- * Returns `undefined` for an event that the bridge does not act on; throws on what is no ARI event at all.
+ * Parses a text message of the events WebSocket. Returns `undefined` for an event that the bridge
+ * does not handle.
+ * @throws an Error if it is not an ARI event.
  */
 export function parseEvent(text: string): AriEvent | undefined {
   const message: unknown = JSON.parse(text);
@@ -125,13 +128,14 @@ export function parseEvent(text: string): AriEvent | undefined {
   return EVENT_TYPES.includes(type) ? eventSchema.parse(message) : undefined;
 }
 
-/** Parses a channel, or a list of them, from a REST reply. Throws a `ZodError`. */
+/** Parses a channel from a REST reply. Throws a `ZodError`. */
 export const parseChannel = (value: unknown): AriChannel => channelSchema.parse(value);
 /** Parses the reply of `GET /channels`. Throws a `ZodError`. */
 export const parseChannels = (value: unknown): AriChannel[] => channelsSchema.parse(value);
 /**
- * Parses the reply of `GET /channels/{id}/rtp_statistics`, to what only the far end moves: its RTP, comfort noise and empty packets included,
- * and what its RTCP reports say of ours (`tx…`, `remote_…`, round trip). Throws a `ZodError`.
+ * Parses the reply of `GET /channels/{id}/rtp_statistics`. Returns only counters that the far end
+ * changes: its RTP, including comfort noise and empty packets, and its RTCP reports of our stream
+ * (`tx…`, `remote_…`, round trip). Throws a `ZodError`.
  */
 export function parseFarEndCounts(value: unknown): Record<string, number> {
   const entries = Object.entries(statisticsSchema.parse(value));
@@ -142,33 +146,41 @@ export function parseFarEndCounts(value: unknown): Record<string, number> {
   );
 }
 
-/** A mixing bridge as ARI shows it. */
+/** A mixing bridge as ARI returns it. */
 export type AriBridge = z.infer<typeof bridgeSchema>;
 /** Parses the reply of `GET /bridges`. Throws a `ZodError`. */
 export const parseBridges = (value: unknown): AriBridge[] => bridgesSchema.parse(value);
-/** Parses the reply of `GET /asterisk/info`, to when Asterisk has started; empty where it does not say. */
+/**
+ * Parses the reply of `GET /asterisk/info`: the start time of Asterisk; empty if it is not given.
+ */
 export const parseStartedAt = (value: unknown): string =>
   infoSchema.safeParse(value).data?.status.startup_time ?? '';
-/** Parses the reply of `GET /applications/{app}`, to the ids of the channels it holds. Throws a `ZodError`. */
+/** Parses the reply of `GET /applications/{app}`: the ids of its channels. Throws a `ZodError`. */
 export const parseApplicationChannels = (value: unknown): string[] =>
   applicationSchema.parse(value).channel_ids;
 
 /** Parses the value of a variable. Throws a `ZodError`. */
 export const parseVariable = (value: unknown): string => variableSchema.parse(value).value;
 
-/** Where an external media channel (chan_rtp) receives RTP. */
+/** Address and port where an external media channel (chan_rtp) receives RTP. */
 export interface MediaAddress {
   readonly address: string;
   readonly port: number;
 }
 
-/** Reads the RTP address from the reply of `POST /channels/externalMedia`. Throws a `ZodError` where it is missing. */
+/**
+ * Parses the RTP address in the reply of `POST /channels/externalMedia`. Throws a `ZodError` if it
+ * is missing.
+ */
 export function parseMediaAddress(value: unknown): MediaAddress {
   const { channelvars } = mediaAddressSchema.parse(value);
   return { address: channelvars.UNICASTRTP_LOCAL_ADDRESS, port: channelvars.UNICASTRTP_LOCAL_PORT };
 }
 
-/** Reads the id of a media WebSocket from the reply of `POST /channels/externalMedia`. Throws a `ZodError`. */
+/**
+ * Parses the id of the media WebSocket in the reply of `POST /channels/externalMedia`. Throws a
+ * `ZodError`.
+ */
 export function parseMediaConnectionId(value: unknown): string {
   const { channelvars } = mediaConnectionSchema.parse(value);
   return channelvars.MEDIA_WEBSOCKET_CONNECTION_ID;
