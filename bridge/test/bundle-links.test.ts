@@ -9,6 +9,8 @@ import { promisify } from 'node:util';
 const scripts = new URL('../../scripts/', import.meta.url).pathname;
 /** The source is not in the bundle, so neither is what describes it. */
 const SOURCE = ['bridge/ARCHITECTURE.md', 'CONTRIBUTING.md'];
+const LINE_MAX = 100;
+const CELL_MAX = 120;
 let root: string;
 
 /** Runs `copy_files` of a script, without its `main`; `settings` are lines of shell before it. */
@@ -57,6 +59,21 @@ async function deadLinks(directory: string): Promise<string[]> {
   return dead;
 }
 
+/** Lines of prose of a document, and cells of its tables, that are too long, as `file:line`. */
+function tooLong(file: string, text: string): string[] {
+  const found: string[] = [];
+  let isCode = false;
+  for (const [index, line] of text.split('\n').entries()) {
+    const isFence = line.startsWith('```');
+    if (isFence) isCode = !isCode;
+    if (isFence || isCode) continue;
+    const isRow = line.startsWith('|');
+    const cells = isRow ? line.split('|').map((cell) => cell.trim()) : [line];
+    if (cells.some((cell) => cell.length > (isRow ? CELL_MAX : LINE_MAX))) found.push(`${file}:${index + 1}`);
+  }
+  return found;
+}
+
 describe('what the bundle brings to a VM', () => {
   before(async () => {
     root = await mkdtemp(join(tmpdir(), 'bundle-links-'));
@@ -88,6 +105,18 @@ describe('what the bundle brings to a VM', () => {
       if (page !== 'README.md' && !index.includes(`](${page})`)) missing.push(page);
     }
     assert.deepEqual(missing, []);
+  });
+
+  test(`its documents have ${LINE_MAX} columns, and cells of ${CELL_MAX} characters`, async () => {
+    const found: string[] = [];
+    for await (const file of glob(['*.md', '{docs,asterisk}/**/*.md'], { cwd: join(root, 'bundle') })) {
+      // Its old lines stay as they are.
+      if (file === 'CHANGELOG.md') continue;
+      found.push(...tooLong(file, await readFile(join(root, 'bundle', file), 'utf8')));
+    }
+    assert.deepEqual(found, []);
+    const page = `${'a'.repeat(101)}\n| ${'b'.repeat(120)} | c |\n| ${'d'.repeat(121)} |\n`;
+    assert.deepEqual(tooLong('page.md', page), ['page.md:1', 'page.md:3']);
   });
 
   test('install.sh copies all of them, and the filter for fail2ban', async () => {
