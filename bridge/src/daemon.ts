@@ -25,8 +25,9 @@ import { DAY_MS, MEGABYTE } from './units/units.ts';
 const { version } = packageJson;
 
 /**
- * The bridge: one connection to Asterisk, one call object for each caller's channel. Rejects when the HTTP port is taken.
- * ARI need not be there yet: it is tried until it is. `make` makes the media workers, without it this thread does.
+ * Starts the bridge: one connection to Asterisk, one call object for each caller's channel. Rejects
+ * if the HTTP port is in use. ARI may be unavailable: connecting is retried. `make` creates the
+ * media workers; by default this thread does.
  */
 export async function startDaemon(config: Config, log: Logger, make = makeWorker): Promise<Daemon> {
   const daemon = new Daemon(config, log, make);
@@ -34,12 +35,12 @@ export async function startDaemon(config: Config, log: Logger, make = makeWorker
   return daemon;
 }
 
-/** Of the name of a process: no two are alike. */
+/** Length of the process's random id, bytes. */
 const INSTANCE_BYTES = 4;
-/** Events that cannot be read may come many at a time: the comparison comes once. */
+/** Unreadable events may come in bursts: one comparison runs for all of them, after this time. */
 const CATCH_UP_MS = 1_000;
 
-/** A running bridge: makes its parts, and stops them in order. */
+/** A running bridge: creates its parts, and stops them in order. */
 export class Daemon {
   readonly #config: Config;
   readonly #log: Logger;
@@ -54,7 +55,7 @@ export class Daemon {
   readonly #callbacks: StatusCallbacks;
   readonly #switchboard: Switchboard;
   readonly #control: CallControl;
-  /** Ids of events are the process's own: those of the one before mean nothing to it. */
+  /** Event ids are unique to this process. Ids of a previous process are not valid. */
   readonly #changes = new EventStream(Date.now().toString(36));
   #http: FastifyInstance | undefined;
   #sweep: NodeJS.Timeout | undefined;
@@ -147,18 +148,18 @@ export class Daemon {
     });
   }
 
-  /** The port that the HTTP interface listens on. */
+  /** The port of the HTTP interface. */
   get httpPort(): number {
     const address = this.#http?.server.address();
     return typeof address === 'object' && address !== null ? address.port : 0;
   }
 
-  /** Whether a thread of its own is held by a disk: the process then ends only by `exitNow`. */
+  /** Whether a thread hangs in a disk operation: then only `exitNow` can end the process. */
   get hanging(): boolean {
     return this.#records.hanging;
   }
 
-  /** Opens the HTTP interface and begins to connect to ARI. */
+  /** Opens the HTTP interface and starts connecting to ARI. */
   async start(): Promise<void> {
     const { HTTP_ADDRESS, HTTP_PORT } = this.#config;
     this.#http = await startHttp({
@@ -180,7 +181,7 @@ export class Daemon {
         version,
       },
     });
-    // Who calls are for is known before Asterisk tells of them.
+    // The previous process's records must be read before ARI reports its calls.
     this.#background.run(
       this.#records.ready().then(() => !this.#stopping && this.#events.start()),
       'connect to ARI',
@@ -200,7 +201,7 @@ export class Daemon {
     this.#recordings.stop();
     this.#log.info({ calls: this.#switchboard.callsActive }, 'bridge stopping');
     this.#switchboard.close();
-    // A call may still be in the making, and one that is refused meanwhile still be given back.
+    // A call may still be in set-up, and a refused channel still be on its way to the dialplan.
     await this.#background.settle(() => this.#switchboard.endCalls());
     await this.#events.stop();
     await this.#callbacks.close(this.#config.SHUTDOWN_MS);
@@ -230,7 +231,7 @@ export class Daemon {
   }
 
   async #ariConnected(): Promise<void> {
-    // Until then a call could be placed that is under way already.
+    // Before the comparison an order could place a call that is already live.
     this.#ariProblem = { why: 'what Asterisk holds is not known yet' };
     await this.#switchboard.reconcile();
   }
@@ -245,7 +246,7 @@ export class Daemon {
     this.#log.error({ why }, 'ARI not connected, trying again');
   }
 
-  /** Another process serves our calls from now on. */
+  /** Another process took our Stasis app, and serves our calls. */
   #takenOver(): void {
     this.#log.error(
       { app: this.#config.ARI_APP, calls: this.#switchboard.callsActive },
@@ -254,7 +255,7 @@ export class Daemon {
     this.#switchboard.letGo();
   }
 
-  /** An event that is lost, like those of an outage: what it would have said the comparison finds. */
+  /** An unreadable event counts as lost: a comparison finds what it reported. */
   #unreadable(error: Error): void {
     this.#log.warn({ error: error.message }, 'ARI event could not be read');
     this.#catchUp ??= setTimeout(() => {
@@ -266,7 +267,7 @@ export class Daemon {
   #compare(): void {
     if (this.#ariProblem !== undefined || this.#stopping) return;
     const compared = this.#switchboard.reconcile().catch((error: unknown) => {
-      // Whatever the socket says: without an app no event reaches us.
+      // The WebSocket may still be open, but without the Stasis app no event arrives.
       if (error instanceof AriError && error.status === 404) this.#events.reconnect(error.message);
       throw error;
     });

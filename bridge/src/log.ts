@@ -3,8 +3,8 @@ import { type Logger, pino } from 'pino';
 export type { Logger } from 'pino';
 
 /**
- * The process's logger: JSON lines on standard output. Numbers, names and custom variables of callers go to the log at debug
- * level only; secrets never.
+ * The process's logger: JSON lines on standard output. Numbers, names and custom variables of
+ * callers are logged at level debug only. Secrets are never logged.
  */
 export function createLogger(level: string): Logger {
   return pino({

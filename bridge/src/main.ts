@@ -6,23 +6,30 @@ import { exitNow } from './exit.ts';
 import { createLogger, type Logger } from './log.ts';
 import { openNursery } from './media/nursery.ts';
 
-/** Exit codes: 78 is EX_CONFIG of sysexits.h: starting again without a change will not help. */
+/** Exit codes. 78 is EX_CONFIG of sysexits.h: a restart without a change does not help. */
 const EXIT_FAILURE = 1;
 const EXIT_CONFIG = 78;
-/** Over the limits that the shutdown's own steps have. */
+/** Added to the time limits of the shutdown's own steps. */
 const SHUTDOWN_SLACK_MS = 5_000;
 
 /**
- * Threads in which the system looks names up and reads files. Half of them may look up names at a time, and a name whose server says
- * nothing keeps its thread for many seconds, whoever waits behind it. The pool is made at its first use, with so many threads.
+ * Threads for DNS lookups and file access (libuv's thread pool). At most half of them look up names
+ * at a time. A name whose server does not answer blocks a thread for many seconds. The pool is
+ * created at its first use, with this size.
  */
 const POOL_THREADS = '64';
 
-/** How much control gives way to audio: on a core that is full, calls in progress get three quarters of it, and new ones are set up later. */
+/**
+ * Nice value added to call control. On a full core, live calls' audio then gets three quarters of
+ * the CPU time, and new calls are set up later.
+ */
 const CONTROL_NICE = 5;
 const NICE_MAX = 19;
 
-/** On Linux only the thread that says it is meant (setpriority(2)), and those that it starts from then on: the nursery has begun. */
+/**
+ * Linux applies it to the calling thread only (setpriority(2)), and to threads that it starts
+ * later. The media workers' parent has been started before.
+ */
 function giveWayToAudio(): void {
   setPriority(Math.min(NICE_MAX, getPriority() + CONTROL_NICE));
 }
@@ -62,7 +69,7 @@ function stopOnSignals(daemon: Daemon, shutdownMs: number, log: Logger): void {
 try {
   process.env.UV_THREADPOOL_SIZE ??= POOL_THREADS;
   const config = loadConfig(process.env);
-  // The configuration alone: `make up` asks before it stops what runs.
+  // Only checks the configuration: `make up` does so before it stops the running bridge.
   if (process.argv[2] === '--check') {
     for (const warning of rangeWarnings(portNeeds(config))) console.log(`note: ${warning}`);
     process.exit(0);

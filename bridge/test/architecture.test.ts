@@ -35,7 +35,7 @@ const LEAVES = [
 ];
 const ROOT_FILES_MAX = 4;
 const COMMENT_MAX_CHARS = 100;
-/** Folders whose comments have at most {@link COMMENT_MAX_CHARS} columns. */
+/** Folders, and files at the root, whose comments have at most {@link COMMENT_MAX_CHARS} columns. */
 const COMMENTED_FOLDERS: readonly string[] = [
   // One folder a line, so that two branches can add to it.
   'ari',
@@ -43,14 +43,20 @@ const COMMENTED_FOLDERS: readonly string[] = [
   'call',
   'config',
   'control',
+  'daemon.ts',
+  'exit.ts',
   'http',
+  'log.ts',
+  'main.ts',
   'media',
   'pipecat',
+  'q850',
   'recording',
   'records',
   'reports',
   'rtp',
   'switchboard',
+  'units',
 ];
 /** Rooms whose files are pure, and the files in them that may hold sockets, timers or clocks. */
 const PURE_ROOMS = [...LEAVES, 'config', 'http', 'records'];

@@ -1,4 +1,4 @@
-/** Cause values of ITU-T Q.850, as Asterisk reports them and takes them for a hang-up. 0 is Asterisk's own. */
+/** Q.850 cause values, as Asterisk reports and accepts them. The value 0 is Asterisk's own. */
 export const CAUSE = {
   notDefined: 0,
   unallocatedNumber: 1,
@@ -31,7 +31,7 @@ export const CAUSE = {
   interworking: 127,
 } as const;
 
-/** What the bot and the record are told beside the number (`causeText`). */
+/** Names of causes, sent with the number to the bot and the record (`causeText`). */
 const CAUSE_TEXTS: Readonly<Record<number, string>> = {
   [CAUSE.notDefined]: 'Not defined',
   [CAUSE.unallocatedNumber]: 'Unallocated number',
@@ -54,7 +54,7 @@ const CAUSE_TEXTS: Readonly<Record<number, string>> = {
   [CAUSE.interworking]: 'Interworking, unspecified',
 };
 
-/** Name of a Q.850 cause. */
+/** The name of a Q.850 cause. */
 export function causeText(cause: number): string {
   return CAUSE_TEXTS[cause] ?? `Cause ${cause}`;
 }

@@ -1,6 +1,6 @@
 export const DAY_S = 86_400;
 export const DAY_MS = 86_400_000;
-/** The unit of the settings for recordings. */
+/** The unit of recording sizes in settings. */
 export const MEGABYTE = 1_000_000;
-/** The unit of the setting for records, and of what may wait in memory. */
+/** The unit of the record database's size in settings, and of limits in memory. */
 export const MEBIBYTE = 1_048_576;
