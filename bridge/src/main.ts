@@ -35,8 +35,8 @@ function giveWayToAudio(): void {
 }
 
 /**
- * Logs an uncaught error (level fatal) and exits with 1: the state of the process is unknown. Docker
- * restarts it, and the next start adopts the calls.
+ * Logs an uncaught error (level fatal) and exits with 1: the state of the process is unknown.
+ * Docker restarts it, and the next start adopts the calls.
  */
 function exitOnUncaughtError(log: Logger): void {
   const die = (err: unknown) => {

@@ -10,10 +10,10 @@ import type { MediaTroubles } from './media-troubles.ts';
 import type { CallSettings } from './settings.ts';
 import type { AnswerProof } from './usable-answer.ts';
 
-/** What undoes a step of the set-up. */
+/** Undoes a step of the set-up. */
 export type Undo = () => Promise<unknown>;
 
-/** What the set-up of a call works with, and what it tells the call. */
+/** What a call's set-up works with, and what it reports to the call. */
 export interface SetUpContext {
   readonly ari: AriClient;
   readonly pool: MediaPool;
@@ -22,31 +22,30 @@ export interface SetUpContext {
   readonly caller: CallerChannel;
   readonly troubles: MediaTroubles;
   readonly proof: AnswerProof;
-  /** Of a call that we place. */
+  /** For an outbound call of ours. */
   readonly dial: Dial | undefined;
   readonly info: () => CallInfo;
   readonly isAnswered: () => boolean;
-  /** Resolves when the bot has sent a sound. */
+  /** Resolves when the bot has sent its first audio. */
   readonly firstBotAudio: Promise<void>;
   readonly onMedia: (event: MediaEvent) => void;
   /** The media is open. */
   readonly opened: (media: MediaSession) => void;
   readonly answered: () => void;
   readonly mark: (step: string) => void;
-  /** A step that must not hold up the call, and whose failure shows in what follows. */
+  /** A step that must not delay the call. Its failure shows in later steps. */
   readonly inBackground: (step: Promise<unknown>, name: string) => void;
 }
 
 /**
- * Acquires what a call needs, in order: media, bot, mixing bridge and media channel, the answer,
- * the join. What is to be undone is pushed to `release` before it is asked for. Throws as soon as
- * the call ends.
+ * Opens what a call needs, in order: media, bot, mixing bridge and media channel, answer, join.
+ * Pushes each one's release to `release` before requesting it. Rejects as soon as the call ends.
  */
 export async function setUp(call: SetUpContext, release: Undo[]): Promise<void> {
   const { ari, ending, troubles, caller, dial, proof } = call;
   const { channelId } = call.info();
   const usable = proof.isGiven ? undefined : proof.demand(ari, channelId);
-  // A call that fails sooner asks at its end.
+  // If set-up fails before that, the proof is awaited at the end.
   usable?.catch(() => {});
   const media = await ending.openOrEnd(call.pool.open(call.settings.media, call.onMedia));
   call.opened(media);
@@ -58,10 +57,10 @@ export async function setUp(call: SetUpContext, release: Undo[]): Promise<void> 
   call.inBackground(caller.attend(), 'attend');
   const bot = troubles.survive(() => media.connectBot());
   const built = troubles.buildPath(media, call.mark, release);
-  // Who was in the call already hears that it goes on while the bot is sought.
+  // An adopted call's caller is joined at once, while the bot is being reconnected.
   const isBack = call.isAnswered() && call.info().adopted !== undefined;
   const path = built.then(() => (isBack ? join(call, media) : undefined));
-  // A ringing tone that overtakes the answer would stay.
+  // The ringing tone must have started before the answer stops it.
   await ending.orEnd(Promise.all([bot, path, callee, usable, ringing?.catch(() => {})]));
   await ending.orEnd(troubles.survive(() => media.botSettled()));
   if (!call.isAnswered()) await answer(call);
