@@ -28,7 +28,7 @@ interface HandedOver {
 
 async function handedOver(t: TestContext, options: { isAnswered?: boolean } = {}): Promise<HandedOver> {
   const directory = mkdtempSync(join(tmpdir(), 'handed-over-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
   const file = 'COUNTRY_CODE=49\nTRANSFER_METHOD=bridge\nOUTBOUND_MAX_CALLS=1\n';
   writeFileSync(join(directory, 'pb_fintech.env'), file);
   const receiver = await FakeReceiver.start('secret');
@@ -128,7 +128,7 @@ for (const who of ['callee', 'caller', 'operator'] as const) {
 test('two who talk are found without any record, and comparisons leave them alone', async (t) => {
   const before = await handedOver(t);
   const other = mkdtempSync(join(tmpdir(), 'handed-over-'));
-  t.after(() => rmSync(other, { recursive: true, force: true }));
+  t.after(() => rmSync(other, { recursive: true, force: true, maxRetries: 5 }));
   const next = await nextOf(before, t, { RECORDS_DIR: other, RECONCILE_MS: '100' });
   await assertTalking(before, next);
   assert.partialDeepStrictEqual(await record(next), { transfer: { mode: 'blind', status: 'completed' } });
@@ -200,7 +200,7 @@ test('a caller whose transfer still rang has their bot again, and nobody’s pho
 
 test('another bridge that takes the app keeps two who talk together, and the one before tells of no end', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'handed-over-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
   writeFileSync(join(directory, 'pb_fintech.env'), 'COUNTRY_CODE=49\nTRANSFER_METHOD=bridge\n');
   const receiver = await FakeReceiver.start('secret');
   t.after(() => receiver.close());
@@ -236,7 +236,7 @@ test('another bridge that takes the app keeps two who talk together, and the one
 
 test('whom the operator has handed over was handed over by the operator, and a process that died before it wrote so has joined them', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'handed-over-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
   const ari = await FakeAri.start();
   const caller = ari.add({ state: 'Up', inStasis: true });
   const leg = ari.add({ id: `pct-0a1b2c3d-4.2-${caller.id}~`, state: 'Up', inStasis: true });

@@ -30,7 +30,7 @@ async function orphan(
   environment: Record<string, string> = {},
 ): Promise<Orphan> {
   const directory = mkdtempSync(join(tmpdir(), 'adoption-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
   const config = { RECORDS_DIR: directory, RECORDINGS_DIR: join(directory, 'audio'), ...environment };
   const lab = await Lab.start(t);
   const child: ChildProcess = await startProcess(t, lab, config);
@@ -148,7 +148,7 @@ test('a pause is kept without any record, by the channel alone', async (t) => {
     await until(() => variables.X_RECORD === 'paused', 'kept');
   });
   const other = mkdtempSync(join(tmpdir(), 'adoption-'));
-  t.after(() => rmSync(other, { recursive: true, force: true }));
+  t.after(() => rmSync(other, { recursive: true, force: true, maxRetries: 5 }));
   const next = await Lab.start(t, { ari: lab.ari, bot: lab.bot, config: { ...config, RECORDS_DIR: other } });
   const session = await next.session(1);
   await until(() => session.of('recording').length > 0, 'the bot hears of the recording');
@@ -177,7 +177,7 @@ test('the longest duration of an adopted call counts from its answer', async (t)
 
 test('the longest duration that its order gave an adopted call is kept', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'adoption-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
   const ari = await FakeAri.start();
   const channel = ari.add({ state: 'Up', inStasis: true, isOriginated: true });
   const agoMs = (ms: number) => new Date(Date.now() - ms).toISOString();

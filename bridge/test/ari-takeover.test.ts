@@ -287,7 +287,7 @@ test('an event that cannot be read is one that is lost: the comparison makes it 
 
 test('somebody’s dial that rings when another bridge takes the app ends here as taken over, without a callback', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'takeover-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
   const receiver = await FakeReceiver.start('secret');
   t.after(() => receiver.close());
   const first = await Lab.start(t, { config: { ...FAST, API_TOKEN, RECORDS_DIR: directory } });

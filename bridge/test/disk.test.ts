@@ -105,7 +105,7 @@ test('SIGTERM ends a process whose disk hangs', async (t) => {
 
 test('while the disk is full no list is given out as if there had been no calls; each call is known by its id', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'bridge-full-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   const lab = await Lab.start(t);
   // No file may grow over 150 KiB.
   const { get } = await start(t, lab, { RECORDS_DIR: folder }, 'ulimit -f 150');

@@ -18,7 +18,7 @@ const SILENCE = 0xff;
 /** A daemon that records to a directory of its own. */
 async function startLab(t: TestContext, config: Record<string, string> = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'recordings-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
   return { lab: await Lab.start(t, { config: { RECORDINGS_DIR: directory, ...config } }), directory };
 }
 
