@@ -30,7 +30,7 @@ const NICE_MAX = 19;
  * Linux applies it to the calling thread only (setpriority(2)), and to threads that it starts
  * later. The media workers' parent has been started before.
  */
-function giveWayToAudio(): void {
+function lowerPriority(): void {
   setPriority(Math.min(NICE_MAX, getPriority() + CONTROL_NICE));
 }
 
@@ -39,12 +39,12 @@ function giveWayToAudio(): void {
  * Docker restarts it, and the next start adopts the calls.
  */
 function exitOnUncaughtError(log: Logger): void {
-  const die = (err: unknown) => {
+  const logAndExit = (err: unknown) => {
     log.fatal({ err }, 'uncaught error, the process ends');
     exitNow(EXIT_FAILURE);
   };
-  process.on('uncaughtException', die);
-  process.on('unhandledRejection', die);
+  process.on('uncaughtException', logAndExit);
+  process.on('unhandledRejection', logAndExit);
 }
 
 function stopOnSignals(daemon: Daemon, shutdownMs: number, log: Logger): void {
@@ -77,7 +77,7 @@ try {
   const log = createLogger(config.LOG_LEVEL);
   exitOnUncaughtError(log);
   stopOnSignals(await startDaemon(config, log, openNursery()), config.SHUTDOWN_MS, log);
-  giveWayToAudio();
+  lowerPriority();
 } catch (error) {
   if (error instanceof ConfigError) {
     console.error(error.message);

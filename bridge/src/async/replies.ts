@@ -4,17 +4,20 @@ interface Waiting {
   readonly limit: NodeJS.Timeout;
 }
 
-/** Requests to a thread that are not answered yet, by number. None waits for ever: the thread may hang. */
+/** Pending requests to a thread, by number. Each has a time limit, because the thread may hang. */
 export class Replies {
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
 
-  /** How many are waited for. */
+  /** Number of pending requests. */
   get size(): number {
     return this.#waiting.size;
   }
 
-  /** Sends a request under the number that `post` is given; rejects with `late()` where no reply comes within `limitMs`. */
+  /**
+   * Sends a request: `post` gets its number. Rejects with `late()` if no reply comes within
+   * `limitMs`.
+   */
   ask(post: (id: number) => void, limitMs: number, late: () => Error): Promise<unknown> {
     this.#lastId += 1;
     const id = this.#lastId;
@@ -25,7 +28,7 @@ export class Replies {
     });
   }
 
-  /** A reply came; one that nobody waits for any more is passed over. */
+  /** A reply arrived. It is ignored if its request is not pending any more. */
   resolve(id: number, value: unknown): void {
     this.#take(id)?.resolve(value);
   }
@@ -34,7 +37,7 @@ export class Replies {
     this.#take(id)?.reject(error);
   }
 
-  /** No more replies will come. */
+  /** No more replies will come: rejects all pending requests. */
   rejectAll(error: Error): void {
     for (const id of [...this.#waiting.keys()]) this.reject(id, error);
   }

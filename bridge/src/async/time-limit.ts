@@ -1,6 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** The step's result, or a rejection with `late()` after `limitMs`; `signal` ends the wait with an `AbortError`. */
+/**
+ * The result of `step`, or a rejection with `late()` after `limitMs`. `signal` rejects the wait
+ * with an `AbortError`.
+ */
 export async function withinLimit<T>(
   step: Promise<T>,
   limitMs: number,
@@ -15,7 +18,7 @@ export async function withinLimit<T>(
   return await Promise.race([step, limit]).finally(() => done.abort());
 }
 
-/** A promise that `done` resolves, or the time limit where that comes first. */
+/** A promise that resolves when `done` is called, or after `limitMs`. */
 export function doneWithin(limitMs: number): { readonly promise: Promise<void>; readonly done: () => void } {
   const { promise, resolve } = Promise.withResolvers<void>();
   const limit = setTimeout(resolve, limitMs);

@@ -1,27 +1,32 @@
-/** What a caller's audio looks like, and where its frames go. */
+/** Format of the caller's audio, and the consumer of its frames. */
 export interface CallerAudioOptions {
   readonly frameBytes: number;
   readonly frameMs: number;
-  /** The byte that silence is made of. */
+  /** The byte value of silence. */
   readonly silence: number;
-  /** Silence is put in when nothing has come for this long, ms. */
+  /** Silence is inserted when nothing has arrived for this time, ms. */
   readonly idleMs: number;
-  /** How far the caller's time may run ahead of the clock, ms: what is beyond it is dropped. */
+  /** How far the caller's timeline may run ahead of the clock, ms. Audio beyond it is dropped. */
   readonly maxLeadMs: number;
   readonly onFrame: (source: Buffer, start: number, end: number, timestampMs: number) => void;
 }
 
-// A leap of our clock is filled by so many frames at once.
+// Limit of frames inserted at once, when the clock jumps.
 const FILL_FRAMES_MAX = 100;
-// The least that a message counts for, as in RTP: 400 a second are taken, however little audio each of them has.
+// Shortest duration that a message counts for, ms, as in RTP: limits a sender to 400 messages per
+// second.
 const MIN_MESSAGE_MS = 2.5;
 
 /**
- * The caller's time on a media WebSocket, where messages have no timestamps: each lasts as long as its audio, silence is put in while none come,
- * and it never runs ahead of the clock by more than is allowed. Takes the clock as an argument, ms.
+ * The caller's timeline on a media WebSocket, where messages have no timestamps. Each message lasts
+ * as long as its audio. Silence is inserted while none arrives. The timeline never runs ahead of
+ * the clock by more than `maxLeadMs`. The clock is an argument, ms.
  */
 export class CallerAudio {
-  /** Messages received, frames of silence put in, and messages dropped since the caller's time would have run ahead of the clock. */
+  /**
+   * Messages received, silent frames inserted, and messages dropped because the timeline would run
+   * too far ahead of the clock.
+   */
   received = 0;
   filledFrames = 0;
   early = 0;
@@ -31,7 +36,9 @@ export class CallerAudio {
   readonly #msPerByte: number;
   #originMs = Number.NaN;
   #lastMs = 0;
-  /** Where the next frame lies in the caller's time, ms; and what the messages count for. */
+  /**
+   * Start of the next frame on the caller's timeline, ms, and the time that messages have used up.
+   */
   #positionMs = 0;
   #paceMs = 0;
 
@@ -41,14 +48,17 @@ export class CallerAudio {
     this.#msPerByte = options.frameMs / options.frameBytes;
   }
 
-  /** The caller's time begins, with silence until something comes; without it the first message begins it. */
+  /**
+   * Begins the caller's timeline, with silence until audio arrives. Else the first message begins
+   * it.
+   */
   begin(nowMs: number): void {
     if (!Number.isNaN(this.#originMs)) return;
     this.#originMs = nowMs;
     this.#lastMs = nowMs;
   }
 
-  /** A message of audio came; it is valid during the call only. */
+  /** Takes an audio message. It is valid during the call only. */
   push(data: Buffer, nowMs: number): void {
     this.begin(nowMs);
     const sinceMs = nowMs - this.#lastMs;
@@ -69,10 +79,11 @@ export class CallerAudio {
     this.#emit(data, lengthMs);
   }
 
-  /** Once a frame. */
+  /** Call it once per frame. */
   tick(nowMs: number): void {
     if (Number.isNaN(this.#originMs)) return;
-    // As in RTP: before the first message none can be delayed; later, stay behind the clock so that what is delayed by less loses nothing.
+    // As in RTP: stay `idleMs` behind the clock, so that messages delayed by less lose nothing.
+    // Before the first message there is no delay.
     const behindMs = this.received === 0 ? 0 : this.#options.idleMs;
     if (nowMs - this.#lastMs >= behindMs) this.#fillUpTo(nowMs - behindMs - this.#originMs);
   }

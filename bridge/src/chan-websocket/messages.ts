@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What Asterisk says on a media WebSocket (chan_websocket, JSON control messages). */
+/** Asterisk's messages on a media WebSocket (chan_websocket, JSON control messages). */
 export type MediaEvent =
   | {
       readonly event: 'MEDIA_START';
@@ -20,10 +20,13 @@ const startSchema = z.object({
 });
 const eventSchema = z.object({ event: z.string() });
 
-/** Drops what Asterisk has queued. */
+/** Drops the audio that Asterisk has queued. */
 export const FLUSH_MEDIA = '{"command":"FLUSH_MEDIA"}';
 
-/** Parses a text message. Throws on what is none of Asterisk's; events that the bridge does not use are `other`. */
+/**
+ * Parses a text message. Throws if it is not one of Asterisk's. Events that the bridge does not use
+ * are `other`.
+ */
 export function parseMediaEvent(text: string): MediaEvent {
   const message: unknown = JSON.parse(text);
   const { event } = eventSchema.parse(message);

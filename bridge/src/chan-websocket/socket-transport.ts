@@ -3,20 +3,20 @@ import { CallerAudio } from './caller-audio.ts';
 import { FLUSH_MEDIA, parseMediaEvent } from './messages.ts';
 
 const FRAME_MS = 20;
-/** Without audio for so long the caller's side is silent, and silence is put in. */
+/** Without audio for this time silence is inserted for the caller. */
 const IDLE_MS = 200;
-/** How far the caller's time may run ahead of the clock. */
+/** How far the caller's timeline may run ahead of the clock. */
 const MAX_LEAD_MS = 200;
 /**
- * Frames sent ahead of the grid. Asterisk plays by a timer of its own: with nothing in hand, every tick of ours that is a
- * moment later than its own would be a hole in the sound.
+ * Frames sent ahead of the grid. Asterisk plays by its own timer. Without queued frames each tick
+ * that is later than Asterisk's would cause a gap.
  */
 const LEAD_FRAMES = 2;
 const POOL_FRAMES = 16;
 const CLOSE_MS = 1_000;
 const MESSAGE_MAX_BYTES = 65_536;
 
-/** Asterisk's media WebSocket could not be opened, or it is not what was asked for. */
+/** Asterisk's media WebSocket could not be opened, or has another format than requested. */
 export class MediaSocketError extends Error {
   override name = 'MediaSocketError';
   readonly code = 'media-socket';
@@ -28,22 +28,22 @@ export interface ChanWebsocketOptions {
   readonly url: string;
   /** Value of the Authorization header: ARI's credentials. */
   readonly authorization: string;
-  /** As Asterisk names it: `slin`, `slin16`, `slin24`, `ulaw`, `alaw`. */
+  /** Asterisk's name: `slin`, `slin16`, `slin24`, `ulaw`, `alaw`. */
   readonly format: string;
   readonly frameBytes: number;
-  /** The byte that silence is made of. */
+  /** The byte value of silence. */
   readonly silence: number;
   readonly onFrame: (source: Buffer, start: number, end: number, timestampMs: number) => void;
-  /** The socket is gone, not by us. */
+  /** The socket closed, but not by `close`. */
   readonly onClosed: () => void;
   /** Monotonic clock, ms. */
   readonly now: () => number;
 }
 
-/** Media over Asterisk's own WebSocket (chan_websocket, server mode): the way for wideband. */
+/** Audio over Asterisk's WebSocket (chan_websocket, server mode), used for wideband. */
 export class ChanWebsocketTransport {
   readonly payloadOffset = 0;
-  /** The lead, and until Asterisk's next tick: half a frame, on the average. */
+  /** The lead, plus half a frame: the average time until Asterisk's next tick. */
   readonly playoutDelayMs = (LEAD_FRAMES + 0.5) * FRAME_MS;
   lastReceivedMs: number;
   readonly #options: ChanWebsocketOptions;
@@ -53,7 +53,7 @@ export class ChanWebsocketTransport {
   readonly #caller: CallerAudio;
   #framesSent = 0;
   #malformed = 0;
-  /** Frames of the lead that are not with Asterisk. */
+  /** Frames of the lead that must be sent (again). */
   #leadDue = LEAD_FRAMES;
   #blocked = false;
   #sendErrors = 0;
@@ -76,8 +76,8 @@ export class ChanWebsocketTransport {
   }
 
   /**
-   * Connects to the media channel: it enters Stasis then. Rejects with {@link MediaSocketError} when it is refused, when
-   * `signal` fires, or when Asterisk's first message does not confirm format and frame size.
+   * Connects to the media channel, which then enters Stasis. Rejects with {@link MediaSocketError}
+   * if it is refused, if `signal` fires, or if MEDIA_START has another format or frame size.
    */
   static open(options: ChanWebsocketOptions, signal: AbortSignal): Promise<ChanWebsocketTransport> {
     const socket = new WebSocket(options.url, 'media', {
@@ -126,7 +126,7 @@ export class ChanWebsocketTransport {
     this.#socket.send(frame);
   }
 
-  /** The frames that were not sent have used up the lead: it is made good with silence. */
+  /** Skipped frames have used up the lead. It is filled again with silence. */
   skip(frames: number): void {
     this.#leadDue = Math.min(LEAD_FRAMES, this.#leadDue + frames);
   }
@@ -143,7 +143,7 @@ export class ChanWebsocketTransport {
     return this.#caller.received > 0;
   }
 
-  /** Messages have no sequence in which a key could leave a gap. */
+  /** Nothing to do: messages have no sequence numbers, so a key press leaves no gap. */
   keyHeard(): void {}
 
   flush(): void {
@@ -198,7 +198,7 @@ export class ChanWebsocketTransport {
     this.#caller.push(data, now);
   }
 
-  /** Returns '' for a MEDIA_START as expected, a problem for another one, and undefined for everything else. */
+  /** Returns '' for the expected MEDIA_START, the problem of another one, else undefined. */
   #control(text: string): string | undefined {
     try {
       const message = parseMediaEvent(text);

@@ -2,18 +2,18 @@ import { type LookupAddress, type LookupOptions, lookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 
 type Done = (error: NodeJS.ErrnoException | null, found: LookupAddress[]) => void;
-/** Finds all addresses of a name, as `dns.lookup` with `all` does. */
+/** Finds all addresses of a name, like `dns.lookup` with `all`. */
 export type Resolve = (name: string, options: LookupOptions & { all: true }, done: Done) => void;
 
-/** How many names may be looked up. */
+/** Limits of look-ups. */
 export interface LookupLimits {
-  /** At a time; one whose name server is silent takes many seconds. */
+  /** Look-ups at a time. One takes many seconds if the name server does not answer. */
   readonly atOnce: number;
-  /** How long a name may wait for its turn, ms. */
+  /** How long a name may wait in the queue, ms. */
   readonly waitMs: number;
 }
 
-/** A name that is looked up, or waits for its turn, and who wants it. */
+/** A name that is looked up or queued, and the callbacks that wait for it. */
 interface Wanted {
   readonly look: () => void;
   readonly tell: Done[];
@@ -21,9 +21,10 @@ interface Wanted {
 }
 
 /**
- * Looks up the names of hosts for `net.connect` and its like. The system's resolver works in a few threads that all of the process
- * shares, and cannot be told to stop: names that come from others, and may have a name server that says nothing, must leave
- * threads for all other names. The same name is looked up once for all who want it at that time.
+ * Looks up host names for `net.connect` and similar functions. The system's resolver runs in a
+ * small thread pool that the whole process shares, and a look-up cannot be cancelled. Names that
+ * others choose may have a name server that does not answer. Their look-ups are limited, so that
+ * threads remain for all other names. Concurrent look-ups of one name are one look-up.
  */
 export class NameLookups {
   readonly #limits: LookupLimits;
@@ -37,7 +38,7 @@ export class NameLookups {
     this.#resolve = resolve;
   }
 
-  /** As `dns.lookup`; an Error with the code `ETIMEOUT` where the name has waited too long for its turn. */
+  /** Like `dns.lookup`. Fails with the code `ETIMEOUT` if the name was queued for too long. */
   readonly lookup: LookupFunction = (name, options, done) => {
     this.#want(name, options, (error, found) => {
       const [first] = found;

@@ -1,15 +1,23 @@
-/** Controls, half surrogate pairs, line ends and marks that turn the direction of what follows them. */
+/**
+ * Control characters, lone surrogates, line separators and marks that change the text direction.
+ */
 const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu;
 const REPLACEMENT = '\ufffd';
-/** What a field that people chose is cut to. */
+/** Default limit of a field that people chose. */
 const FIELD_MAX_CHARS = 256;
 
-/** Text from outside for records, logs and bots: what is not printable is replaced (U+FFFD), what is too long is cut. */
+/**
+ * Makes text from outside safe for records, logs and bots: replaces unprintable characters by
+ * U+FFFD, and cuts it.
+ */
 export function printable(text: string, maxChars: number = FIELD_MAX_CHARS): string {
   return text.slice(0, maxChars).replaceAll(UNPRINTABLE, REPLACEMENT);
 }
 
-/** Values for a bot, which may have lines: well-formed, so that any of them can be a part of a URL, and cut. */
+/**
+ * Makes values for a bot well-formed, so that each can be part of a URL, and cuts them. They may
+ * contain line breaks.
+ */
 export function wellFormed(
   values: Readonly<Record<string, string>>,
   maxChars: number,
