@@ -1,6 +1,14 @@
 import type { AriChannel } from '../ari/model.ts';
 import type { Provider } from '../config/providers.ts';
-import type { DialectName, Framing, StartFields, WireEncoding, WireRate } from '../pipecat/dialect.ts';
+import {
+  type DialectName,
+  ENCODINGS,
+  type Framing,
+  RATES,
+  type StartFields,
+  type WireEncoding,
+  type WireRate,
+} from '../pipecat/dialect.ts';
 import { printable, wellFormed } from '../text/outside-text.ts';
 import type { Adopted } from './adopted.ts';
 import { isUsableId } from './call-ids.ts';
@@ -214,17 +222,18 @@ const TWILIO_FORMAT: BotFormat = { encoding: 'pcmu', sampleRate: 8_000, framing:
 /** Encoding, rate and framing as requested, if they are valid. */
 function askedFormat({ variables, provider, defaults }: CallSource, remarks: string[]): BotFormat {
   const asked = variables.X_CODEC?.toLowerCase();
-  const isKnown = asked === 'pcmu' || asked === 'pcma' || asked === 'pcm16';
-  if (asked && !isKnown) remarks.push('X_CODEC: not one of pcmu, pcma, pcm16; the default is taken');
-  const encoding = isKnown ? asked : (provider?.encoding ?? defaults.encoding);
+  const known = ENCODINGS.find((encoding) => encoding === asked);
+  if (asked && known === undefined)
+    remarks.push(`X_CODEC: not one of ${ENCODINGS.join(', ')}; the default is taken`);
+  const encoding = known ?? provider?.encoding ?? defaults.encoding;
   const rate = variables.X_SR
     ? Number(variables.X_SR)
     : encoding === 'pcm16'
       ? (provider?.sampleRate ?? defaults.sampleRate)
       : 8_000;
-  const isRate = rate === 8_000 || ((rate === 16_000 || rate === 24_000) && encoding === 'pcm16');
-  if (!isRate) remarks.push(`X_SR: ${encoding} has no such rate here; taken as 8000`);
-  return { encoding, sampleRate: isRate ? rate : 8_000, framing: provider?.framing ?? defaults.framing };
+  const sampleRate = RATES.find((each) => each === rate && (each === 8_000 || encoding === 'pcm16'));
+  if (sampleRate === undefined) remarks.push(`X_SR: ${encoding} has no such rate here; taken as 8000`);
+  return { encoding, sampleRate: sampleRate ?? 8_000, framing: provider?.framing ?? defaults.framing };
 }
 
 function recordingMode({ variables, provider }: CallSource, remarks: string[]): RecordingMode {
