@@ -55,7 +55,7 @@ export class NameLookups {
     const tell = [done];
     const finish: Done = (error, found) => {
       this.#wanted.delete(key);
-      for (const one of tell) one(error, found);
+      for (const callback of tell) callback(error, found);
     };
     const look = () => {
       this.#looking += 1;

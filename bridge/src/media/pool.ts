@@ -88,10 +88,11 @@ export class MediaPool {
    * death is reported to the sessions that have a place.
    */
   async #place(session: RemoteMedia): Promise<Place> {
-    const least = () => this.#workers.reduce((one, other) => (other.load < one.load ? other : one));
+    const leastLoaded = () => this.#workers.reduce((one, other) => (other.load < one.load ? other : one));
     const endMs = performance.now() + LOADING_MS;
-    while (!least().isAlive && !this.#closing && performance.now() < endMs) await delay(LOADING_POLL_MS);
-    const thread = least();
+    while (!leastLoaded().isAlive && !this.#closing && performance.now() < endMs)
+      await delay(LOADING_POLL_MS);
+    const thread = leastLoaded();
     return { thread, id: thread.take(session) };
   }
 

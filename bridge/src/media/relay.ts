@@ -121,7 +121,7 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
         onOverBudget: (waitMs) => this.#messages.overBudget(waitMs),
         onMisbehaved: (code, why) => this.#messages.misbehaved(code, why),
         onOpen: (reconnected) => this.#botOpened(reconnected),
-        onSeeking: (detail) => this.#botSought(detail),
+        onSeeking: (detail) => this.#botLost(detail),
         isDone: () => this.#messages.hasEnded,
         onGone: (isClean, detail) => this.#botGone(isClean ? 'closed' : 'lost', detail),
       },
@@ -372,7 +372,7 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
   }
 
   /** The bot was lost: the caller hears a tone while it is reconnected. */
-  #botSought(detail: string): void {
+  #botLost(detail: string): void {
     this.#tell({ type: 'bot-seeking', detail });
     this.#comfort.start();
   }

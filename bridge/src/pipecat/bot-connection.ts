@@ -78,7 +78,7 @@ const CLOSE_MS = 1_000;
 const MAX_FRAGMENTS = 1_024;
 /** Limit of unread data other than media: thousands of marks and pongs. */
 const UNREAD_MAX_BYTES = 262_144;
-/** What `ws` closes with where it is no protocol error, by the code of its errors. */
+/** Close codes for errors of `ws`, by error code. Others are protocol errors. */
 const FAILURES: Readonly<Record<string, number>> = {
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: CLOSE_CODE.tooBig,
   WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: CLOSE_CODE.tooBig,

@@ -31,10 +31,10 @@ export function redirectOf(
 ): Redirect | undefined {
   if (!STATUSES.includes(status) || !location || location.length > LOCATION_MAX_CHARS) return undefined;
   if (!URL.canParse(location, from.href)) return undefined;
-  const there = new URL(location, from.href);
-  const scheme = SCHEMES[there.protocol];
+  const target = new URL(location, from.href);
+  const scheme = SCHEMES[target.protocol];
   if (scheme === undefined || (from.protocol === 'wss:' && scheme === 'ws:')) return undefined;
-  const url = new URL(`${scheme}//${there.host}${there.pathname}${there.search}`);
+  const url = new URL(`${scheme}//${target.host}${target.pathname}${target.search}`);
   const isSameOrigin = url.origin === from.origin;
   if (isSameOrigin) {
     url.username = from.username;

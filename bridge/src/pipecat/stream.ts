@@ -163,13 +163,13 @@ export class BotStream {
 
   #connect(options: NetConnectOpts): Socket {
     const { lookup } = this.#limits;
-    const how = {
+    const shared = {
       onread: { buffer: readBuffer, callback: (bytes: number) => this.#read(bytes) },
       ...(lookup === undefined ? {} : { lookup }),
     };
     this.#stream = this.#isSecure
-      ? connectTls({ ...secure(options), ...how } as ConnectionOptions)
-      : connect({ ...options, ...how });
+      ? connectTls({ ...secure(options), ...shared } as ConnectionOptions)
+      : connect({ ...options, ...shared });
     return this.#stream;
   }
 
