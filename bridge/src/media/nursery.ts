@@ -17,8 +17,8 @@ export interface Wanted {
 /**
  * Starts a thread that only starts media workers. A thread starts with the priority of the thread
  * that made it (clone(2)). Raising it needs a privilege (CAP_SYS_NICE, RLIMIT_NICE). So the nursery
- * starts before control lowers its own priority, and workers that are replaced later have the
- * original one. Its errors are not handled: one ends the process with all workers.
+ * starts before control lowers its own priority, and replacements of dead workers have the original
+ * one. Its errors are not handled: one ends the process with all workers.
  */
 export function openNursery(): MakeWorker {
   const nursery = new Worker(new URL('./nursery-thread.ts', import.meta.url), { name: 'nursery' });

@@ -3,8 +3,8 @@ import { CONTROLS } from './native-wire.ts';
 import { type FromBot, markName, means, PAYLOAD, sid, sidOf, strings } from './wire-parts.ts';
 
 /**
- * The same in the Twilio dialect: its own `mark`, and events that otherwise only the native dialect
- * has.
+ * Schemas of the messages other than media that a bot may send in the Twilio dialect: those of the
+ * native dialect, with Twilio's `mark`.
  */
 export const TWILIO_CONTROLS = {
   ...CONTROLS,
