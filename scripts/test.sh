@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs the tests in the e2e image, so that the host needs no Node: check (format, lint, types, unit and daemon tests),
-# e2e (real Asterisk, SIPp and the mock, on ports of their own) or both. The last line counts what passed and failed.
+# Runs the tests in the e2e image, so that the host needs no Node. `check`: format, lint, types, unit and daemon tests.
+# `e2e`: real Asterisk, SIPp and the mock, on ports of their own; then `make doctor` on a fresh lab. `all`: both.
+# The last line counts what passed and failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
@@ -98,6 +99,20 @@ e2e() {
   VERBOSE=1 run e2e e2e test:ci --network host --volume /var/run/docker.sock:/var/run/docker.sock --env VERSION
 }
 
+# One test: a lab that `make up` has just started is well by `make doctor`.
+lab() {
+  local log=.logs/test-lab.log
+  step "lab …"
+  if scripts/test-lab.sh >"$log" 2>&1; then
+    step "lab: 1 passed, 0 failed"
+    passed=$((passed + 1))
+  else
+    show_failure "$log"
+    step "lab: 0 passed, 1 failed"
+    failed=$((failed + 1))
+  fi
+}
+
 report() {
   echo
   printf '%d passed, %d failed' "$passed" "$failed"
@@ -112,10 +127,14 @@ main() {
   mkdir -p .logs
   case "$1" in
     check) check ;;
-    e2e) e2e ;;
+    e2e)
+      e2e
+      lab
+      ;;
     all)
       check
       e2e
+      lab
       ;;
   esac
   report
