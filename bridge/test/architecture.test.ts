@@ -4,7 +4,10 @@ import { dirname, join, normalize } from 'node:path';
 import { describe, test } from 'node:test';
 
 const LINES_MAX = 400;
-/** The spine, from top to bottom: a room may import from those behind it, and from leaves. Files at the root are rooms of their own. */
+/**
+ * The spine, from top to bottom. A room may import from those behind it, and from leaves. A file at
+ * the root is a room of its own.
+ */
 const ORDER = [
   'main.ts',
   'daemon.ts',
@@ -169,10 +172,8 @@ function upward(files: readonly Source[]): string[] {
     const place = ORDER.indexOf(from);
     const isAllowed = (to: string) =>
       to === from || (place >= 0 && (ORDER.indexOf(to) > place || LEAVES.includes(to)));
-    // Configuration names the bots' dialects, of which one is a setting.
-    const isDialect = (target: string) => from === 'config' && target === 'pipecat/dialect.ts';
     return imports
-      .filter(({ target }) => !isAllowed(roomOf(target)) && !isDialect(target))
+      .filter(({ target }) => !isAllowed(roomOf(target)))
       .map(({ target }) => `${path} -> ${target}`);
   });
 }

@@ -1,7 +1,16 @@
 /** What compose.yaml and the scripts see to: whose secrets are whose, limits, and that nothing stops before a start is sure. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -179,4 +188,16 @@ test('a Release file that has expired is taken only where there is no better one
     for (const line of lines.filter((line) => line.includes('Check-Valid-Until=false')))
       assert.match(line, /update \|\| .*Check-Valid-Until=false/, `${name}: ${line}`);
   }
+});
+
+test('no script writes to a name in the temporary directory that others can foresee', () => {
+  const scripts = globSync('scripts/*.sh', { cwd: root });
+  assert.ok(scripts.length > 10);
+  const found = scripts.flatMap((name) =>
+    readFileSync(new URL(name, root), 'utf8')
+      .split('\n')
+      .filter((line) => /\/tmp\/|TMPDIR/.test(line))
+      .map((line) => `${name}: ${line.trim()}`),
+  );
+  assert.deepEqual(found, []);
 });

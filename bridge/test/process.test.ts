@@ -27,7 +27,10 @@ function mediaThreads(pid: number): string[] {
 /** Who may not raise a priority (setpriority(2)): not root, as in a container without capabilities. */
 const NOBODY = 65_534;
 
-/** A module for each thread: a media worker, of our threads the only one with a limit, ends as `code` says when it finds the file. */
+/**
+ * A module for each thread. A media worker, of our threads the only one with a limit, ends as `code`
+ * says when it finds the file.
+ */
 const deadly = (file: string, code: string): string => `
   import { unlinkSync } from 'node:fs';
   import { resourceLimits } from 'node:worker_threads';

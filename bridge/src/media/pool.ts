@@ -37,7 +37,7 @@ const REPLY_LIMIT_MS = 30_000;
  * Time limit of requests that wait for the bot or for playout. These have shorter limits of their
  * own.
  */
-const WAIT_LIMIT_MS = 600_000;
+const WAIT_LIMIT_MS = 900_000;
 const WAITING: ReadonlySet<MediaRequest['method']> = new Set([
   'connectBot',
   'botSettled',
