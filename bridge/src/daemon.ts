@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
-import { type AriAccess, AriClient, AriError } from './ari/client.ts';
+import type { AriAccess } from './ari/access.ts';
+import { AriClient } from './ari/client.ts';
 import { AriConnection } from './ari/connection.ts';
+import { AriError } from './ari/requests.ts';
 import { type Config, portNeeds } from './config/environment.ts';
 import { rangeWarnings } from './config/port-ranges.ts';
 import { CallControl } from './control/call-control.ts';

@@ -73,6 +73,7 @@ const IO_FILES = new Set([
   'ari/connection.ts',
   'ari/events.ts',
   'ari/heartbeat.ts',
+  'ari/requests.ts',
   'async/replies.ts',
   'async/time-limit.ts',
   'audio/pacer.ts',

@@ -1,5 +1,6 @@
-import { type AriClient, AriError } from '../src/ari/client.ts';
+import type { AriClient } from '../src/ari/client.ts';
 import type { AriBridge, AriChannel } from '../src/ari/model.ts';
+import { AriError } from '../src/ari/requests.ts';
 import type { AsteriskModel, ModelChannel } from './asterisk-model.ts';
 
 const TIMEOUT_MS = 5_000;

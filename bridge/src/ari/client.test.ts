@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { AriClient, AriError } from './client.ts';
+import { AriClient } from './client.ts';
+import { AriError } from './requests.ts';
 
 async function startClient(t: TestContext, timeoutMs: number, listener: RequestListener): Promise<AriClient> {
   const server = createServer(listener);

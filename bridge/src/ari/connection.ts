@@ -1,10 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { AriAccess } from './access.ts';
 import { CatchUp } from './catch-up.ts';
 import { claimVariable, formatClaim, HolderWatch } from './claim.ts';
-import { type AriAccess, AriClient, type AriError } from './client.ts';
+import { AriClient } from './client.ts';
 import { EventsSocket } from './events.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { type AriEvent, type ChannelEvent, EVENT_TYPES } from './model.ts';
+import type { AriError } from './requests.ts';
 
 /** Notifications to the owner of the connection. */
 export interface AriConnectionHandlers {

@@ -1,5 +1,5 @@
 import { WebSocket } from 'ws';
-import { type AriAccess, basicAuthorization } from './client.ts';
+import { type AriAccess, basicAuthorization } from './access.ts';
 import { type AriEvent, parseEvent } from './model.ts';
 
 const EVENT_MAX_BYTES = 1_048_576;

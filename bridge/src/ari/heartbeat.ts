@@ -1,4 +1,4 @@
-import { AriError } from './client.ts';
+import { AriError } from './requests.ts';
 
 /** Settings of a heartbeat. */
 export interface HeartbeatOptions {

@@ -1,5 +1,6 @@
-import { type AriClient, AriError } from '../ari/client.ts';
+import type { AriClient } from '../ari/client.ts';
 import type { KeyEvent } from '../ari/model.ts';
+import { AriError } from '../ari/requests.ts';
 import type { Logger } from '../log.ts';
 import type { MediaPool } from '../media/pool.ts';
 import type { MediaFigures, MediaSession } from '../media/session.ts';

@@ -1,4 +1,5 @@
-import { type AriClient, AriError } from '../ari/client.ts';
+import type { AriClient } from '../ari/client.ts';
+import { AriError } from '../ari/requests.ts';
 import type { EndTreatment } from './end-reason.ts';
 import type { CallInfo } from './info.ts';
 

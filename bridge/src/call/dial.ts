@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { type AriClient, AriError } from '../ari/client.ts';
+import type { AriClient } from '../ari/client.ts';
+import { AriError } from '../ari/requests.ts';
 import { withinLimit } from '../async/time-limit.ts';
 import { expectUsable } from './usable-answer.ts';
 

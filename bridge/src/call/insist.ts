@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { AriError } from '../ari/client.ts';
+import { AriError } from '../ari/requests.ts';
 
 const AGAIN_MS = 200;
 const LIMIT_MS = 20_000;

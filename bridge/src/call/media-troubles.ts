@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type AriClient, AriError } from '../ari/client.ts';
+import type { AriClient } from '../ari/client.ts';
+import { AriError } from '../ari/requests.ts';
 import { MediaError } from '../media/media-error.ts';
 import type { MediaSession } from '../media/session.ts';
 import { type EndReason, reasonOfFailure } from './end-reason.ts';

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type AriClient, AriError } from '../ari/client.ts';
+import type { AriClient } from '../ari/client.ts';
 import type { AriEvent } from '../ari/model.ts';
+import { AriError } from '../ari/requests.ts';
 import { withinLimit } from '../async/time-limit.ts';
 import type { MediaSession } from '../media/session.ts';
 import { CAUSE } from '../q850/causes.ts';

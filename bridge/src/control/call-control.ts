@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { type AriClient, AriError } from '../ari/client.ts';
+import type { AriClient } from '../ari/client.ts';
 import type { AriChannel } from '../ari/model.ts';
+import { AriError } from '../ari/requests.ts';
 import type { Call } from '../call/call.ts';
 import { Dial, dialChannelId } from '../call/dial.ts';
 import { type CallDefaults, describeCall } from '../call/info.ts';

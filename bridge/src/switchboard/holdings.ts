@@ -1,5 +1,6 @@
-import { type AriClient, AriError } from '../ari/client.ts';
+import type { AriClient } from '../ari/client.ts';
 import type { AriChannel } from '../ari/model.ts';
+import { AriError } from '../ari/requests.ts';
 import type { Holdings } from './reconciliation.ts';
 
 /** Concurrent requests when channels are read one by one. */

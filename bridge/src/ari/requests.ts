@@ -1,0 +1,129 @@
+import { Pool } from 'undici';
+import { type AriAccess, basicAuthorization } from './access.ts';
+
+/** A request that ARI refused, or that got no reply (status 0). */
+export class AriError extends Error {
+  override name = 'AriError';
+  /** HTTP status; 0 if no reply came. */
+  readonly status: number;
+
+  constructor(request: string, status: number, detail: string) {
+    super(`${request}: ${status === 0 ? 'no reply' : status} ${detail}`.trim());
+    this.status = status;
+  }
+}
+
+/** Limit of concurrent requests. Others wait for a connection. */
+const CONNECTIONS = 32;
+/**
+ * How long an idle connection is kept: less than the 15 s after which Asterisk closes it by
+ * default.
+ */
+const KEEP_ALIVE_MS = 10_000;
+/** Limit of a reply: about 50,000 channels. */
+const REPLY_MAX_BYTES = 67_108_864;
+const ERROR_TEXT_MAX_CHARS = 300;
+
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+type Query = Readonly<Record<string, string | number>>;
+
+/**
+ * Sends HTTP requests to ARI, each within the time limit. While another process may have the app,
+ * requests that change something wait. Methods reject with {@link AriError}.
+ */
+export class AriRequests {
+  readonly #pool: Pool;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #prefix: string;
+  readonly #timeoutMs: number;
+  /** Requests that change something wait for this promise. Undefined: they do not wait. */
+  #gate: PromiseWithResolvers<void> | undefined;
+
+  constructor(access: AriAccess) {
+    const url = new URL(access.url);
+    this.#timeoutMs = access.timeoutMs;
+    this.#prefix = `${url.pathname.replace(/\/$/, '')}/ari`;
+    this.#headers = { authorization: basicAuthorization(access), 'content-type': 'application/json' };
+    this.#pool = new Pool(url.origin, {
+      connections: CONNECTIONS,
+      connectTimeout: access.timeoutMs,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      maxResponseSize: REPLY_MAX_BYTES,
+    });
+  }
+
+  /** Requests that change something wait from now on: another process may have the app. */
+  hold(): void {
+    if (this.#gate !== undefined) return;
+    this.#gate = Promise.withResolvers<void>();
+    // The promise may reject while no request waits.
+    this.#gate.promise.catch(() => {});
+  }
+
+  /** The app is ours: waiting requests continue. */
+  release(): void {
+    this.#gate?.resolve();
+    this.#gate = undefined;
+  }
+
+  /** Another process has the app: requests that change something fail until {@link release}. */
+  refuse(): void {
+    this.hold();
+    this.#gate?.reject(new Error('another process holds the Stasis app'));
+  }
+
+  /** Closes all connections. Pending requests fail. */
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  /** Sends a DELETE. An object that is already gone (404) is a success. */
+  async remove(path: string, query: Query = {}): Promise<void> {
+    try {
+      await this.send('DELETE', path, query);
+    } catch (error) {
+      if (!(error instanceof AriError) || error.status !== 404) throw error;
+    }
+  }
+
+  /** Sends a request below `/ari`. Resolves with the reply's JSON; undefined if it is empty. */
+  async send(method: Method, path: string, query: Query = {}, body?: unknown): Promise<unknown> {
+    const request = `${method} ${path}`;
+    const parameters = new URLSearchParams(query as Record<string, string>);
+    let status = 0;
+    let text: string;
+    // Limits the whole request, including the wait for a free connection: Asterisk may hang. Not
+    // AbortSignal.timeout, which would live on after the reply.
+    const abort = new AbortController();
+    const limit = setTimeout(() => abort.abort(new Error('timed out')), this.#timeoutMs);
+    try {
+      if (this.#gate !== undefined && method !== 'GET') await orAborted(this.#gate.promise, abort.signal);
+      const response = await this.#pool.request({
+        method,
+        path: `${this.#prefix}${path}${parameters.size > 0 ? `?${parameters}` : ''}`,
+        headers: this.#headers,
+        body: body === undefined ? null : JSON.stringify(body),
+        signal: abort.signal,
+      });
+      status = response.statusCode;
+      text = await response.body.text();
+    } catch (error) {
+      throw new AriError(request, 0, (error as Error).message);
+    } finally {
+      clearTimeout(limit);
+    }
+    if (status >= 300) throw new AriError(request, status, text.slice(0, ERROR_TEXT_MAX_CHARS));
+    try {
+      return (text === '' ? undefined : JSON.parse(text)) as unknown;
+    } catch {
+      throw new AriError(request, status, 'the reply is not JSON');
+    }
+  }
+}
+
+/** Result of the promise, or a rejection with the signal's reason. */
+async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  signal.addEventListener('abort', () => aborted.reject(signal.reason), { once: true });
+  return await Promise.race([promise, aborted.promise]);
+}
