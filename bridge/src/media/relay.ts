@@ -1,30 +1,22 @@
-import { doneWithin } from '../async/time-limit.ts';
 import { BargeIn } from '../audio/barge-in.ts';
 import { FRAME_MS, silenceByte, type Transcode, transcoder } from '../audio/format.ts';
 import type { Pacer, PacerHandle } from '../audio/pacer.ts';
 import { PlayoutQueue } from '../audio/playout-queue.ts';
-import { comfortTone } from '../audio/tone.ts';
-import { Budget } from '../pipecat/budget.ts';
 import type { BridgeMessage, Dialect } from '../pipecat/dialect.ts';
-import { createDialect } from '../pipecat/dialects.ts';
 import { Draft } from '../pipecat/draft.ts';
 import type { Disk } from '../recording/disk.ts';
 import type { Recorder, RecordingState } from '../recording/recorder.ts';
 import type { RtpTransport } from '../rtp/rtp-transport.ts';
 import type { RtpSockets } from '../rtp/sockets.ts';
-import { BotLink } from './bot-link.ts';
-import { BotMessages } from './bot-messages.ts';
+import type { BotLink } from './bot-link.ts';
+import { BotSide } from './bot-side.ts';
 import { startRecorder } from './call-recording.ts';
-import { Comfort } from './comfort.ts';
 import { frameBytes, type LineHooks, NO_FIGURES, openRtpLine, openSocketLine } from './line.ts';
 import type { MediaTransport, OnFrame } from './line-transport.ts';
 import { LineWatch } from './line-watch.ts';
+import { PlayoutEnd } from './playout-end.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
 
-/** Time for the last audio to leave, in addition to the length of the queued audio. */
-const DRAIN_SLACK_MS = 1_000;
-/** Name of the bridge's own mark. A bot's mark cannot have this name. */
-const PLAYED_OUT = '\0played out';
 /** Shared by all calls of a thread: a message is sent before the next one is made. */
 const draft = new Draft();
 
@@ -43,11 +35,12 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
   readonly #shared: RelayShared;
   readonly #tell: (event: MediaEvent) => void;
   readonly #line: LineHooks;
-  readonly #dialect: Dialect;
+  readonly #bot: BotSide;
+  /** Link and dialect of `#bot`, for the packet path. */
   readonly #link: BotLink;
+  readonly #dialect: Dialect;
   readonly #queue: PlayoutQueue;
-  readonly #messages: BotMessages;
-  readonly #budget: Budget;
+  readonly #playoutEnd: PlayoutEnd;
   readonly #bargeIn: BargeIn | undefined;
   #heldSinceMs = 0;
   /** Undefined: the bot takes the line's encoding. */
@@ -59,12 +52,6 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
   #relaying = false;
   #pacing: PacerHandle | undefined;
   #recorder: Recorder | undefined;
-  readonly #comfort: Comfort;
-  #drained: (() => void) | undefined;
-  #playedOut: (() => void) | undefined;
-  #refusable: (() => void) | undefined;
-  /** The connected bot was sent `start`. */
-  #started = false;
   #callerHeard = false;
   #skippedFrames = 0;
   #closed = false;
@@ -77,12 +64,6 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
     const onFrame: OnFrame = (source, start, end, atMs) => this.#relayFrame(source, start, end, atMs);
     this.#line = { onFrame, now: shared.now };
     const { line, start } = settings;
-    this.#dialect = createDialect(settings.dialect, start);
-    const tone = comfortTone(line);
-    this.#comfort = new Comfort(() => {
-      if (!this.#relaying || this.#queue.queuedMs > 0) return;
-      this.#queue.write(tone, 0, tone.length, shared.now());
-    });
     this.#watch = new LineWatch(settings, line.encoding);
     this.#queue = new PlayoutQueue({
       bytesPerFrame: frameBytes(line),
@@ -93,41 +74,23 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
       trailingSilenceMs: settings.trailingSilenceMs,
       maxMs: settings.queueMs,
       onMark: (name, cleared) => this.#markReached(name, cleared),
-      onDrained: () => this.#drained?.(),
+      onDrained: () => this.#playoutEnd.drained(),
     });
+    this.#playoutEnd = new PlayoutEnd(this.#queue);
     if (start.encoding !== line.encoding) this.#toBot = transcoder(line.encoding, start.encoding);
     this.#isBinary = start.framing === 'binary';
     this.#toBotBuffer = Buffer.alloc(frameBytes(line) * 2);
-    this.#budget = new Budget(settings.budget);
-    this.#messages = new BotMessages(settings, this.#dialect, this.#queue, this.#budget, {
+    this.#bargeIn = settings.bargeInHoldMs > 0 ? new BargeIn(line) : undefined;
+    this.#bot = new BotSide(settings, this.#queue, {
       now: shared.now,
       tell,
-      tellBot: (message) => this.tellBot(message),
+      isRelaying: () => this.#relaying,
+      recording: () => this.#recorder?.told,
       clear: () => this.#clear(),
-      hangUp: (immediate) => this.hangUp(immediate),
       record: (wanted) => this.#recordAsTold(wanted),
-      ended: (detail) => this.#botGone('silent', detail),
-      hold: () => this.#link.hold(),
-      release: () => this.#link.release(),
-      closeBot: (code, why) => void this.#link.close(code, why),
     });
-    this.#bargeIn = settings.bargeInHoldMs > 0 ? new BargeIn(line) : undefined;
-    this.#link = new BotLink(
-      settings.bot,
-      {
-        onText: (bytes, start, end) => this.#messages.fromText(bytes, start, end),
-        onBinary: (data) => this.#messages.fromBinary(data),
-        onOversize: () => this.#messages.oversize(),
-        onOverBudget: (waitMs) => this.#messages.overBudget(waitMs),
-        onMisbehaved: (code, why) => this.#messages.misbehaved(code, why),
-        onOpen: (reconnected) => this.#botOpened(reconnected),
-        onSeeking: (detail) => this.#botLost(detail),
-        isDone: () => this.#messages.hasEnded,
-        onGone: (isClean, detail) => this.#botGone(isClean ? 'closed' : 'lost', detail),
-      },
-      this.#budget,
-      shared.now,
-    );
+    this.#link = this.#bot.link;
+    this.#dialect = this.#bot.dialect;
   }
 
   /** Joins a UDP port if the transport is RTP. Rejects with `NoPortError`. */
@@ -170,11 +133,7 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
    * to refuse the call. Rejects with a `BotConnectError`.
    */
   async connectBot(): Promise<void> {
-    await this.#link.connect();
-    if (this.#settings.startOnAnswer || this.#closed) return;
-    const { promise, done } = doneWithin(this.#settings.refusalMs);
-    this.#refusable = done;
-    await promise;
+    await this.#bot.connect();
   }
 
   /** Resolves when no lost bot is being reconnected. */
@@ -185,8 +144,7 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
   /** Sends a message if the dialect has it. No effect before `start` or without a connection. */
   tellBot(message: BridgeMessage): void {
     if (message.type === 'dtmf') this.#transport?.keyHeard(message.durationMs, this.#shared.now());
-    const text = this.#link.isOpen && this.#started ? this.#dialect.encode(message) : undefined;
-    if (text !== undefined) this.#link.send(text);
+    this.#bot.tell(message);
   }
 
   /** Sends the bot's last message. It gets no audio afterwards. */
@@ -201,9 +159,7 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
     this.#relaying = true;
     this.expectAudio(true);
     this.#pacing = this.#shared.pacer.add((skippedFrames) => this.#tick(skippedFrames));
-    if (this.#settings.startOnAnswer) this.#sayStart(false);
-    if (!this.#link.isOpen) this.#comfort.start(true);
-    this.tellBot({ type: 'answered' });
+    this.#bot.begin();
     this.#transport?.begin(this.#shared.now());
     if (this.#transport === undefined) return;
     this.#recorder = startRecorder(this.#settings, this.#transport, this.#shared.disk, (event) => {
@@ -219,31 +175,18 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
   }
 
   /** The bot hangs up: after the audio queued now, or without it if `immediate`. */
-  hangUp(immediate = false): void {
-    this.#messages.hungUp();
-    this.#tell({ type: 'bot-hangup', immediate, queuedMs: this.#unheardMs });
+  hangUp(immediate?: boolean): void {
+    this.#bot.hangUp(immediate);
   }
 
   /** Plays the queued audio and refuses more. Resolves when it was sent, or after a time limit. */
   drain(): Promise<void> {
-    if (this.#pacing === undefined || this.#queue.queuedMs === 0) return Promise.resolve();
-    const { promise, done } = doneWithin(this.#queue.queuedMs + DRAIN_SLACK_MS);
-    this.#drained = done;
-    this.#queue.resume();
-    this.#queue.drain();
-    return promise;
+    return this.#pacing === undefined ? Promise.resolve() : this.#playoutEnd.drain();
   }
 
   /** Resolves when the audio queued now was played or cleared, or after a time limit. */
   playedOut(): Promise<void> {
-    if (this.#pacing === undefined) return Promise.resolve();
-    const { promise, done } = doneWithin(this.#queue.queuedMs + DRAIN_SLACK_MS);
-    this.#playedOut = done;
-    this.#queue.resume();
-    if (!this.#queue.mark(PLAYED_OUT)) done();
-    return promise.finally(() => {
-      this.#playedOut = undefined;
-    });
+    return this.#pacing === undefined ? Promise.resolve() : this.#playoutEnd.playedOut();
   }
 
   /** Sets whether Asterisk sends audio: not while the call is on hold or transferred. */
@@ -262,30 +205,17 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
       playout: { ...this.#queue.stats },
       recording: this.#recorder?.figures,
       skippedFrames: this.#skippedFrames,
-      droppedMessages: this.#link.droppedMessages,
-      botPauses: this.#budget.stats.pauses,
-      botPausedMs: this.#budget.stats.pausedMs,
-      refusedMessages: this.#messages.refused,
+      ...this.#bot.figures,
     };
   }
 
   /** Stops the relay and frees the sockets. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#comfort.stop();
-    this.#messages.close();
     this.#pacing?.remove();
     this.#pacing = undefined;
-    this.#messages.close();
-    this.#drained?.();
-    this.#playedOut?.();
-    this.#refusable?.();
-    await Promise.all([this.#link.close(), this.#transport?.close(), this.#recorder?.close()]);
-  }
-
-  /** Queued audio of the bot; 0 while it has sent only silence. */
-  get #unheardMs(): number {
-    return this.#messages.hasSounded ? this.#queue.queuedMs : 0;
+    this.#playoutEnd.close();
+    await Promise.all([this.#bot.close(), this.#transport?.close(), this.#recorder?.close()]);
   }
 
   #relayFrame(source: Buffer, start: number, end: number, timestampMs: number): void {
@@ -310,7 +240,7 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
     const state = this.#bargeIn?.heard(source, start, end);
     if (state === undefined) return;
     // Not during the last audio of a call: the bot cannot resume it any more.
-    if (state === 'start' && this.#drained === undefined && this.#playedOut === undefined) {
+    if (state === 'start' && !this.#playoutEnd.isAwaited) {
       this.#queue.hold();
       this.#heldSinceMs = this.#shared.now();
     }
@@ -346,37 +276,6 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
     if (problem !== undefined) this.#tell({ type: problem });
   }
 
-  #botOpened(reconnected: boolean): void {
-    this.#started = false;
-    this.#comfort.stop();
-    this.#messages.connected();
-    if (this.#relaying || !this.#settings.startOnAnswer) this.#sayStart(reconnected);
-    if (this.#relaying) this.tellBot({ type: 'answered' });
-    const state = this.#recorder?.told;
-    if (this.#relaying && state !== undefined) this.tellBot({ type: 'recording', state });
-    this.#tell({ type: 'bot-open', reconnected });
-  }
-
-  #sayStart(reconnected: boolean): void {
-    this.#started = true;
-    const { start, isResumed = false } = this.#settings;
-    for (const text of this.#dialect.start(start, reconnected || isResumed)) this.#link.send(text);
-  }
-
-  /** A bot that leaves before the caller heard anything of it counts as absent. */
-  #botGone(how: 'closed' | 'silent' | 'lost', detail: string): void {
-    this.#comfort.stop();
-    this.#messages.close();
-    const isAbsent = how !== 'lost' && !this.#messages.hasActed;
-    this.#tell({ type: 'bot-gone', how: isAbsent ? 'absent' : how, detail, queuedMs: this.#unheardMs });
-  }
-
-  /** The bot was lost: the caller hears a tone while it is reconnected. */
-  #botLost(detail: string): void {
-    this.#tell({ type: 'bot-seeking', detail });
-    this.#comfort.start();
-  }
-
   /** The recorder reports changes. If there is none, this answers the bot. */
   #recordAsTold(wanted: 'pause' | 'resume'): void {
     const before = this.#recorder?.state ?? 'off';
@@ -385,12 +284,11 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
   }
 
   #markReached(name: string, cleared: boolean): void {
-    if (name === PLAYED_OUT) this.#playedOut?.();
-    else this.tellBot({ type: 'mark', name, cleared });
+    if (!this.#playoutEnd.reached(name)) this.tellBot({ type: 'mark', name, cleared });
   }
 
   #clear(): void {
-    this.#messages.cleared();
+    this.#bot.cleared();
     const ms = this.#queue.clear();
     this.#transport?.flush();
     this.#recorder?.flushed();
