@@ -73,8 +73,8 @@ is_networks() {
   done
 }
 
-# read_secret WHERE FILE VARIABLE [KIND]: the file's first line into the variable; WHERE is what a message blames, KIND is `secret` or
-# `password`.
+# read_secret WHERE FILE VARIABLE [KIND]: reads the file's first line into the variable. Error
+# messages name WHERE. KIND is `secret` or `password`.
 read_secret() {
   local secret='' kind=${4:-secret}
   if [[ ! -r $2 ]]; then problem "$1" "can't read the file '$2'"; return; fi
@@ -83,7 +83,8 @@ read_secret() {
   printf -v "$3" '%s' "$secret"
 }
 
-# check_free WHERE ADDRESS PORT: a problem if somebody listens there. Asterisk itself would only log it, and run deaf.
+# check_free WHERE ADDRESS PORT: reports a problem if a process listens there already. Asterisk
+# itself would only log it, and run without that transport.
 check_free() {
   is_address "$2" && is_port "$3" || return 0
   local octets address port local_address status
@@ -125,13 +126,15 @@ is_within() {
 
 readonly private_networks=10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,169.254.0.0/16
 
-# own_addresses: the IPv4 addresses of this host, loopback aside (the kernel's table of local addresses).
+# own_addresses: the IPv4 addresses of this host without loopback, from the kernel's table of local
+# addresses.
 own_addresses() {
   awk '/\|--/ { address = $2 } /\/32 host LOCAL/ && address !~ /^127\./ { print address }' "${1:-/proc/net/fib_trie}" | sort -u
 }
 
-# check_own_address WHERE ADDRESS: a problem where this host does not have it, or not yet: Asterisk would run without a transport. A
-# start that fails is tried again by Docker, so it is mended when the address is there.
+# check_own_address WHERE ADDRESS: reports a problem if this host does not have the address (yet):
+# Asterisk would run without a transport. Docker repeats a failed start, so the start succeeds once
+# the address is there.
 check_own_address() {
   is_address "$2" && [[ $2 != 0.0.0.0 && $2 != 127.* ]] || return 0
   local address
@@ -141,8 +144,9 @@ check_own_address() {
   problem "$1" "'$2' is no address of this host"
 }
 
-# check_local_networks EXTERNAL_ADDRESS LOCAL_NETS SIP_ADDRESS: Asterisk tells the external address only where its own one is
-# in LOCAL_NETS; else the SDP keeps the private address, and the caller has no sound.
+# check_local_networks EXTERNAL_ADDRESS LOCAL_NETS SIP_ADDRESS: Asterisk announces the external
+# address only if its own address is in LOCAL_NETS. Otherwise the SDP keeps the private address, and
+# the caller hears nothing.
 check_local_networks() {
   [[ $1 ]] && is_networks "$2" && is_address "$3" || return 0
   local address addresses=("$3")

@@ -1,7 +1,10 @@
-# Provider files (NAME.env) to PJSIP sections. Sourced by entrypoint; the keys are documented in providers/README.md.
-# shellcheck shell=bash disable=SC2004,SC2034,SC2153,SC2154,SC2178 # arrays by name; value, expected, providers: entrypoint's
+# Provider files (NAME.env) to PJSIP sections. Sourced by entrypoint; the keys are documented in
+# providers/README.md. The shellcheck rules that are off: arrays are passed by name, and entrypoint
+# sets value, expected and providers.
+# shellcheck shell=bash disable=SC2004,SC2034,SC2153,SC2154,SC2178
 
-# key -> what its value has to be; empty where the key is the bridge's. From the one list of keys (provider-keys).
+# key -> check of its value; empty if the bridge reads the key. From the one list of keys
+# (provider-keys).
 declare -A provider_keys=()
 load_provider_keys() {
   local key reader expectation
@@ -10,7 +13,8 @@ load_provider_keys() {
   done <"${BASH_SOURCE[0]%/*}/provider-keys"
 }
 load_provider_keys
-# Each file goes through read, check and complete; its sections are kept until all files are known to be right.
+# Each file is read, checked and completed. Its sections are kept until all files are known to be
+# correct.
 declare -A matched=()     # network of calls that a provider sends -> the file that it is in
 declare -A line_only=()   # registered provider -> 1: its calls are known by their line alone
 notes=()                  # what an operator should know although nothing is wrong
@@ -39,7 +43,8 @@ read_provider() {
   done <"$1"
 }
 
-# nearest_key WORD: the shortest key of the list that has the word in it (COUNTRY: COUNTRY_CODE), else the one that is spelt most like it.
+# nearest_key WORD: the shortest key of the list that contains the word (COUNTRY: COUNTRY_CODE),
+# else the key with the most similar spelling.
 nearest_key() {
   local LC_ALL=C key steps nearest='' fewest=999
   for key in "${!provider_keys[@]}"; do
@@ -54,7 +59,8 @@ nearest_key() {
   echo "$nearest"
 }
 
-# spelling_steps A B MAX: letters to insert, delete or change (Levenshtein); MAX + 1 where the lengths alone need more than MAX.
+# spelling_steps A B MAX: how many letters to insert, delete or change (Levenshtein distance). MAX +
+# 1 if the lengths differ by more than MAX.
 spelling_steps() {
   local a=$1 b=$2 i j left above steps
   local -a row=()
@@ -74,7 +80,8 @@ spelling_steps() {
   echo "${row[${#b}]}"
 }
 
-# provider_password FILE ARRAY: PASSWORD from PASSWORD_FILE or from the variable that PASSWORD_VARIABLE names.
+# provider_password FILE ARRAY: PASSWORD, from PASSWORD_FILE or from the variable that
+# PASSWORD_VARIABLE names.
 provider_password() {
   declare -n account=$2
   local file=$1 variable=${account[PASSWORD_VARIABLE]:-}
@@ -94,7 +101,7 @@ provider_password() {
 check_provider() {
   declare -n p=$3
   local key needed=(MATCH)
-  # Asterisk has one such limit for all legs: where one provider needs it, sources are learnt for all.
+  # Asterisk has one such limit for all legs: if one provider needs it, sources are learnt for all.
   [[ ${p[NAT]:-} != yes ]] || value[RTP_PROBATION]=4
   is_name "$1" || problem "$2" "the name before .env is the provider's: ${expected[name]}"
   [[ ${p[AUTH]:-} == registration ]] && needed=(HOST USERNAME)
@@ -105,8 +112,9 @@ check_provider() {
   provider_password "$2" "$3"
 }
 
-# claim_sources NAME FILE ARRAY: no two providers may send calls from one address: these could be of either. Two lines at one
-# registrar may: their calls are then known by their line alone.
+# claim_sources NAME FILE ARRAY: two providers may not send calls from the same address, since these
+# calls could belong to either. Two lines at one registrar may: their calls are identified by their
+# line alone.
 claim_sources() {
   declare -n p=$3
   local item other host=${p[HOST]:-} kind=MATCH
@@ -149,7 +157,8 @@ complete_provider() {
   p[MAX_CALLS]=${p[MAX_CALLS]:-0}
   p[PHONE]=${p[USER_PHONE]:-no}
   p[QUALIFY_SECONDS]=${p[QUALIFY_SECONDS]:-0}
-  # One behind NAT says addresses that it does not send from: requests (Contact) and audio (SDP) go where its own came from.
+  # A provider behind NAT announces addresses that it does not send from. Requests (Contact) and
+  # audio (SDP) go to the address that its own came from.
   p[REWRITES]=$([[ ${p[NAT]} == yes || ${p[NAT]} == contact ]] && echo yes || echo no)
   p[SYMMETRIC]=$([[ ${p[NAT]} == yes ]] && echo yes || echo no)
   p[TRUSTS]=$([[ ${p[TRUST_HEADERS]} == yes ]] && echo 1 || echo 0)

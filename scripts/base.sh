@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The base of all our images: pulled where a registry is in reach, else made here from the host's own Debian mirror.
-# A base made here carries a label, so that `make clean` removes it and never one that was pulled.
+# The base of all our images: pulled if a registry can be reached, else made here from the host's
+# own Debian mirror. A base made here carries a label: `make clean` removes it, but never a base
+# that was pulled.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
@@ -11,15 +12,16 @@ PULL_LIMIT_S=15
 LOG="$PWD/.logs/base.log"
 KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# The tree of a minimal system in DIR. debootstrap may not know the suite's name yet; its `sid` script fits all of
-# testing. Signatures are checked against the host's Debian keys.
+# Makes the tree of a minimal system in DIR. debootstrap may not know the suite's name yet; its
+# `sid` script fits all of testing. Signatures are checked against the host's Debian keys.
 make_tree() {
   local dir="$1" mirror="$2" include=()
   case "$mirror" in https:*) include=(--include=ca-certificates) ;; esac
   as_root debootstrap --variant=minbase --keyring="$KEYS" "${include[@]}" forky "$dir" "$mirror" /usr/share/debootstrap/scripts/sid
 }
 
-# What a container never needs goes, now and from packages installed later; dpkg need not sync a layer to disk.
+# Removes what a container never needs, now and from packages installed later. dpkg need not sync a
+# layer to disk.
 slim_tree() {
   local dir="$1"
   as_root tee "$dir/etc/dpkg/dpkg.cfg.d/container" >/dev/null <<'DPKG'

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Measures the bridge on this machine, in some 5 minutes: alone (relay), then with a real Asterisk (stack). All of it runs in a
-# network of its own that has nothing but loopback, so a running lab is not in the way; yet it takes CPU: stop the lab for true figures.
-# BENCH_CALLS="1 50 200 400 500 800x2"  BENCH_SECONDS=4  BENCH_MODES="burst fast steps"  BENCH_STACK_CALLS="50 100 …"  BENCH_PROFILE=1
+# Measures the bridge on this machine, in about 5 minutes: alone (relay), then with a real Asterisk
+# (stack). It runs in a network namespace that has only loopback, so it does not disturb a running
+# lab. But a lab takes CPU time: stop it for exact figures.
+# BENCH_CALLS="1 50 200 400 500 800x2"  BENCH_SECONDS=4  BENCH_MODES="burst fast steps"
+# BENCH_STACK_CALLS="50 100 …"  BENCH_PROFILE=1
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
@@ -11,7 +13,8 @@ ASTERISK="pipecat-bridge/asterisk:${VERSION:-dev}"
 NAME="pipecat-bridge-bench-$$"
 JSON="$PWD/.logs/bench.json"
 SANDBOX=(--read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges)
-# The load generator must send on time: it may take real time, or the best nice value. That is for root alone, who may do nothing else.
+# The load generator must send on time: it may use real-time priority, or the highest nice priority.
+# Only root may do that; all other capabilities are dropped.
 PUNCTUAL=(--user 0:0 --cap-add SYS_NICE)
 
 remove_containers() { docker rm --force "$NAME" "$NAME-asterisk" >/dev/null 2>&1 || true; }

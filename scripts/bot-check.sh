@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Plays a caller against a Pipecat bot and prints what passed: the bridge's own code, in its image, without Asterisk. What is not said is
-# as in .env. URL= the bot; DIALECT= native or twilio; ENCODING= SAMPLE_RATE= FRAMING=; TO= FROM= TENANT= ORIGIN=; SPEECH= a WAV file, what the
-# caller says; CA_FILE= for wss; GREETING_MS= RESPONSE_MS= what to wait; JSON=1; AUTHORIZATION= in the environment. Make hands on what it is given.
+# Plays a caller against a Pipecat bot and prints what passed: the bridge's own code, in its image,
+# without Asterisk. Variables that are not set have the value of .env:
+#   URL= the bot; DIALECT= native or twilio; ENCODING= SAMPLE_RATE= FRAMING=; TO= FROM= TENANT=
+#   ORIGIN=; SPEECH= a WAV file, what the caller says; CA_FILE= for wss; GREETING_MS= RESPONSE_MS=
+#   how long to wait; JSON=1; AUTHORIZATION= in the environment.
+# Make passes on the variables that it is given.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds images by name (asterisk bridge mock-pipecat sipp e2e), in parallel; what has not changed takes a second.
+# Builds images by name (asterisk bridge mock-pipecat sipp e2e), in parallel. An unchanged image
+# takes one second.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes dist/pipecat-bridge-VERSION.tar.gz: all that a host without a registry or this checkout needs to run the
-# product. Unpack it there and run ./install.sh; INSTALL.md inside says more.
+# Writes dist/pipecat-bridge-VERSION.tar.gz: all that a host without a registry or this checkout
+# needs to run the product. Unpack it there and run ./install.sh; INSTALL.md in it says more.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh

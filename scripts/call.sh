@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# One test call through the running stack: SIPp calls from 127.0.0.2, which a provider's MATCH must name. TO= the number,
-# CALL_SECONDS= how long it talks. The mock, where it runs, says what the AI heard.
+# One test call through the running stack: SIPp calls from 127.0.0.2, which a provider's MATCH must
+# name. TO= the number, CALL_SECONDS= the duration. If the mock runs, it reports what the AI heard.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Removes what we made: containers, volumes, images, and the base image if it was made here. .env and secrets/ stay.
+# Removes what we made: containers, volumes, images, and the base image if it was made here. .env
+# and secrets/ stay.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh

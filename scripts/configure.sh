@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Writes .env from .env.example, with random secrets, unless it is there; then only says which settings it lacks.
+# Writes .env from .env.example, with random secrets. If .env exists, only prints which settings it
+# lacks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh

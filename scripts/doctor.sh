@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Looks at host, settings and stack; says of each thing that is not well what to do. Changes nothing.
+# Checks host, settings and stack. For each fault it says what to do. Changes nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/settings.sh
@@ -89,7 +89,8 @@ check_addresses() {
   esac
 }
 
-# What must be this host's own: whoever reaches ARI rules all calls, and its audio by WebSocket asks for no password.
+# Addresses that must be this host's own: who reaches ARI controls all calls, and its audio by
+# WebSocket has no password.
 check_open_ports() {
   local name
   for name in ARI_ADDRESS HTTP_ADDRESS; do

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes what is parsed or computed from outside, in the e2e image: MINUTES (default 1), SEED to repeat a run.
+# Fuzzes what is parsed or computed from outside, in the e2e image: MINUTES (default 1), SEED to
+# repeat a run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh

@@ -11,12 +11,14 @@ apt() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 "$@"
 }
 
-# apt_update OPTION...: the packages' lists. A mirror whose Release file has expired is taken only where there is no better one.
+# apt_update OPTION...: updates the package lists. A mirror with an expired Release file is used
+# only if there is no better one.
 apt_update() {
   apt "$@" update || { echo "trying again with Release files that have expired"; apt -o Acquire::Check-Valid-Until=false "$@" update; }
 }
 
-# debian_mirror: the host's own mirror of Debian proper, from its one-line or deb822 sources; nothing when it has none.
+# debian_mirror: the host's own mirror of Debian, from its one-line or deb822 sources. Prints
+# nothing if it has none.
 debian_mirror() {
   grep -hoE '^(deb( \[[^]]*\])? +|URIs: *)https?://[^ ]+' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
     grep -oE 'https?://[^ ]+' | grep -E '/debian/?$' | head -n 1 || true

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Puts on a host what the lab needs and finds missing: a Docker engine that answers, with compose v2 and buildx.
-# Where all three are there it changes nothing. Knows Debian and Ubuntu; elsewhere it says what to install.
+# Installs on a host what the lab needs and does not find: a Docker engine that answers, with
+# compose v2 and buildx. If all three are there it changes nothing. Supports Debian and Ubuntu; on
+# other systems it says what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
@@ -14,7 +15,8 @@ engine_answers() { timeout 10 docker info >/dev/null 2>&1; }
 engine_installed() { command -v dockerd >/dev/null; }
 plugin_works() { docker "$1" version >/dev/null 2>&1; }
 
-# What is missing, as Debian package names; compose and buildx are called differently on Debian and Ubuntu.
+# What is missing, as Debian package names. compose and buildx have different names on Debian and
+# Ubuntu.
 missing_packages() {
   command -v make >/dev/null || echo make
   engine_installed || engine_answers || echo docker.io
@@ -39,7 +41,8 @@ require_rights() {
       "as root: usermod -aG docker $(id -un), log in again, then: make up"
 }
 
-# The plugins' packages of the distribution; compose only if it is version 2, Debian 12 has version 1 under that name.
+# The distribution's packages of the plugins. compose only if it is version 2: Debian 12 has version
+# 1 under that name.
 plugin_from_distribution() {
   local version
   version="$(apt-cache policy "$1" | sed -n 's/ *Candidate: //p')"
@@ -48,8 +51,8 @@ plugin_from_distribution() {
   esac
 }
 
-# Debian 13's compose and buildx on Debian 12: they need only libc. Fetched and verified by apt with lists of
-# its own in a temporary directory, so that no source of another release stays on the host.
+# Debian 13's compose and buildx on Debian 12: they need only libc. Fetched and verified by apt with
+# lists of its own in a temporary directory, so that no source of another release stays on the host.
 install_from_trixie() {
   local mirror dir options
   mirror="$(debian_mirror)"
@@ -81,7 +84,8 @@ start_engine() {
   if [ -d /run/systemd/system ]; then
     as_root systemctl enable --now docker
   else
-    # A daemon that was killed leaves its pid files, and a new one takes any process of that number for it.
+    # A daemon that was killed leaves its pid files. A new one takes any process with that number
+    # for the old daemon.
     pgrep -x dockerd >/dev/null || as_root rm -f /var/run/docker.pid /var/run/docker/containerd/containerd.pid
     as_root sh -c "setsid nohup dockerd >>$DOCKERD_LOG 2>&1 </dev/null &"
   fi

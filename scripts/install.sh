@@ -154,7 +154,8 @@ write_provider() {
   } >"$file"
 }
 
-# Test calls come from this host's loopback as a provider of their own, to the mock where it runs, else to the bot.
+# Test calls come from this host's loopback, as a provider of their own, and go to the mock if it
+# runs, else to the bot.
 write_selftest_provider() {
   {
     printf '# For test calls from this host (make call); no other host has this address.\nAUTH=ip\nMATCH=127.0.0.2\nTRUST_HEADERS=yes\n'

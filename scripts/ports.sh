@@ -8,7 +8,7 @@ kernel_address() {
   printf '%02X%02X%02X%02X' "$d" "$c" "$b" "$a"
 }
 
-# socket_inodes PROTOCOL ADDRESS PORT: inodes of the sockets that stand in the way of listening there.
+# socket_inodes PROTOCOL ADDRESS PORT: inodes of the sockets that prevent listening there.
 socket_inodes() {
   local tables=(/proc/net/"$1")
   if [ -r "/proc/net/${1}6" ]; then tables+=("/proc/net/${1}6"); fi
@@ -19,7 +19,8 @@ socket_inodes() {
     }' "${tables[@]}"
 }
 
-# port_holder PROTOCOL ADDRESS PORT: "pid 123 (name)" of each process that holds the port; nothing where it is free.
+# port_holder PROTOCOL ADDRESS PORT: "pid 123 (name)" of each process that has the port; nothing if
+# it is free.
 port_holder() {
   local inode link pid
   for inode in $(socket_inodes "$1" "$2" "$3"); do
@@ -42,7 +43,8 @@ url_endpoint() {
 # shellcheck disable=SC2016 # the inner shell expands
 tcp_answers() { timeout 5 bash -c 'exec 3<>"/dev/tcp/$1/$2"' - "$1" "$2" 2>/dev/null; }
 
-# listeners of what runs now, as its containers were told: a setting that has changed since asks for other ports.
+# The listeners of the running containers, as they were told at their start: a setting changed since
+# asks for other ports.
 running_listeners() (
   environment="$(docker compose ps --quiet --status running 2>/dev/null | while read -r id; do
     docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$id"
@@ -56,7 +58,8 @@ running_listeners() (
   listeners
 )
 
-# A port that nobody of ours has must be free, also where the service runs: it would be stopped, and not start again.
+# A port that none of our containers has must be free, even if the service runs: it would be stopped
+# and could not start again.
 require_free_ports() {
   local running own service protocol address port purpose holder
   running="$(docker compose ps --services --status running 2>/dev/null)"

@@ -14,8 +14,9 @@ fail() {
   exit 1
 }
 
-# quietly LOG COMMAND...: runs the command, or function, with its output in LOG; where it fails, shows the log's end and
-# ends the script. Not for use in a condition: there bash would run on after an error.
+# quietly LOG COMMAND...: runs the command or function with its output in LOG. On failure shows the
+# end of the log and ends the script. Not for use in a condition: bash would then continue after an
+# error.
 quietly() {
   local log="$1" status
   shift

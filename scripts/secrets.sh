@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Sees to it that each service can read its own secrets, and nobody else can: secrets/asterisk and secrets/bridge are
-# mounted as /run/secrets, each into its own container only. Called before anything starts or stops; with --tidy after
-# the start, when nothing that runs reads the old places any more.
+# Ensures that each service can read its own secrets, and no other user can. secrets/asterisk and
+# secrets/bridge are mounted as /run/secrets, each only into its own container. Called before
+# anything starts or stops; with --tidy after the start, when no running service reads the old
+# places any more.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
@@ -19,8 +20,8 @@ named_by() {
   grep -qsE "^($keys)=[\"']?/run/secrets/${name//./\\.}[\"']?[[:space:]]*\$" "$@"
 }
 
-# Up to version 0.1.0 both services had all of secrets/: who reads a file gets it. The file itself stays until --tidy, since
-# containers of that version may be started anew before.
+# Up to version 0.1.0 both services had all of secrets/: a service that reads a file gets it. The
+# file itself stays until --tidy, since containers of that version may be started again before.
 distribute() {
   local file name readers reader
   for file in secrets/*; do

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Sourced in the directory of the stack: its settings (.env) and its version.
 
-# setting NAME [DEFAULT]: the value of NAME in .env, as compose reads it; the default where it is absent or empty.
+# setting NAME [DEFAULT]: the value of NAME in .env, as compose reads it; the default if it is
+# absent or empty.
 setting() {
   local value=""
   if [ -f .env ]; then value="$(sed -n "s/^$1=//p" .env | tail -n 1)"; fi
@@ -12,8 +13,9 @@ setting() {
 # setting_names FILE: the names of all settings in FILE.
 setting_names() { sed -n 's/^\([A-Z][A-Z0-9_]*\)=.*/\1/p' "$1"; }
 
-# unknown_settings: the names in .env that are no settings, a line each. A mistyped one would do nothing, and nobody would know;
-# compose has settings of its own, and each setting may come from a file (NAME_FILE).
+# unknown_settings: the names in .env that are not settings, one a line. A mistyped name would have
+# no effect and no message. compose has settings of its own, and each setting may come from a file
+# (NAME_FILE).
 unknown_settings() {
   comm -23 <(setting_names .env | sort -u) <(setting_names .env.example | sed 'p;s/$/_FILE/' | sort -u) |
     grep -vE '^(COMPOSE|DOCKER|BUILDKIT)_' || true
@@ -25,7 +27,8 @@ product_version() { sed -n 's/^  "version": "\(.*\)",/\1/p' bridge/package.json;
 # image NAME: one of our images, in the version that runs here.
 image() { echo "pipecat-bridge/$1:${VERSION:-$(setting VERSION dev)}"; }
 
-# require_own_stack: two directories may hold a stack of one name; its containers belong to one of them.
+# require_own_stack: two directories may hold a stack of the same name; its containers belong to one
+# of them.
 require_own_stack() {
   local name owner
   name="$(setting COMPOSE_PROJECT_NAME pipecat-bridge)"
@@ -35,7 +38,7 @@ require_own_stack() {
     "or give this one another COMPOSE_PROJECT_NAME, and ports of its own, in .env"
 }
 
-# listeners: what the stack listens on, one a line: service, protocol, address, port, what it is for.
+# listeners: what the stack listens on, one a line: service, protocol, address, port, purpose.
 listeners() {
   local sip
   sip="$(setting SIP_ADDRESS 127.0.0.1) $(setting SIP_PORT 5060)"
@@ -48,5 +51,5 @@ listeners() {
   esac
 }
 
-# has_port PROTOCOL PORT: whether the listeners on standard input have this port, at whatever address.
+# has_port PROTOCOL PORT: whether the listeners on standard input have this port, at any address.
 has_port() { awk -v protocol="$1" -v port="$2" '$2 == protocol && $4 == port { found = 1 } END { exit !found }'; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Starts a lab from nothing, as `make up` does on a new host, and lets `make doctor` look at it: doctor must find no fault.
-# The lab has a directory, a name and ports of its own: a lab that runs on this host already is left alone.
-# Needs the images of asterisk, bridge and mock-pipecat.
+# Starts a lab from nothing, as `make up` does on a new host, and runs `make doctor` on it: doctor
+# must find no fault. The lab has a directory, a name and ports of its own, so it does not disturb a
+# lab that runs on this host. Needs the images of asterisk, bridge and mock-pipecat.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh

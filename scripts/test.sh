@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the tests in the e2e image, so that the host needs no Node. `check`: format, lint, types, unit and daemon tests.
-# `e2e`: real Asterisk, SIPp and the mock, on ports of their own; then `make doctor` on a fresh lab. `all`: both.
-# The last line counts what passed and failed.
+# Runs the tests in the e2e image, so that the host needs no Node. `check`: format, lint, types,
+# unit and daemon tests. `e2e`: real Asterisk, SIPp and the mock, on ports of their own; then `make
+# doctor` on a fresh lab. `all`: both. The last line counts what passed and failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
@@ -13,7 +13,8 @@ passed=0
 failed=0
 skipped=0
 
-# Ctrl-C: the tests' container goes, and what the end-to-end tests in it have started (they label it).
+# Ctrl-C: removes the tests' container, and the containers that its end-to-end tests have started
+# (by their label).
 remove_containers() {
   docker rm --force "$CONTAINER" >/dev/null 2>&1 || true
   docker ps --all --quiet --filter label=pipecat-bridge.e2e | xargs --no-run-if-empty docker rm --force --volumes >/dev/null 2>&1 || true
@@ -21,15 +22,16 @@ remove_containers() {
 }
 trap 'remove_containers; exit 130' INT TERM
 
-# total LOG NAME...: the sum of node:test's closing figures by those names, the last of each in the log.
+# total LOG NAME...: the sum of node:test's final figures with these names, the last of each in the
+# log.
 total() {
   local log="$1" name
   shift
   for name in "$@"; do sed -n "s/^\(ℹ\|#\) $name \([0-9][0-9]*\)\$/\2/p" "$log" | tail -n 1; done | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
-# run NAME DIRECTORY SCRIPT DOCKER-OPTION...: one npm script in the image; counts its tests. A script that fails
-# without a failed test (lint, types) counts as one.
+# run NAME DIRECTORY SCRIPT DOCKER-OPTION...: runs one npm script in the image and counts its tests.
+# A script that fails without a failed test (lint, types) counts as one.
 run() {
   local name="$1" directory="$2" script="$3" log=".logs/test-$1.log" status=0 good bad
   shift 3
@@ -47,8 +49,8 @@ run() {
   skipped=$((skipped + $(total "$log" skipped todo)))
 }
 
-# A virtual machine may stand still for longer than a call can bear (steal). So a test with calls in it, end-to-end or of the whole
-# daemon, that failed has one more try; that it needed one is said.
+# A virtual machine may stand still for longer than a call tolerates (steal). So a failed test with
+# calls, end-to-end or of the whole daemon, is tried once more, and the output says so.
 say_second_tries() {
   local log="$1" name
   grep -q '^what failed is tried once more' "$log" || return 0
@@ -71,7 +73,8 @@ show_progress() {
 show_failure() {
   local log="$1"
   if grep -q '^✖ failing tests:' "$log"; then
-    # By one program: `head` would end before the other, and with it, by pipefail, all that is still to be tested.
+    # One program, not `head`: `head` would end before its writer, which would then fail (pipefail)
+    # and stop the remaining tests.
     awk '/^✖ failing tests:/ { on = 1 } on && lines++ < 200' "$log" >&2
   else
     tail -n 40 "$log" >&2

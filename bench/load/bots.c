@@ -62,7 +62,10 @@ static void bot_close(struct connection *connection) {
   free(connection);
 }
 
-/* Sends, or keeps what the socket does not take; beyond a limit the bridge has stopped to read, and it is lost. */
+/**
+ * Sends, or keeps what the socket does not take. Beyond a limit the bridge has stopped reading, and
+ * the message counts as lost.
+ */
 static void bot_send(struct connection *connection, const char *data, size_t size) {
   ssize_t sent = connection->waits > 0 ? 0 : send(connection->socket, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent < 0) sent = 0;

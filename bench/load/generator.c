@@ -1,12 +1,15 @@
-/*
- * generator [--calls N] [--mode MODE] [--phone-address A] [--phone-port P] [--calls-per-socket N] [--bot-port P]
- * Calls that share a phone port have an address each: the first is at A, the others at those that follow.
- * Commands on standard input, a line each:
- *   peer CALL PORT   where the bridge takes the call's RTP      start CALL, stop CALL   its RTP begins, ends
- *   measure SETTLE SECONDS   the window of SECONDS begins in SETTLE seconds, longer than a spurt of the bots
- *   hush                     RTP and bots fall silent
- *   status           answers with {"up":N,"down":N}, the calls that were heard each way
- *   report           answers with the figures, and ends
+/**
+ * generator [--calls N] [--mode MODE] [--phone-address A] [--phone-port P] [--calls-per-socket N]
+ *   [--bot-port P]
+ * Calls that share a phone port have an address each: the first is at A, the others at the
+ * following addresses. Commands on standard input, a line each:
+ *   peer CALL PORT           where the bridge takes the call's RTP
+ *   start CALL, stop CALL    its RTP begins, ends
+ *   measure SETTLE SECONDS   the window of SECONDS begins in SETTLE seconds, which is longer than
+ *                            a spurt of the bots
+ *   hush                     RTP and bots stop sending
+ *   status                   answers with {"up":N,"down":N}: the calls that were heard each way
+ *   report                   answers with the figures, and ends
  * Says `ready` when its ports are open.
  */
 #define _GNU_SOURCE
@@ -21,9 +24,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/*
- * All work is done so often, and none in between: at hundreds of calls a wake-up for every datagram would cost more than the datagrams.
- * Arrival times are the kernel's, so only the bots' answers come later by it; half of it, in the mean.
+/**
+ * The period of all work. Nothing is done in between: at hundreds of calls, one wake-up for each
+ * datagram would cost more than the datagrams. The kernel takes the arrival times, so only the
+ * bots' answers are late because of this, on average by half a period.
  */
 static const int64_t QUANTUM_NS = 250000;
 /* Taken at once; few, so that sends are not kept waiting. */
@@ -174,7 +178,7 @@ static bool dispatch(const struct epoll_event *event) {
   return true;
 }
 
-/* Sends what is due, then looks what has arrived, until all that was there has been taken. False at the end. */
+/** Sends what is due, then reads all that has arrived. False at the end. */
 static bool turn(void) {
   static struct epoll_event events[EVENTS];
   int ready;

@@ -11,14 +11,18 @@
 
 enum { RTP_HEADER_BYTES = 12, PACKET_BYTES = RTP_HEADER_BYTES + FRAME_BYTES, DATAGRAM_MAX = 512, BATCH = 32 };
 
-/*
- * The bridge may tell calls apart by the address and port that Asterisk sends from, and no two of ours are the same. With
- * a socket for each call that would cost a system call a packet: calls that share a socket differ in the address.
+/**
+ * The bridge may identify calls by the address and port that Asterisk sends from; ours are all
+ * different. A socket for each call would cost one system call a packet: calls that share a socket
+ * differ in the address.
  */
 static struct sockaddr_in first_phone;
 static int sockets[CALLS_MAX];
 
-/* Calls that share a socket are neighbours in the 20 ms too, so that what is due at once leaves in one system call. */
+/**
+ * Calls that share a socket also follow each other within the 20 ms, so that packets due together
+ * leave in one system call.
+ */
 static int socket_of(int call) { return sockets[call / load.calls_per_socket]; }
 
 void phones_open(void) {
@@ -70,7 +74,10 @@ static struct {
 } batch;
 
 static void batch_send(void) {
-  /* A refused packet (the bridge's port has just closed) holds the ones behind it back for one turn: passed over. */
+  /**
+   * A refused packet (the bridge's port has just closed) delays the packets behind it by one turn:
+   * it is skipped.
+   */
   for (int sent = 0; sent < batch.count;) {
     int count = sendmmsg(batch.socket, batch.messages + sent, (unsigned)(batch.count - sent), 0);
     sent += count > 0 ? count : 1;
@@ -124,7 +131,10 @@ static void phone_hear(struct call *call, const uint8_t *audio, size_t size, int
   memcpy(call->carry, audio + size - call->carried, call->carried);
 }
 
-/* Whose datagram it is: its peer must have sent it. With one call a socket, that is who speaks first (SIP phones). */
+/**
+ * Which call a datagram belongs to: its peer must have sent it. With one call a socket, the peer is
+ * the first sender (SIP phones).
+ */
 static struct call *call_of(uint32_t socket, struct in_addr to, const struct sockaddr_in *from) {
   uint32_t calls = (uint32_t)load.calls_per_socket, at = ntohl(to.s_addr) - ntohl(first_phone.sin_addr.s_addr);
   uint32_t index = socket * calls + at;

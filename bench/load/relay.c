@@ -1,11 +1,13 @@
-/*
- * relay --calls N [--first CALL] --bot-port P --phone-address A --phone-port P --calls-per-socket N --rtp-port P
- *       [--drop N] [--stall MS]
- * The limit that the bridge is compared with: the same messages, a UDP socket for each call, and nothing else. UDP to a WebSocket in JSON
- * with base64, and back through a queue that lets a packet out every 20 ms. No call control, no reordering, no errors
- * handled, one format. Where several share the calls, each has N from CALL on. Says `ready` when all its calls are connected; runs
- * until it is ended by a signal. To try the meter it can be made faulty: each way loses every Nth frame; once a second it does
- * nothing for MS milliseconds.
+/**
+ * relay --calls N [--first CALL] --bot-port P --phone-address A --phone-port P --calls-per-socket N
+ *   --rtp-port P [--drop N] [--stall MS]
+ * The limit that the bridge is compared with: the same messages, one UDP socket for each call, and
+ * nothing else. It passes UDP to a WebSocket in JSON with base64, and back through a queue that
+ * sends a packet every 20 ms. It has no call control, no reordering, no error handling and one
+ * format. If several relays share the calls, each has N calls from CALL on. Prints `ready` when all
+ * its calls are connected; runs until a signal ends it. To test the measurement it can be made
+ * faulty: --drop loses every Nth frame in each direction; --stall stops all work for MS
+ * milliseconds once a second.
  */
 #define _GNU_SOURCE
 #include "net.h"

@@ -1,4 +1,7 @@
-/** A stand-in for Asterisk's ARI: as much of it as the bridge asks for, at no cost once the calls are up. */
+/**
+ * A stand-in for Asterisk's ARI: only the part that the bridge uses, without cost once the calls
+ * are up.
+ */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -90,7 +93,9 @@ export class StandInAri {
     return this.#connected.promise;
   }
 
-  /** Times that the bridge has opened its events socket: more than once is a fault of this stand-in. */
+  /**
+   * How often the bridge has opened its events socket: more than once is a fault of this stand-in.
+   */
   get connections(): number {
     return this.#connections;
   }
@@ -185,7 +190,9 @@ export class StandInAri {
     return { status: 200, body: { name: 'pipecat', channel_ids: [], bridge_ids: [] } };
   }
 
-  /** As Asterisk does it: to the app's own events socket. By this the bridge knows that its events reach it. */
+  /**
+   * As Asterisk does it: to the app's own events socket. It shows the bridge that events reach it.
+   */
   #onUserEvent(eventname: string): Reply {
     const timestamp = new Date().toISOString().replace('Z', '+0000');
     const event = { type: 'ChannelUserevent', timestamp, application: 'pipecat', eventname, userevent: {} };

@@ -100,7 +100,10 @@ export function parseMetrics(text: string): BridgeMetrics {
   };
 }
 
-/** Set-up of a call by the bridge's own log, ms from the offer to each step, and by step over all calls. Pure. */
+/**
+ * Set-up of a call from the bridge's own log: ms from the offer to each step, and by step over all
+ * calls. Pure.
+ */
 export function parseSteps(log: string): Map<string, number[]> {
   const samples = new Map<string, number[]>();
   for (const line of log.split('\n')) {

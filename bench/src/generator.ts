@@ -1,4 +1,7 @@
-/** The load generator (`load/generator.c`) as seen from here: its commands, its figures, and whether they can be trusted. */
+/**
+ * The load generator (`load/generator.c`) seen from here: its commands, its figures, and whether
+ * they are valid.
+ */
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { type Child, readUsage, startPinned, type Usage } from './process.ts';
@@ -15,11 +18,17 @@ export interface Distribution {
 
 /** One way (`up`: phone to bot, `down`: bot to phone), all calls, within the window. */
 export interface WayFigures {
-  /** Up: from the packet's sending. Down: from the message's sending, or from when audio sent ahead is due. */
+  /**
+   * Up: from the packet's sending. Down: from the message's sending, or from the time when audio
+   * sent ahead is due.
+   */
   readonly latencyMs: Distribution;
   /** |spacing of consecutive packets - 20 ms|; down only. */
   readonly pacingMs: Distribution;
-  /** Lateness of packets against the fastest one, by RTP timestamps: shows drift, which spacing hides. Down only. */
+  /**
+   * How late packets are against the fastest one, by RTP timestamps: shows drift, which spacing
+   * does not show. Down only.
+   */
   readonly variationMs: Distribution;
   readonly sent: number;
   readonly arrived: number;
@@ -35,7 +44,10 @@ export interface WayFigures {
   readonly silent: number;
 }
 
-/** What the generator reports. Distributions and counts are those of the seconds in which its send clock was punctual. */
+/**
+ * What the generator reports. Distributions and counts are of those seconds in which its send clock
+ * was punctual.
+ */
 export interface GeneratorReport {
   readonly seconds: number;
   readonly soundSeconds: number;
@@ -44,7 +56,9 @@ export interface GeneratorReport {
   /** By call, when it was first heard, in ms since 1970; 0: never. */
   readonly firstUpMs: readonly number[];
   readonly firstDownMs: readonly number[];
-  /** Mode `clear`: from the bot's `clear` to the last packet at the phone with audio from before it. */
+  /**
+   * Mode `clear`: from the bot's `clear` to the last packet at the phone with audio from before it.
+   */
   readonly clearMs: Distribution;
   /** Of the send clock, in all seconds. */
   readonly latenessMs: Distribution;
@@ -60,14 +74,20 @@ export interface GeneratorOptions {
   readonly mode: Mode;
   readonly botPort: number;
   readonly phonePort: number;
-  /** Calls that share a port have an address each: the first has this one, the others those that follow. */
+  /**
+   * Calls that share a port have an address each: the first call has this address, the others the
+   * following ones.
+   */
   readonly phoneAddress: string;
   readonly callsPerSocket: number;
 }
 
 const PROGRAM = process.env.BENCH_GENERATOR ?? 'generator';
 const ANSWER_MS = 10_000;
-/** With more seconds of its window set aside, or a core as full, the figures say more about the generator than about the bridge. */
+/**
+ * If more seconds of its window are excluded, or a core is busier than this, the figures describe
+ * the generator more than the bridge.
+ */
 const SOUND_SHARE_MIN = 0.5;
 const LOAD_PERCENT = 92;
 

@@ -30,7 +30,10 @@ export interface Options {
 const MODES: readonly Mode[] = ['echo', 'burst', 'fast', 'steps'];
 const MODE_CALLS = 200;
 
-/** Reads the environment. Throws an Error that names what is wrong. `cores`: of the machine; we are bound to one of them. */
+/**
+ * Reads the environment. Throws an Error that names what is wrong. `cores`: of the machine,
+ * although this process runs on one.
+ */
 export function readOptions(
   environment: Readonly<Record<string, string | undefined>>,
   cores = cpus().length,
@@ -61,7 +64,10 @@ export function readOptions(
 /** The load generator's core. */
 export const LOAD_CPUS = '0';
 
-/** Cores of what is measured, as taskset takes them: beside the load generator's, unless the machine has too few. */
+/**
+ * Cores of what is measured, as taskset takes them: not the load generator's, unless the machine
+ * has too few.
+ */
 export function subjectCpus({ workers }: Load, cores: number): string {
   const first = workers < cores ? 1 : 0;
   return Array.from({ length: Math.min(workers, cores) }, (_, at) => first + at).join(',');

@@ -17,7 +17,10 @@ export interface Child {
   stop(): Promise<void>;
 }
 
-/** Starts `command` on `cpus` (a list as taskset takes it). Its standard error is kept for the message of `died`. */
+/**
+ * Starts `command` on `cpus` (a list as taskset takes it). `died` shows its standard error in the
+ * message.
+ */
 export function startPinned(
   cpus: string,
   command: readonly string[],
@@ -78,7 +81,7 @@ export function readUsage(pids: readonly number[]): Usage {
   return { atMs: performance.now(), cpuMs: cpuNs / 1e6, residentBytes };
 }
 
-/** Ticks of all cores together: of the whole machine, not running, and taken away by the hypervisor. */
+/** Ticks of all cores together: of the whole machine, not running, and taken by the hypervisor. */
 export interface MachineTicks {
   readonly total: number;
   readonly idle: number;

@@ -21,13 +21,19 @@ export function parseProfile(text: string): Profile {
   return JSON.parse(text) as Profile;
 }
 
-/** Functions of the bridge that are a system call and little else, which V8 counts as their own time: by file and name. */
+/**
+ * Functions of the bridge that are little more than a system call, which V8 counts as their own
+ * time: by file and name.
+ */
 const SYSTEM_CALLS: Readonly<Record<string, string>> = {
   'rtp/datagrams send': 'kernel: UDP send',
   'rtp/datagrams receive': 'kernel: UDP receive',
   'pipecat/write-now writeNow': 'kernel: TCP send',
 };
-/** Native functions of Node by what they do; they carry no file. What is not named is the kernel's TCP receiving and waiting, and the runtime. */
+/**
+ * Native functions of Node by what they do; they have no file. The rest is TCP receiving and
+ * waiting in the kernel, and the runtime.
+ */
 const NATIVE: readonly (readonly [RegExp, string])[] = [
   [/^(writev|writeBuffer|write(Utf8|Latin1|Ascii)String|shutdown)$/, 'kernel: TCP send'],
   [
@@ -52,8 +58,8 @@ export function placeOf({ functionName, url }: ProfileNode['callFrame']): string
 }
 
 /**
- * Two tables: places, and the functions with the most time of their own, as shares of the time that was not idle, all
- * threads together.
+ * Two tables: places, and the functions with the most time of their own. Both as shares of the time
+ * that was not idle, all threads together.
  */
 export function describeProfiles(
   profiles: readonly Profile[],

@@ -1,4 +1,7 @@
-/** The relay bench: the real bridge between a stand-in Asterisk and a stand-in bot, beside a bare relay. */
+/**
+ * The relay bench: the real bridge between a stand-in Asterisk and a stand-in bot, beside a bare
+ * relay.
+ */
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

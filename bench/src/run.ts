@@ -15,7 +15,7 @@ import {
 import { LOAD_CPUS, type Load, type Options, subjectCpus } from './options.ts';
 import { type Child, machineShares, readMachine, readUsage, startPinned } from './process.ts';
 
-/** What one run found. `report` is absent where the generator was too late for it to mean anything. */
+/** What one run found. `report` is absent if the generator was too late for valid figures. */
 export interface RunResult {
   readonly subject: 'bridge' | 'bare relay';
   readonly mode: Mode;
@@ -203,7 +203,7 @@ export function runArrivals(options: Options): Promise<ArrivalResult> {
   });
 }
 
-/** The bare relay under load, one for each worker: the limit. `faults` are options that make it faulty, to try the meter. */
+/** The limit: the bare relay under load, one for each worker. `faults` make it faulty, as a test. */
 export async function runRelay(
   options: Options,
   load: Load,

@@ -1,7 +1,8 @@
 /**
- * The stack bench: real Asterisk, the bridge, SIPp for the signalling; the audio of phones and bots is the load generator's, whose
- * marked frames pass through everything. First both ways between Asterisk and the bridge side by side, then more calls until the
- * sound suffers. Runs where Asterisk's network and processes are seen.
+ * The stack bench: real Asterisk, the bridge, SIPp for the signalling. The load generator sends the
+ * audio of phones and bots; its marked frames pass through everything. First both transports
+ * between Asterisk and the bridge are compared, then calls are added until the audio degrades. Must
+ * run where Asterisk's network and processes are visible.
  */
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
@@ -39,7 +40,10 @@ async function findAsterisk(): Promise<number> {
   throw new Error('no Asterisk in this process namespace');
 }
 
-/** What ended the stepping: the generator's lateness goes first, since then the sound cannot be judged. */
+/**
+ * Why no more calls were added. The generator's lateness comes first, since the audio cannot be
+ * judged then.
+ */
 const problemOf = ({ refused, fault }: Step) => refused ?? fault;
 
 async function tryStep(options: StepOptions, place: Place): Promise<Step | undefined> {
@@ -68,7 +72,10 @@ async function compare(place: Place): Promise<Step[]> {
   return steps;
 }
 
-/** More calls until the sound suffers twice at the same number (a virtual machine may stand still by itself), or the time is over. */
+/**
+ * Adds calls until the audio degrades twice at the same number (a virtual machine may stand still),
+ * or until the time is over.
+ */
 async function climb(place: Place): Promise<Step[]> {
   const steps: Step[] = [];
   for (const calls of counts) {

@@ -1,4 +1,7 @@
-/** One step of the stack bench: so many calls through a real Asterisk, from a fresh bridge to the last hang-up. */
+/**
+ * One step of the stack bench: a number of calls through a real Asterisk, from a fresh bridge to
+ * the last hang-up.
+ */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -39,7 +42,10 @@ export interface Step extends StepOptions {
   readonly answerMs: Distribution;
   /** From StasisStart to each step of set-up, by the bridge's own log. */
   readonly stepsMs: Readonly<Record<string, Distribution>>;
-  /** Why the figures of the sound mean nothing: the generator was late, as it has no core of its own here. */
+  /**
+   * Why the audio figures are not valid: the generator was late, since it has no core of its own
+   * here.
+   */
   readonly refused: string | undefined;
   /** Why the sound was not good; `undefined` where it was. */
   readonly fault: string | undefined;
@@ -152,7 +158,10 @@ async function startSipp({ calls, rate, seconds }: StepOptions, place: Place): P
   return child;
 }
 
-/** SIPp's times from INVITE to 200: `date;ms;number` a line, in a file named after its scenario and process. */
+/**
+ * SIPp's times from INVITE to 200: a `date;ms;number` line each, in a file named after its scenario
+ * and process.
+ */
 async function readAnswers(pid: number, directory: string): Promise<Distribution> {
   const file = (await readdir(directory)).find((name) => name.endsWith(`_${pid}_rtt.csv`));
   const text = file === undefined ? '' : await readFile(join(directory, file), 'utf8');
@@ -160,7 +169,10 @@ async function readAnswers(pid: number, directory: string): Promise<Distribution
   return distribution(rows.map((row) => Number(row.split(';')[1])));
 }
 
-/** Through ARI, so that the bridge sees every call end and nothing is left in Asterisk for the next step. */
+/**
+ * Through ARI, so that the bridge sees each call end and no channel is left in Asterisk for the
+ * next step.
+ */
 async function hangUpAll(): Promise<void> {
   const { ARI_USERNAME, ARI_PASSWORD, ARI_PORT = '8088' } = process.env;
   const authorization = `Basic ${btoa(`${ARI_USERNAME}:${ARI_PASSWORD}`)}`;

@@ -55,7 +55,10 @@ function relayRow(result: RunResult): string[] {
 /** Frames that never arrived. */
 export const lost = ({ sent, arrived }: Pick<WayFigures, 'sent' | 'arrived'>) => Math.max(0, sent - arrived);
 
-/** What each further call takes: the slope from each number of calls to the next, of one worker. Empty with less than two. */
+/**
+ * Cost of each further call: the slope between one number of calls and the next, of one worker.
+ * Empty with fewer than two runs.
+ */
 export function memoryLine(results: readonly RunResult[]): string {
   const slopes = (subject: RunResult['subject']) => {
     const rows = results.filter(
@@ -93,7 +96,10 @@ export function setupTable(results: readonly RunResult[], arrivals: ArrivalResul
   return layOut(['calls', 'set up', ...SETUP_HEADS, 'left behind'], rows);
 }
 
-/** Garbage collection, of the threads that carry audio and of the control thread, and what the pacer skipped: the bridge's runs. */
+/**
+ * Garbage collection, of the threads that carry audio and of the control thread, and what the pacer
+ * skipped. For runs of the bridge.
+ */
 export function collectionTable(results: readonly RunResult[]): string {
   const rows = results.flatMap((result) => {
     if (result.gc === undefined) return [];

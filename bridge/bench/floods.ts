@@ -1,8 +1,10 @@
 /**
- * Floods of a bot beside a normal call: `node bench/floods.ts [SECONDS [FLOOD]]` (8 a flood; all). A bridge of its own with one media
- * worker, a fake Asterisk and a fake bot here. Prints for each flood how many packets of the normal call came within 40 ms of the one
- * before, the longest gap, what became of the flooding bot, the media thread's share of a core (which other work on the machine does not
- * change), and the bridge's memory. With TLS=1 the bot is reached by wss.
+ * Floods of a bot beside a normal call: `node bench/floods.ts [SECONDS [FLOOD]]` (default: 8 s for
+ * each flood; all floods). Starts a bridge with one media worker, a fake Asterisk and a fake bot.
+ * Prints for each flood: how many packets of the normal call came within 40 ms of the one before,
+ * the longest gap, what happened to the flooding bot, the media thread's share of a core
+ * (independent of other work on the machine), and the bridge's memory. With TLS=1 the bot is
+ * reached by wss.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -105,7 +107,9 @@ async function call(): Promise<{ channelId: string; session: BotSession }> {
   return { channelId: channel.id, session };
 }
 
-/** Share of packets since `from` that came within 40 ms of the one before, and the longest gap, ms. */
+/**
+ * Share of packets since `from` that came within 40 ms of the one before, and the longest gap, ms.
+ */
 function pacing(channelId: string, from: number, expected: number): { share: number; longestMs: number } {
   const heard = ari.mediaOf(channelId).heard.slice(from);
   const gaps = heard.slice(1).map(({ atMs }, i) => atMs - (heard[i]?.atMs ?? atMs));

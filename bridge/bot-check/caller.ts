@@ -35,7 +35,10 @@ export interface Line {
 
 /** Why a call is over before it was meant to be. */
 export interface Ending {
-  /** `goodbye`: the bot hung up. `lost`: its socket closed with another code than 1000. `refused`: a bridge would give it up. */
+  /**
+   * `goodbye`: the bot hung up. `lost`: its socket closed with a code other than 1000. `refused`: a
+   * bridge would end the call.
+   */
   readonly kind: 'goodbye' | 'lost' | 'refused';
   readonly detail: string;
 }
@@ -52,8 +55,9 @@ export interface BadMessage {
 }
 
 /**
- * A caller with the bridge's side of a bot's WebSocket: what the caller says leaves every 20 ms, and what the bot says is read,
- * queued and played as the bridge does it, by the bridge's own code. Times are by `performance.now()`.
+ * A caller with the bridge's side of a bot's WebSocket. The caller's audio is sent every 20 ms. The
+ * bot's audio is read, queued and played by the bridge's own code. Times are by
+ * `performance.now()`.
  */
 export class Caller {
   readonly #line: Line;
@@ -81,7 +85,10 @@ export class Caller {
   ending: Ending | undefined;
   isClosed = false;
   readonly media: MediaNote[] = [];
-  /** Media messages whose audio is not of whole samples; they play, but no other receiver has to take them. */
+  /**
+   * Media messages whose audio is not of whole samples. The bridge plays them, but another receiver
+   * may refuse them.
+   */
   splitSamples = 0;
   /** Encodings that the bot's media had. */
   readonly encodings = new Set<string>();
@@ -121,7 +128,9 @@ export class Caller {
     this.#pacing = new Pacer({ onError: fail }).add((skipped) => this.#tick(skipped));
   }
 
-  /** Calls, until `signal` fires; the call is answered at once. Rejects with a `BotConnectError`. */
+  /**
+   * Calls, until `signal` fires; the call is answered at once. Rejects with a `BotConnectError`.
+   */
   static async call(line: Line, signal: AbortSignal): Promise<Caller> {
     // Set by `onOpen`, which comes before all else.
     let caller!: Caller;
@@ -143,7 +152,10 @@ export class Caller {
     return caller;
   }
 
-  /** Resolves with true as soon as `condition` holds, with false after `limitMs`. Rejects with {@link CallOver}. */
+  /**
+   * Resolves with true as soon as `condition` holds, with false after `limitMs`. Rejects with
+   * {@link CallOver}.
+   */
   until(condition: () => boolean, limitMs: number): Promise<boolean> {
     const endMs = performance.now() + limitMs;
     return new Promise((resolve, reject) => {
@@ -170,7 +182,10 @@ export class Caller {
     await this.until(() => this.#spokenBytes >= speech.length, Number.POSITIVE_INFINITY);
   }
 
-  /** Pings; resolves with the round trip in ms, undefined: no answer in time. Rejects with {@link CallOver}. */
+  /**
+   * Pings; resolves with the round trip in ms, undefined: no answer in time. Rejects with
+   * {@link CallOver}.
+   */
   async ping(limitMs: number): Promise<number | undefined> {
     const sentMs = performance.now();
     this.#connection.ping();
@@ -190,8 +205,8 @@ export class Caller {
   }
 
   /**
-   * Hangs up: the last message, then close 1000. Resolves with the time until the socket was closed, ms: a second where it
-   * had to be cut.
+   * Hangs up: the last message, then close 1000. Resolves with the ms until the socket was closed:
+   * 1000 if it had to be closed by force.
    */
   async hangUp(): Promise<number> {
     this.tell({ type: 'hangup', reason: 'caller-hangup', cause: 16, causeText: 'Normal call clearing' });

@@ -29,7 +29,9 @@ async function check(mode: string, ...args: string[]): Promise<CheckReport> {
   return checkBot({ ...plan, patience: PATIENCE }, () => {});
 }
 
-/** `timely`: passed; a machine that stands still may have made the bot too late for that, and it is advised. */
+/**
+ * `timely`: passed; or advice, since on a machine that stood still the bot may have been too late.
+ */
 type Sign = Verdict | 'timely';
 
 /** The findings with that verdict, as `step: detail`. */

@@ -1,4 +1,6 @@
-/** What became of a step: `advice` is no failure; `skip` says that it did not apply, or was not reached. */
+/**
+ * Result of a step. `advice` is not a failure. `skip`: the step did not apply, or was not reached.
+ */
 export type Verdict = 'pass' | 'advice' | 'fail' | 'skip';
 
 /** One line of the report. */

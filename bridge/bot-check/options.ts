@@ -60,7 +60,9 @@ const ARGUMENTS = Object.fromEntries(
 /** What is checked, and how. */
 export type Options = z.infer<typeof optionsSchema>;
 
-/** Reads the arguments; empty values are as absent ones. Throws an Error that says which are wrong. */
+/**
+ * Reads the arguments. An empty value counts as absent. Throws an Error that says which are wrong.
+ */
 export function parseOptions(args: readonly string[]): Options {
   const { values } = parseArgs({ args: [...args], options: ARGUMENTS });
   const given = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== ''));

@@ -45,7 +45,10 @@ function patience(options: Options): Patience {
   };
 }
 
-/** What to check, from the options; `authorization` is the header's value. Throws an Error where a file cannot be used. */
+/**
+ * What to check, from the options. `authorization` is the header's value. Throws an Error if a file
+ * cannot be used.
+ */
 export function checkPlan(options: Options, authorization: string | undefined): CheckPlan {
   const format: AudioFormat = { encoding: options.encoding, sampleRate: options['sample-rate'] };
   const ca = options['ca-file'] === undefined ? undefined : readFileSync(options['ca-file'], 'utf8');

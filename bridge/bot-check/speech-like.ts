@@ -34,9 +34,9 @@ export function tone(hz: number, ms: number, dbfs: number): Float64Array {
 }
 
 /**
- * Speech-like sound: syllables of 120 to 320 ms, a pulse train with a gliding pitch through three resonances, every third
- * begun by a hiss; short pauses between them and long ones between phrases. `dbfs` is the rms of a syllable. It begins
- * with a voiced syllable at once.
+ * Speech-like sound: syllables of 120 to 320 ms, each a pulse train with a gliding pitch through
+ * three resonances. Every third syllable begins with a hiss. Short pauses separate syllables, long
+ * ones phrases. `dbfs` is the rms of a syllable. The sound begins with a voiced syllable at once.
  */
 export function speechLike(seed: number, ms: number, dbfs: number, pitchHz: number): Float64Array {
   const random = seeded(seed);

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { phrase, recordedSpeech } from './speech.ts';
 
-/** A WAV file of these samples, of all channels in turn, with a chunk before the data that nobody knows. */
+/**
+ * A WAV file of these samples (the channels interleaved), with an unknown chunk before the data.
+ */
 function wav(samples: readonly number[], sampleRate: number, channels = 1, bits = 16): Buffer {
   const data = Buffer.from(Int16Array.from(samples).buffer);
   const format = Buffer.alloc(16);

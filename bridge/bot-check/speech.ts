@@ -14,8 +14,8 @@ export function phrase({ encoding, sampleRate }: AudioFormat): Buffer {
 }
 
 /**
- * A recording as the call's caller would say it: WAV, 16 bits linear, any rate; of several channels the first. Throws an Error
- * that says what is wrong with it.
+ * Reads a recording for the caller to play: WAV, 16 bits linear, any rate; of several channels the
+ * first. Throws an Error that says what is wrong with it.
  */
 export function recordedSpeech(file: Buffer, { encoding, sampleRate }: AudioFormat): Buffer {
   if (file.toString('latin1', 0, 4) !== 'RIFF' || file.toString('latin1', 8, 12) !== 'WAVE')

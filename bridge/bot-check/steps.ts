@@ -179,7 +179,10 @@ async function key(stage: Stage): Promise<Outcome> {
   );
 }
 
-/** The native wire grows: a bot passes over what it does not know. The Twilio dialect never says more than Twilio. */
+/**
+ * New messages may join the native dialect: a bot ignores what it does not know. The Twilio dialect
+ * sends only what Twilio documents.
+ */
 async function unknownEvent(stage: Stage): Promise<Outcome> {
   const { caller, dialect, patience } = stage;
   if (dialect === 'twilio') return { ok: undefined, detail: 'never sent in this dialect' };

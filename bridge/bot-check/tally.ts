@@ -19,7 +19,10 @@ export interface MediaFigures {
   readonly gapMs: Spread;
   /** Most messages in any second. */
   readonly messagesPerSecond: number;
-  /** Audio sent in the time that it took, by utterances of more than one message; undefined: there was none. 1 is real time. */
+  /**
+   * Audio sent divided by the time it took, over utterances of more than one message; 1 is real
+   * time. Undefined if there was none.
+   */
   readonly speed: number | undefined;
 }
 

@@ -5,7 +5,10 @@ import { mediaFigures } from './tally.ts';
 /** A message beyond this is a burst: nothing of it can be taken back but by `clear`. */
 const BURST_MS = 1_000;
 
-/** What is seen only when all is over: the audio's format and pace, what was not understood, what else was asked for. */
+/**
+ * Findings that need the whole call: the audio's format and pace, messages not understood, other
+ * requests.
+ */
 export function verdicts(caller: Caller): readonly Finding[] {
   return [
     finding('audio', true, audio(caller)),

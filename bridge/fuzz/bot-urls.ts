@@ -28,7 +28,7 @@ const call = fc.record({
   variables: fc.dictionary(fc.constantFrom('AGENT_ID', 'SIP_CONTEXT', 'TRANSFER_TYPE', 'X'), outside),
 });
 
-/** Nearly a template: with a host that is none, another scheme, or a placeholder where it must not be. */
+/** Almost a template: with an invalid host, another scheme, or a placeholder in the wrong place. */
 const likely = fc
   .tuple(
     fc.constantFrom('ws://', 'wss://', 'ftp://', 'file://', 'wss:', 'WS://'),

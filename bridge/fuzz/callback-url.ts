@@ -4,7 +4,10 @@ import { callbackTarget, isUnfit } from '../src/config/callback-url.ts';
 import type { FuzzTarget } from './target.ts';
 
 const hex = (high: number, low: number) => ((high << 8) | low).toString(16);
-/** An IPv4 address within IPv6 (RFC 4291 section 2.5.5, RFC 6052, RFC 2765, RFC 3056), as URL parsers and resolvers write it. */
+/**
+ * An IPv4 address within IPv6 (RFC 4291 section 2.5.5, RFC 6052, RFC 2765, RFC 3056), as URL
+ * parsers and resolvers write it.
+ */
 const FORMS: readonly ((address: string, groups: string) => string)[] = [
   (_, groups) => `::ffff:${groups}`,
   (address) => `::ffff:${address}`,

@@ -17,7 +17,10 @@ const claim = fc.record({
   beat: fc.oneof(fc.nat(3), fc.integer({ min: 0, max: 999_999_999_999_999 })),
   everyMs: fc.integer({ min: 0, max: 999_999 }),
 });
-/** What may stand in the variable: a claim, one with a character too many, less or another, or anything. */
+/**
+ * What may stand in the variable: a claim; a claim with one character added, removed or changed; or
+ * anything.
+ */
 const text = fc.oneof(
   claim.map(formatClaim),
   fc
@@ -57,7 +60,7 @@ export const targets: readonly FuzzTarget[] = [
           last = one;
           if (one === null) continue;
           const isGone = watch.isGone(one);
-          // Never at the first sight of anything, nor right after a time in which nobody could look.
+          // Never at the first look, nor right after a time in which nobody could look.
           if (same === 1) assert.equal(isGone, false);
           if (same >= LOOKS_MAX) assert.equal(isGone, true);
           assert.equal(watch.isOther(one), (parseClaim(one)?.instance ?? OWN) !== OWN);

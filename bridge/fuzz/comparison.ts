@@ -138,7 +138,10 @@ async function take(lab: ModelLab, { what, who, ms }: Step): Promise<void> {
   await lab.pass(ms);
 }
 
-/** Plays a sequence, the same one for the same seed, and checks what must hold then. `lost`: which event is, from 1. */
+/**
+ * Plays a sequence, the same one for the same seed, and checks the invariants. `lost`: number of
+ * the lost event, from 1.
+ */
 export async function play(steps: readonly Step[], seed: number, lost?: number): Promise<ModelLab> {
   const clock = new VirtualClock();
   return await inVirtualTime(clock, async () => {

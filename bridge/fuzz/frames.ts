@@ -5,7 +5,10 @@ import { FrameReader, FrameWriter } from '../src/pipecat/frame.ts';
 import { Base64Slices } from '../src/pipecat/long-media.ts';
 import type { FuzzTarget } from './target.ts';
 
-/** A frame of a server, with any first byte, masked or not, its length written in any of the three ways (RFC 6455 section 5.2). */
+/**
+ * A frame of a server: any first byte, masked or not, its length in any of the three forms (RFC
+ * 6455 section 5.2).
+ */
 const frame = fc
   .record({
     first: fc.oneof(fc.constantFrom(0x81, 0x82, 0x01, 0x80, 0x89, 0xc1), fc.integer({ min: 0, max: 255 })),

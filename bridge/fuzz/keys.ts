@@ -7,7 +7,10 @@ import type { FuzzTarget } from './target.ts';
 const KEY_MS = 200;
 const PAUSE_MS = 500;
 
-/** Somebody presses keys, each long enough and with a pause: Asterisk tells of each once, at its end. */
+/**
+ * A caller presses keys, each long enough and with a pause. Asterisk reports each key once, at its
+ * end.
+ */
 const pressed = fc.array(
   fc.record({
     digit: fc.oneof(fc.constantFrom('1', '2'), fc.constantFrom(...'0123456789*#ABCD')),

@@ -1,6 +1,6 @@
 /**
- * A long round of all targets: `node fuzz/main.ts MINUTES [SEED]`. Prints inputs and seeds; exits with 1 where a property
- * was broken, and prints then what repeats it.
+ * Runs all targets for a long time: `node fuzz/main.ts MINUTES [SEED]`. Prints inputs and seeds.
+ * Exits with 1 if a property was broken, and prints how to repeat it.
  */
 import fc from 'fast-check';
 import { allTargets } from './targets.ts';

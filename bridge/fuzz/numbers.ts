@@ -50,7 +50,10 @@ const tricky = fc
     };
   });
 
-/** What the list of prefixes says of a number, written apart from the product's own reading: the longest that fits decides. */
+/**
+ * What the list of prefixes says of a number, written independently of the product's own code: the
+ * longest matching prefix decides.
+ */
 function listAllows(e164: string, { allowed }: NumberPlan): boolean | undefined {
   let longest = -1;
   let says: boolean | undefined;
@@ -88,7 +91,8 @@ export const targets: readonly FuzzTarget[] = [
         assert.match(number.dialled, /^\+?\d+$/);
         assert.ok(isAllowed(number.e164, numbers));
         assert.equal(listAllows(number.e164, numbers), true);
-        // Many networks drop a zero behind the country code: what is forbidden without it is forbidden with it.
+        // Many networks drop a zero after the country code: what is forbidden without it is
+        // forbidden with it.
         for (const at of [1, 2, 3]) {
           const plain = `${number.e164.slice(0, at + 1)}${number.e164.slice(at + 1).replace(/^0+/, '')}`;
           if (number.e164[at + 1] === '0') assert.notEqual(listAllows(plain, numbers), false, plain);

@@ -38,7 +38,9 @@ const LEAVES = [
 ];
 const ROOT_FILES_MAX = 4;
 const COMMENT_MAX_CHARS = 100;
-/** Folders, and files at the root, whose comments have at most {@link COMMENT_MAX_CHARS} columns. */
+/**
+ * Folders, and files at the root, whose comments have at most {@link COMMENT_MAX_CHARS} columns.
+ */
 const COMMENTED_FOLDERS: readonly string[] = [
   // One folder a line, so that two branches can add to it.
   'ari',
@@ -166,7 +168,9 @@ const botCheck = globSync('*.ts', { cwd: botCheckRoot }).map((path) => read(path
 /** Its folder, or the file itself where it is at the root. */
 const roomOf = (path: string): string => path.split('/')[0] as string;
 
-/** Each import, types too, that does not go down the spine, into a leaf or to the room's own files. */
+/**
+ * Each import, types too, that does not go down the spine, into a leaf or to the room's own files.
+ */
 function upward(files: readonly Source[]): string[] {
   return files.flatMap(({ path, imports }) => {
     const from = roomOf(path);

@@ -25,7 +25,10 @@ async function takeovers(lab: Lab): Promise<number[]> {
   return [await lab.metric('app_taken_total'), await lab.metric('app_regained_total')];
 }
 
-/** Somebody else's events socket: it has the app from its opening on. Resolves when Asterisk has taken it. */
+/**
+ * Another client's events socket: it takes over the app when it opens. Resolves when Asterisk has
+ * switched to it.
+ */
 async function takeApp({ port, username, password }: FakeAri, t: TestContext): Promise<WebSocket> {
   const authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
   const socket = new WebSocket(`ws://127.0.0.1:${port}/ari/events?app=pipecat`, {

@@ -7,7 +7,10 @@ import { Lab, until } from './harness.ts';
 
 const VARIABLE = /^GET \/channels\/[^/]+\/variable$/;
 
-/** Without `channelvars` in ari.conf the variables of each channel are asked for; the replies come when `replied` is called. */
+/**
+ * Without `channelvars` in ari.conf the bridge asks for the variables of each channel. The replies
+ * come when `replied` is called.
+ */
 async function start(t: TestContext): Promise<{ lab: Lab; replied: () => void; asked: () => Promise<void> }> {
   const lab = await Lab.start(t, { config: { API_TOKEN, RECONCILE_MS: '250' } });
   lab.ari.showsVariables = false;

@@ -1,5 +1,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are Asterisk's
-/** What Asterisk's configuration may hold: see the head of asterisk/etc/extensions.conf and of modules.conf. */
+/**
+ * What Asterisk's configuration may hold: see the head of asterisk/etc/extensions.conf and of
+ * modules.conf.
+ */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -10,7 +13,7 @@ const read = (name: string): string => readFileSync(new URL(name, folder), 'utf8
 const text = read('extensions.conf');
 const dialplan = readDialplan(text);
 
-/** What can run a program, read an argument twice, listen in, or let somebody in who was not asked. */
+/** Modules that can run a program, read an argument twice, listen in, or admit uninvited calls. */
 const NEVER_LOADED = new RegExp(
   `^(${[
     'app_(exec|system|externalivr|dial|queue|originate|agi|mixmonitor|voicemail|minivm|disa|chanspy|page)',

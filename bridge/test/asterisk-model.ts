@@ -48,7 +48,10 @@ export function randomNumbers(seed: number): () => number {
   };
 }
 
-/** What Asterisk holds, and what happens to it by itself: channels, bridges, and the events that tell of them. */
+/**
+ * What Asterisk holds, and what happens in it without a request: channels, bridges, and the events
+ * that report them.
+ */
 export class AsteriskModel {
   readonly channels = new Map<string, ModelChannel>();
   readonly bridges = new Map<string, Set<string>>();
@@ -135,7 +138,10 @@ export class AsteriskModel {
     };
   }
 
-  /** Tells whoever has our app, if the app is told of the channel at all: in order, but perhaps late, twice or not. */
+  /**
+   * Sends events to the owner of our app, if the app is subscribed to the channel: in order, but
+   * perhaps late, twice or never.
+   */
   tell(channel: ModelChannel, event: object): void {
     if (channel.place !== 'app' && !channel.subscribed) return;
     const { losses, duplicates, eventMaxMs } = this.weather;

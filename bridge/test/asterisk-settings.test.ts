@@ -1,7 +1,8 @@
-// biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are Asterisk's, or of our templates
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are Asterisk's or our templates'
 /**
- * What each setting of Asterisk's files may be, besides its dialplan and modules. A setting that is not here is a fault: who adds
- * one adds it here, and looks up first whom it lets in, what it makes Asterisk read, and what it tells to strangers.
+ * The permitted values of each setting in Asterisk's files, except its dialplan and modules. A
+ * setting that is not listed here fails the test. Who adds a setting adds it here, and first finds
+ * out whom it lets in, what it makes Asterisk read, and what it tells strangers.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -13,7 +14,10 @@ const folder = new URL('../../asterisk/etc/', import.meta.url);
 const OTHERS = ['extensions.conf', 'modules.conf', 'indications.conf'];
 const INCLUDES = ['#include /run/asterisk/etc/providers/*.conf'];
 
-/** Settings of a section: the value that it must have, or what it may look like. Those that must be there begin with `!`. */
+/**
+ * Settings of a section: the value that each must have, or a pattern. Required settings begin with
+ * `!`.
+ */
 type Section = Readonly<Record<string, string | RegExp>>;
 
 /** A number, a name or a list of such: no more than it says. */
@@ -300,7 +304,10 @@ for (const [file, holes] of Object.entries(HOLES)) {
   }
 }
 
-/** One value of each kind that checks.sh knows. A secret may have any printable character: it stands behind `password =` alone. */
+/**
+ * One value of each type that checks.sh knows. A secret may have any printable character: it is the
+ * rest of the line after `password =`.
+ */
 const VALUES: Readonly<Record<string, string>> = {
   name: 'acme',
   address: '192.0.2.1',
@@ -324,7 +331,9 @@ const VALUES: Readonly<Record<string, string>> = {
   secret: 'A;b$[c]{d}"e',
   password: 'A;b$[c]{d}"e',
 };
-/** What a parser of Asterisk's would take for more than text; a line's end would begin a setting of its own. */
+/**
+ * What a parser of Asterisk would not take as plain text. A line break would begin a new setting.
+ */
 const MEANINGS = [
   '\n',
   '\r',
@@ -361,7 +370,8 @@ test('every value that the templates take in has a kind', () => {
   const keys = [...read('provider-keys').matchAll(/^(\w+) asterisk (\w+)$/gm)];
   assert.ok(keys.length >= 20);
   const any = keys.filter(([, , kind = '']) => VALUES[kind] === undefined).map(([, key]) => key);
-  // Neither is put into a file: one is opened, the other is looked up, and its form is checked there.
+  // Neither is written into a configuration file: Asterisk opens one and looks up the other, and
+  // checks its form then.
   assert.deepEqual(any.toSorted(), ['PASSWORD_FILE', 'PASSWORD_VARIABLE']);
   const settings = [...read('entrypoint').matchAll(/^ {2}(?:setting (\w+) \S+|required (\w+)) (\w+)$/gm)];
   assert.ok(settings.length >= 11);

@@ -81,7 +81,7 @@ describe('a bot that sends without end', { concurrency: 4 }, () => {
     lab.ari.hangUp(channel.id);
     const ended = (await lab.ended()) as unknown as { figures: { botPauses: number; skippedFrames: number } };
     assert.equal(ended.figures.botPauses, 0);
-    // A machine that stands still costs frames, which are counted; what is heard is exact in between.
+    // A machine that stands still loses frames. They are counted; the audio between them is exact.
     const missing = words.length - heard.length;
     assert.ok(missing >= 0 && missing <= ended.figures.skippedFrames * 160, `${missing} bytes are missing`);
     if (ended.figures.skippedFrames === 0) assert.deepEqual(heard, words);

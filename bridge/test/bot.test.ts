@@ -271,7 +271,8 @@ describe('a bot', { concurrency: 6 }, () => {
     const sent = 6_000;
     for (let i = 0; i < sent; i++) {
       rtp.send(packet);
-      // The bridge's socket holds a few hundred: more at once would be lost before the bridge saw them.
+      // The socket's buffer holds a few hundred datagrams: more at once would be lost before the
+      // bridge reads them.
       if (i % 50 === 0) await delay(PAUSE_MS);
     }
     lab.ari.hangUp(channel.id);

@@ -2,7 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { TestContext } from 'node:test';
 import { type Lab, until } from './harness.ts';
 
-/** Starts a bridge as a process of its own beside a lab's ARI and bot; resolves when it has reached ARI. Killed at the end of the test. */
+/**
+ * Starts a bridge as a process of its own beside a lab's ARI and bot. Resolves when it has reached
+ * ARI. Killed at the end of the test.
+ */
 export async function startProcess(
   t: TestContext,
   lab: Lab,

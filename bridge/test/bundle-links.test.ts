@@ -38,7 +38,7 @@ function anchors(text: string): string[] {
   });
 }
 
-/** Relative links of all Markdown files below a directory that lead to nothing, as `file: target`. */
+/** Broken relative links in all Markdown files below a directory, as `file: target`. */
 async function deadLinks(directory: string): Promise<string[]> {
   const dead: string[] = [];
   for await (const file of glob('**/*.md', { cwd: directory })) {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Lab, speech, until } from './harness.ts';
 
-// Asterisk hides a caller's new source: it gives its own packets one run of numbers. Only here can it be seen that the bridge needs no such help.
+// Asterisk hides a new source of the caller: it numbers its own packets continuously. Only this
+// test shows that the bridge does not depend on that.
 test('a source that changes in mid-call, with new numbers and timestamps, is heard on without a gap, and counted', async (t) => {
   const lab = await Lab.start(t);
   const { channel, session } = await lab.call();

@@ -50,7 +50,10 @@ async function misbehave(session: BotSession, dice: Dice): Promise<void> {
   }
 }
 
-/** ARI that is slow, and now and then says no before or after it did as it was asked. Removals succeed: nothing could clean up after those. */
+/**
+ * ARI that is slow, and sometimes refuses, before or after it did what was asked. Removals succeed:
+ * otherwise nothing could clean up.
+ */
 function disturb(lab: Lab, dice: Dice): void {
   const isRefusal = () => (dice.isOneIn(40) ? 500 : undefined);
   lab.ari.before(/^(GET|POST|PUT) /, async () => {

@@ -1,6 +1,7 @@
 /**
- * Comfort noise of more than one byte ends a media channel by RTP (seen with Asterisk 22.10, e2e/off-nominal/quiet-caller.test.ts): every
- * channel that meets one in a bridge has to keep it to itself.
+ * Comfort noise of more than one byte ends an RTP media channel (seen with Asterisk 22.10,
+ * e2e/off-nominal/quiet-caller.test.ts). So each channel that receives such noise must not pass it
+ * into its bridge.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,7 +12,10 @@ import { API_TOKEN, api } from './api-client.ts';
 import type { FakeChannel } from './fake-channel.ts';
 import { Lab, until } from './harness.ts';
 
-/** A lab with a provider, whose channels are watched: those that entered a bridge with their comfort noise are listed. */
+/**
+ * A lab with a provider, whose channels are watched: lists those that entered a bridge with their
+ * comfort noise.
+ */
 async function start(t: TestContext): Promise<{ lab: Lab; noisy: string[]; joined: Set<string> }> {
   const directory = mkdtempSync(join(tmpdir(), 'providers-'));
   t.after(() => rmSync(directory, { recursive: true }));

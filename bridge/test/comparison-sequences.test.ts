@@ -1,7 +1,10 @@
 import { test } from 'node:test';
 import { parseSteps, play } from '../fuzz/comparison.ts';
 
-/** Sequences, found by chance, that the bridge once got wrong: `what/who/ms` of each step, and the seed of all else. */
+/**
+ * Sequences, found by random search, that the bridge once handled wrong: `what/who/ms` of each
+ * step, and the seed of the rest.
+ */
 const SEQUENCES: readonly (readonly [name: string, seed: number, steps: string])[] = [
   [
     'an entry that is told after its call has ended is no second call',

@@ -1,4 +1,7 @@
-/** What compose.yaml and the scripts see to: whose secrets are whose, limits, and that nothing stops before a start is sure. */
+/**
+ * What compose.yaml and the scripts ensure: each service reads only its secrets, limits are set,
+ * and nothing stops before a start is certain.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
@@ -60,7 +63,10 @@ interface Run {
   readonly calls: string[];
 }
 
-/** A copy of the stack's directory whose scripts find stand-ins for `docker`, `chown`, `sudo` and `id`. */
+/**
+ * A copy of the stack's directory in which the scripts find stand-ins for `docker`, `chown`, `sudo`
+ * and `id`.
+ */
 function directory(t: TestContext, files: Readonly<Record<string, string>>) {
   const path = mkdtempSync(join(tmpdir(), 'deployment-'));
   t.after(() => rmSync(path, { recursive: true }));

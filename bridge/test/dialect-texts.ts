@@ -10,7 +10,10 @@ export type DecodedText =
   | Exclude<BotMessage, Media | LongMedia>
   | (Omit<Media, 'audio' | 'length'> & { readonly payload: string });
 
-/** What a dialect makes of a text, which lies somewhere in a buffer as in the read buffer of a socket. */
+/**
+ * What a dialect reads from a text that lies at some offset in a buffer, as in the read buffer of a
+ * socket.
+ */
 export function decodeText(dialect: Pick<Dialect, 'decode'>, text: string): DecodedText {
   const bytes = Buffer.from(`"}${text}{"`);
   const message = dialect.decode(bytes, 2, bytes.length - 2);

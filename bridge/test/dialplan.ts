@@ -1,5 +1,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are Asterisk's
-/** Reads Asterisk's dialplan, and says where a value from outside could be more than text, or a channel come in unasked. */
+/**
+ * Reads Asterisk's dialplan. Finds where a value from outside could be more than text, or where a
+ * channel could enter that must not.
+ */
 
 /** One priority of a dialplan: `Set(a=b)` is application `Set` with `a=b`. */
 export interface Step {
@@ -32,12 +35,15 @@ const OURS = [
   ...['PROVIDER_FALLBACK', 'PROVIDER_DOMAIN', 'FALLBACK'],
 ];
 const OUR_FUNCTIONS = ['CHANNEL(endpoint)', 'CHANNEL(channeltype)'];
-/** Functions that may be written with plain values. The caller's number and name are texts, and may be written with any. */
+/**
+ * Functions that take plain values when written. The caller's number and name are texts: they take
+ * any value.
+ */
 const WRITTEN_PLAIN = ['GROUP(provider)', 'TIMEOUT(absolute)'];
 const WRITTEN_TEXT = ['CALLERID(num)', 'CALLERID(name)'];
 /**
- * A FILTER that leaves nothing that means anything to a parser of Asterisk's. Ranges within digits or letters of one case only: between
- * them, and in `+-9`, lie characters that do.
+ * A FILTER that leaves no character with a meaning to Asterisk's parsers. Ranges only within digits
+ * or letters of one case: other ranges, such as `+-9`, contain characters with a meaning.
  */
 const PLAIN_SET = /^(?:\\x2d|[0-9]-[0-9]|[a-z]-[a-z]|[A-Z]-[A-Z]|[\w+*#.:])+$/;
 
@@ -45,7 +51,9 @@ const COMMENT = /^;(?!-)/;
 const SECTION = /^\[([\w-]+)\]$/;
 const STEP =
   /^(?:exten => (?<extension>[^,;]+),(?<priority>\d+)| same => n)(?:\((?<label>[\w-]+)\))?,(?<application>\w+)\((?<data>.*)\)$/;
-/** Of all providers, unless a provider has one of its own: the operator's setting, put in at the start. */
+/**
+ * Of all providers, unless a provider has its own: the operator's setting, inserted at the start.
+ */
 const GLOBALS = ['PROVIDER_FALLBACK = ${FALLBACK}'];
 /** The operator's own dialplan. */
 const INCLUDES = ['#tryinclude /etc/asterisk-providers/*.conf'];
@@ -111,7 +119,10 @@ export function entranceFaults({ steps, contexts }: Dialplan): string[] {
   return [...faults, ...steps.flatMap((step) => jumpFaults(step))];
 }
 
-/** Whether an extension begins with the question, and sends all others away; or does nothing that one could come in by. */
+/**
+ * Whether an extension begins with the check and rejects all others; or contains nothing that lets
+ * a channel in.
+ */
 function isGuarded(
   { extension, priority, application, data }: Step,
   own: readonly Step[],
@@ -133,7 +144,9 @@ function stepsOf(extension: string, own: readonly Step[]): Step[] {
   return own.filter((step) => step.extension === extension);
 }
 
-/** A jump to another context, or extension, is to its first step: else it would pass the question by. */
+/**
+ * A jump to another context or extension goes to its first step: otherwise it would skip the check.
+ */
 function jumpFaults({ context, application, data }: Step): string[] {
   if (application !== 'Goto' && application !== 'GotoIf') return [];
   const places = application === 'Goto' ? [data] : data.slice(data.lastIndexOf(']?') + 2).split(':');
@@ -192,7 +205,10 @@ function isPlain(text: string, plain: ReadonlySet<string>): boolean {
   });
 }
 
-/** Whether each function that a text calls gets plain arguments, unless it takes any text: then the text is a text. */
+/**
+ * Whether each function call in a text gets plain arguments. Functions that take any text are
+ * exempt.
+ */
 function hasOnlySafeReads(text: string, plain: ReadonlySet<string>): boolean {
   return expressions(text).every(({ kind, inner }) => {
     if (kind === '[') return isPlain(inner, plain);

@@ -11,7 +11,10 @@ import { Lab, until } from './harness.ts';
 const MAIN = new URL('../src/main.ts', import.meta.url).pathname;
 const ORDER = { to: '+4930777777', provider: 'pb_fintech' };
 
-/** A folder whose database hangs whoever opens it, as a network disk does that is gone: a pipe that nobody reads. */
+/**
+ * A folder whose database blocks every open, like a network disk that is gone: the file is a pipe
+ * without a reader.
+ */
 function hangingFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'bridge-hangs-'));
   const pipe = join(folder, 'calls.db');

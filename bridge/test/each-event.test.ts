@@ -2,8 +2,9 @@ import { test } from 'node:test';
 import { parseSteps, play } from '../fuzz/comparison.ts';
 
 /**
- * Lives of calls, as `what/who/ms` of each step. Each is played once for each of its events, which is lost then. Afterwards every call
- * has its caller, every end its cause, everything in Asterisk its owner, and each call one record and one callback.
+ * Lives of calls, as `what/who/ms` of each step. Each is played once for each of its events, and
+ * that event is lost. Afterwards every call has its caller, every end its cause, every object in
+ * Asterisk its owner, and each call one record and one callback.
  */
 const LIVES: readonly (readonly [name: string, steps: string])[] = [
   ['a caller who hangs up', 'call-in/0/2000 far-end-hangs-up/0/500'],

@@ -13,7 +13,10 @@ export class FakeGlobals {
     this.#emit = emit;
   }
 
-  /** Carries out a request; undefined where it is for somebody else. `hasApp`: whether there is an app to send events to. */
+  /**
+   * Carries out a request; undefined if another handler must do it. `hasApp`: whether there is an
+   * app to send events to.
+   */
   carryOut({ method, path, query }: AriRequest, hasApp: boolean): Reply | undefined {
     if (path === '/asterisk/ping') return { status: 200, body: { ping: 'pong', asterisk_id: 'fake' } };
     if (path === '/asterisk/info') return { status: 200, body: { status: { startup_time: this.startedAt } } };

@@ -19,7 +19,10 @@ import { type ChannelOptions, type FakeChannel, shown } from './fake-channel.ts'
 import { onChannels } from './fake-channel-requests.ts';
 import type { FakeRtp } from './fake-rtp.ts';
 
-/** A fake Asterisk: ARI's REST interface and events socket on one port of loopback, with the real one's manners. */
+/**
+ * A fake Asterisk: ARI's REST interface and events socket on one loopback port, with the behaviour
+ * of the real one.
+ */
 export class FakeAri {
   /** Whether the far ends' answers leave an audio stream. */
   hasAudio = true;
@@ -77,7 +80,10 @@ export class FakeAri {
     return this.#events?.readyState === 1;
   }
 
-  /** What the bridge made for a caller, latest first: media channels, second legs or mixing bridges. */
+  /**
+   * What the bridge created for a caller, latest first: media channels, second legs or mixing
+   * bridges.
+   */
   ownOf(channelId: string, kind: OwnKind): string[] {
     const ids = kind === 'pcb' ? this.bridges.keys() : this.channels.keys();
     const isIts = (id: string) => parseOwnId(id)?.kind === kind && parseOwnId(id)?.callerId === channelId;
@@ -101,7 +107,10 @@ export class FakeAri {
     return rtp;
   }
 
-  /** Before matching requests (`METHOD /path`) are carried out; a reply given here is sent instead. */
+  /**
+   * Runs before matching requests (`METHOD /path`) are carried out. A reply returned here is sent
+   * instead.
+   */
   before(pattern: RegExp, hook: Hook): void {
     this.#before.push({ pattern, hook });
   }
@@ -165,8 +174,9 @@ export class FakeAri {
   }
 
   /**
-   * The callee's side answers a dial with 3xx, and Asterisk dials `to` at another provider by itself, as 22 does: on a new channel that
-   * has the app arguments of the first, and nothing else of it. Without `noted` Asterisk has not yet written the 3xx down.
+   * The callee's side answers a dial with 3xx, and Asterisk dials `to` at another provider by
+   * itself, as version 22 does: on a new channel that has the app arguments of the first and
+   * nothing else of it. Without `noted` Asterisk has not yet recorded the 3xx.
    */
   forwards(channel: FakeChannel, to = '+4930999@other', noted: number | undefined = 302): FakeChannel {
     const name = `PJSIP/other-${String(this.#nextId++).padStart(8, '0')}`;
@@ -260,7 +270,7 @@ export class FakeAri {
     this.#events?.send(text);
   }
 
-  /** Holds all events back until the function that it returns is called: then they leave in one piece. */
+  /** Holds back all events until the returned function is called: then they leave in one write. */
   corked(): () => void {
     const socket = (this.#events as unknown as { _socket: { cork(): void; uncork(): void } })._socket;
     socket.cork();
@@ -273,7 +283,10 @@ export class FakeAri {
     this.#events = undefined;
   }
 
-  /** Asterisk forgets the app, as where a late handshake took it and went: the bridge's socket stays open, and is told nothing. */
+  /**
+   * Asterisk forgets the app, as after a late handshake that took it and closed. The bridge's
+   * socket stays open and gets no event.
+   */
   loseApp(): void {
     this.#events = undefined;
     this.#wasUp = false;

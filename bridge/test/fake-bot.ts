@@ -8,7 +8,10 @@ import { type WebSocket, WebSocketServer } from 'ws';
 /** A message of the bridge, as parsed. */
 export type BotEvent = { readonly event: string } & Readonly<Record<string, unknown>>;
 
-/** What the bot does with a connection: takes it, answers with an HTTP status, or a redirect, or says nothing. */
+/**
+ * What the bot does with a connection: accepts it, answers with an HTTP status or a redirect, or
+ * does not answer.
+ */
 export type Decision = 'accept' | 'never' | number | { readonly status: number; readonly location: string };
 
 /** Key and certificate of a bot that is reached by `wss`, PEM. */

@@ -36,7 +36,10 @@ export function onBridges(
   return NO_CONTENT;
 }
 
-/** What the fake Asterisk does with a request on its app, which is there once somebody has connected. */
+/**
+ * What the fake Asterisk does with a request on its app. The app exists once a client has
+ * connected.
+ */
 export function onApplication(
   ari: { readonly channels: ReadonlyMap<string, FakeChannel>; filter: readonly string[] | undefined },
   isThere: boolean,

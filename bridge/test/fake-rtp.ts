@@ -15,7 +15,10 @@ export interface HeardPacket {
   readonly atMs: number;
 }
 
-/** Asterisk's end of an external media channel: a UDP socket that sends to one address and keeps what comes. */
+/**
+ * Asterisk's end of an external media channel: a UDP socket that sends to one address and keeps
+ * what it receives.
+ */
 export class FakeRtp {
   readonly heard: HeardPacket[] = [];
   readonly #socket: Socket;

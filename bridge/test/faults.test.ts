@@ -12,7 +12,10 @@ import { AsteriskPorts } from '../src/switchboard/asterisk-ports.ts';
 
 const CELL_MAX_CHARS = 120;
 const LINE_MAX_CHARS = 100;
-/** Statuses that Fastify gives by itself: bad JSON, a long body, another type; and our own default. */
+/**
+ * Statuses that Fastify sends by itself (bad JSON, a long body, another content type), and our own
+ * default.
+ */
 const FRAMEWORK_STATUSES = ['400', '413', '415', '500'];
 
 const src = new URL('../src/', import.meta.url);

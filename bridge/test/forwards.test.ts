@@ -1,4 +1,7 @@
-/** A callee's side answers an originated call with 3xx: Asterisk calls where its Contact says, by itself. Nobody has ordered that. */
+/**
+ * A callee's side answers an originated call with 3xx. Asterisk then calls the Contact by itself.
+ * Nobody has ordered that call.
+ */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -14,14 +14,20 @@ const WAIT_MS = 10_000;
 const POLL_MS = 2;
 /** Room for ten calls a daemon; another process's port in it is passed over by the bridge. */
 const RTP_PORTS = 20;
-/** Above the ports that systems lend by themselves; test files that run at once have a part each. */
+/**
+ * Above the ephemeral ports of the system. Test files that run at the same time have separate
+ * ranges.
+ */
 const FIRST_RTP_PORT = 61_000 + (process.pid % 10) * 440;
 let nextRtpPort = FIRST_RTP_PORT;
 
 /** One line of the bridge's log. */
 export type LogLine = { readonly level: number; readonly msg: string } & Readonly<Record<string, unknown>>;
 
-/** Resolves with what `condition` returns, as soon as that is not false or undefined; rejects after `limitMs`. */
+/**
+ * Resolves with the value of `condition` as soon as it is neither false nor undefined; rejects
+ * after `limitMs`.
+ */
 export async function until<T>(
   condition: () => T | undefined | false | Promise<T | undefined | false>,
   what: string,
@@ -36,7 +42,10 @@ export async function until<T>(
   }
 }
 
-/** `frames` frames of audio in which every 20 ms differ, so that what is lost, doubled or moved shows. Never silence. */
+/**
+ * `frames` frames of audio, each 20 ms different, so that a lost, doubled or moved frame shows.
+ * Never silence.
+ */
 export function speech(frames: number, seed = 0): Buffer {
   return Buffer.from(
     Array.from({ length: frames * 160 }, (_, i) => ((i * 7 + (i >> 7) * 13 + seed * 31) % 120) + 1),
@@ -74,7 +83,10 @@ export interface LabOptions {
   readonly noWait?: boolean;
 }
 
-/** The real daemon between a fake Asterisk and a fake bot. At the end of the test all of it is closed, and nothing may have leaked. */
+/**
+ * The real daemon between a fake Asterisk and a fake bot. At the end of the test all of it is
+ * closed, and the test fails if something leaked.
+ */
 export class Lab {
   readonly ari: FakeAri;
   readonly bot: FakeBot;
@@ -158,7 +170,10 @@ export class Lab {
     await this.#daemon?.stop();
   }
 
-  /** Where the test has failed there are leftovers, and nothing to be said of them: what throws here would keep its other ends from being met. */
+  /**
+   * A failed test leaves channels and bridges behind, which is not a second fault. An error thrown
+   * here would stop the other hooks of the test.
+   */
   async #end(hasFailed: boolean): Promise<void> {
     try {
       if (this.#daemon !== undefined && !this.#stopped && !hasFailed) await this.#assertIdle();

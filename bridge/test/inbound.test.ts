@@ -34,7 +34,8 @@ test('an inbound call is offered to the bot, answered, relayed both ways, and re
   session.speak(speech(3, 1));
   await until(() => rtp.speech().length >= 480, 'audio at the caller');
   assert.deepEqual(rtp.speech(), speech(3, 1));
-  // Audio that is still on its way, and the silence that is filled in, must not come after the hang-up.
+  // Audio that is still in transit, and the silence that fills gaps, must not come after the
+  // hang-up.
   lab.ari.before(/^DELETE .*pcm-/, async () => {
     talk(rtp, speech(3));
     await new Promise((resolve) => setTimeout(resolve, 150));

@@ -1,4 +1,4 @@
-/** A caller from whom no audio comes, but something else, which Asterisk counts and does not pass on. */
+/** A caller who sends no audio, but other packets, which Asterisk counts and does not pass on. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -12,14 +12,20 @@ const REFER_ANSWERS = [
   ['FAILURE', '405'],
 ] as const;
 
-/** What calls ask of Asterisk. The rest is the connection's, of media by WebSocket, or of an Asterisk without `channelvars`. */
+/**
+ * The ARI requests of calls. Other requests belong to the connection, to media by WebSocket, or to
+ * an Asterisk without `channelvars`.
+ */
 type Asked = Omit<
   AriClient,
   | ('hold' | 'release' | 'refuse' | 'ping' | 'sendUserEvent' | 'globalVariable' | 'setGlobalVariable')
   | ('allowEvents' | 'close' | 'createMediaSocket' | 'mediaRefusedMs' | 'variables')
 >;
 
-/** Access of one process to the model: what `AriClient` does, with replies that come late, or not, or refuse. */
+/**
+ * Access of one process to the model: what `AriClient` does, with replies that are late, missing or
+ * refusals.
+ */
 export class ModelAri implements Asked {
   readonly authorization = '';
   readonly #model: AsteriskModel;

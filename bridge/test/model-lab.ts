@@ -40,7 +40,9 @@ const metrics = {
 /** What a call's end may be blamed on, beyond trouble with requests and events. */
 export type Deed = 'bot' | 'bot-absent' | 'api' | 'media' | 'transfer' | 'restart' | 'kill';
 
-/** One process of the bridge, without sockets and threads: the real switchboard with all its calls. */
+/**
+ * One process of the bridge, without sockets and threads: the real switchboard with all its calls.
+ */
 class ModelBridge {
   readonly ari: ModelAri;
   readonly switchboard: Switchboard;
@@ -91,7 +93,9 @@ class ModelBridge {
   }
 }
 
-/** The bridge's switchboard between a model of Asterisk and bots that are no more than their deeds. */
+/**
+ * The bridge's switchboard between a model of Asterisk and bots that are only a list of actions.
+ */
 export class ModelLab {
   readonly model: AsteriskModel;
   readonly clock: VirtualClock;
@@ -107,9 +111,12 @@ export class ModelLab {
   readonly telephones: string[] = [];
   /** Ends that nothing explains: what is thrown where they are told is caught by the bridge. */
   readonly #wrong: string[] = [];
-  /** Hung up by a process that died before they were gone: the next one takes them for callers, who leave then. */
+  /**
+   * Hung up by a process that died before they were gone. The next process takes them for callers;
+   * they leave then.
+   */
   readonly #dying = new Set<string>();
-  /** Who talked to each other when a process died: nothing but one of them, or an order, may part them. */
+  /** Pairs who talked when a process died: only one of the two, or an order, may separate them. */
   readonly #talks: { readonly callerId: string; readonly legId: string; readonly bridgeId: string }[] = [];
   #bridges = 1;
   #nextCompareMs = RECONCILE_MS;
@@ -192,7 +199,8 @@ export class ModelLab {
       'bot-lost': () => this.has(id, 'bot'),
       'bot-unavailable': () => this.has(id, 'bot-absent', 'bot'),
       'media-failed': () => this.has(id, 'media', 'restart') || isTroubled,
-      // Of one who hung up before a comparison that still saw them had ended, there is no other word.
+      // A caller hung up before the end of a comparison that still saw them: no other event reports
+      // that.
       'setup-failed': () => isTroubled || this.has(id, 'media', 'restart') || model.ownEnds.has(id),
       // Of a call that came and went between a new start and the next comparison, too.
       'asterisk-lost': () => this.has(id, 'restart') || model.startedAt !== 'start 0',
@@ -215,7 +223,10 @@ export class ModelLab {
     }
   }
 
-  /** Those who talked when a process died talk still, unless one of the two has gone by themselves, or was made to. */
+  /**
+   * Pairs who talked when a process died still talk, unless one of the two left or was ordered to
+   * leave.
+   */
   #assertTalks(): void {
     const { model } = this;
     for (const { callerId, legId, bridgeId } of this.#talks) {

@@ -24,11 +24,14 @@ function mediaThreads(pid: number): string[] {
   });
 }
 
-/** Who may not raise a priority (setpriority(2)): not root, as in a container without capabilities. */
+/**
+ * Users who may not raise a priority (setpriority(2)): not root, as in a container without
+ * capabilities.
+ */
 const NOBODY = 65_534;
 
 /**
- * A module for each thread. A media worker, of our threads the only one with a limit, ends as `code`
+ * A module for each thread. A media worker (the only type of thread with a limit) ends as `code`
  * says when it finds the file.
  */
 const deadly = (file: string, code: string): string => `

@@ -1,7 +1,10 @@
 import type { AriChannel } from '../src/ari/model.ts';
 import type { Action, Beliefs, BelievedCall, Holdings } from '../src/switchboard/reconciliation.ts';
 
-/** What the tables of the comparison are made of: one call, what it has in Asterisk, and an action in words. */
+/**
+ * What the tables of the comparison consist of: one call, what it has in Asterisk, and an action in
+ * words.
+ */
 export const BRIDGE = 'pcb-0a1b2c3d-1-7.1';
 export const MEDIA = 'pcm-0a1b2c3d-1-7.1~';
 export const LEG = 'pct-0a1b2c3d-1.1-7.1~';

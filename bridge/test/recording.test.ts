@@ -81,7 +81,8 @@ test('a recorded call has caller and bot on a side each, in step, and says so to
   const botAtMs = rtp.heard.filter(({ payload }) => payload[0] === BOT.byte).map(({ atMs }) => atMs);
   assert.equal(botMarks.length, 8);
   assert.equal(callerMarks.length, caller.marksAtMs.length);
-  // Each side has its own clock here: the difference between file and truth must be the same on both.
+  // Each side has its own clock here: the difference between file and reality must be the same on
+  // both sides.
   const botOff = median(botMarks.map((at, i) => (botAtMs[i] as number) - at));
   const callerOff = median(callerMarks.map((at, i) => (caller.marksAtMs[i] as number) - at));
   assert.ok(Math.abs(botOff - callerOff) < 20, `${botOff - callerOff} ms out of step`);

@@ -54,7 +54,10 @@ function settled(): Promise<void> {
   return new Promise((resolve) => real.setImmediate(resolve));
 }
 
-/** Runs with timers (`setTimeout` and that of `node:timers/promises`) that keep to the clock; all others keep to real time. */
+/**
+ * Runs with timers (`setTimeout`, also of `node:timers/promises`) that follow this clock. All other
+ * timers follow real time.
+ */
 export async function inVirtualTime<T>(clock: VirtualClock, run: () => Promise<T>): Promise<T> {
   return await clocks.run(clock, run);
 }

@@ -9,7 +9,10 @@ import { NO_LIMITS } from '../src/pipecat/budget.ts';
 import { FakeBot } from './fake-bot.ts';
 import { until } from './harness.ts';
 
-/** A call's media by itself, over a WebSocket of Asterisk's that is a server of the test's; by the test's own clock, where it has one. */
+/**
+ * A call's media alone, over a WebSocket of Asterisk for which the test is the server; by the
+ * test's own clock if there is one.
+ */
 export async function wideband(t: TestContext, now = () => performance.now()) {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   await once(server, 'listening');

@@ -1,4 +1,4 @@
-/** A media worker that dies while a call is being set up costs nobody the call, at whichever step it is. */
+/** If a media worker dies during the set-up of a call, at whichever step, the call survives. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,10 @@ import type { BotSession } from './fake-bot.ts';
 import type { FakeChannel } from './fake-channel.ts';
 import { Lab, speech, until } from './harness.ts';
 
-/** The media workers that are alive, of this process's threads the only ones with a limit; whether each has loaded. */
+/**
+ * The live media workers (the only threads of this process with a limit), and whether each has
+ * loaded.
+ */
 const workers = new Map<Worker, boolean>();
 process.on('worker', (worker) => {
   if (worker.resourceLimits?.maxYoungGenerationSizeMb !== 6) return;
@@ -22,7 +25,10 @@ process.on('worker', (worker) => {
 
 const loaded = () => until(() => [...workers.values()].every((hasLoaded) => hasLoaded), 'workers loaded');
 
-/** Ends all media workers at once; none that loads, since a library that is then being loaded would end the process. */
+/**
+ * Ends all media workers at once, but none that is still loading: a library that is being loaded
+ * then would end the process.
+ */
 async function kill(): Promise<undefined> {
   await loaded();
   await Promise.all([...workers.keys()].map((worker) => worker.terminate()));

@@ -19,7 +19,10 @@ const inspector = new Session();
 inspector.connect();
 after(() => inspector.disconnect());
 
-/** Evaluates an expression in the media workers that are alive; by the inspector, since no message of ours would do that. */
+/**
+ * Evaluates an expression in the live media workers. Uses the inspector, since the bridge has no
+ * such message.
+ */
 async function evaluate(count: number, expression: string): Promise<void> {
   const attached: string[] = [];
   const onAttached = ({ params }: { params: { sessionId: string; workerInfo: { url: string } } }) => {
@@ -39,7 +42,7 @@ async function evaluate(count: number, expression: string): Promise<void> {
 function workerPriorities(): number[] {
   return readdirSync('/proc/self/task').flatMap((task) => {
     const stat = readFileSync(`/proc/self/task/${task}/stat`, 'utf8');
-    // After the name in brackets: the state is the third field, nice the nineteenth (proc_pid_stat(5)).
+    // After the name in brackets: the state is field 3, nice is field 19 (proc_pid_stat(5)).
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return stat.includes('(media)') ? [Number(fields[16])] : [];
   });

@@ -1,7 +1,9 @@
 /** The mock bot's own account of its calls, and a hand on it. */
 import { LOCALHOST, type Ports } from '../stack/ports.ts';
 
-/** What the mock bot saw of one connection (its README explains the fields); times in ms since 1970. */
+/**
+ * What the mock bot saw of one connection (its README explains the fields); times in ms since 1970.
+ */
 export interface BotCall {
   callId: string;
   mode: string;
@@ -52,7 +54,10 @@ export type Milestone =
   | 'clear'
   | 'closed';
 
-/** How the bot sends what it says: so much audio a message, so often, at multiples of so much; in ms. */
+/**
+ * How the bot sends its audio, in ms: audio in each message, time between messages, and the grid of
+ * send times.
+ */
 export interface Pace {
   chunkMs: number;
   intervalMs: number;
@@ -97,7 +102,10 @@ export class MockBot {
     if (!response.ok) throw new Error(`mock bot: ${response.status} ${await response.text()}`);
   }
 
-  /** Has the bot say audio in the call's encoding, in real time unless told otherwise; gives when it began, in ms since 1970. */
+  /**
+   * Lets the bot send audio in the call's encoding, in real time unless told otherwise. Returns
+   * when it began, in ms since 1970.
+   */
   async say(callId: string, audio: Uint8Array, pace?: Pace): Promise<number> {
     const { chunkMs, intervalMs, gridMs = 0 } = pace ?? { chunkMs: 40, intervalMs: 40 };
     const query = `chunk_ms=${chunkMs}&interval_ms=${intervalMs}&grid_ms=${gridMs}`;

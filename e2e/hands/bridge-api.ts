@@ -44,7 +44,10 @@ export class BridgeApi {
     return { status: response.status, body: (await response.json()) as ApiCall };
   }
 
-  /** All events of one call from now on; ends the stream with the call, or throws an Error after 30 s. */
+  /**
+   * All events of one call from now on. The stream ends with the call, or throws an Error after 30
+   * s.
+   */
   async follow(callId: string): Promise<{ events: Promise<CallEvent[]> }> {
     const response = await fetch(`${this.#url}/events`, {
       headers: this.#headers,

@@ -50,7 +50,10 @@ async function say(callId: string, words: number, payload = WORD): Promise<void>
   }
 }
 
-/** When the tone began, each time, on the wire, ms after the answer; what interrupts it for less than 100 ms is no end. */
+/**
+ * When the tone began on the wire, each time, in ms after the answer. An interruption below 100 ms
+ * does not end it.
+ */
 function began({ segments }: StreamReport, hz: number): number[] {
   const tones = segments.filter(({ sound }) => sound === hz);
   return tones

@@ -27,7 +27,7 @@ const told = (bot: BotCall): string[] =>
     .filter(({ event }) => event === 'transfer')
     .map(({ status, reason }) => [status, reason].filter(Boolean).join(' '));
 
-/** A call to the AI that speaks without end, which asks for a transfer a second after the answer. */
+/** A call to an AI that speaks without end and asks for a transfer one second after the answer. */
 async function callAndTransfer(transfer: Record<string, unknown>, options: PhoneOptions = {}) {
   const callId = newCallId('transfer');
   const call = stack.phones.callOnce({ to: '102', callId, seconds: 8, local: TRUNK, ...options });

@@ -12,7 +12,8 @@ before(async () => {
 after(() => stack?.stop());
 afterEach(() => stack.leaks.expectNone());
 
-// Asterisk shows the app's arguments only once a call is answered: until then the id comes from X_CALL_ID.
+// Asterisk shows the app's arguments only once a call is answered: until then the id comes from
+// X_CALL_ID.
 const LOCAL = `${FINTECH}:${PROVIDER_PORT}`;
 
 const REFUSES = 'callee-refuses';

@@ -223,10 +223,16 @@ test('a provider that wants user=phone gets it', async () => {
   assert.equal((await stack.record(callId)).outcome, 'busy');
 });
 
-/** What the Contact of a 3xx may name: a number of ours, and words of Asterisk's own dial strings. */
+/**
+ * What the Contact of a 3xx may name: one of our numbers, and syntax of Asterisk's own dial
+ * strings.
+ */
 const NUMBERS = ['+4930999102', '102', 's', 'Local%2F102%40from-provider', 'Local%2Frefer%40transfer'];
 
-/** Contacts that name a provider, the same or another one: Asterisk's core calls it by itself, and nothing in its settings refuses that. */
+/**
+ * Contacts that name a provider, the same or another one. Asterisk's core calls it by itself; no
+ * setting refuses that.
+ */
 const FOREIGN_FORWARDS = [
   'PJSIP%2F%2B4930999%40trunk',
   'pjsip%2f%2B4930999%40trunk',

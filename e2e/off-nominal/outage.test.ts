@@ -1,4 +1,7 @@
-/** What happens in Asterisk while the bridge is not told of it: the comparison with Asterisk makes it good. */
+/**
+ * What happens in Asterisk while its events do not reach the bridge: the comparison with Asterisk
+ * corrects it.
+ */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -37,7 +40,10 @@ afterEach(async () => {
   await stack.leaks.expectNone();
 });
 
-/** Cuts the line for so long, or until something has come to pass; resolves when the bridge has found back. */
+/**
+ * Interrupts the connection for this time, or until a condition holds. Resolves when the bridge is
+ * connected again.
+ */
 async function outage(cut: Cut = {}, during: () => Promise<unknown> = () => sleep(OUTAGE_MS)): Promise<void> {
   proxy.cut(cut);
   await until('the bridge is without events', 5000, async () => (await stack.readiness()).status === 503);
@@ -225,7 +231,8 @@ test('INVITE with Replaces of the same provider: the same bot goes on with the n
   const old = await callBot(first, callId);
   const taken = await second.call('102', { headers: replacing(old) });
   assert.equal(taken.status, 200);
-  // Its sequence numbers begin where those of the first telephone did: Asterisk hands both on under one SSRC.
+  // Its sequence numbers begin at those of the first telephone: Asterisk passes both on under one
+  // SSRC.
   second.rtp.talk();
   await first.nextRequest('BYE', 3000);
   first.rtp.hush();

@@ -1,4 +1,7 @@
-/** Callers from whom no audio comes: those who only listen, on a trunk with silence suppression, and those who have not begun. */
+/**
+ * Callers who send no audio: those who only listen, on a trunk with silence suppression, and those
+ * who have not begun.
+ */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -54,7 +57,8 @@ describe('a caller who only listens', () => {
       assert.equal(call.status, 200);
       using rtcp = await RtcpEnd.open(TRUNK, phone.rtp);
       phone.rtp.talk();
-      // Asterisk's first RTCP report comes after some seconds: before it there is nothing to report on.
+      // Asterisk's first RTCP report comes after some seconds: before that there is nothing to
+      // report on.
       await (about.startsWith('RTCP') ? rtcp.heard() : sleep(1_000));
       phone.rtp.hush();
       let count = 0;
@@ -74,7 +78,10 @@ describe('a caller who only listens', () => {
   }
 });
 
-/** A level, and the reflection coefficients of a spectrum behind it (RFC 3389 section 3). G.711 Appendix II has ten of them. */
+/**
+ * A level, then the reflection coefficients of a spectrum (RFC 3389 section 3). G.711 Appendix II
+ * has ten of them.
+ */
 const NOISES = [
   [],
   [60],

@@ -1,4 +1,7 @@
-/** Asterisk with RTP ports for one call: a second caller gets 488 before the bridge hears of them, and the bridge says why. */
+/**
+ * Asterisk with RTP ports for one call: a second caller gets 488 before the bridge knows of the
+ * call. The bridge reports why.
+ */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { SipPhone } from '../phones/sip-phone.ts';

@@ -1,4 +1,7 @@
-/** A telephone of our own, for what SIPp cannot do: hear and answer at once, and send packets that arrive in any order or not at all. */
+/**
+ * A telephone of our own, for what SIPp cannot do: react to received audio at once, and send
+ * packets out of order or drop them.
+ */
 import { randomInt, randomUUID } from 'node:crypto';
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
@@ -105,7 +108,10 @@ export class Handset implements AsyncDisposable {
     this.#rtp.send(packet, this.#mediaPort, LOCALHOST);
   }
 
-  /** From now on sends a packet every 20 ms, by an absolute clock: what `next` gives for the packet of that number. */
+  /**
+   * From now on sends a packet every 20 ms, by an absolute clock. `next` returns the packet of each
+   * number.
+   */
   talk(next: (frame: number) => Uint8Array): void {
     const sequenceNumber = randomInt(2 ** 16);
     const timestamp = randomInt(2 ** 32);
@@ -119,7 +125,9 @@ export class Handset implements AsyncDisposable {
     });
   }
 
-  /** Calls `act` every 20 ms by an absolute clock, until the call ends or another `onGrid` begins. */
+  /**
+   * Calls `act` every 20 ms by an absolute clock, until the call ends or another `onGrid` begins.
+   */
   onGrid(act: (frame: number) => void): void {
     clearTimeout(this.#talking);
     const beganMs = performance.now();

@@ -1,4 +1,7 @@
-/** The telephone network of the tests: SIPp places and takes calls, and reports what was said and heard. */
+/**
+ * The telephone network of the tests: SIPp places and accepts calls, and reports what was sent and
+ * heard.
+ */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StartedTestContainer } from 'testcontainers';
@@ -48,7 +51,9 @@ export class Phones {
     return this.#run({ sip: `${LOCALHOST}:${this.#ports.sip}`, quietMs: 0, ...options });
   }
 
-  /** Places one call and gives its report. Throws an Error with SIPp's words when there was none. */
+  /**
+   * Places one call and returns its report. If there is none, throws an Error with SIPp's output.
+   */
   async callOnce(options: PhoneOptions): Promise<WitnessedCall> {
     return only(await this.call(options));
   }

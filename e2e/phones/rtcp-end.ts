@@ -1,4 +1,6 @@
-/** The RTCP end of a telephone of ours (RFC 3550 section 6): hears the sender reports that come, and answers them. */
+/**
+ * The RTCP end of our own telephone (RFC 3550 section 6): receives sender reports and answers them.
+ */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { LOCALHOST } from '../stack/ports.ts';

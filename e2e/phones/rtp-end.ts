@@ -75,7 +75,10 @@ export class RtpEnd implements Disposable {
     this.#socket.send(Buffer.concat([header, payload]), this.farPort, LOCALHOST);
   }
 
-  /** From now on plays a tone, a packet every 20 ms, until `hush`; the first packet has the sequence number `first`. */
+  /**
+   * From now on sends a tone, a packet every 20 ms, until `hush`. The first packet has the sequence
+   * number `first`.
+   */
   talk(hz = CALLER_HZ, first = 0): void {
     const frame = encode(tone(hz, FRAME_MS, 8000), 'pcmu');
     this.onGrid((count) => {
@@ -85,8 +88,8 @@ export class RtpEnd implements Disposable {
   }
 
   /**
-   * Presses keys by RFC 4733, each for `onMs` with `offMs` behind it, and says nothing else meanwhile. Resolves with how late the
-   * latest packet left, in ms: a busy machine does not keep the pace.
+   * Presses keys by RFC 4733, each for `onMs` with `offMs` after it, and sends no audio meanwhile.
+   * Resolves with the delay of the latest packet, in ms: a busy machine sends late.
    */
   async press(keys: string, onMs: number, offMs: number): Promise<number> {
     this.hush();

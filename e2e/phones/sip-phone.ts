@@ -1,6 +1,7 @@
 /**
- * A telephone that says any SIP at all, over UDP or TCP, for what SIPp's scenarios and the handset do not say: odd offers, odd
- * replies, two requests at once, broken bytes. A test says what is sent, and waits for what comes.
+ * A telephone that can send any SIP, over UDP or TCP, for what SIPp's scenarios and the handset
+ * cannot: unusual offers and replies, two requests at once, invalid bytes. The test says what is
+ * sent, and waits for what comes.
  */
 import { randomUUID } from 'node:crypto';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
@@ -39,7 +40,9 @@ export interface SipDialogue {
 
 const LIMIT_MS = 10_000;
 
-/** One telephone with one RTP port. Requests that come, other than INVITE and ACK, are answered with 200. */
+/**
+ * One telephone with one RTP port. It answers received requests with 200, except INVITE and ACK.
+ */
 export class SipPhone implements AsyncDisposable {
   /** Everything that came, in order. */
   readonly arrivals: SipArrival[] = [];
@@ -130,7 +133,10 @@ export class SipPhone implements AsyncDisposable {
     await Promise.all(closed);
   }
 
-  /** Calls, and resolves with the final reply; 200 is acknowledged, and so is a refusal. RTP goes to where the answer says. */
+  /**
+   * Calls, and resolves with the final reply. Sends ACK for a 200 and for a refusal. RTP goes to
+   * the address in the answer.
+   */
   async call(to: string, parts: Partial<SipRequest> = {}): Promise<SipDialogue> {
     const invite = this.request(to, parts);
     await this.write(requestText(invite));
@@ -174,7 +180,10 @@ export class SipPhone implements AsyncDisposable {
     request.back(replyText(request, statusLine, { tag: this.#tag, more: lines, body }));
   }
 
-  /** The first message that was not taken before and fits, also one that came already; throws an Error after `limitMs`. */
+  /**
+   * The first message that matches and was not taken before, also one that has come already. Throws
+   * an Error after `limitMs`.
+   */
   async next(what: string, fits: (message: SipArrival) => boolean, limitMs = LIMIT_MS): Promise<SipArrival> {
     const deadline = performance.now() + limitMs;
     for (;;) {

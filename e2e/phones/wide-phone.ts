@@ -1,4 +1,7 @@
-/** A telephone for wideband: a second Asterisk that speaks a tone into each of its calls and records what it hears. */
+/**
+ * A telephone for wideband: a second Asterisk that plays a tone into each of its calls and records
+ * what it hears.
+ */
 import type { StartedTestContainer } from 'testcontainers';
 import { Ari } from '../hands/ari.ts';
 import { tone, WIDE_CALLER_HZ } from '../mock-pipecat/src/tones.ts';

@@ -3,10 +3,15 @@ import { parseArgs } from 'node:util';
 
 /** What `call` is asked to do. */
 export interface CallOptions {
-  /** Scenario file name without extension. `caller…` places calls, everything else waits for one. */
+  /**
+   * Name of the scenario file without extension. `caller…` places calls; all others wait for one.
+   */
   scenario: string;
   to: string;
-  /** User of the request URI, where it is not the number: a registered line's contact. Empty: the number. */
+  /**
+   * User of the request URI, if it is not the number: a registered line's contact. Empty: the
+   * number.
+   */
   requestUser: string;
   from: string;
   /** Asterisk's address and port. */

@@ -17,7 +17,7 @@ function captureFile(...packets: Buffer[]): Buffer {
   return Buffer.concat([header, ...records]);
 }
 
-/** 127.0.0.1:24000 to 127.0.0.2:40000, UDP, with the bytes given, behind 20 bytes of link header. */
+/** 127.0.0.1:24000 to 127.0.0.2:40000, UDP, with the given bytes, after 20 bytes of link header. */
 function udpPacket(payload: Buffer): Buffer {
   const ip = Buffer.from('4500000000004000401100007f0000017f000002', 'hex');
   const udp = Buffer.alloc(8);

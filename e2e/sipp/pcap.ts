@@ -13,7 +13,10 @@ export interface Datagram {
 
 const FILE_HEADER_BYTES = 24;
 const RECORD_HEADER_BYTES = 16;
-/** Bytes before the IP header, by link type: Ethernet, raw IP, Linux "any" capture in its two forms. */
+/**
+ * Bytes before the IP header, by link type: Ethernet, raw IP, and the two forms of Linux's "any"
+ * capture.
+ */
 const LINK_HEADER_BYTES: Readonly<Record<number, number>> = { 1: 14, 101: 0, 113: 16, 276: 20 };
 const UDP_PROTOCOL = 17;
 

@@ -4,7 +4,10 @@ import type { SipCall } from './messages.ts';
 import type { Datagram } from './pcap.ts';
 import { examineStream, heardMs, type StreamReport } from './stream.ts';
 
-/** What of the mock bot's account (`GET /calls/{id}`) is used here; the whole of it is passed on. */
+/**
+ * The fields of the mock bot's report (`GET /calls/{id}`) that are used here. The whole report is
+ * passed on.
+ */
 export interface BotView {
   mode: string;
   media: { messages: number; heardMs: Record<string, number> };
@@ -29,7 +32,10 @@ const HEARD_MS = 200;
 /** The share of packets that may be missing. */
 const MAX_LOSS = 0.01;
 
-/** The reports of all calls in a message log and capture. Streams are told apart by the media ports of the SDP. */
+/**
+ * The reports of all calls in a message log and capture. The media ports in the SDP tell the
+ * streams apart.
+ */
 export function reportCalls(
   calls: readonly SipCall[],
   datagrams: readonly Datagram[],

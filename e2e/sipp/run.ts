@@ -31,7 +31,10 @@ const LAST_PACKETS_MS = 100;
 const SETUP_LIMIT_S = 45;
 const SCENARIOS = new URL('scenarios/', import.meta.url);
 
-/** Runs the scenario to its end (bounded in time) in a scratch directory of its own, which it removes. */
+/**
+ * Runs the scenario to its end (with a time limit) in a scratch directory of its own, which it
+ * removes.
+ */
 export async function record(options: CallOptions, signal: AbortSignal): Promise<Recording> {
   const directory = await mkdtemp(join(tmpdir(), 'call-'));
   try {
@@ -108,8 +111,8 @@ async function makeScenario(options: CallOptions, audio: string): Promise<string
     username: options.username,
     password: options.password,
     realm: REALM,
-    // In tags and branches: SIPp's own are made of the process id, the same in every container, and Asterisk takes a second call's BYE
-    // for a repetition of the first one's.
+    // For tags and branches. SIPp makes its own from the process id, which is the same in every
+    // container: Asterisk takes a second call's BYE for a retransmission of the first call's.
     run: randomUUID(),
     requestUser: options.requestUser || options.to,
     ...patience(options),
@@ -120,8 +123,9 @@ async function makeScenario(options: CallOptions, audio: string): Promise<string
     playDigits:
       options.digits === ''
         ? ''
-        : // SIPp's digits have an SSRC of their own, and Asterisk takes the last packets of a digit for as many digits where another SSRC's come
-          // between them: so it does not speak meanwhile, like a telephone.
+        : // SIPp's digits have an SSRC of their own. If packets of another SSRC come between the
+          // last packets of a digit, Asterisk takes each of these for a digit. So SIPp sends no
+          // audio meanwhile, like a telephone.
           `<action><exec rtp_stream="pause"/><exec play_dtmf="${options.digits},${DIGIT_MS},${DTMF_PAYLOAD_TYPE}"/></action>`,
     digitsMs,
     talkOn: options.digits === '' ? '' : '<action><exec rtp_stream="resume"/></action>',
@@ -129,7 +133,10 @@ async function makeScenario(options: CallOptions, audio: string): Promise<string
   });
 }
 
-/** SIPp starts a wait's limit anew after each provisional response; before the first one nobody may CANCEL (RFC 3261, 9.1). */
+/**
+ * SIPp restarts a wait's time limit after each provisional response; before the first one a CANCEL
+ * is not allowed (RFC 3261, 9.1).
+ */
 function patience(options: CallOptions): Record<string, string | number> {
   if (options.scenario === 'caller-gives-up')
     return { patienceMs: options.giveUpMs, outOfPatience: 'cancel' };
@@ -142,7 +149,8 @@ function sippArguments(options: CallOptions, directory: string): string[] {
   return [
     ...(places ? [`${options.sip.address}:${options.sip.port}`] : []),
     ...['-sf', join(directory, 'scenario.xml'), '-nostdin', '-aa'],
-    // By default a Call-ID is made of the process id, which is the same in every container: one call would be taken for another.
+    // SIPp makes a Call-ID from the process id, which is the same in every container: one call
+    // would be taken for another.
     ...['-cid_str', `%u-${randomUUID()}@%s`],
     ...['-i', options.local.address, '-mi', options.local.address, '-bind_local'],
     ...(options.local.port === 0 ? [] : ['-p', `${options.local.port}`]),

@@ -1,4 +1,4 @@
-/** Examines the RTP packets that one end received from another: order, pace, and what was to be heard. Pure. */
+/** Examines the RTP packets that one end received from another: order, spacing and audio. Pure. */
 import { decodeAlaw, decodeUlaw, dominantTone, rms } from '../mock-pipecat/src/tones.ts';
 import type { Datagram } from './pcap.ts';
 
@@ -32,7 +32,10 @@ export interface Stall {
   ms: number;
 }
 
-/** One RTP stream as examined. Times are in ms after the call's answer unless the name says otherwise. */
+/**
+ * One RTP stream as examined. Times are in ms after the call's answer unless the name says
+ * otherwise.
+ */
 export interface StreamReport {
   packets: number;
   lost: number;
@@ -44,7 +47,10 @@ export interface StreamReport {
   markersAt: number[];
   /** How often the timestamp grew by so much (in samples) from one sequence number to the next. */
   timestampSteps: Record<string, number>;
-  /** The packets before which the timestamp grew by something else than 20 ms: the sender was late, and has left out what was due. */
+  /**
+   * Packets before which the timestamp grew by something other than 20 ms: the sender was late and
+   * left out what was due.
+   */
   leaps: Leap[];
   /** Deviation of the arrival spacing from the packet length, in ms (absolute value). */
   spacingDeviationMs: { p50: number; p99: number; max: number };
@@ -52,7 +58,7 @@ export interface StreamReport {
   stalls: Stall[];
   /** Where in the grid of 20 ms (of the capture's clock) most packets arrive, in ms: 0 to 20. */
   phaseMs: number;
-  /** By how much, in ms, the last packet came later than its timestamp says, seen from the first one. */
+  /** How much later than its timestamp the last packet came, in ms, measured from the first one. */
   driftMs: number;
   firstPacketMs?: number;
   lastPacketMs?: number;
@@ -85,7 +91,9 @@ const SILENCE_RMS = 60;
 const DTMF_PAYLOAD_TYPE = 101;
 const DTMF_DIGITS = '0123456789*#ABCD';
 
-/** Examines datagrams of one direction of a G.711 call; `answeredAtMs` is on the capture's clock. */
+/**
+ * Examines datagrams of one direction of a G.711 call. `answeredAtMs` is on the capture's clock.
+ */
 export function examineStream(datagrams: readonly Datagram[], answeredAtMs: number): StreamReport {
   const packets = datagrams.map(parseRtp).filter((packet) => packet !== undefined);
   const audio = packets.filter((packet) => packet.payloadType !== DTMF_PAYLOAD_TYPE);
@@ -209,7 +217,10 @@ function driftOf(first: RtpPacket | undefined, last: RtpPacket | undefined): num
   return round(last.timeMs - first.timeMs - ((last.timestamp - first.timestamp) >>> 0) / SAMPLES_PER_MS);
 }
 
-/** The median, taken around the first packet, since the end of the grid is next to its beginning. */
+/**
+ * The median, relative to the first packet, since values are cyclic: the grid's end is next to its
+ * start.
+ */
 function phaseOf(audio: readonly RtpPacket[]): number {
   const firstMs = audio[0]?.timeMs ?? 0;
   const offsets = audio.map(({ timeMs }) => ((timeMs - firstMs + GRID_MS / 2) % GRID_MS) - GRID_MS / 2);
@@ -235,7 +246,10 @@ function findSegments(audio: readonly RtpPacket[], answeredAtMs: number): Segmen
   return segments;
 }
 
-/** A lone frame of something else beside a tone is the tone's edge inside a frame: it belongs to the tone. */
+/**
+ * A single frame of another sound beside a tone contains the edge of the tone: it counts as the
+ * tone.
+ */
 function atEdge(sounds: readonly Sound[], at: number): Sound {
   const here = sounds[at] ?? 'silence';
   if (here !== 'other') return here;

@@ -64,7 +64,10 @@ export function audioLines(port: number): string[] {
   ];
 }
 
-/** The first whole message of a stream, by its Content-Length, and what is left; undefined where it has yet to come. */
+/**
+ * The first complete message of a stream, by its Content-Length, and the rest. Undefined if it is
+ * not complete yet.
+ */
 export function takeMessage(bytes: Buffer): { text: string; rest: Buffer } | undefined {
   const end = bytes.indexOf('\r\n\r\n');
   if (end < 0) return undefined;

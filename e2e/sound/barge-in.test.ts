@@ -1,4 +1,4 @@
-/** A caller who speaks into the AI's words, where the provider asks the bridge to listen for that. */
+/** A caller who interrupts the AI, for a provider whose file turns on barge-in detection. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,7 +16,10 @@ const SILENT_BOT = '108';
 const SLOT_MS = 20;
 /** BARGE_IN_HOLD_MS of the provider. */
 const HOLD_MS = 700;
-/** From the first packet of a voice to the event at the AI: three loud frames of four, and the way. */
+/**
+ * From the first packet of a voice to the event at the AI: three loud frames of four, and the
+ * transport.
+ */
 const MEDIAN_REACTION_MS = 70;
 const WORST_REACTION_MS = 150;
 const SOFT_ECHO: Echo = { db: -20, delayMs: 120 };

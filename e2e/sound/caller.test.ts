@@ -1,4 +1,7 @@
-/** What the AI hears of a caller whose packets come late, twice, out of order or not at all: frame by frame. */
+/**
+ * What the AI hears of a caller whose packets come late, twice, out of order or not at all: frame
+ * by frame.
+ */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -45,7 +48,10 @@ interface Case {
   counts: Readonly<Record<string, number>>;
   /** Its jitter is compared with that of the packets as they left. */
   hasJitter?: true;
-  /** Timestamps tell nothing at one point: there the AI's time goes on by the clock, and not in whole frames. */
+  /**
+   * At one point timestamps give no time: there the AI's time follows the clock, not in whole
+   * frames.
+   */
   byTheClock?: true;
 }
 
@@ -132,7 +138,7 @@ function frameOf(n: number): Uint8Array {
   return Uint8Array.from({ length: FRAME }, (_, at) => 1 + (at % 2 === 0 ? n % 100 : Math.floor(n / 100)));
 }
 
-/** What a frame that came back is: the number of the caller's frame, or what was put in its place. */
+/** What a returned frame is: the number of the caller's frame, or what replaced it. */
 function nameOf(frame: Uint8Array): number | 'silence' | 'concealed' {
   if (frame.every((byte) => byte === 0xff)) return 'silence';
   const number = (frame[0] ?? 0) - 1 + 100 * ((frame[1] ?? 0) - 1);
@@ -140,8 +146,8 @@ function nameOf(frame: Uint8Array): number | 'silence' | 'concealed' {
 }
 
 /**
- * From the caller's first frame to the last, without silence: the echo's own playout has put some in where it ran dry in a
- * pause. That no time is missing is seen in the timestamps that the AI gets.
+ * From the caller's first frame to the last, without silence: the echo's own playout has inserted
+ * some where it ran empty in a pause. The timestamps that the AI gets show that no time is missing.
  */
 async function listen(handset: Handset): Promise<(number | string)[]> {
   const heard = () => {
@@ -184,7 +190,8 @@ describe('a caller whose audio', { concurrency: true }, () => {
       const { line } = await stack.figures(callId);
       const bot = await stack.bot.wait(callId, 'closed');
       expectNoViolations(bot);
-      // The silence that the AI hears before the caller's first packet ends by the clock, and not in whole frames.
+      // The silence that the AI hears before the caller's first packet ends by the clock, not in
+      // whole frames.
       assert.ok(bot.media.timestampGaps <= (byTheClock ? 2 : 1), 'the time goes on for the AI');
       const nothing = { packetsReceived: FRAMES, lost: 0, late: 0, duplicates: 0, reordered: 0 };
       assert.partialDeepStrictEqual(line, { ...nothing, concealedFrames: 0, malformed: 0, ...counts });

@@ -18,7 +18,10 @@ const SLOT_MS = 20;
 const TRANSIT_MS = 5;
 /** The most that the first audio of an utterance may wait for more. */
 const MAX_PREBUFFER_MS = 100;
-/** The Bridge's own defaults: silence played at the end of a goodbye, and time for Asterisk to pass the last packet on. */
+/**
+ * The bridge's own defaults: silence played at the end of a goodbye, and time for Asterisk to pass
+ * on the last packet.
+ */
 const DRAIN_SILENCE_MS = 200;
 const TAIL_MS = 100;
 

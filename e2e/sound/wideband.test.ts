@@ -1,4 +1,7 @@
-/** Wideband through the whole stack: tones that a line of 8 kHz cannot carry; and raw audio instead of JSON. */
+/**
+ * Wideband through the whole stack: tones that 8 kHz audio cannot carry, and raw audio instead of
+ * JSON.
+ */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';

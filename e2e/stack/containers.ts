@@ -1,4 +1,7 @@
-/** How each container of the tests is run: the lab's images, hardened as in the lab, with a label to find them by. */
+/**
+ * How each container of the tests is run: the lab's images, hardened as in the lab, with a label
+ * for later removal.
+ */
 import { readdir, readFile } from 'node:fs/promises';
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from 'testcontainers';
 import { LOCALHOST, type Ports, PROVIDER_PORT, WIDE_PHONE, WIDEBAND } from './ports.ts';
@@ -63,7 +66,10 @@ export function startAsterisk(ports: Ports, environment: Environment = {}): Prom
     .start();
 }
 
-/** A second Asterisk, with files of its own beside its configuration: a telephone for codecs that SIPp does not have. */
+/**
+ * A second Asterisk, with configuration files of its own: a telephone for codecs that SIPp does not
+ * have.
+ */
 export function startWidePhone(
   files: Readonly<Record<string, string | Buffer>>,
 ): Promise<StartedTestContainer> {
@@ -129,7 +135,7 @@ export async function killContainer(container: StartedTestContainer): Promise<vo
   await dockerode.getContainer(container.getId()).kill();
 }
 
-/** Stops all processes of a container where they are (SIGSTOP's effect), until {@link resumeContainer}. */
+/** Freezes all processes of a container (like SIGSTOP) until {@link resumeContainer}. */
 export async function pauseContainer(container: StartedTestContainer): Promise<void> {
   const { dockerode } = (await getContainerRuntimeClient()).container;
   await dockerode.getContainer(container.getId()).pause();

@@ -6,15 +6,26 @@ import type { WitnessedCall } from '../phones/phones.ts';
 import type { CallReport } from '../sipp/report.ts';
 import { gaps, heardMs, type StreamReport } from '../sipp/stream.ts';
 
-/** Limits of the spacing's deviation, beyond that of SIPp's own packets in the same call: the machine's part. */
+/**
+ * Limits of the spacing's deviation, beyond that of SIPp's own packets in the same call, which is
+ * the machine's.
+ */
 const SPACING_P50_MS = 3;
 const SPACING_P99_MS = 20;
-/** Ticks of the 20 ms grid that a call may miss beyond those at which the machine had no time for SIPp or for the tests' metronome either. */
+/**
+ * Ticks of the 20 ms grid that a call may miss, beyond those at which SIPp or the tests' metronome
+ * got no CPU time either.
+ */
 const MISSED_TICKS = 1;
-/** An AI that sends in real time, one message ahead, may itself be so late and is still heard without a gap. */
+/**
+ * An AI that sends in real time, one message ahead, may itself be this late and is still heard
+ * without a gap.
+ */
 const LEAD_MS = 40;
 
-/** The caller was answered, and each end heard the other for at least `ms`, and nothing of itself. */
+/**
+ * The caller was answered, and each end heard the other for at least `ms`, and no echo of itself.
+ */
 export function expectBothHeard(report: CallReport, bot: BotCall, ms: number): void {
   assert.equal(report.sip.status, 200);
   const atCaller = heardMs(report.heard, MARKER_HZ);
@@ -32,8 +43,8 @@ export function expectNoViolations(bot: BotCall): void {
 }
 
 /**
- * RTP to the caller: one source, every packet there once and in order, 20 ms apart, timestamps on the grid.
- * Over a tick that was missed the timestamp grows by one packet more.
+ * RTP to the caller: one source, each packet exactly once and in order, 20 ms apart, timestamps on
+ * the grid. After a missed tick the timestamp grows by one packet more.
  */
 export function expectCleanRtp({ heard, spoke, machineStalls }: WitnessedCall): void {
   assert.equal(heard.ssrcs.length, 1, `SSRCs ${heard.ssrcs}`);
@@ -60,7 +71,10 @@ export function expectCleanRtp({ heard, spoke, machineStalls }: WitnessedCall): 
   );
 }
 
-/** From its first sound to its last, no silence, unless the AI that speaks in real time was itself so late. */
+/**
+ * No silence from its first sound to its last, unless the AI that sends in real time was itself
+ * this late.
+ */
 export function expectGapless(stream: StreamReport, bot?: BotCall): void {
   const late = bot?.sent.worstLateMs ?? 0;
   const unexcused = gaps(stream).filter(({ audioMs }) => late < LEAD_MS || audioMs > late);

@@ -8,7 +8,10 @@ import { LOCALHOST, type Ports } from './ports.ts';
 export type Holdings = Record<string, number>;
 
 const GAUGES = ['calls_active', 'rtp_ports_in_use', 'bot_connections'] as const;
-/** Longer than the bridge keeps an idle connection to ARI (10 s): after a burst of calls there are many. */
+/**
+ * Longer than the bridge keeps an idle connection to ARI (10 s): after a burst of calls there are
+ * many.
+ */
 const SETTLE_MS = 15_000;
 const POLL_MS = 50;
 /** Idle keep-alive connections to ARI, which come and go. */

@@ -1,4 +1,7 @@
-/** The whole stack of the tests: Asterisk, bridge, mock bot and SIPp in containers, and hands to use it with. */
+/**
+ * The whole stack of the tests: Asterisk, bridge, mock bot and SIPp in containers, and the means to
+ * use it.
+ */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StartedTestContainer } from 'testcontainers';
@@ -82,7 +85,10 @@ export class Stack {
     this.leaks = new LeakCheck(this.ari, ports);
   }
 
-  /** Starts a stack, ready to take calls, when no other test has one. Removes first what an earlier run may have left. */
+  /**
+   * Starts a stack, ready to take calls, when no other test has one. First removes what an earlier
+   * run may have left.
+   */
   static async start(options: StackOptions = {}): Promise<Stack> {
     const turn = await takeTurn();
     cleanUpOnSignal();
@@ -178,7 +184,10 @@ export class Stack {
     return said;
   }
 
-  /** What the bridge says at a call's end that its media has counted. Throws an Error when it says nothing within 5 s. */
+  /**
+   * The media counters that the bridge reports at a call's end. Throws an Error if there is no
+   * report within 5 s.
+   */
   async figures(callId: string): Promise<Figures> {
     let figures: Figures | undefined;
     await until(`the bridge has logged the end of ${callId}`, FIGURES_LIMIT_MS, async () => {
@@ -228,7 +237,10 @@ export function newCallId(about: string): string {
   return `${about}-${randomUUID().slice(0, 8)}`;
 }
 
-/** Polls until `condition` holds; throws an Error that names it after `limitMs`. Errors of the condition count as no. */
+/**
+ * Polls until `condition` holds. After `limitMs` throws an Error that names it. An error of the
+ * condition counts as false.
+ */
 export async function until(what: string, limitMs: number, condition: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + limitMs;
   let last: unknown;

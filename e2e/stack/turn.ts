@@ -1,4 +1,7 @@
-/** One stack at a time on a host: stacks share their ports, and each removes what it finds of others. */
+/**
+ * One stack at a time on a host: stacks share their ports, and each removes the containers of
+ * others.
+ */
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,7 +12,7 @@ const TURN_PORT = 28_099;
 const LIMIT_MS = 15 * 60_000;
 const POLL_MS = 250;
 
-/** Waits until no other test process has a stack; dispose of it to let the next one have its turn. */
+/** Waits until no other test process has a stack. Dispose of it to let the next one start. */
 export async function takeTurn(): Promise<Disposable> {
   const deadline = Date.now() + LIMIT_MS;
   for (;;) {

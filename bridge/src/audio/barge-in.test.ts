@@ -5,7 +5,10 @@ import { BargeIn } from './barge-in.ts';
 
 const FRAME = 160;
 
-/** What is said over a call, and when (end of the frame, ms). `isPlaying` says whether the frame at a time is the bot's. */
+/**
+ * What is spoken in a call, and when (end of the frame, ms). `isPlaying` says whether the frame at
+ * a time is the bot's.
+ */
 function listen(bot: Float64Array, caller: Float64Array, isPlaying: (ms: number) => boolean = () => true) {
   const out = encoded(bot, 'pcmu');
   const back = encoded(caller, 'pcmu');

@@ -9,8 +9,8 @@ const FRAME_MS = 20;
 type Arrival = [atMs: number, audioMs: number];
 
 /**
- * Plays utterances a second apart to a queue and returns, for each, how long its first audio waited (ms) and how often
- * the queue ran dry in it.
+ * Plays utterances one second apart to a queue. Returns for each how long its first audio waited
+ * (ms) and how often the queue ran empty during it.
  */
 function play(utterances: Arrival[][], prebufferMs: number | 'adaptive' = 'adaptive') {
   const queue = new PlayoutQueue({
@@ -44,7 +44,10 @@ function play(utterances: Arrival[][], prebufferMs: number | 'adaptive' = 'adapt
   return { result, queue };
 }
 
-/** Messages of `audioMs` for `totalMs`, the first `lead` of them at once, each late by what `late` says. */
+/**
+ * Messages of `audioMs` for `totalMs`: the first `lead` messages at once, each delayed as `late`
+ * says.
+ */
 function steps(
   audioMs: number,
   totalMs: number,

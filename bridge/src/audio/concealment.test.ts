@@ -11,7 +11,10 @@ interface Setup {
   conceal?: boolean;
 }
 
-/** A receiver whose fades are told by name, and what it handed on: a packet's first byte, `1>0.7` for a fade, `-` for silence. */
+/**
+ * A receiver that names its fades, and what it handed on: a packet's first byte, `1>0.7` for a
+ * fade, `-` for silence.
+ */
 function listen({ frameBytes = 160, clockRate = 8000, conceal = true }: Setup = {}) {
   const heard: string[] = [];
   const times: number[] = [];
@@ -41,7 +44,9 @@ function listen({ frameBytes = 160, clockRate = 8000, conceal = true }: Setup = 
   return { receiver, heard, times };
 }
 
-/** Packet `index` (from 1 on), its payload made of its index; `at` is its place in time, in frames. */
+/**
+ * Packet `index` (from 1 on); its payload holds its index. `at` is its place in time, in frames.
+ */
 function packet(index: number, { bytes = 160, at = index, units = 160 } = {}): Buffer {
   const datagram = Buffer.alloc(12 + bytes, index);
   writeRtpHeader(datagram, false, 0, index, at * units, 7);

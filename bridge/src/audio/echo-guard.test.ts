@@ -7,7 +7,10 @@ import type { AudioFormat } from './format.ts';
 const G711: AudioFormat = { encoding: 'pcmu', sampleRate: 8000 };
 const BOT_DBFS = -18;
 
-/** Parts of the loud frames heard, in the last two of three seconds, that the guard takes for the caller's. */
+/**
+ * Share of the loud frames, in the last two of three seconds, that the guard takes for the caller's
+ * voice.
+ */
 function nearShare(
   played: Float64Array,
   heard: Float64Array,

@@ -3,7 +3,9 @@ import { describe, test } from 'node:test';
 import { type Encoding, silenceByte } from './format.ts';
 import { PlayoutQueue } from './playout-queue.ts';
 
-/** A queue at 8 kHz, and what a bot says: letters are 20 ms of sound each, a point 20 ms of silence. */
+/**
+ * A queue at 8 kHz, and the bot's audio: each letter is 20 ms of sound, a point 20 ms of silence.
+ */
 function open(encoding: Encoding) {
   const bytesPerFrame = encoding === 'pcm16' ? 320 : 160;
   const silence = silenceByte(encoding);

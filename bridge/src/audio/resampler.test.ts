@@ -20,7 +20,10 @@ function resampled(source: Buffer, from: SampleRate, to: SampleRate): Buffer {
   return target.subarray(0, resampler.convert(source, 0, source.length, target, 0));
 }
 
-/** Root mean square of what is left once the best fit of a frequency is taken away, and that of the fit; of the last 400 ms, which are whole periods. */
+/**
+ * Rms of the residual after the best fit of a frequency is subtracted, and rms of the fit; over the
+ * last 400 ms, which are whole periods.
+ */
 function fit(pcm: Buffer, hertz: number, rate: number): { readonly tone: number; readonly rest: number } {
   const first = pcm.length / 2 - 0.4 * rate;
   const samples = Array.from({ length: 0.4 * rate }, (_, i) => pcm.readInt16LE((first + i) * 2));

@@ -5,7 +5,10 @@ import { SpeechDetector } from './speech-detector.ts';
 
 const power = (dbfs: number) => 10 ** (dbfs / 10);
 
-/** A detector that has heard `dbfs` of noise for a while, and a function that gives it frames and returns what it says. */
+/**
+ * A detector that has heard `dbfs` of noise for a while, and a function that gives it frames and
+ * returns its output.
+ */
 function listen(noiseDbfs: number) {
   const detector = new SpeechDetector();
   const push = (dbfs: number, frames = 1) => {

@@ -50,7 +50,10 @@ test('an Asterisk that does not say is no silence, for a while', async () => {
   }
 });
 
-/** What each sign moves in Asterisk 22 (res_rtp_asterisk), and whether that shows that the far end is there. */
+/**
+ * Which counters of Asterisk 22 (res_rtp_asterisk) each sign changes, and whether that shows that
+ * the far end is alive.
+ */
 const QUIET = { rxcount: 50, rxoctetcount: 8_000, txcount: 10, txoctetcount: 1_600, txploss: 0, rxploss: 0 };
 for (const [sign, moved, isLife] of [
   ['audio', { rxcount: 51, rxoctetcount: 8_160 }, true],

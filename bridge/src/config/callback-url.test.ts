@@ -54,7 +54,8 @@ test('by default callbacks go everywhere but to link-local and such addresses, h
     '100.100.100.200',
     '168.63.129.16',
     '192.0.0.192',
-    // IPv4 within IPv6, by NAT64 (RFC 6052), 6to4 (RFC 3056), and as it once was written (RFC 4291 section 2.5.5.1).
+    // IPv4 within IPv6: by NAT64 (RFC 6052), 6to4 (RFC 3056), and in the deprecated form (RFC 4291
+    // section 2.5.5.1).
     '[64:ff9b::169.254.169.254]',
     '[64:ff9b::a9fe:a9fe]',
     '[2002:a9fe:a9fe::1]',

@@ -102,7 +102,7 @@ async function keepsOrder(t: TestContext, cut: number): Promise<void> {
   await connection?.close(1000);
 }
 
-/** What a server reads from whole frames of a client: each message's first byte, its length, and its bytes. */
+/** What a server reads from whole frames of a client: first byte, length, bytes of each message. */
 function* messagesOf(stream: Buffer): Generator<{ first: number; payload: Buffer }> {
   for (let at = 0; at < stream.length; ) {
     const second = (stream[at + 1] as number) & 0x7f;
@@ -139,7 +139,7 @@ test('media made in one draft arrives whole and in order, save the oldest of wha
   const socket = await bot.accept(Buffer.alloc(0));
   await open;
   socket.pause();
-  // Of every way of writing a frame: 7, 16 and 64 bits of length, within the frame buffer and beyond.
+  // Frames with lengths of 7, 16 and 64 bits, smaller and larger than the frame buffer.
   const lengthOf = (number: number) => [100, 1_000, 4_096, 4_097, 70_001][number % 5] as number;
   const draft = new Draft();
   let sent = 0;

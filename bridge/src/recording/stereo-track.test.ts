@@ -13,7 +13,10 @@ function frame(value: number, samples = FRAME_MS * PER_MS): Buffer {
   return Buffer.alloc(samples, value);
 }
 
-/** A track whose samples are bytes as they are, and what came out of it: caller and bot, each sample by its position. */
+/**
+ * A track whose samples are the bytes unchanged, and its output: caller and bot, each sample by its
+ * position.
+ */
 class Tape {
   readonly blocks: number[] = [];
   readonly sides: [number[], number[]] = [[], []];
@@ -56,7 +59,10 @@ interface Caller {
   readonly timestampMs?: (frame: number) => number;
 }
 
-/** Runs a call of `seconds`: a frame with a mark once a second on each side, both at the same moment of our time as near as may be. */
+/**
+ * Runs a call of `seconds`: once a second a frame with a mark on each side, both as close as
+ * possible to the same moment of our clock.
+ */
 function run(
   tape: Tape,
   seconds: number,

@@ -116,7 +116,10 @@ describe('a caller of whom nothing has come', () => {
 });
 
 describe('a key that shares sequence numbers with the audio is no loss', () => {
-  /** Audio, then `events` packets that Asterisk keeps, while so much time passes, then audio; `told`: ms after which Asterisk tells of the key. */
+  /**
+   * Audio, then `events` packets that Asterisk keeps while `ms` pass, then audio. `told`: ms after
+   * which Asterisk reports the key.
+   */
   const press = (events: number, passedMs: number, toldAtMs?: number, durationMs = passedMs) => {
     const { receiver, send, stats } = lab();
     for (let i = 0; i < 50; i++) send(i, i * 160, i * 20);

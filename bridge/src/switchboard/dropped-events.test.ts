@@ -22,7 +22,10 @@ interface Dropped {
   readonly actions: readonly string[];
 }
 
-/** A call at one moment of its life: for each event that the bridge hears of channels, what its loss leaves, or why that is nothing. */
+/**
+ * A call at one moment of its life. For each channel event that the bridge handles: what the loss
+ * of the event leaves behind, or why nothing is left.
+ */
 interface Moment {
   readonly call?: Partial<BelievedCall>;
   readonly beliefs?: Partial<Beliefs>;

@@ -29,7 +29,10 @@ const closeSchema = z.coerce.number().int().min(1000).max(4999).default(1000);
 
 type Reply = [status: number, body: unknown];
 
-/** The inspection API: what the mock saw and heard, and a way to act for it. README has the list. */
+/**
+ * The inspection API: what the mock saw and heard, and requests that make it act. The README has
+ * the list.
+ */
 export class Api {
   #store: Store;
   #botOf: (record: CallRecord) => Bot | undefined;

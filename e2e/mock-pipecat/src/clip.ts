@@ -1,10 +1,15 @@
-/** How audio is cut into messages and when these are sent. The first two go at once: one chunk of lead, as Pipecat does. */
+/**
+ * How audio is cut into messages, and when these are sent. The first two go at once: one chunk of
+ * lead, as Pipecat does.
+ */
 export interface Pace {
   /** Audio in a message, in ms; Infinity: all in one. */
   readonly chunkMs: number;
   /** From one message to the next, in ms. */
   readonly intervalMs: number;
-  /** Messages go only at multiples of this from the clip's begin, in ms. 0: whenever they are due. */
+  /**
+   * Messages go only at multiples of this after the clip's start, in ms. 0: whenever they are due.
+   */
   readonly gridMs: number;
 }
 

@@ -29,7 +29,10 @@ export function bytesPerSample(encoding: Encoding): number {
 /** Input samples either side of each output sample, at the lower of the two rates. */
 const RESAMPLE_REACH = 16;
 
-/** `samples` at another rate: a windowed sinc, low-passed at 90 % of the lower Nyquist frequency. Rates are whole Hz. */
+/**
+ * `samples` at another rate: windowed sinc, low-pass at 90 % of the lower Nyquist frequency. Rates
+ * are whole Hz.
+ */
 export function resample(samples: Int16Array, fromRate: number, toRate: number): Int16Array {
   if (fromRate === toRate) return samples;
   const scale = Math.min(1, toRate / fromRate);
@@ -52,7 +55,10 @@ export function resample(samples: Int16Array, fromRate: number, toRate: number):
   return output;
 }
 
-/** Weights of the 2 * `reach` input samples around a point that lies `fraction` behind the `reach`-th of them. */
+/**
+ * Weights of the 2 * `reach` input samples around a point that lies `fraction` behind the
+ * `reach`-th of them.
+ */
 function lowPass(fraction: number, cutoff: number, reach: number): Float64Array {
   return Float64Array.from({ length: 2 * reach }, (_, tap) => {
     const distance = tap - reach + 1 - fraction;

@@ -14,7 +14,9 @@ const SILENCE_RMS = 60;
 const MAX_SEGMENTS = 1000;
 const MAX_GAP_MS = 1000;
 
-/** What came in as media: how much, how evenly, and which sounds. `atMs` values are ms since the epoch. */
+/**
+ * What was received as media: amount, regularity and sounds. `atMs` values are ms since the epoch.
+ */
 export class Heard {
   #messages = 0;
   #bytes = 0;
@@ -79,7 +81,10 @@ export class Heard {
     }
   }
 
-  /** The figures as JSON. `gapMs` is the time between messages (1000 stands for more); `heardMs` is by kind or tone. */
+  /**
+   * The figures as JSON. `gapMs` is the time between messages (1000: 1000 or more); `heardMs` is by
+   * type or tone.
+   */
   view() {
     return {
       messages: this.#messages,

@@ -60,7 +60,10 @@ export const EVENTS: ReadonlySet<string> = new Set(
 
 const number = (minimum: number, maximum: number) => z.coerce.number().min(minimum).max(maximum).optional();
 
-/** What the WebSocket's query may ask of the mock, besides the contract's parameters. Units in the README. */
+/**
+ * What the WebSocket's query may ask of the mock, in addition to the contract's parameters. Units:
+ * see the README.
+ */
 export const optionsSchema = z.object({
   mode: z.string().optional(),
   ms: number(20, 600_000),

@@ -5,7 +5,10 @@ import { garbage } from './garbage.ts';
 import { MARKER_HZ, SECOND_HZ } from './tones.ts';
 import { Vad } from './vad.ts';
 
-/** What happens to the connection request: accepted after `afterMs`, refused with HTTP 503, or never answered. */
+/**
+ * What happens to the connection request: accepted after `afterMs`, refused with HTTP 503, or never
+ * answered.
+ */
 export type Gate = { accept: true; afterMs: number } | { accept: false; answer: boolean };
 
 /** One way to behave. */
@@ -27,7 +30,10 @@ const INTERRUPT_MS = 300;
 /** The greeting cannot be interrupted for so long, in ms: callers say hello too. */
 const GREETING_MS = 2000;
 
-/** Greets, repeats what the caller says, stops when interrupted, reads digits out; `#` ends with a goodbye. */
+/**
+ * Greets, repeats what the caller says, stops when interrupted, reads digits out. `#` ends the call
+ * with a goodbye.
+ */
 function parrot(bot: Bot): Reactions {
   const vad = new Vad(bot.start.sampleRate);
   let interruptible = false;
@@ -75,7 +81,10 @@ function fast(bot: Bot): Reactions {
   return {};
 }
 
-/** 1100 bytes a message (no multiple of any packet), sent at multiples of 40 ms: gaps of 120 and 160 ms for G.711. */
+/**
+ * 1100 bytes a message (no multiple of any packet), sent at multiples of 40 ms: gaps of 120 and 160
+ * ms for G.711.
+ */
 function chunks(bot: Bot): Reactions {
   const { encoding, sampleRate } = bot.start;
   const chunkMs = (1100 * 1000) / (sampleRate * bytesPerSample(encoding));
@@ -85,7 +94,10 @@ function chunks(bot: Bot): Reactions {
   return {};
 }
 
-/** 30 s of tone in one go; once the caller is heard (`after_ms` after the answer at the earliest): `clear`, the second tone. */
+/**
+ * 30 s of tone at once. Once the caller is heard (at the earliest `after_ms` after the answer):
+ * `clear`, then the second tone.
+ */
 function bargeIn(bot: Bot): Reactions {
   const vad = new Vad(bot.start.sampleRate);
   let armed = false;
@@ -105,7 +117,10 @@ function bargeIn(bot: Bot): Reactions {
   };
 }
 
-/** Speaks faster than real time, and asks to hang up as soon as all is sent: the caller must hear it to its end. */
+/**
+ * Sends faster than real time, and asks to hang up as soon as all is sent: the caller must hear it
+ * to its end.
+ */
 function goodbye(bot: Bot): Reactions {
   const hangUp = () => bot.send({ event: 'hangup' });
   bot.tone(hz(bot), bot.options.ms ?? 2000, faster(bot.options.speed ?? 3.5), hangUp);
@@ -152,7 +167,9 @@ function late(bot: Bot): Reactions {
   return {};
 }
 
-/** The end of a stock Pipecat bot: speech, 2 s of silence in one message, 40 ms later close 1000. */
+/**
+ * The end of a stock Pipecat bot: speech, 2 s of silence in one message, 40 ms later close 1000.
+ */
 function pipecatEnd(bot: Bot): Reactions {
   bot.tone(hz(bot), bot.options.ms ?? 2000, faster(3.5), () => {
     bot.say(new Int16Array(2 * bot.start.sampleRate), AT_ONCE, () => bot.after(40, () => bot.close(1000)));
@@ -160,7 +177,10 @@ function pipecatEnd(bot: Bot): Reactions {
   return {};
 }
 
-/** A stock bot whose pipeline ends from inside: speech, 2 s of silence in one message, a message to its own clients, and the socket stays open. */
+/**
+ * A stock bot whose pipeline ends by itself: speech, 2 s of silence in one message, a message to
+ * its own clients. The socket stays open.
+ */
 function pipecatStays(bot: Bot): Reactions {
   bot.tone(hz(bot), bot.options.ms ?? 2000, faster(3.5), () => {
     bot.say(new Int16Array(2 * bot.start.sampleRate), AT_ONCE, () => sayToClients(bot));
@@ -237,7 +257,10 @@ export const MODES: readonly [Mode, ...Mode[]] = [
   { number: '131', name: 'pipecat-stays', run: pipecatStays },
 ];
 
-/** The mode asked for by name, else by the number's last three digits, else the default; undefined: no such name. */
+/**
+ * The mode asked for by name, else by the number's last three digits, else the default. Undefined:
+ * no such name.
+ */
 export function chooseMode(name: string | undefined, toNumber: string | undefined): Mode | undefined {
   if (name !== undefined) return MODES.find((mode) => mode.name === name);
   const digits = (toNumber ?? '').replace(/\D/g, '').slice(-3);

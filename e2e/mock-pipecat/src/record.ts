@@ -36,7 +36,10 @@ interface Timed {
 
 const MAX_LISTED = 200;
 
-/** Everything that is known of one connection, and a judgement of it. Pure: all times, ms since the epoch, are given. */
+/**
+ * All that is known of one connection, and the verdict on it. Pure: all times, ms since the epoch,
+ * are arguments.
+ */
 export class CallRecord {
   readonly callId: string;
   readonly mode: string;
@@ -99,7 +102,7 @@ export class CallRecord {
     this.#pings++;
   }
 
-  /** Reads a frame from the bridge; undefined for one that is not as the contract says, or unknown. */
+  /** Reads a frame from the bridge. Undefined if it breaks the contract or is unknown. */
   received(data: Buffer, isBinary: boolean, atMs: number): Message | undefined {
     if (isBinary) return this.#binary(data, atMs);
     let json: unknown;

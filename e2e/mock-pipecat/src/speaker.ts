@@ -15,7 +15,7 @@ export class Speaker {
     this.#send = send;
   }
 
-  /** The caller should be hearing something now, if the bridge plays what it was sent at the rate it should. */
+  /** The caller should hear audio now, if the bridge plays what it was sent at the right rate. */
   get speaking(): boolean {
     return this.#queue.length > 0 || this.#playsUntilMs > performance.now();
   }

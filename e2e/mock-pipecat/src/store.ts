@@ -39,7 +39,10 @@ export class Store {
     for (const check of this.#waiting) check(record);
   }
 
-  /** Waits for a connection of the call, which need not exist yet, to reach `milestone`; undefined when it takes longer. */
+  /**
+   * Waits until a connection of the call, which need not exist yet, reaches `milestone`. Undefined
+   * on timeout.
+   */
   async wait(callId: string, milestone: Milestone, timeoutMs: number): Promise<CallRecord | undefined> {
     const now = this.find(callId);
     if (now?.reached(milestone)) return now;

@@ -1,15 +1,20 @@
 /**
- * Tones and G.711, pure: what the mock bot speaks and hears with, and what the end-to-end tests analyse captures with.
+ * Tones and G.711, pure: what the mock bot speaks and hears with, and what the end-to-end tests
+ * analyse captures with.
  *
- * All test tones are multiples of 50 Hz (or far from them), so that a 20 ms frame holds whole periods: Goertzel over
- * one frame is then exact. They stay clear of each other's harmonics (also folded at 8 kHz) and of the DTMF tones.
+ * All test tones are multiples of 50 Hz (or far from them), so that a 20 ms frame holds whole
+ * periods: Goertzel over one frame is then exact. They stay clear of each other's harmonics (also
+ * folded at 8 kHz) and of the DTMF tones.
  */
 
 /** What a test's caller plays, in Hz. */
 export const CALLER_HZ = 440;
-/** What only the mock bot plays, in Hz: heard by the caller it proves that the AI is heard, and not an echo. */
+/** A tone that only the mock bot plays, in Hz: a caller who hears it hears the AI, not an echo. */
 export const MARKER_HZ = 1050;
-/** The mock bot's second tone, in Hz: what it plays after a `clear`, an answer to a digit, or a mark. */
+/**
+ * The mock bot's second tone, in Hz: what it plays after a `clear`, an answer to a digit, or a
+ * mark.
+ */
 export const SECOND_HZ = 1850;
 /** Nothing plays this, in Hz: its level is what "not there" looks like. */
 export const CONTROL_HZ = 2550;
@@ -25,7 +30,10 @@ export const TONE_AMPLITUDE = 8000;
 /** Below this amplitude nothing is a tone: well above G.711's quantisation of silence. */
 export const MIN_TONE_AMPLITUDE = 400;
 
-/** A sine of `hz` lasting `ms` at `rate` Hz. It starts at phase 0, so tones of whole periods may be joined. */
+/**
+ * A sine of `hz` lasting `ms` at `rate` Hz. It starts at phase 0, so tones of whole periods may be
+ * joined.
+ */
 export function tone(hz: number, ms: number, rate: number, amplitude = TONE_AMPLITUDE): Int16Array {
   const samples = new Int16Array(Math.round((ms * rate) / 1000));
   const step = (2 * Math.PI * hz) / rate;
@@ -33,7 +41,10 @@ export function tone(hz: number, ms: number, rate: number, amplitude = TONE_AMPL
   return samples;
 }
 
-/** Amplitude of the `hz` component in `samples`, in sample units (a full-scale sine gives 32767). 0 for no samples. */
+/**
+ * Amplitude of the `hz` component in `samples`, in sample units (a full-scale sine gives 32767). 0
+ * for no samples.
+ */
 export function goertzel(samples: Int16Array, hz: number, sampleRate: number): number {
   if (samples.length === 0) return 0;
   const coefficient = 2 * Math.cos((2 * Math.PI * hz) / sampleRate);
@@ -57,8 +68,8 @@ export function rms(samples: Int16Array): number {
 }
 
 /**
- * The candidate that makes up at least half of the energy of `samples` and stands 20 dB above the control bin;
- * undefined for silence, speech and noise. Give it 20 ms or a multiple.
+ * The candidate that has at least half of the energy of `samples` and is 20 dB above the control
+ * bin; undefined for silence, speech and noise. `samples` is 20 ms or a multiple.
  */
 export function dominantTone(
   samples: Int16Array,

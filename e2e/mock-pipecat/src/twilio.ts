@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** The bridge sent what a bot made for Twilio cannot read; such a bot ends the call there and then. */
+/** The bridge sent what a bot made for Twilio cannot read. Such a bot ends the call at once. */
 export class Unreadable extends Error {}
 
 const sid = (prefix: string) => z.string().regex(new RegExp(`^${prefix}[0-9a-f]{32}$`));
@@ -58,15 +58,19 @@ type Start = z.infer<typeof startSchema>;
 type Later = z.infer<typeof laterSchema>;
 
 /**
- * Twilio Media Streams as a bot sees it, read as strictly as nobody does: what real bots need, and every field that Twilio documents.
- * The rest of the mock knows the native dialect only; this puts one into the other.
+ * Twilio Media Streams as a bot sees it, read more strictly than any bot does: what real bots need,
+ * and every field that Twilio documents. The rest of the mock knows only the native dialect; this
+ * file translates between the two.
  */
 export class TwilioWire {
   #messages = 0;
   #chunks = 0;
   #start: Start | undefined;
 
-  /** The message in the native dialect; undefined for `connected`, which has no like there. Throws an {@link Unreadable}. */
+  /**
+   * The message in the native dialect; undefined for `connected`, which native does not have.
+   * Throws an {@link Unreadable}.
+   */
   read(data: Buffer, isBinary: boolean): Json | undefined {
     if (isBinary) throw new Unreadable('a binary frame');
     let json: unknown;
@@ -93,7 +97,10 @@ export class TwilioWire {
     return native(message);
   }
 
-  /** A bot's message as TwilioFrameSerializer sends it; what Twilio has no message for goes out as it is. */
+  /**
+   * A bot's message as TwilioFrameSerializer sends it. A message that Twilio does not have is sent
+   * unchanged.
+   */
   write(message: Json): Json {
     const streamSid = this.#start?.streamSid;
     switch (message.event) {

@@ -10,7 +10,9 @@ const MAX_UTTERANCE_MS = 10_000;
 const MIN_SPEECH_RMS = 300;
 const MAX_NOISE_RMS = 1000;
 
-/** Speech detection by energy: finds utterances in a stream of samples. Time is counted in samples. */
+/**
+ * Speech detection by energy: finds utterances in a stream of samples. Time is counted in samples.
+ */
 export class Vad {
   #sampleRate: number;
   #pauseMs: number;
@@ -27,7 +29,9 @@ export class Vad {
     this.#pauseMs = pauseMs;
   }
 
-  /** For how long the caller has been speaking, short breaks left out, in ms; 0 when not speaking. */
+  /**
+   * For how long the caller has been speaking, short pauses included, in ms; 0 when not speaking.
+   */
   get speechMs(): number {
     return this.#inUtterance && this.#quietMs < MARGIN_MS ? this.#loudMs : 0;
   }

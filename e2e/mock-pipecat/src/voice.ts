@@ -6,11 +6,16 @@ import { parseWav } from './wav.ts';
 
 const RATES = [8000, 16000, 24000] as const;
 
-/** The bot's phrases: `greeting`, `goodbye` and the DTMF digits, spoken, or a melody where nothing was recorded. */
+/**
+ * The bot's phrases: `greeting`, `goodbye` and the DTMF digits, spoken; or a melody if there is no
+ * recording.
+ */
 export class Voice {
   #phrases = new Map<string, Int16Array>();
 
-  /** Reads NAME.wav for every phrase in `directory`; a directory that is not there leaves only the melody. */
+  /**
+   * Reads NAME.wav for each phrase in `directory`. Without the directory there is only the melody.
+   */
   constructor(directory: string) {
     let files: string[] = [];
     try {
