@@ -6,7 +6,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from 'testcontainers';
 import { LOCALHOST, type Ports, PROVIDER_PORT, WIDE_PHONE, WIDEBAND } from './ports.ts';
 
-// The reaper's image may be out of reach; we remove what we start (see removeLeftovers).
+// The reaper's image may be out of reach; we remove what we start (see removeOrphans).
 process.env.TESTCONTAINERS_RYUK_DISABLED = 'true';
 
 /** The label of everything that the tests start. */
@@ -178,7 +178,7 @@ export async function startPhones(): Promise<StartedTestContainer> {
 }
 
 /** Removes every container and volume of the tests, also those that a crashed run left. */
-export async function removeLeftovers(): Promise<void> {
+export async function removeOrphans(): Promise<void> {
   const { dockerode } = (await getContainerRuntimeClient()).container;
   const containers = await dockerode.listContainers({ all: true, filters: { label: [LABEL] } });
   await Promise.all(containers.map(({ Id }) => dockerode.getContainer(Id).remove({ force: true, v: true })));

@@ -12,7 +12,7 @@ import {
   type Environment,
   killContainer,
   pauseContainer,
-  removeLeftovers,
+  removeOrphans,
   resumeContainer,
   SECRETS,
   startAsterisk,
@@ -93,7 +93,7 @@ export class Stack {
     const turn = await takeTurn();
     cleanUpOnSignal();
     try {
-      await removeLeftovers();
+      await removeOrphans();
       const ports = options.ports ?? PORTS;
       const stack = new Stack(options, ports, new Phones(await startPhones(), ports), turn);
       await options.beforeAsterisk?.(stack.phones);
@@ -107,7 +107,7 @@ export class Stack {
       }
       return stack;
     } catch (error) {
-      await removeLeftovers().finally(() => turn[Symbol.dispose]());
+      await removeOrphans().finally(() => turn[Symbol.dispose]());
       throw error;
     }
   }
@@ -225,7 +225,7 @@ export class Stack {
   async stop(): Promise<void> {
     try {
       await Promise.all([...this.#containers.keys()].map((part) => this.stopPart(part)));
-      await removeLeftovers();
+      await removeOrphans();
     } finally {
       this.#turn[Symbol.dispose]();
     }
@@ -261,6 +261,6 @@ function cleanUpOnSignal(): void {
   if (cleansUp) return;
   cleansUp = true;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void removeLeftovers().finally(() => process.exit(130)));
+    process.once(signal, () => void removeOrphans().finally(() => process.exit(130)));
   }
 }

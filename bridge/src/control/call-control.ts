@@ -41,7 +41,7 @@ export class RequestRefused extends Error {
 }
 
 /** What call control works with. */
-export interface OperatorContext {
+export interface CallControlContext {
   readonly config: Config;
   readonly ari: AriClient;
   readonly switchboard: Switchboard;
@@ -94,7 +94,7 @@ const CALLS_RETRY_S = 5;
 
 /** The API's operations on calls. Methods throw, or reject with, a {@link RequestRefused}. */
 export class CallControl {
-  readonly #context: OperatorContext;
+  readonly #context: CallControlContext;
   /** By call id: two concurrent orders with one id create one call. */
   readonly #placing = new Map<string, Placing>();
   readonly #recent = new RecentOrders();
@@ -102,7 +102,7 @@ export class CallControl {
   /** Channels being created, per provider. Their calls are not counted elsewhere yet. */
   readonly #creating = new Map<string, number>();
 
-  constructor(context: OperatorContext) {
+  constructor(context: CallControlContext) {
     this.#context = context;
   }
 

@@ -20,8 +20,8 @@ const EVER_MS = 1e9;
 /** Detects a line that is dead or silent for too long. The clock is an argument, ms. */
 export class LineWatch {
   readonly #limits: LineLimits;
-  /** No check is needed while audio arrives at least this often, ms; -1: always check. */
-  readonly #carefreeMs: number;
+  /** A gap in the received audio up to this long needs no check, ms; -1: check each frame. */
+  readonly #uncheckedGapMs: number;
   readonly #isAudible: ReturnType<typeof audibleIn> | undefined;
   /**
    * Start of the time in which audio is expected; infinite while the call is on hold or
@@ -38,8 +38,8 @@ export class LineWatch {
   constructor(limits: LineLimits, encoding: Encoding) {
     this.#limits = limits;
     const { mediaTimeoutMs, silenceLimitMs } = limits;
-    if (silenceLimitMs > 0) this.#carefreeMs = -1;
-    else this.#carefreeMs = mediaTimeoutMs > 0 ? Math.floor(mediaTimeoutMs / QUIET_PART) : EVER_MS;
+    if (silenceLimitMs > 0) this.#uncheckedGapMs = -1;
+    else this.#uncheckedGapMs = mediaTimeoutMs > 0 ? Math.floor(mediaTimeoutMs / QUIET_PART) : EVER_MS;
     if (limits.silenceLimitMs > 0) this.#isAudible = audibleIn(encoding);
   }
 
@@ -66,7 +66,7 @@ export class LineWatch {
    * once, and each pause of the audio once (`line-quiet`).
    */
   check(receivedMs: number, nowMs: number): 'line-quiet' | 'media-timeout' | 'silence' | undefined {
-    if (this.#told || nowMs - receivedMs <= this.#carefreeMs) return undefined;
+    if (this.#told || nowMs - receivedMs <= this.#uncheckedGapMs) return undefined;
     const { mediaTimeoutMs, silenceLimitMs } = this.#limits;
     const quietMs = nowMs - Math.max(receivedMs, this.#sinceMs, this.#livesMs);
     const isDead = mediaTimeoutMs > 0 && quietMs > mediaTimeoutMs;

@@ -102,7 +102,8 @@ export class BotStream {
   #holds = false;
   #turnMessages = 0;
   #turnBytes = 0;
-  #turnFromMs = 0;
+  /** When the count of `#turnBytes` began. */
+  #countFromMs = 0;
   /** Received but not charged yet. */
   #unpaidMessages = 0;
   #unpaidBytes = 0;
@@ -193,7 +194,7 @@ export class BotStream {
     // A part of a message is charged as a message.
     if (this.#turnMessages === 0) this.#unpaidMessages += 1;
     this.#turnBytes += bytes;
-    if (at === bytes && (this.#turnBytes < BYTES_A_TURN || this.#turnIsLongAgo())) return true;
+    if (at === bytes && (this.#turnBytes < BYTES_A_TURN || this.#countAnew() >= TURN_MS)) return true;
     this.#rest = Buffer.from(readBuffer.subarray(at, bytes));
     // libuv reads a full socket dozens of times before it runs a timer.
     if (at === bytes) this.#waitFor(this.#isEnding ? ENDING_PAUSE_MS : 0);
@@ -262,15 +263,15 @@ export class BotStream {
   }
 
   /**
-   * Whether the counted bytes arrived over more than one turn. Without it a bot would be stopped
-   * after each `BYTES_A_TURN`, even over many turns.
+   * Begins a new count of bytes. Returns how long the last count took, ms. Without that a bot would
+   * be stopped after each `BYTES_A_TURN`, even over many turns.
    */
-  #turnIsLongAgo(): boolean {
+  #countAnew(): number {
     const nowMs = performance.now();
-    const isLongAgo = nowMs - this.#turnFromMs >= TURN_MS;
-    this.#turnFromMs = nowMs;
+    const tookMs = nowMs - this.#countFromMs;
+    this.#countFromMs = nowMs;
     this.#turnBytes = 0;
-    return isLongAgo;
+    return tookMs;
   }
 
   #waitFor(ms: number): true {

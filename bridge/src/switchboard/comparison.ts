@@ -189,7 +189,7 @@ export class Comparison {
   #say(actions: readonly Action[]): void {
     const count = (...types: Action['type'][]) => actions.filter(({ type }) => types.includes(type)).length;
     const adopted = count('offer', 'keep-talk');
-    const media = actions.filter((action) => action.type === 'hang-up' && action.why === 'left-over').length;
+    const media = actions.filter((action) => action.type === 'hang-up' && action.why === 'orphan').length;
     const unreadable = actions.filter(
       (action) => action.type === 'hang-up' && action.why === 'unreadable',
     ).length;

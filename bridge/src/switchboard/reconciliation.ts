@@ -117,7 +117,7 @@ export type Action =
   | { readonly type: 'adoptable-died'; readonly record: CallRecord };
 
 /** Why a channel without a call is hung up. */
-export type HangUpReason = 'left-over' | 'never-dialled' | 'unreadable';
+export type HangUpReason = 'orphan' | 'never-dialled' | 'unreadable';
 
 /** Dialplan context that sends a REFER to the caller's network. */
 export const REFER_CONTEXT = 'transfer';
@@ -320,7 +320,7 @@ function ofNobody(
     const { id } = channel;
     if (isOwn(id, 'pcm') || isOwn(id, 'pct')) {
       if (!things.has(id) && !talking.has(id))
-        actions.push({ type: 'hang-up', channelId: id, why: 'left-over' });
+        actions.push({ type: 'hang-up', channelId: id, why: 'orphan' });
       continue;
     }
     if (owned.has(id) || pendingReleases.has(id) || !appChannelIds.has(id)) continue;
