@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
-import { RequestRefused } from '../control/call-control.ts';
+import { RequestRefused } from '../control/request-refused.ts';
 import type { FieldError, ProblemBody } from './schemas.ts';
 
 /** Sends a problem (RFC 9457) without a type of its own. Its title is the HTTP status text. */
