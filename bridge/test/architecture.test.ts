@@ -123,7 +123,9 @@ const PURE_FILES = new Set([
   'control/recent-orders.ts',
   'reports/retry-after.ts',
   'switchboard/asterisk-ports.ts',
+  'switchboard/beliefs.ts',
   'switchboard/channel-place.ts',
+  'switchboard/forwarded-leg.ts',
   'switchboard/reconciliation.ts',
   'switchboard/talks.ts',
 ]);

@@ -1,5 +1,7 @@
 import type { AriChannel } from '../src/ari/model.ts';
-import type { Action, Beliefs, BelievedCall, Holdings } from '../src/switchboard/reconciliation.ts';
+import type { Beliefs, BelievedCall } from '../src/switchboard/beliefs.ts';
+import type { Holdings } from '../src/switchboard/holdings.ts';
+import type { Action } from '../src/switchboard/reconciliation.ts';
 
 /**
  * What the tables of the comparison consist of: one call, what it has in Asterisk, and an action in

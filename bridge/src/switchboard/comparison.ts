@@ -10,11 +10,12 @@ import type { CallReports } from '../reports/reports.ts';
 import { type AdoptableCalls, asAdopted } from './adoption.ts';
 import type { AsteriskPorts } from './asterisk-ports.ts';
 import type { Background } from './background.ts';
+import type { Beliefs, BelievedCall } from './beliefs.ts';
 import { readHoldings } from './holdings.ts';
 import { isForgotten, wishedId } from './originated.ts';
 import type { OthersDials } from './others-dials.ts';
 import type { PendingReleases } from './pending-releases.ts';
-import { type Action, type Beliefs, type BelievedCall, reconcile } from './reconciliation.ts';
+import { type Action, reconcile } from './reconciliation.ts';
 
 /** What a comparison reads, and what it calls for the differences it finds. */
 export interface ComparisonContext {

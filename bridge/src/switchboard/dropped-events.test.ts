@@ -13,7 +13,9 @@ import {
   told,
 } from '../../test/reconciliation-table.ts';
 import { type AriChannel, type ChannelEvent, EVENT_TYPES } from '../ari/model.ts';
-import { type Beliefs, type BelievedCall, type Holdings, reconcile } from './reconciliation.ts';
+import type { Beliefs, BelievedCall } from './beliefs.ts';
+import type { Holdings } from './holdings.ts';
+import { reconcile } from './reconciliation.ts';
 
 /** What Asterisk holds after an event that nobody heard, and what is to be done. */
 interface Dropped {

@@ -1,12 +1,57 @@
 import type { AriChannel } from '../ari/model.ts';
+import { DIAL_ID_PREFIX } from '../call/dial.ts';
 import { isTelephone } from '../call/info.ts';
+import type { Beliefs, BelievedDial } from './beliefs.ts';
+import { stasisArgs } from './channel-place.ts';
+import type { Holdings } from './holdings.ts';
 
 /** An external client's dial whose channel is gone without an event of its end. */
-export interface LostDial {
-  /** The call id, if the client has set one. */
-  readonly callId?: string | undefined;
-  /** When the channel was created, by Asterisk's clock, Unix time, ms. NaN or absent if unknown. */
-  readonly createdAtMs?: number;
+type LostDial = Pick<BelievedDial, 'channelId' | 'callId' | 'createdAtMs'>;
+
+/** What is known of all channels, also of those that Asterisk cannot show. */
+interface Existing {
+  readonly exists: ReadonlySet<string>;
+  /** Asterisk has restarted. */
+  readonly isAsteriskLost: boolean;
+}
+
+/** Legs that Asterisk dialled because a dial was forwarded, with the channel of that dial. */
+export function forwardedLegs(beliefs: Beliefs, holdings: Holdings, existing: Existing): Map<string, string> {
+  const lost = lostDials(beliefs, existing);
+  const { channels, appChannelIds } = holdings;
+  const legs = lost.length === 0 ? [] : channels.filter(({ id }) => appChannelIds.has(id));
+  return new Map(
+    legs.flatMap((leg) => {
+      if (beliefs.owned.has(leg.id) || beliefs.pendingReleases.has(leg.id)) return [];
+      const from = forwardedFrom(leg, stasisArgs(leg), lost);
+      return from === undefined ? [] : [[leg.id, from.channelId]];
+    }),
+  );
+}
+
+/**
+ * External dials whose channel is gone without an event, also those of the previous process. A late
+ * dial's channel may not have existed yet when Asterisk was read.
+ */
+function lostDials(
+  { dials, lateDials = [], adoptable }: Beliefs,
+  { exists, isAsteriskLost }: Existing,
+): LostDial[] {
+  // After a restart of Asterisk the legs that it dialled are gone too.
+  if (isAsteriskLost) return [];
+  const before = adoptable.filter(
+    ({ state, channelId }) =>
+      (state === 'dialling' || state === 'ringing') && !channelId.startsWith(DIAL_ID_PREFIX),
+  );
+  const all = [
+    ...dials,
+    ...lateDials,
+    ...before.map(({ callId, channelId }) => ({
+      channelId,
+      callId: callId === channelId ? undefined : callId,
+    })),
+  ];
+  return all.filter(({ channelId }) => !exists.has(channelId));
 }
 
 /**
@@ -15,11 +60,11 @@ export interface LostDial {
  * It is an originated channel without `X_CALL_ID`. It has the call id of a lost dial, or else
  * neither a caller number nor another id.
  */
-export function forwardedFrom<D extends LostDial>(
+function forwardedFrom(
   channel: AriChannel,
   args: readonly string[] | undefined,
-  lost: readonly D[],
-): D | undefined {
+  lost: readonly LostDial[],
+): LostDial | undefined {
   const { channelvars: variables = {}, dialplan } = channel;
   // The dialplan location of a channel that Asterisk itself dialled. A channel that a dialplan runs
   // has moved on from it.

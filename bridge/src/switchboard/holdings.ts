@@ -1,7 +1,18 @@
 import type { AriClient } from '../ari/client.ts';
 import type { AriChannel } from '../ari/model.ts';
 import { AriError } from '../ari/requests.ts';
-import type { Holdings } from './reconciliation.ts';
+
+/** Asterisk's state, as it was read. */
+export interface Holdings {
+  readonly channels: readonly AriChannel[];
+  /** Channels that exist, but that Asterisk cannot show. */
+  readonly unreadable: readonly string[];
+  readonly bridges: readonly { readonly id: string; readonly channels: readonly string[] }[];
+  /** Channels whose events our Stasis app receives. */
+  readonly appChannelIds: ReadonlySet<string>;
+  /** Start time of Asterisk, as it reports it. Empty if unknown. */
+  readonly startedAt: string;
+}
 
 /** Concurrent requests when channels are read one by one. */
 const ASKED_AT_ONCE = 8;

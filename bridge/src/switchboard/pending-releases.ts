@@ -1,6 +1,6 @@
 import type { AriClient } from '../ari/client.ts';
 import { type ChannelRelease, releaseChannel } from '../call/channel-release.ts';
-import type { BelievedRelease } from './reconciliation.ts';
+import type { BelievedRelease } from './beliefs.ts';
 
 interface Kept {
   release: ChannelRelease;

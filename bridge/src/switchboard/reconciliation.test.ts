@@ -14,7 +14,9 @@ import {
 } from '../../test/reconciliation-table.ts';
 import type { AriChannel } from '../ari/model.ts';
 import type { CallRecord } from '../records/record.ts';
-import { type Beliefs, type BelievedCall, type Holdings, reconcile } from './reconciliation.ts';
+import type { Beliefs, BelievedCall } from './beliefs.ts';
+import type { Holdings } from './holdings.ts';
+import { reconcile } from './reconciliation.ts';
 
 /** The record of a caller who was handed over to a second leg. */
 const HANDED_OVER = {

@@ -1,81 +1,12 @@
 import type { AriChannel } from '../ari/model.ts';
 import { isOwn, parseOwnId } from '../call/asterisk-ids.ts';
-import { DIAL_ID_PREFIX } from '../call/dial.ts';
 import { providerName } from '../call/info.ts';
 import type { CallRecord } from '../records/record.ts';
+import type { Beliefs, BelievedCall, BelievedDial, BelievedRelease } from './beliefs.ts';
 import { hasHungUp, isHere, stasisArgs } from './channel-place.ts';
-import { forwardedFrom, type LostDial } from './forwarded-leg.ts';
+import { forwardedLegs } from './forwarded-leg.ts';
+import type { Holdings } from './holdings.ts';
 import { findTalks, type Talk, wasHandedOver } from './talks.ts';
-
-/** Asterisk's state, as it was read. */
-export interface Holdings {
-  readonly channels: readonly AriChannel[];
-  /** Channels that exist, but that Asterisk cannot show. */
-  readonly unreadable: readonly string[];
-  readonly bridges: readonly { readonly id: string; readonly channels: readonly string[] }[];
-  /** Channels whose events our Stasis app receives. */
-  readonly appChannelIds: ReadonlySet<string>;
-  /** Start time of Asterisk, as it reports it. Empty if unknown. */
-  readonly startedAt: string;
-}
-
-/** A call as we knew it before Asterisk was read. */
-export interface BelievedCall {
-  readonly channelId: string;
-  readonly isInbound: boolean;
-  /** Its end is decided: it is releasing its channels. */
-  readonly isEnding: boolean;
-  /** An outbound dial of ours: `making` until it enters our app, `ringing` until it is answered. */
-  readonly dial: 'making' | 'ringing' | undefined;
-  /** Token of the transfer that sent the caller to the dialplan. Empty: they need not return. */
-  readonly away: string | undefined;
-  /** A transfer is moving channels in and out of the mixing bridge. */
-  readonly isInTransfer: boolean;
-  /** The second leg, once its channel exists. */
-  readonly leg: string | undefined;
-  readonly bridgeId: string;
-  readonly mediaId: string;
-  /** State of the media channel: being created, in Stasis, or released. */
-  readonly media: 'making' | 'entered' | 'gone';
-  /** The caller has been added to the mixing bridge. */
-  readonly isJoined: boolean;
-}
-
-/** An external client's dial. */
-export interface BelievedDial extends LostDial {
-  readonly channelId: string;
-  /** It waits in our app, undialled or ringing. */
-  readonly isInStasis: boolean;
-  readonly isRinging: boolean;
-  /** It will never be dialled: its process died. */
-  readonly isForgotten: boolean;
-}
-
-/** How a channel is released: hung up, or returned to the dialplan. */
-export interface BelievedRelease {
-  readonly kind: 'hang-up' | 'give-back';
-  /** Asterisk has accepted the request, or the other side hung up. */
-  readonly isDone: boolean;
-  /** Comparisons that have seen it: Asterisk may need time for an accepted request. */
-  readonly seen: number;
-}
-
-/** What we know. Calls and dials are as of before the read; later ones are in `owned` only. */
-export interface Beliefs {
-  readonly calls: readonly BelievedCall[];
-  readonly dials: readonly BelievedDial[];
-  /** Dials that began since Asterisk was read. */
-  readonly lateDials?: readonly BelievedDial[];
-  readonly pendingReleases: ReadonlyMap<string, BelievedRelease>;
-  /** Calls of the previous process that are neither adopted nor ended. */
-  readonly adoptable: readonly CallRecord[];
-  /** Channels of calls and dials, now or before the read, and of those that are about to begin. */
-  readonly owned: ReadonlySet<string>;
-  /** Media channels, second legs and mixing bridges of calls, now or before the read. */
-  readonly things: ReadonlySet<string>;
-  /** Start time of Asterisk at the last read. Empty before the first one. */
-  readonly startedAt: string;
-}
 
 /** What to do about a difference. `channelId` is the call's own channel. */
 export type Action =
@@ -260,45 +191,6 @@ function ofRelease(channelId: string, { kind, isDone, seen: times }: BelievedRel
   }
   if (!isOurs) return [{ type: 'forget-release', channelId }];
   return [{ type: isDone && times === 0 ? 'count-release' : 'repeat-release', channelId }];
-}
-
-/**
- * External dials whose channel is gone without an event, also those of the previous process. A late
- * dial's channel may not have existed yet when Asterisk was read.
- */
-function lostDials(
-  { dials, lateDials = [], adoptable }: Beliefs,
-  { exists, isAsteriskLost }: Seen,
-): (LostDial & { readonly channelId: string })[] {
-  // After a restart of Asterisk the legs that it dialled are gone too.
-  if (isAsteriskLost) return [];
-  const before = adoptable.filter(
-    ({ state, channelId }) =>
-      (state === 'dialling' || state === 'ringing') && !channelId.startsWith(DIAL_ID_PREFIX),
-  );
-  const all = [
-    ...dials,
-    ...lateDials,
-    ...before.map(({ callId, channelId }) => ({
-      channelId,
-      callId: callId === channelId ? undefined : callId,
-    })),
-  ];
-  return all.filter(({ channelId }) => !exists.has(channelId));
-}
-
-/** Legs that Asterisk dialled because a dial was forwarded, with the channel of that dial. */
-function forwardedLegs(beliefs: Beliefs, holdings: Holdings, seen: Seen): Map<string, string> {
-  const lost = lostDials(beliefs, seen);
-  const { channels, appChannelIds } = holdings;
-  const legs = lost.length === 0 ? [] : channels.filter(({ id }) => appChannelIds.has(id));
-  return new Map(
-    legs.flatMap((leg) => {
-      if (beliefs.owned.has(leg.id) || beliefs.pendingReleases.has(leg.id)) return [];
-      const from = forwardedFrom(leg, stasisArgs(leg), lost);
-      return from === undefined ? [] : [[leg.id, from.channelId]];
-    }),
-  );
 }
 
 function ofNobody(
