@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { AriChannel } from '../ari/model.ts';
 import type { AudioFormat } from '../audio/format.ts';
+import { botLadder } from '../config/bot-ladder.ts';
 import { expandBotUrl } from '../config/bot-url.ts';
 import type { Config } from '../config/environment.ts';
 import type { MediaSettings } from '../media/session.ts';
@@ -43,8 +44,10 @@ export function callDefaults(config: Config): CallDefaults {
 export function callSettings(config: Config, info: CallInfo): CallSettings {
   const provider = config.providers.get(info.sipProvider);
   const isAdopted = info.adopted?.metBot ?? false;
+  const ladder = botLadder(config, provider?.ladder);
+  const { firstAudioMs, reconnectMs } = ladder;
   // An adopted call's bot is reconnected: the limit of a lost bot applies.
-  const connectMs = Math.max(config.BOT_CONNECT_MS, isAdopted ? config.BOT_RECONNECT_MS : 0);
+  const connectMs = Math.max(ladder.connectMs, isAdopted ? reconnectMs : 0);
   return {
     media: {
       transport: info.transport,
@@ -69,8 +72,8 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
           pingMs: config.BOT_PING_MS,
         },
         connectMs,
-        connectTries: isAdopted ? Number.POSITIVE_INFINITY : config.BOT_CONNECT_TRIES,
-        reconnectMs: config.BOT_RECONNECT_MS,
+        connectTries: isAdopted ? Number.POSITIVE_INFINITY : ladder.connectTries,
+        reconnectMs,
         reconnectsMax: config.BOT_RECONNECTS_MAX,
       },
       prebufferMs: config.PLAYOUT_PREBUFFER_MS,
@@ -93,12 +96,11 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
       mediaTimeoutMs: config.MEDIA_TIMEOUT_MS,
       silenceLimitMs: config.SILENCE_LIMIT_S * 1000,
     },
-    answerOn: config.ANSWER_ON,
-    firstAudioMs: config.FIRST_AUDIO_MS,
+    answerOn: ladder.answerOn,
+    firstAudioMs,
     ariTimeoutMs: config.ARI_TIMEOUT_MS,
     // The bot may be lost and reconnected during the set-up too.
-    setUpMaxMs:
-      connectMs + config.BOT_RECONNECT_MS + config.FIRST_AUDIO_MS + SET_UP_REQUESTS * config.ARI_TIMEOUT_MS,
+    setUpMaxMs: connectMs + reconnectMs + firstAudioMs + SET_UP_REQUESTS * config.ARI_TIMEOUT_MS,
     maxDurationMs: info.maxDurationMs ?? config.MAX_CALL_DURATION_S * 1000,
     warningMs: config.MAX_DURATION_WARNING_S * 1000,
     transfer: {

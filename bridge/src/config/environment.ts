@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { DIALECTS, ENCODINGS, FRAMINGS } from '../pipecat/dialect.ts';
 import { DAY_S, MEBIBYTE } from '../units/units.ts';
+import { ladderKeys } from './bot-ladder.ts';
 import { botUrl } from './bot-url.ts';
 import { parseHostRules } from './callback-url.ts';
 import { certificates } from './certificates.ts';
@@ -66,11 +67,11 @@ const schema = z
     PIPECAT_ORIGIN: headerValue.optional(),
     PIPECAT_CA: certificates.optional(),
     PIPECAT_FRAMING: z.enum(FRAMINGS).default('json'),
-    ANSWER_ON: z.enum(['connected', 'first-audio']).default('connected'),
-    FIRST_AUDIO_MS: milliseconds(100, 60_000).default(5_000),
-    BOT_CONNECT_MS: milliseconds(100, 120_000).default(10_000),
-    BOT_CONNECT_TRIES: z.coerce.number().int().min(1).max(20).default(3),
-    BOT_RECONNECT_MS: milliseconds(0, 120_000).default(5_000),
+    ANSWER_ON: ladderKeys.ANSWER_ON.default('connected'),
+    FIRST_AUDIO_MS: ladderKeys.FIRST_AUDIO_MS.default(5_000),
+    BOT_CONNECT_MS: ladderKeys.BOT_CONNECT_MS.default(10_000),
+    BOT_CONNECT_TRIES: ladderKeys.BOT_CONNECT_TRIES.optional(),
+    BOT_RECONNECT_MS: ladderKeys.BOT_RECONNECT_MS.default(20_000),
     BOT_RECONNECTS_MAX: z.coerce.number().int().min(1).max(10_000).default(5),
     BOT_END_SILENCE_MS: milliseconds(0, 600_000).default(5_000),
     BOT_REFUSAL_MS: milliseconds(0, 10_000).default(10),

@@ -11,6 +11,7 @@ import {
   type WireEncoding,
   type WireRate,
 } from '../pipecat/dialect.ts';
+import { type LadderOfProvider, ladderKeys, ladderOf } from './bot-ladder.ts';
 import { botUrl } from './bot-url.ts';
 import type { CallLimits } from './call-limits.ts';
 import { certificates } from './certificates.ts';
@@ -54,6 +55,8 @@ export interface Provider {
   readonly transport: 'rtp' | 'websocket' | undefined;
   /** How audio is framed to its bots. Unset: `PIPECAT_FRAMING` of the environment. */
   readonly framing: Framing | undefined;
+  /** What its calls do until the bot is heard, and when it is lost. Unset: as in the environment. */
+  readonly ladder?: LadderOfProvider;
   /** Tenant of calls that do not name one. */
   readonly tenant: string | undefined;
   /** How long the bot's audio is held while the caller speaks, ms. 0: never. */
@@ -114,6 +117,7 @@ const schema = z.object({
   PIPECAT_SAMPLE_RATE: sampleRate.optional(),
   MEDIA_TRANSPORT: z.enum(['rtp', 'websocket']).optional(),
   PIPECAT_FRAMING: z.enum(FRAMINGS).optional(),
+  ...z.object(ladderKeys).partial().shape,
   TENANT: z.string().max(128).optional(),
   RECORDING: z.enum(['on', 'off', 'paused']).default('off'),
   BARGE_IN_HOLD_MS: z.coerce.number().int().min(0).max(10_000).default(0),
@@ -190,6 +194,7 @@ export function parseProvider(name: string, text: string): Provider {
     sampleRate: values.PIPECAT_SAMPLE_RATE,
     transport: values.MEDIA_TRANSPORT,
     framing: values.PIPECAT_FRAMING,
+    ladder: ladderOf(values),
     tenant: values.TENANT,
     bargeInHoldMs: values.BARGE_IN_HOLD_MS,
     recording: values.RECORDING,

@@ -13,11 +13,13 @@ import type { Budget } from '../pipecat/budget.ts';
 import { CLOSE_CODE } from '../pipecat/close-codes.ts';
 import type { Draft } from '../pipecat/draft.ts';
 import { printable } from '../text/outside-text.ts';
+import { BackOff, type BackOffLimits } from './back-off.ts';
 
 /** Address of a call's bot, and limits of connecting to it. */
 export interface BotLinkSettings {
   readonly target: BotTarget;
   readonly limits: BotLimits;
+  /** How long the bot is tried at the start of the call, ms, and at most how often. */
   readonly connectMs: number;
   readonly connectTries: number;
   /** How long the bridge tries to reconnect a lost bot, ms; 0: not at all. */
@@ -54,8 +56,8 @@ const names: BotNames = {
   own: new NameLookups({ atOnce: Number.POSITIVE_INFINITY, waitMs: 0 }).lookup,
   others: new NameLookups(OTHERS_NAMES).lookup,
 };
-/** Pause between two connection attempts. */
-const RETRY_MS = 250;
+/** Pauses between two tries. */
+const PAUSES: BackOffLimits = { firstMs: 250, mostMs: 2_000 };
 /** Close codes of a bot that ended its part of the call. */
 const CLEAN_CLOSES: readonly number[] = [CLOSE_CODE.normal, CLOSE_CODE.noCode];
 
@@ -71,6 +73,8 @@ export class BotLink {
   #reconnects = 0;
   /** End of the time in which a lost bot is reconnected. */
   #seekUntilMs = Number.NEGATIVE_INFINITY;
+  /** Pauses after losses that follow each other. */
+  readonly #lossPauses = new BackOff(PAUSES, Math.random);
   /** Resolved unless a lost bot is being reconnected. */
   #settled = Promise.resolve();
   #dropped = 0;
@@ -144,12 +148,13 @@ export class BotLink {
     };
     const onClosed = (code: number, reason: string, isOurs: boolean) => this.#closed(code, reason, isOurs);
     const handlers = { onOpen, onText, onBinary, onOversize, onOverBudget, onMisbehaved, onClosed };
+    const pauses = new BackOff(PAUSES, Math.random);
     for (let attempt = 1; ; attempt++) {
       try {
         return await connectBot(target, limits, handlers, signal, this.#budget, names);
       } catch (error) {
         if (!(error instanceof BotConnectError) || signal.aborted || attempt >= tries) throw error;
-        await delay(RETRY_MS, undefined, { signal }).catch(() => {});
+        await delay(pauses.next(), undefined, { signal }).catch(() => {});
         if (signal.aborted) throw error;
       }
     }
@@ -168,9 +173,12 @@ export class BotLink {
     // A bot that is lost again soon gets no more time than after its first loss, and a pause before
     // each attempt.
     const isAgain = nowMs <= this.#seekUntilMs + reconnectMs;
-    if (!isAgain) this.#seekUntilMs = nowMs + reconnectMs;
+    if (!isAgain) {
+      this.#seekUntilMs = nowMs + reconnectMs;
+      this.#lossPauses.restart();
+    }
     const withinMs = Math.ceil(this.#seekUntilMs - nowMs);
-    const pauseMs = isAgain ? RETRY_MS : 0;
+    const pauseMs = isAgain ? this.#lossPauses.next() : 0;
     if (withinMs <= pauseMs) return this.#handlers.onGone(false, detail);
     this.#handlers.onSeeking(detail);
     this.#settled = this.#reconnect(detail, withinMs - pauseMs, pauseMs);
