@@ -121,6 +121,7 @@ const PURE_FILES = new Set([
   'call/transfer-target.ts',
   'control/orders.ts',
   'control/recent-orders.ts',
+  'media/back-off.ts',
   'reports/retry-after.ts',
   'switchboard/asterisk-ports.ts',
   'switchboard/beliefs.ts',

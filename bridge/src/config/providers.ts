@@ -55,7 +55,9 @@ export interface Provider {
   readonly transport: 'rtp' | 'websocket' | undefined;
   /** How audio is framed to its bots. Unset: `PIPECAT_FRAMING` of the environment. */
   readonly framing: Framing | undefined;
-  /** What its calls do until the bot is heard, and when it is lost. Unset: as in the environment. */
+  /**
+   * What its calls do until the bot is heard, and when it is lost. Unset: as in the environment.
+   */
   readonly ladder?: LadderOfProvider;
   /** Tenant of calls that do not name one. */
   readonly tenant: string | undefined;
