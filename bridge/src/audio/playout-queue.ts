@@ -1,14 +1,14 @@
 import { ByteRing } from './byte-ring.ts';
 import { Cadence } from './cadence.ts';
 import { bytesPerSample, type Encoding, quietSample } from './format.ts';
+import { PlayoutMarks } from './playout-marks.ts';
+import { noPlayoutStats, type PlayoutStats } from './playout-stats.ts';
 
 // With this much queued playout starts at once. A real-time bot does not send so much ahead.
 const START_AT_ONCE_MS = 1000;
 // Audio within this time after the queue ran dry was late (underrun). After it, it is a new
 // utterance.
 const UNDERRUN_WINDOW_MS = 500;
-// Limit of pending marks. A bot sends a few per sentence.
-const MAX_MARKS = 1000;
 
 /** Result of one read: audio of the bot (its last frame is padded), or silence if there is none. */
 export type FrameKind = 'audio' | 'silence';
@@ -38,56 +38,12 @@ export interface PlayoutQueueOptions {
   onDrained: () => void;
 }
 
-/** Counters of one queue. `offeredBytes` = played + cleared + refused + trimmed + still queued. */
-export interface PlayoutStats {
-  offeredBytes: number;
-  playedBytes: number;
-  clearedBytes: number;
-  /** Refused because the queue was full. */
-  overflowBytes: number;
-  /** Refused because the queue was draining. */
-  afterDrainBytes: number;
-  /** Silence cut: at the end of a drain, and to make up for skipped frames. */
-  trimmedBytes: number;
-  audioFrames: number;
-  silenceFrames: number;
-  /** Frames of silence sent while the queue was held. Also counted in `silenceFrames`. */
-  heldFrames: number;
-  /** Times that the queue ran dry within an utterance. */
-  underruns: number;
-  /** Longest silence in an underrun, ms. */
-  longestGapMs: number;
-  /** Most audio ever queued, ms. */
-  highWaterMs: number;
-}
-
-interface Mark {
-  name: string;
-  /** Fires when this many bytes since the start were played or cleared. */
-  dueBytes: number;
-  /** Audio before it was refused, so it is not fully played when the mark fires. */
-  isIncomplete: boolean;
-}
-
 /**
  * Queues a bot's audio until playout. Messages of any size go in, frames of fixed size come out.
  * `idle`: empty. `priming`: the first audio waits for more. `playing`: until it runs dry.
  */
 export class PlayoutQueue {
-  readonly stats: PlayoutStats = {
-    offeredBytes: 0,
-    playedBytes: 0,
-    clearedBytes: 0,
-    overflowBytes: 0,
-    afterDrainBytes: 0,
-    trimmedBytes: 0,
-    audioFrames: 0,
-    silenceFrames: 0,
-    heldFrames: 0,
-    underruns: 0,
-    longestGapMs: 0,
-    highWaterMs: 0,
-  };
+  readonly stats: PlayoutStats = noPlayoutStats();
   readonly #options: PlayoutQueueOptions;
   readonly #bytesPerMs: number;
   readonly #bytesPerSample: number;
@@ -110,15 +66,14 @@ export class PlayoutQueue {
   #caughtUpBytes = 0;
   #draining = false;
   #drained = false;
-  readonly #marks: Mark[] = [];
-  /** Audio was refused since the last mark was set. */
-  #isIncomplete = false;
+  readonly #marks: PlayoutMarks;
 
   constructor(options: PlayoutQueueOptions) {
     this.#options = options;
     this.#bytesPerMs = options.bytesPerFrame / options.frameMs;
     this.#bytesPerSample = bytesPerSample(options.encoding ?? 'pcmu');
     this.#maxBytes = this.#wholeBytes(options.maxMs);
+    this.#marks = new PlayoutMarks(options.onMark);
     if (options.prebufferMs === 'adaptive') this.#cadence = new Cadence();
   }
 
@@ -203,7 +158,7 @@ export class PlayoutQueue {
       target.fill(silence, offset + bytes, offset + bytesPerFrame);
       this.#runDry(nowMs);
     }
-    if (this.#marks.length > 0) this.#fireMarks(false);
+    if (this.#marks.pending > 0) this.#marks.fire(this.#consumedBytes(), false);
     return 'audio';
   }
 
@@ -234,7 +189,6 @@ export class PlayoutQueue {
    */
   clear(): number {
     this.#held = false;
-    this.#isIncomplete = false;
     this.#halfSample = undefined;
     this.#cadence?.restart();
     const cut = this.#ring.length;
@@ -242,7 +196,7 @@ export class PlayoutQueue {
     this.#becomeIdle();
     // The next audio is a new utterance, however soon it comes.
     this.#dryAtMs = Number.NEGATIVE_INFINITY;
-    this.#fireMarks(true);
+    this.#marks.audioCleared(this.#consumedBytes());
     return cut / this.#bytesPerMs;
   }
 
@@ -251,12 +205,7 @@ export class PlayoutQueue {
    * cleared if audio since the last mark was refused. Returns false if too many marks are pending.
    */
   mark(name: string): boolean {
-    if (this.#ring.length > 0 && this.#marks.length === MAX_MARKS) return false;
-    const isIncomplete = this.#isIncomplete;
-    this.#isIncomplete = false;
-    if (this.#ring.length === 0) this.#options.onMark(name, isIncomplete);
-    else this.#marks.push({ name, dueBytes: this.#consumedBytes() + this.#ring.length, isIncomplete });
-    return true;
+    return this.#marks.set(name, this.#consumedBytes(), this.#ring.length);
   }
 
   /**
@@ -288,9 +237,7 @@ export class PlayoutQueue {
     if (cut <= 0) return;
     this.#ring.dropLast(cut);
     this.stats.trimmedBytes += cut;
-    const lastDue = this.#consumedBytes() + this.#ring.length;
-    for (const mark of this.#marks) mark.dueBytes = Math.min(mark.dueBytes, lastDue);
-    this.#fireMarks(false);
+    this.#marks.audioTrimmed(this.#consumedBytes(), this.#ring.length);
   }
 
   /** Bytes of `ms` of audio, whole samples. */
@@ -323,12 +270,12 @@ export class PlayoutQueue {
     this.stats.offeredBytes += bytes;
     if (this.#draining) {
       this.stats.afterDrainBytes += bytes;
-      if (bytes > 0) this.#isIncomplete = true;
+      if (bytes > 0) this.#marks.audioRefused();
       return 0;
     }
     const accepted = Math.min(bytes, this.#maxBytes - this.#ring.length);
     this.stats.overflowBytes += bytes - accepted;
-    if (accepted < bytes) this.#isIncomplete = true;
+    if (accepted < bytes) this.#marks.audioRefused();
     return accepted;
   }
 
@@ -376,19 +323,8 @@ export class PlayoutQueue {
     this.#ring.clear();
   }
 
+  /** Bytes that left the queue at its head: played, cleared, or cut to catch up. */
   #consumedBytes(): number {
     return this.stats.playedBytes + this.stats.clearedBytes + this.#caughtUpBytes;
-  }
-
-  #fireMarks(cleared: boolean): void {
-    // The callback may queue or clear, so read the list again each time.
-    for (
-      let mark = this.#marks[0];
-      mark !== undefined && mark.dueBytes <= this.#consumedBytes();
-      mark = this.#marks[0]
-    ) {
-      this.#marks.shift();
-      this.#options.onMark(mark.name, cleared || mark.isIncomplete);
-    }
   }
 }

@@ -1,5 +1,5 @@
 import type { AudioFormat } from '../audio/format.ts';
-import type { PlayoutStats } from '../audio/playout-queue.ts';
+import type { PlayoutStats } from '../audio/playout-stats.ts';
 import type { BudgetLimits } from '../pipecat/budget.ts';
 import type {
   BadCode,
