@@ -22,7 +22,7 @@ import type { MediaNote } from './tally.ts';
 
 const FRAME_MS = 20;
 /** A bridge's own limits, as they are unless its configuration says otherwise. */
-const LIMITS = { maxMessageBytes: 4_194_304, sendBufferBytes: 65_536, pingMs: 600_000 };
+const LIMITS = { maxMessageBytes: 4_194_304, sendBufferBytes: 65_536, pingMs: 600_000, hungMs: 0 };
 const MAX_BAD_MESSAGES = 50;
 const QUEUE_MS = 120_000;
 const TRAILING_SILENCE_MS = 200;

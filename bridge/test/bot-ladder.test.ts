@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Lab, until } from './harness.ts';
 
 /** A folder with one provider's file. */
@@ -42,5 +43,53 @@ describe('a bot that is not there', { concurrency: 6 }, () => {
     const { session } = await lab.call();
     session.cut();
     assert.equal((await lab.ended(1)).reason.kind, 'bot-lost');
+  });
+});
+
+describe('a bot whose process hangs in mid-call', { concurrency: 6 }, () => {
+  test('is lost within 3 s: the caller hears a tone at once, and the bot is connected again', async (t) => {
+    const lab = await Lab.start(t);
+    const { channel, session } = await lab.call();
+    const rtp = lab.ari.mediaOf(channel.id);
+    const sinceMs = performance.now();
+    session.stopReading();
+    await until(() => lab.logged('bot lost, trying again').length > 0, 'the loss');
+    const lostMs = performance.now() - sinceMs;
+    assert.ok(lostMs < 3_300, `noticed after ${Math.round(lostMs)} ms`);
+    const again = await lab.session(1);
+    assert.equal(again.events[0]?.reconnected, true);
+    await until(() => rtp.speech().length > 0, 'the tone');
+    session.resumeReading();
+    lab.ari.hangUp(channel.id);
+    await lab.ended();
+  });
+
+  test('is lost while nobody answers its next connection, and the caller hears a tone at once', async (t) => {
+    const lab = await Lab.start(t, { config: { BOT_HUNG_MS: '400', BOT_PING_MS: '100' } });
+    const { channel, session } = await lab.call();
+    const rtp = lab.ari.mediaOf(channel.id);
+    lab.bot.decide = () => 'never';
+    session.stopReading();
+    await until(() => lab.bot.attempts === 2, 'another try');
+    const sinceMs = performance.now();
+    await until(() => rtp.speech().length > 0, 'the tone');
+    assert.ok(performance.now() - sinceMs < 500, 'at once');
+    session.resumeReading();
+    lab.ari.hangUp(channel.id);
+    await lab.ended();
+  });
+
+  test('for 2 s and goes on is kept: a Python bot may block its event loop', async (t) => {
+    const lab = await Lab.start(t);
+    const { channel, session } = await lab.call();
+    const BLOCKED_MS = 2_000;
+    session.stopReading();
+    await delay(BLOCKED_MS);
+    session.resumeReading();
+    await delay(BLOCKED_MS);
+    assert.deepEqual(lab.logged('bot lost, trying again'), []);
+    assert.equal(lab.bot.attempts, 1);
+    lab.ari.hangUp(channel.id);
+    await lab.ended();
   });
 });

@@ -46,7 +46,7 @@ export async function wideband(t: TestContext, now = () => performance.now()) {
     },
     bot: {
       target: { url: bot.url, query: {} },
-      limits: { maxMessageBytes: 65_536, sendBufferBytes: 65_536, pingMs: 60_000 },
+      limits: { maxMessageBytes: 65_536, sendBufferBytes: 65_536, pingMs: 60_000, hungMs: 0 },
       connectMs: 5000,
       connectTries: 1,
       reconnectMs: 0,

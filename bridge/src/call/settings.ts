@@ -70,6 +70,7 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
           maxMessageBytes: config.BOT_MAX_MESSAGE_BYTES,
           sendBufferBytes: config.BOT_SEND_BUFFER_BYTES,
           pingMs: config.BOT_PING_MS,
+          hungMs: ladder.hungMs,
         },
         connectMs,
         connectTries: isAdopted ? Number.POSITIVE_INFINITY : ladder.connectTries,

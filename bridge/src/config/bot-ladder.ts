@@ -12,6 +12,7 @@ export const ladderKeys = {
   BOT_CONNECT_MS: milliseconds(100, 120_000),
   BOT_CONNECT_TRIES: z.coerce.number().int().min(1).max(1_000),
   BOT_RECONNECT_MS: milliseconds(0, 120_000),
+  BOT_HUNG_MS: milliseconds(0, 120_000),
 };
 
 type Values = { readonly [key in keyof typeof ladderKeys]: z.infer<(typeof ladderKeys)[key]> };
@@ -31,6 +32,8 @@ export interface BotLadder {
   readonly connectTries: number;
   /** How long a lost bot is sought, ms; 0: not at all. */
   readonly reconnectMs: number;
+  /** A bot from which nothing comes for this time is lost, ms; 0: no such limit. */
+  readonly hungMs: number;
 }
 
 /** The ladder of a provider's calls. */
@@ -41,6 +44,7 @@ export function botLadder(all: LadderOfAll, own: LadderOfProvider = {}): BotLadd
     connectMs: own.BOT_CONNECT_MS ?? all.BOT_CONNECT_MS,
     connectTries: own.BOT_CONNECT_TRIES ?? all.BOT_CONNECT_TRIES ?? Number.POSITIVE_INFINITY,
     reconnectMs: own.BOT_RECONNECT_MS ?? all.BOT_RECONNECT_MS,
+    hungMs: own.BOT_HUNG_MS ?? all.BOT_HUNG_MS,
   };
 }
 

@@ -177,6 +177,6 @@ export class BotSide {
   /** The bot was lost: the caller hears a tone while it is reconnected. */
   #lost(detail: string): void {
     this.#hooks.tell({ type: 'bot-seeking', detail });
-    this.#comfort.start();
+    this.#comfort.start(true);
   }
 }

@@ -81,7 +81,7 @@ async function keepsOrder(t: TestContext, cut: number): Promise<void> {
     frame(0x81, 'six'),
     frame(0x88, '\x03\xe8'),
   ]);
-  const limits = { maxMessageBytes: 100, sendBufferBytes: 1_000, pingMs: 60_000 };
+  const limits = { maxMessageBytes: 100, sendBufferBytes: 1_000, pingMs: 60_000, hungMs: 0 };
   const target = { url: bot.url, query: {}, authorization: undefined, origin: undefined, ca: undefined };
   const open = connectBot(target, limits, handlers, AbortSignal.timeout(5_000));
   const socket = await bot.accept(stream.subarray(0, cut));
@@ -133,7 +133,7 @@ test('media made in one draft arrives whole and in order, save the oldest of wha
     onOversize: () => {},
     onClosed: () => {},
   };
-  const limits = { maxMessageBytes: 100, sendBufferBytes: 100_000, pingMs: 60_000 };
+  const limits = { maxMessageBytes: 100, sendBufferBytes: 100_000, pingMs: 60_000, hungMs: 0 };
   const target = { url: bot.url, query: {}, authorization: undefined, origin: undefined, ca: undefined };
   const open = connectBot(target, limits, handlers, AbortSignal.timeout(5_000));
   const socket = await bot.accept(Buffer.alloc(0));
@@ -203,7 +203,7 @@ async function connected(t: TestContext, budget?: Budget, onHeard?: OnHeard) {
     onOversize: () => {},
     onClosed: (code: number, reason: string) => closed.resolve({ code, reason, atMs: performance.now() }),
   };
-  const limits = { maxMessageBytes: 100_000, sendBufferBytes: 1_000, pingMs: 60_000 };
+  const limits = { maxMessageBytes: 100_000, sendBufferBytes: 1_000, pingMs: 60_000, hungMs: 0 };
   const target = { url: bot.url, query: {}, authorization: undefined, origin: undefined, ca: undefined };
   const open = connectBot(target, limits, handlers, AbortSignal.timeout(5_000), budget);
   const socket = await bot.accept(Buffer.alloc(0));
@@ -279,7 +279,7 @@ test('the name of the bot and the names that it sends us on to are looked up eac
   const names = { own: here('own'), others: here('others') };
   const url = `ws://own.example:${port}/`;
   const target = { url, query: {}, authorization: undefined, origin: undefined, ca: undefined };
-  const limits = { maxMessageBytes: 100, sendBufferBytes: 1_000, pingMs: 60_000 };
+  const limits = { maxMessageBytes: 100, sendBufferBytes: 1_000, pingMs: 60_000, hungMs: 0 };
   const handlers = {
     onOpen: (connection: BotConnection) => void connection.close(1000),
     onText: () => {},

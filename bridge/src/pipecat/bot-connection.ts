@@ -3,6 +3,7 @@ import { WebSocket } from 'ws';
 import { Budget, NO_LIMITS } from './budget.ts';
 import { CLOSE_CODE } from './close-codes.ts';
 import type { Draft } from './draft.ts';
+import { type LifeLimits, LifeWatch } from './life-watch.ts';
 import { REDIRECTS_MAX, type Redirect, redirectOf } from './redirect.ts';
 import { BotStream } from './stream.ts';
 
@@ -27,12 +28,10 @@ export interface BotTarget {
 }
 
 /** Limits of one connection. */
-export interface BotLimits {
+export interface BotLimits extends LifeLimits {
   readonly maxMessageBytes: number;
   /** Bytes that may wait in the socket before media is held back. */
   readonly sendBufferBytes: number;
-  /** Ping interval, ms. A bot that has not answered by the next ping is lost. */
-  readonly pingMs: number;
 }
 
 /** DNS look-up of host names. */
@@ -182,9 +181,9 @@ export class BotConnection {
   readonly #stream: BotStream;
   readonly #limits: BotLimits;
   readonly #handlers: BotHandlers;
-  readonly #ping: NodeJS.Timeout;
+  readonly #watch: LifeWatch;
+  readonly #watching: NodeJS.Timeout;
   #held: { readonly bytes: Buffer; readonly isText: boolean }[] = [];
-  #alive = true;
   #closeTimer: NodeJS.Timeout | undefined;
   readonly #closed: Promise<void>;
   /** Error of the network. */
@@ -199,6 +198,7 @@ export class BotConnection {
     this.#stream = stream;
     this.#limits = limits;
     this.#handlers = handlers;
+    this.#watch = new LifeWatch(limits);
     // Messages of several frames. `maxPayload` limits them.
     socket.on('message', (data: Buffer, isBinary: boolean) => {
       if (isBinary) handlers.onBinary(data);
@@ -215,12 +215,12 @@ export class BotConnection {
       if (socket.readyState === WebSocket.OPEN && this.#mayTell()) socket.pong(data);
     });
     socket.on('pong', () => {
-      this.#alive = true;
+      this.#watch.answered();
       handlers.onPong?.();
     });
     this.#closed = new Promise((resolve) => {
       socket.once('close', (code, reason) => {
-        clearInterval(this.#ping);
+        clearInterval(this.#watching);
         clearTimeout(this.#closeTimer);
         resolve();
         const ours = this.#ours;
@@ -228,7 +228,7 @@ export class BotConnection {
         else handlers.onClosed(ours.code, ours.why, true);
       });
     });
-    this.#ping = setInterval(() => this.#checkAlive(), limits.pingMs);
+    this.#watching = setInterval(() => this.#checkAlive(), this.#watch.tickMs);
   }
 
   /** Sends a control message. */
@@ -312,12 +312,10 @@ export class BotConnection {
   }
 
   #checkAlive(): void {
-    if (!this.#alive) {
-      this.#ours ??= { code: CLOSE_CODE.abnormal, why: 'no answer to a ping' };
-      this.#socket.terminate();
-      return;
-    }
-    this.#alive = false;
-    this.#socket.ping();
+    const next = this.#watch.tick(this.#stream.takeHeard());
+    if (next === 'ping') this.ping();
+    if (next !== 'lost') return;
+    this.#ours ??= { code: CLOSE_CODE.abnormal, why: 'no answer to a ping' };
+    this.#socket.terminate();
   }
 }

@@ -100,6 +100,7 @@ export class BotStream {
   #isWaiting = false;
   #isStopped = false;
   #holds = false;
+  #isHeard = false;
   #turnMessages = 0;
   #turnBytes = 0;
   /** When the count of `#turnBytes` began. */
@@ -180,10 +181,21 @@ export class BotStream {
       this.#headBytesOfWs = frames.next(head, at, head.length) === 'header' ? frames.head.length : 0;
   }
 
+  /**
+   * Whether anything came from the bot since the last call. Also true while the socket is not read:
+   * then nothing can be said of the bot.
+   */
+  takeHeard(): boolean {
+    const isHeard = this.#isHeard || this.#rest !== undefined || this.#isWaiting || this.#holds;
+    this.#isHeard = false;
+    return isHeard;
+  }
+
   /** Handles read bytes. False: no more is read until the stream is resumed. */
   #read(bytes: number): boolean {
     if (this.#socket === undefined)
       return (this.#stream as Socket).push(Buffer.from(readBuffer.subarray(0, bytes)));
+    this.#isHeard = true;
     this.#unpaidBytes += bytes;
     if (this.#rest !== undefined) {
       this.#rest = Buffer.concat([this.#rest, readBuffer.subarray(0, bytes)]);
