@@ -1,7 +1,4 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Validator } from '@seriousme/openapi-schema-validator';
@@ -10,14 +7,13 @@ import { FakeAri } from './fake-ari.ts';
 import type { FakeChannel } from './fake-channel.ts';
 import { FakeReceiver } from './fake-receiver.ts';
 import { Lab, type LabOptions, speech, until } from './harness.ts';
+import { providersDirectory } from './providers-directory.ts';
 
 const PROVIDER = 'COUNTRY_CODE=49\nNUMBER_FORMAT=national\nCALLER_ID=+4930111\n';
 
 /** A lab with a token and one provider. */
 async function startLab(t: TestContext, provider = PROVIDER, options: LabOptions = {}): Promise<Lab> {
-  const directory = mkdtempSync(join(tmpdir(), 'providers-'));
-  t.after(() => rmSync(directory, { recursive: true }));
-  writeFileSync(join(directory, 'pb_fintech.env'), provider);
+  const directory = providersDirectory(t, provider);
   return await Lab.start(t, {
     ...options,
     config: { API_TOKEN, PROVIDERS_DIR: directory, CALLBACK_TRIES: '1', ...options.config },

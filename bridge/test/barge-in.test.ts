@@ -1,17 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { encoded, speechLike } from '../bot-check/speech-like.ts';
 import { Lab, speech, until } from './harness.ts';
+import { providersDirectory } from './providers-directory.ts';
 
 /** A daemon whose provider holds the playout for `holdMs` when its callers speak into it. */
 async function start(t: TestContext, holdMs: number): Promise<Lab> {
-  const directory = mkdtempSync(join(tmpdir(), 'providers-'));
-  t.after(() => rmSync(directory, { recursive: true }));
-  writeFileSync(
-    join(directory, 'pb_fintech.env'),
+  const directory = providersDirectory(
+    t,
     `BARGE_IN_HOLD_MS=${holdMs}\nCOUNTRY_CODE=49\nTRANSFER_METHOD=bridge\n`,
   );
   return Lab.start(t, { config: { PROVIDERS_DIR: directory } });

@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { API_TOKEN, api } from './api-client.ts';
 import { Lab, until } from './harness.ts';
+import { providersDirectory } from './providers-directory.ts';
 
 async function startLab(t: TestContext, config: Record<string, string> = {}): Promise<Lab> {
-  const directory = mkdtempSync(join(tmpdir(), 'providers-'));
-  t.after(() => rmSync(directory, { recursive: true }));
-  writeFileSync(join(directory, 'pb_fintech.env'), 'COUNTRY_CODE=49\nCALLER_ID=+4930111\n');
+  const directory = providersDirectory(t, 'COUNTRY_CODE=49\nCALLER_ID=+4930111\n');
   return await Lab.start(t, {
     config: { API_TOKEN, PROVIDERS_DIR: directory, CALLBACK_TRIES: '1', ...config },
   });

@@ -4,22 +4,18 @@
  * into its bridge.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { API_TOKEN, api } from './api-client.ts';
 import type { FakeChannel } from './fake-channel.ts';
 import { Lab, until } from './harness.ts';
+import { providersDirectory } from './providers-directory.ts';
 
 /**
  * A lab with a provider, whose channels are watched: lists those that entered a bridge with their
  * comfort noise.
  */
 async function start(t: TestContext): Promise<{ lab: Lab; noisy: string[]; joined: Set<string> }> {
-  const directory = mkdtempSync(join(tmpdir(), 'providers-'));
-  t.after(() => rmSync(directory, { recursive: true }));
-  writeFileSync(join(directory, 'pb_fintech.env'), 'COUNTRY_CODE=49\nTRANSFER_METHOD=bridge\n');
+  const directory = providersDirectory(t, 'COUNTRY_CODE=49\nTRANSFER_METHOD=bridge\n');
   const lab = await Lab.start(t, { config: { API_TOKEN, PROVIDERS_DIR: directory } });
   const noisy: string[] = [];
   const joined = new Set<string>();

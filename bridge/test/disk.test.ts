@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { API_TOKEN, api } from './api-client.ts';
 import { Lab, until } from './harness.ts';
+import { providersDirectory } from './providers-directory.ts';
 
 const MAIN = new URL('../src/main.ts', import.meta.url).pathname;
 const ORDER = { to: '+4930777777', provider: 'pb_fintech' };
@@ -24,13 +25,6 @@ function hangingFolder(t: TestContext): string {
     closeSync(openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK));
     rmSync(folder, { recursive: true, force: true });
   });
-  return folder;
-}
-
-function providers(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'providers-'));
-  t.after(() => rmSync(folder, { recursive: true }));
-  writeFileSync(join(folder, 'pb_fintech.env'), 'COUNTRY_CODE=49\n');
   return folder;
 }
 
@@ -71,7 +65,9 @@ async function start(t: TestContext, lab: Lab, environment: Record<string, strin
 
 test('a disk that hangs is said, and answers are told that no record can be read; calls go on', async (t) => {
   const RECORDS_DIR = hangingFolder(t);
-  const lab = await Lab.start(t, { config: { API_TOKEN, RECORDS_DIR, PROVIDERS_DIR: providers(t) } });
+  const lab = await Lab.start(t, {
+    config: { API_TOKEN, RECORDS_DIR, PROVIDERS_DIR: providersDirectory(t, 'COUNTRY_CODE=49\n') },
+  });
   const [known, unknown, list] = await Promise.all([
     api(lab, 'POST', '/calls', { ...ORDER, callId: 'c-1' }),
     api(lab, 'POST', '/calls', ORDER),

@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Lab, until } from './harness.ts';
+import { providersDirectory } from './providers-directory.ts';
 
 /** A comparison comes this often. */
 const RECONCILE_MS = 250;
@@ -47,12 +45,7 @@ test('a caller who hangs up while Asterisk says what it holds is no caller who w
 });
 
 test('a caller who comes back from a REFER while their call gives them back, and leaves with it, has no second call', async (t) => {
-  const directory = mkdtempSync(join(tmpdir(), 'providers-'));
-  t.after(() => rmSync(directory, { recursive: true }));
-  writeFileSync(
-    join(directory, 'pb_fintech.env'),
-    'COUNTRY_CODE=49\nALLOWED_PREFIXES=+49\nTRANSFER_METHOD=auto\n',
-  );
+  const directory = providersDirectory(t, 'COUNTRY_CODE=49\nALLOWED_PREFIXES=+49\nTRANSFER_METHOD=auto\n');
   const lab = await Lab.start(t, { config: { PROVIDERS_DIR: directory } });
   const { channel, session } = await lab.call();
   session.send({ event: 'transfer', to: '+493012345678' });

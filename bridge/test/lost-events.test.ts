@@ -1,22 +1,18 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { API_TOKEN, api } from './api-client.ts';
 import type { FakeChannel } from './fake-channel.ts';
 import { Lab, until } from './harness.ts';
+import { providersDirectory } from './providers-directory.ts';
 
 const TO = '+493012345678';
 /** A comparison comes this often. */
 const RECONCILE_MS = 250;
 
 async function start(t: TestContext, method = 'auto', config: Record<string, string> = {}): Promise<Lab> {
-  const directory = mkdtempSync(join(tmpdir(), 'providers-'));
-  t.after(() => rmSync(directory, { recursive: true }));
   const provider = `COUNTRY_CODE=49\nALLOWED_PREFIXES=+49\nTRANSFER_METHOD=${method}\n`;
-  writeFileSync(join(directory, 'pb_fintech.env'), provider);
+  const directory = providersDirectory(t, provider);
   const soon = { RECONCILE_MS: String(RECONCILE_MS), TRANSFER_RING_S: '60', API_TOKEN };
   return Lab.start(t, { config: { PROVIDERS_DIR: directory, ...soon, ...config } });
 }

@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { API_TOKEN, api } from './api-client.ts';
 import type { FakeRtp } from './fake-rtp.ts';
 import { Lab, until } from './harness.ts';
+import { providersDirectory } from './providers-directory.ts';
 
 const FRAME_MS = 20;
 const FRAME_BYTES = 160;
@@ -170,9 +171,7 @@ test('the API pauses and resumes a recording: what is said meanwhile is not in i
 });
 
 test('a provider’s file says that its calls are recorded once the bot resumes it', async (t) => {
-  const providers = mkdtempSync(join(tmpdir(), 'providers-'));
-  t.after(() => rmSync(providers, { recursive: true }));
-  writeFileSync(join(providers, 'pb_fintech.env'), 'RECORDING=paused\n');
+  const providers = providersDirectory(t, 'RECORDING=paused\n');
   const { lab, directory } = await startLab(t, { PROVIDERS_DIR: providers });
   const { channel, session } = await lab.call();
   await until(() => session.of('recording')[0]?.state === 'paused', 'paused');

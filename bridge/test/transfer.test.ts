@@ -1,21 +1,17 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { API_TOKEN, api, listen } from './api-client.ts';
 import type { BotSession } from './fake-bot.ts';
 import type { FakeChannel } from './fake-channel.ts';
 import { Lab, speech, until } from './harness.ts';
+import { providersDirectory } from './providers-directory.ts';
 
 const TO = '+4930999000';
 
 /** A daemon that knows the provider, whose transfers go by `method`. */
 async function start(t: TestContext, method: string, config: Record<string, string> = {}): Promise<Lab> {
-  const directory = mkdtempSync(join(tmpdir(), 'providers-'));
-  t.after(() => rmSync(directory, { recursive: true }));
   const file = `COUNTRY_CODE=49\nALLOWED_PREFIXES=+49,!+49900\nTRANSFER_METHOD=${method}\n`;
-  writeFileSync(join(directory, 'pb_fintech.env'), file);
+  const directory = providersDirectory(t, file);
   return Lab.start(t, { config: { PROVIDERS_DIR: directory, TRANSFER_RING_S: '5', ...config } });
 }
 

@@ -1,8 +1,5 @@
 /** If a media worker dies during the set-up of a call, at whichever step, the call survives. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
@@ -10,6 +7,7 @@ import { API_TOKEN, api } from './api-client.ts';
 import type { BotSession } from './fake-bot.ts';
 import type { FakeChannel } from './fake-channel.ts';
 import { Lab, speech, until } from './harness.ts';
+import { providersDirectory } from './providers-directory.ts';
 
 /**
  * The live media workers (the only threads of this process with a limit), and whether each has
@@ -130,9 +128,7 @@ describe('workers die in a set-up', () => {
   });
 
   test('while the phone of a callee rings', async (t) => {
-    const directory = mkdtempSync(join(tmpdir(), 'providers-'));
-    t.after(() => rmSync(directory, { recursive: true }));
-    writeFileSync(join(directory, 'pb_fintech.env'), 'COUNTRY_CODE=49\n');
+    const directory = providersDirectory(t, 'COUNTRY_CODE=49\n');
     const lab = await Lab.start(t, { config: { API_TOKEN, PROVIDERS_DIR: directory } });
     await loaded();
     const order = { to: '+4930777777', provider: 'pb_fintech' };
