@@ -1,54 +1,8 @@
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { API_TOKEN, api, listen } from './api-client.ts';
-import type { BotSession } from './fake-bot.ts';
-import type { FakeChannel } from './fake-channel.ts';
-import { Lab, speech, until } from './harness.ts';
-import { providersDirectory } from './providers-directory.ts';
-
-const TO = '+4930999000';
-
-/** A daemon that knows the provider, whose transfers go by `method`. */
-async function start(t: TestContext, method: string, config: Record<string, string> = {}): Promise<Lab> {
-  const file = `COUNTRY_CODE=49\nALLOWED_PREFIXES=+49,!+49900\nTRANSFER_METHOD=${method}\n`;
-  const directory = providersDirectory(t, file);
-  return Lab.start(t, { config: { PROVIDERS_DIR: directory, TRANSFER_RING_S: '5', ...config } });
-}
-
-/** The second leg, as soon as it was dialled. */
-async function leg(lab: Lab, of: FakeChannel, number = 1): Promise<FakeChannel> {
-  return await until(() => {
-    const channel = lab.ari.channels.get(
-      lab.ari.ownOf(of.id, 'pct').find((id) => id.includes(`.${number}-`)) ?? '',
-    );
-    return channel?.done.includes('dial') && channel;
-  }, 'the second leg is dialled');
-}
-
-/** The bot's words on its transfers. */
-const told = (session: BotSession) =>
-  session.of('transfer').map(({ status, reason }) => (reason === undefined ? status : `${status} ${reason}`));
-
-const members = (lab: Lab, channel: FakeChannel) => [...(lab.ari.membersOf(channel.id) ?? [])];
-
-async function failed(session: BotSession, reason: string): Promise<void> {
-  await until(() => told(session).includes(`failed ${reason}`), `transfer failed: ${reason}`);
-}
-
-/** Caller and bot hear each other. */
-async function assertTalking(lab: Lab, channel: FakeChannel, session: BotSession): Promise<void> {
-  await until(() => members(lab, channel).length === 2, 'caller and media channel in the bridge');
-  assert.deepEqual(members(lab, channel).sort(), [channel.id, lab.ari.mediaIdOf(channel.id)].sort());
-  const rtp = lab.ari.mediaOf(channel.id);
-  const before = rtp.speech().length;
-  session.speak(speech(3, 5));
-  await until(() => rtp.speech().length >= before + 480, 'the bot is heard again');
-}
-
-async function hangUpAndEnd(lab: Lab, channel: FakeChannel): Promise<void> {
-  lab.ari.hangUp(channel.id);
-  assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
-}
+import { type Lab, speech, until } from './harness.ts';
+import { assertTalking, failed, hangUpAndEnd, leg, members, start, TO, told } from './transfer-lab.ts';
 
 test('a second leg that answers takes the place of the bot, which is let go; its hang-up ends the call', async (t) => {
   const lab = await start(t, 'bridge');
@@ -184,89 +138,6 @@ test('where the transfer fails and the bot has left meanwhile, the call ends as 
   assert.equal((await lab.ended()).reason.kind, 'bot-closed');
 });
 
-test('REFER: the network takes the caller, who is hung up here then', async (t) => {
-  const lab = await start(t, 'auto');
-  const { channel, session } = await lab.call();
-  session.send({ event: 'transfer', to: '030 999000' });
-  await until(() => channel.sentTo === 'transfer,refer', 'the caller is in the dialplan');
-  assert.equal(channel.variables.TRANSFER_TO, TO);
-  assert.equal(channel.variables.TRANSFER_SECONDS, '5');
-  comeBack(lab, channel, 'SUCCESS', '0');
-  const ended = await lab.ended();
-  assert.deepEqual(ended.reason, { kind: 'transferred', by: 'bot' });
-  assert.deepEqual(told(session), ['started', 'completed']);
-  assert.equal(session.of('hangup')[0]?.reason, 'transferred');
-  assert.equal(lab.ari.channels.size, 0);
-});
-
-/** The dialplan gives the caller back, as its `transfer` context does. */
-function comeBack(lab: Lab, channel: FakeChannel, ...result: string[]): void {
-  Object.assign(channel, { args: ['refer-result', ...result] });
-  lab.ari.enterStasis(channel);
-}
-
-test('REFER: the callee is busy, and the caller comes back to the bot', async (t) => {
-  const lab = await start(t, 'auto');
-  const { channel, session } = await lab.call();
-  session.send({ event: 'transfer', to: TO });
-  await until(() => channel.sentTo !== undefined, 'the caller is in the dialplan');
-  comeBack(lab, channel, 'FAILURE', '486');
-  await failed(session, 'busy');
-  await assertTalking(lab, channel, session);
-  await hangUpAndEnd(lab, channel);
-});
-
-test('REFER that the network does not take: with auto a second leg is called, with refer it fails', async (t) => {
-  for (const method of ['auto', 'refer']) {
-    await t.test(method, async (t) => {
-      const lab = await start(t, method);
-      const { channel, session } = await lab.call();
-      session.send({ event: 'transfer', to: TO });
-      await until(() => channel.sentTo !== undefined, 'the caller is in the dialplan');
-      comeBack(lab, channel, 'FAILURE', '405');
-      if (method === 'auto') lab.ari.dialFails(await leg(lab, channel), 'BUSY', 17, 486);
-      await failed(session, method === 'auto' ? 'busy' : 'rejected');
-      await assertTalking(lab, channel, session);
-      await hangUpAndEnd(lab, channel);
-    });
-  }
-});
-
-test('REFER: the caller hangs up meanwhile', async (t) => {
-  const lab = await start(t, 'refer');
-  const { channel, session } = await lab.call();
-  session.send({ event: 'transfer', to: TO });
-  await until(() => channel.sentTo !== undefined, 'the caller is in the dialplan');
-  await hangUpAndEnd(lab, channel);
-});
-
-test('mode dialplan: the caller is sent to an allowed context, and the call ends as transferred', async (t) => {
-  const lab = await start(t, 'auto', { TRANSFER_CONTEXTS: 'other, human' });
-  const { channel, session } = await lab.call({
-    variables: { 'DIALPLAN_EXISTS(human,reception,1)': '1' },
-  });
-  session.send({ event: 'transfer', to: 'reception', mode: 'dialplan', context: 'human' });
-  assert.deepEqual((await lab.ended()).reason, { kind: 'transferred', by: 'bot' });
-  assert.equal(channel.sentTo, 'human,reception');
-  assert.deepEqual(told(session), ['started', 'completed']);
-  assert.equal(lab.ari.channels.has(channel.id), true, 'the caller is left alone');
-  assert.equal(channel.variables.PIPECAT_STATUS, undefined);
-});
-
-test('mode dialplan: contexts and extensions that are not there or not allowed are refused', async (t) => {
-  const lab = await start(t, 'auto', { TRANSFER_CONTEXTS: 'human' });
-  const { channel, session } = await lab.call();
-  const dialplan = (fields: object) => session.send({ event: 'transfer', mode: 'dialplan', ...fields });
-  dialplan({ to: 'reception', context: 'from-provider' });
-  await failed(session, 'context-not-allowed');
-  dialplan({ to: 'a,b,1', context: 'human' });
-  await failed(session, 'invalid-extension');
-  dialplan({ to: 'nobody', context: 'human' });
-  await failed(session, 'no-such-extension');
-  assert.equal(channel.sentTo, undefined);
-  await hangUpAndEnd(lab, channel);
-});
-
 test('numbers that the provider may not be asked for are refused before anything is done', async (t) => {
   const lab = await start(t, 'auto');
   const { channel, session } = await lab.call();
@@ -379,51 +250,6 @@ test('a transfer that outlasts the media time-out is none', async (t) => {
   // Nothing comes from Asterisk now, as before the transfer.
   assert.equal((await lab.ended()).reason.kind, 'media-timeout');
   assert.equal(channel.done.includes('ring'), true);
-});
-
-test('hold: the bot is told, and the media time-out waits', async (t) => {
-  const lab = await Lab.start(t, { config: { MEDIA_TIMEOUT_MS: '300' } });
-  const { channel, session } = await lab.call();
-  lab.ari.emit('ChannelHold', { channel: lab.ari.show(channel) });
-  await until(() => session.of('hold').length > 0, 'hold');
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  assert.equal(lab.logged('call ended').length, 0);
-  lab.ari.emit('ChannelUnhold', { channel: lab.ari.show(channel) });
-  await until(() => session.of('unhold').length > 0, 'unhold');
-  assert.equal((await lab.ended()).reason.kind, 'media-timeout');
-});
-
-test('the bot is warned before the longest call ends', async (t) => {
-  const lab = await Lab.start(t, { config: { MAX_CALL_DURATION_S: '2', MAX_DURATION_WARNING_S: '1' } });
-  const { session } = await lab.call();
-  await until(() => session.of('limit').length > 0, 'a warning');
-  assert.deepEqual(session.of('limit'), [{ event: 'limit', kind: 'max-duration', remainingMs: 1000 }]);
-  assert.equal((await lab.ended()).reason.kind, 'max-duration');
-});
-
-test('a call in which nobody says anything ends after SILENCE_LIMIT_S', async (t) => {
-  const lab = await Lab.start(t, { config: { SILENCE_LIMIT_S: '1', MEDIA_TIMEOUT_MS: '0' } });
-  const { session } = await lab.call();
-  const fromMs = performance.now();
-  session.speak(Buffer.alloc(25 * 160, 0x10));
-  assert.equal((await lab.ended()).reason.kind, 'silence');
-  assert.ok(performance.now() - fromMs > 1_400, 'counted from the last word');
-});
-
-test('a caller who comes back while their call is being released is taken as soon as that is done', async (t) => {
-  const lab = await start(t, 'auto', { TRANSFER_CONTEXTS: 'human' });
-  lab.ari.before(/^DELETE .*pcm-/, async () => {
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    return undefined;
-  });
-  const { channel, session } = await lab.call({ variables: { 'DIALPLAN_EXISTS(human,back,1)': '1' } });
-  session.send({ event: 'transfer', to: 'back', mode: 'dialplan', context: 'human' });
-  await until(() => channel.sentTo !== undefined, 'the caller is in the dialplan');
-  lab.ari.enterStasis(channel);
-  await lab.session(1);
-  assert.equal(lab.logged('call ended').length, 1);
-  lab.ari.hangUp(channel.id);
-  await lab.ended(1);
 });
 
 test('the API transfers and sends keys; the record and the events say what became of it', async (t) => {
