@@ -3,10 +3,12 @@ import type { KeyEvent } from '../ari/model.ts';
 import { AriError } from '../ari/requests.ts';
 import type { Logger } from '../log.ts';
 import type { MediaPool } from '../media/pool.ts';
-import type { MediaFigures, MediaSession } from '../media/session.ts';
+import type { MediaEvent } from '../media/session.ts';
 import type { TransferRequest } from '../pipecat/dialect.ts';
-import { causeText } from '../q850/causes.ts';
 import type { RecordingState } from '../recording/recorder.ts';
+import { Answer } from './answer.ts';
+import { CallBot } from './call-bot.ts';
+import { CallLog } from './call-log.ts';
 import { CallerChannel } from './caller-channel.ts';
 import type { Dial } from './dial.ts';
 import { limitDuration } from './duration.ts';
@@ -14,18 +16,18 @@ import { type EndReason, reasonOfFailure, treatmentOf } from './end-reason.ts';
 import { CallEnded, Ending } from './ending.ts';
 import type { CallInfo } from './info.ts';
 import type { KeptTalk } from './kept-talk.ts';
-import { playLastWords } from './last-words.ts';
 import { dispatchMediaEvent, type MediaEventHooks } from './media-events.ts';
 import { type CallIds, MediaPath } from './media-path.ts';
 import { MediaTroubles } from './media-troubles.ts';
 import { RecordingLog } from './recording-log.ts';
+import { releaseCall } from './release.ts';
 import type { CallChange, CallResult, CallState } from './result.ts';
-import { type SetUpContext, setUp, type Undo } from './set-up.ts';
+import { setUp, type Undo } from './set-up.ts';
 import type { CallSettings } from './settings.ts';
 import type { Transfer } from './transfer.ts';
 import type { TransferRefusal } from './transfer-reasons.ts';
 import { CallTransfers, type TransfersContext } from './transfers.ts';
-import { AnswerProof, UNUSABLE, UnusableAnswer } from './usable-answer.ts';
+import { UNUSABLE, UnusableAnswer } from './usable-answer.ts';
 
 /** What a call works with. */
 export interface CallContext extends Pick<TransfersContext, 'mayDial'> {
@@ -54,54 +56,50 @@ export class Call {
   #info: CallInfo;
   readonly #settings: CallSettings;
   readonly #context: CallContext;
-  /** For an outbound call of ours, until the callee answers. */
-  readonly #dial: Dial | undefined;
   readonly #ending = new Ending();
   readonly #steps = new Map<string, number>();
-  readonly #firstBotAudio = Promise.withResolvers<void>();
+  readonly #log: CallLog;
+  readonly #answer: Answer;
+  readonly #bot = new CallBot();
   readonly #transfers: CallTransfers;
   readonly #troubles: MediaTroubles;
   readonly #mediaHooks: MediaEventHooks;
-  #media: MediaSession | undefined;
   #state: CallState = 'setup';
-  #answered: boolean;
-  readonly #proof: AnswerProof;
-  /** The bot was released and the call goes on without it. */
-  #botGone = false;
-  #figures: MediaFigures | undefined;
 
   constructor(info: CallInfo, isUp: boolean, settings: CallSettings, context: CallContext, dial?: Dial) {
+    const { ari, talk } = context;
+    const end = (reason: EndReason) => this.end(reason);
+    const mark = (step: string) => this.#mark(step);
+    const warn = (detail: string | undefined, message: string) => this.#log.warn(detail, message);
     this.#info = info;
-    this.recordingLog = new RecordingLog(info, {
-      changed: () => this.#changed('recording'),
-      keep: (mode) => this.#inBackground(context.ari.setVariable(this.caller.id, 'X_RECORD', mode), 'keep'),
-    });
-    this.path = new MediaPath({ ...context.ids, callerId: info.channelId }, settings.media, context.ari);
-    this.#answered = isUp;
-    const isJustAnswered = isUp && info.answeredAtMs === undefined && context.talk === undefined;
-    this.#proof = new AnswerProof(isJustAnswered && info.direction === 'outbound');
     this.#settings = settings;
     this.#context = context;
-    this.#dial = dial;
+    this.#log = new CallLog(context.log, () => this.info.callId, this.#ending);
+    this.#answer = new Answer(info, isUp, talk !== undefined, dial);
+    this.recordingLog = new RecordingLog(info, {
+      changed: () => this.#changed('recording'),
+      keep: (mode) => this.#log.inBackground(ari.setVariable(this.caller.id, 'X_RECORD', mode), 'keep'),
+    });
+    this.path = new MediaPath({ ...context.ids, callerId: info.channelId }, settings.media, ari);
     this.caller = new CallerChannel({
-      ari: context.ari,
+      ari,
       info,
       bridgeId: this.path.bridgeId,
       ending: this.#ending,
-      warn: (error, message) => this.#warn(error.message, message),
+      warn: (error, message) => warn(error.message, message),
     });
     this.#troubles = new MediaTroubles({
-      ari: context.ari,
+      ari,
       channelId: info.channelId,
       path: this.path,
       ending: this.#ending,
       transport: settings.media.transport,
       limitMs: settings.ariTimeoutMs,
       caller: this.caller,
-      end: (reason) => this.end(reason),
-      warn: (detail, message) => this.#warn(detail, message),
-      media: () => this.#media,
-      isLive: () => !this.isEnding && this.#ending.reason === undefined && !this.#botGone,
+      end,
+      warn,
+      media: () => this.#bot.media,
+      isLive: () => !this.isEnding && this.#ending.reason === undefined && !this.#bot.isGone,
       isQuiet: () => this.#transfers.isQuiet,
     });
     this.#transfers = new CallTransfers({
@@ -111,20 +109,20 @@ export class Call {
       settings: settings.transfer,
       signal: this.#ending.signal,
       channelId: () => this.caller.id,
-      end: (reason) => this.end(reason),
+      end,
       changed: (change) => this.#changed(change),
       letBotGo: (reason) => this.#letBotGo(reason),
     });
     this.#mediaHooks = {
       troubles: this.#troubles,
       recordingLog: this.recordingLog,
-      mark: (step) => this.#mark(step),
-      firstBotAudio: () => this.#firstBotAudio.resolve(),
-      end: (reason) => this.end(reason),
+      mark,
+      firstBotAudio: () => this.#bot.spoke(),
+      end,
       botLeaves: (reason, queuedMs) => this.#botLeaves(reason, queuedMs),
       dtmf: (digits) => this.caller.dtmf(digits),
       transfer: (request) => void this.transfer(request, 'bot'),
-      warn: (detail, message) => this.#warn(detail, message),
+      warn,
     };
     this.offeredMs = performance.now();
   }
@@ -154,12 +152,12 @@ export class Call {
 
   /** The outbound dial, until the callee answers. */
   get pendingDial(): Dial | undefined {
-    return this.#answered ? undefined : this.#dial;
+    return this.#answer.pendingDial;
   }
 
   /** Whether the caller's channel is up. */
   get answered(): boolean {
-    return this.#answered;
+    return this.#answer.isGiven;
   }
 
   /**
@@ -182,30 +180,31 @@ export class Call {
 
   /** The bot hung up, but not by a message on its socket. */
   botHungUp(): void {
-    if (this.#media === undefined) this.end({ kind: 'bot-hangup' });
-    else this.#media.hangUp();
+    const { media } = this.#bot;
+    if (media === undefined) this.end({ kind: 'bot-hangup' });
+    else media.hangUp();
   }
 
   /** ARI: the media channel is gone. Without it the call has no sound. */
   mediaGone(): void {
-    if (!this.#botGone) void this.#troubles.channelGone();
+    if (!this.#bot.isGone) void this.#troubles.channelGone();
   }
 
   /** ARI: the caller pressed a key. Asterisk may report it twice. */
   dtmfReceived({ digit, duration_ms: durationMs, timestamp: atMs }: KeyEvent): void {
     if (this.caller.keyRepeats.isRepeat({ digit, durationMs, atMs })) return;
-    this.#media?.tellBot({ type: 'dtmf', digit, durationMs });
+    this.#bot.tell({ type: 'dtmf', digit, durationMs });
   }
 
   /** Pauses or resumes the recording. Resolves with its state, or rejects with a `MediaError`. */
   async recording(state: 'pause' | 'resume'): Promise<RecordingState | 'off'> {
-    return (await this.#media?.record(state)) ?? 'off';
+    return await this.#bot.record(state);
   }
 
   /** Starts a transfer, or returns why not. Its progress goes to `onChange` and to the bot. */
   transfer(request: TransferRequest, by: 'bot' | 'operator'): TransferRefusal | undefined {
     const isActive = this.#state === 'active' && this.#ending.reason === undefined;
-    return this.#transfers.ask(request, by, this.#media, isActive);
+    return this.#transfers.ask(request, by, this.#bot.media, isActive);
   }
 
   /** The call's transfers and hold state, as records show them. */
@@ -225,7 +224,8 @@ export class Call {
 
   /** ARI: the caller's phone holds or resumes the call. */
   held(isHeld: boolean): void {
-    if (this.#media !== undefined && !this.#botGone) this.#transfers.held(isHeld, this.#media);
+    const { media, isGone } = this.#bot;
+    if (media !== undefined && !isGone) this.#transfers.held(isHeld, media);
   }
 
   /** Runs the call from offer to release. Never rejects. */
@@ -233,12 +233,12 @@ export class Call {
     const release: Undo[] = [];
     try {
       // An outbound dial of ours has its own ring timeout.
-      const limitMs = this.#dial === undefined ? this.#settings.setUpMaxMs : undefined;
+      const limitMs = this.#answer.dial === undefined ? this.#settings.setUpMaxMs : undefined;
       await this.#ending.bound(this.#setUp(release), limitMs);
       this.#state = 'active';
       this.#changed('active');
       const { reason } = this.#ending;
-      if (reason !== undefined && !this.#botGone) throw new CallEnded(reason.kind);
+      if (reason !== undefined && !this.#bot.isGone) throw new CallEnded(reason.kind);
       await this.#untilEnd();
     } catch (error) {
       if (!(error instanceof CallEnded)) await this.#failed(error);
@@ -250,7 +250,7 @@ export class Call {
   async #untilEnd(): Promise<never> {
     const { answeredAtMs = Date.now() } = this.info;
     const warn = (remainingMs: number) =>
-      this.#media?.tellBot({ type: 'limit', kind: 'max-duration', remainingMs });
+      this.#bot.tell({ type: 'limit', kind: 'max-duration', remainingMs });
     const end = () => this.end({ kind: 'max-duration' });
     const stop = limitDuration(this.#settings, Date.now() - answeredAtMs, warn, end);
     return await this.#ending.ended.finally(stop);
@@ -260,23 +260,17 @@ export class Call {
   async #letBotGo(reason: EndReason): Promise<void> {
     this.#mark('transferred');
     this.#ending.because(reason);
-    this.#botGone = true;
-    this.#dismissBot(reason, treatmentOf(reason).cause);
-    this.#figures = await this.#media?.figures().catch(() => undefined);
-    await this.#media?.close().catch((error) => this.#releaseFailed(error));
-    await this.path.removeMedia().catch((error) => this.#releaseFailed(error));
+    const failed = (error: Error) => this.#log.releaseFailed(error);
+    await this.#bot.letGo(reason, failed);
+    await this.path.removeMedia().catch(failed);
   }
 
   /** Adopts a bridged transfer: there is no bot and no media of ours. */
   #keep(talk: KeptTalk, release: Undo[]): void {
-    this.#botGone = true;
+    this.#bot.absent();
     for (const step of ['joined', 'transferred']) this.#mark(step);
-    this.#inBackground(Promise.all([this.caller.attend(), this.path.takeOver(release)]), 'attend');
+    this.#log.inBackground(Promise.all([this.caller.attend(), this.path.takeOver(release)]), 'attend');
     this.#ending.because(this.#transfers.keep(talk));
-  }
-
-  #dismissBot({ kind }: EndReason, cause: number): void {
-    this.#media?.dismissBot({ type: 'hangup', reason: kind, cause, causeText: causeText(cause) });
   }
 
   /** The bot hung up or was lost. A transfer goes on without it. */
@@ -294,75 +288,49 @@ export class Call {
   async #setUp(release: Undo[]): Promise<void> {
     const { ari, media: pool, talk } = this.#context;
     if (talk !== undefined) return this.#keep(talk, release);
-    const parts: SetUpContext = {
+    const parts = {
       ari,
       pool,
       settings: this.#settings,
       ending: this.#ending,
       caller: this.caller,
       troubles: this.#troubles,
-      proof: this.#proof,
-      dial: this.#dial,
+      answer: this.#answer,
+      bot: this.#bot,
+      log: this.#log,
       info: () => this.info,
-      isAnswered: () => this.#answered,
-      firstBotAudio: this.#firstBotAudio.promise,
-      onMedia: (event) => {
-        if (!this.#botGone) dispatchMediaEvent(event, this.#mediaHooks);
-      },
-      opened: (media) => {
-        this.#media = media;
+      onMedia: (event: MediaEvent) => {
+        if (!this.#bot.isGone) dispatchMediaEvent(event, this.#mediaHooks);
       },
       answered: () => this.#isAnswered(),
-      mark: (step) => this.#mark(step),
-      inBackground: (step, name) => this.#inBackground(step, name),
+      mark: (step: string) => this.#mark(step),
     };
     await setUp(parts, release);
     if (this.info.adopted?.isHeld) this.held(true);
   }
 
   #isAnswered(): void {
-    this.#answered = true;
+    this.#answer.given();
     this.#mark('answered');
     this.#changed('answered');
   }
 
   async #close(release: Undo[]): Promise<CallResult> {
     this.#state = 'closing';
-    this.#answered &&= await this.#proof.holds();
+    await this.#answer.settle();
     this.#changed('closing');
-    const reason = this.#ending.reason ?? { kind: 'setup-failed', detail: 'ended without a reason' };
-    const treatment = treatmentOf(reason);
-    const media = this.#media;
-    if (treatment.drain && media !== undefined) await playLastWords(media, this.#ending.signal);
-    this.#ending.abort();
-    await this.#transfers.release().catch((error) => this.#releaseFailed(error));
-    const cause = await this.#ending.cause(treatment.cause);
-    if (!this.#botGone) this.#dismissBot(reason, cause);
-    // A caller whom we sent to the dialplan is no longer ours.
-    const isElsewhere = reason.kind === 'transferred' && this.#transfers.callerAway;
-    if (!isElsewhere && reason.kind !== 'taken-over') await this.caller.leave(treatment);
-    const figures = this.#figures ?? (await media?.figures().catch(() => undefined));
-    for (const undo of release.reverse()) await undo().catch((error: Error) => this.#releaseFailed(error));
+    const parts = {
+      ending: this.#ending,
+      bot: this.#bot,
+      transfers: this.#transfers,
+      caller: this.caller,
+      log: this.#log,
+    };
+    const released = await releaseCall(parts, release);
     this.#state = 'closed';
-    const sipStatus = this.#answered ? undefined : this.#ending.sipStatus;
-    return { reason, treatment, cause, sipStatus, answered: this.#answered, stepsMs: this.stepsMs, figures };
-  }
-
-  #releaseFailed(error: Error): void {
-    // Refused by our own client: Asterisk's objects now belong to the other process.
-    if (this.#ending.reason?.kind !== 'taken-over')
-      this.#warn(error.message, 'release failed; left to reconciliation');
-  }
-
-  #warn(detail: string | undefined, message: string): void {
-    this.#context.log.warn({ callId: this.info.callId, detail }, message);
-  }
-
-  /** A step that must not delay the call. Its failure shows in later steps. */
-  #inBackground(step: Promise<unknown>, name: string): void {
-    step.catch((error: Error) =>
-      this.#context.log.debug({ callId: this.info.callId, step: name, error: error.message }, 'step failed'),
-    );
+    const { answered } = this;
+    const sipStatus = answered ? undefined : this.#ending.sipStatus;
+    return { ...released, sipStatus, answered, stepsMs: this.stepsMs };
   }
 
   /** Reports no change after the end: the end is reported last. */

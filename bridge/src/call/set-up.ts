@@ -2,13 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { AriClient } from '../ari/client.ts';
 import type { MediaPool } from '../media/pool.ts';
 import type { MediaEvent, MediaSession } from '../media/session.ts';
+import type { Answer } from './answer.ts';
+import type { CallBot } from './call-bot.ts';
+import type { CallLog } from './call-log.ts';
 import type { CallerChannel } from './caller-channel.ts';
-import type { Dial } from './dial.ts';
 import type { Ending } from './ending.ts';
 import type { CallInfo } from './info.ts';
 import type { MediaTroubles } from './media-troubles.ts';
 import type { CallSettings } from './settings.ts';
-import type { AnswerProof } from './usable-answer.ts';
 
 /** Undoes a step of the set-up. */
 export type Undo = () => Promise<unknown>;
@@ -21,20 +22,13 @@ export interface SetUpContext {
   readonly ending: Ending;
   readonly caller: CallerChannel;
   readonly troubles: MediaTroubles;
-  readonly proof: AnswerProof;
-  /** For an outbound call of ours. */
-  readonly dial: Dial | undefined;
+  readonly answer: Answer;
+  readonly bot: CallBot;
+  readonly log: CallLog;
   readonly info: () => CallInfo;
-  readonly isAnswered: () => boolean;
-  /** Resolves when the bot has sent its first audio. */
-  readonly firstBotAudio: Promise<void>;
   readonly onMedia: (event: MediaEvent) => void;
-  /** The media is open. */
-  readonly opened: (media: MediaSession) => void;
   readonly answered: () => void;
   readonly mark: (step: string) => void;
-  /** A step that must not delay the call. Its failure shows in later steps. */
-  readonly inBackground: (step: Promise<unknown>, name: string) => void;
 }
 
 /**
@@ -42,28 +36,29 @@ export interface SetUpContext {
  * Pushes each one's release to `release` before requesting it. Rejects as soon as the call ends.
  */
 export async function setUp(call: SetUpContext, release: Undo[]): Promise<void> {
-  const { ari, ending, troubles, caller, dial, proof } = call;
+  const { ari, ending, troubles, caller, bot, log } = call;
+  const { dial, proof } = call.answer;
   const { channelId } = call.info();
   const usable = proof.isGiven ? undefined : proof.demand(ari, channelId);
   // If set-up fails before that, the proof is awaited at the end.
   usable?.catch(() => {});
   const media = await ending.openOrEnd(call.pool.open(call.settings.media, call.onMedia));
-  call.opened(media);
+  bot.opened(media);
   release.push(() => media.close());
   call.mark('media');
   const callee = dial?.run(channelId, ending.signal).then(call.answered);
-  const ringing = call.isAnswered() || callee !== undefined ? undefined : ari.ring(channelId);
-  if (ringing !== undefined) call.inBackground(ringing, 'ring');
-  call.inBackground(caller.attend(), 'attend');
-  const bot = troubles.survive(() => media.connectBot());
+  const ringing = call.answer.isGiven || callee !== undefined ? undefined : ari.ring(channelId);
+  if (ringing !== undefined) log.inBackground(ringing, 'ring');
+  log.inBackground(caller.attend(), 'attend');
+  const connected = troubles.survive(() => media.connectBot());
   const built = troubles.buildPath(media, call.mark, release);
   // An adopted call's caller is joined at once, while the bot is being reconnected.
-  const isBack = call.isAnswered() && call.info().adopted !== undefined;
+  const isBack = call.answer.isGiven && call.info().adopted !== undefined;
   const path = built.then(() => (isBack ? join(call, media) : undefined));
   // The ringing tone must have started before the answer stops it.
-  await ending.orEnd(Promise.all([bot, path, callee, usable, ringing?.catch(() => {})]));
+  await ending.orEnd(Promise.all([connected, path, callee, usable, ringing?.catch(() => {})]));
   await ending.orEnd(troubles.survive(() => media.botSettled()));
-  if (!call.isAnswered()) await answer(call);
+  if (!call.answer.isGiven) await answer(call);
   if (!isBack) await join(call, media);
 }
 
@@ -77,7 +72,7 @@ async function join({ caller, ending, troubles, mark }: SetUpContext, media: Med
 async function answer({ settings, ending, troubles, caller, ...call }: SetUpContext): Promise<void> {
   if (settings.answerOn === 'first-audio') {
     const limit = delay(settings.firstAudioMs, undefined, { signal: ending.signal }).catch(() => {});
-    await ending.orEnd(Promise.race([call.firstBotAudio, limit]));
+    await ending.orEnd(Promise.race([call.bot.firstAudio, limit]));
   }
   await ending.orEnd(troubles.settled().then(() => caller.answer()));
   call.answered();
