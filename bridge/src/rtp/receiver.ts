@@ -1,28 +1,19 @@
+import { HeldPackets, HOLD_PACKETS } from './held-packets.ts';
 import { KeyGaps } from './key-gaps.ts';
 import { NewcomerWatch } from './newcomer-watch.ts';
 import { createRtpHeader, parseRtpHeader, sequenceDistance, timestampDistance } from './packet.ts';
 import type { LossConcealment, RtpReceiverOptions } from './receiver-options.ts';
 import { noReceiverStats, type RtpReceiverStats } from './receiver-stats.ts';
+import { MIN_PACKET_MS, ShortPackets } from './short-packets.ts';
 
 // RFC 3550 appendix A.1: a larger jump of the sequence number means a restart of the sender.
 const MAX_DROPOUT = 3000;
 const MAX_MISORDER = 100;
 // Sequence numbers remembered to detect duplicates. Must be more than MAX_MISORDER.
 const HISTORY = 128;
-// Most packets held while an earlier one is missing: more than 60 ms of 5 ms packets.
-const HOLD_PACKETS = 16;
 // A larger jump of the timestamp is a restart of the sender, not a pause to fill.
 const MAX_FILL_MS = 2000;
-// Shortest duration that a packet counts for, ms: limits a sender to 400 packets per second.
-const MIN_PACKET_MS = 2.5;
-interface HeldPacket {
-  sequenceNumber: number;
-  timestamp: number;
-  payload: Buffer;
-  arrivalMs: number;
-}
 
-const NO_PAYLOAD = Buffer.alloc(0);
 /**
  * Shared by all receivers of a thread, so that it stays in the CPU cache. Used only within `push`.
  */
@@ -41,8 +32,8 @@ export class RtpReceiver {
   readonly #bytesPerSample: number;
   /** Received sequence numbers, indexed by their low bits; -1: none. */
   readonly #seen = new Int32Array(HISTORY).fill(-1);
-  /** Packets held for a missing earlier one, indexed by the low bits of their sequence number. */
-  readonly #held: (HeldPacket | undefined)[] = new Array(HOLD_PACKETS).fill(undefined);
+  readonly #held = new HeldPackets();
+  /** Packets in `#held`. Here, so that a packet in order does not touch `#held`. */
   #heldCount = 0;
   /** Whether the caller's timeline has begun, and whether a packet was received. */
   #clockRuns = false;
@@ -56,6 +47,7 @@ export class RtpReceiver {
   #filledUnits = 0;
   readonly #keys: KeyGaps;
   readonly #newcomers = new NewcomerWatch();
+  readonly #shortPackets: ShortPackets;
   /** Packets counted as lost since the last one passed on. */
   #missing = 0;
   #lastPacketUnits = 0;
@@ -65,8 +57,6 @@ export class RtpReceiver {
   #restartSequence = -1;
   /** Start of the next frame on the caller's timeline, timestamp units. */
   #position = 0;
-  /** Time that packets shorter than MIN_PACKET_MS have used up, timestamp units. */
-  #pace = 0;
   #originMs = 0;
   #nowMs = Number.NEGATIVE_INFINITY;
   #lastArrivalMs = 0;
@@ -83,6 +73,7 @@ export class RtpReceiver {
     this.#unitsPerByte = options.frameSamples / options.frameBytes;
     this.#bytesPerSample = options.frameBytes / options.frameSamples;
     this.#keys = new KeyGaps(this.stats);
+    this.#shortPackets = new ShortPackets(this.#minUnits);
   }
 
   /**
@@ -181,10 +172,7 @@ export class RtpReceiver {
     const behindMs = this.#started ? this.#options.idleMs : 0;
     if (nowMs - this.#lastArrivalMs < behindMs) return;
     this.#setClock(nowMs);
-    const dueUnits = (nowMs - behindMs - this.#originMs) * this.#unitsPerMs;
-    const frames = Math.floor((dueUnits - this.#position) / this.#options.frameSamples);
-    if (frames > 0)
-      this.#fill(Math.min(frames, (MAX_FILL_MS * this.#unitsPerMs) / this.#options.frameSamples), 0);
+    this.#fillTo((nowMs - behindMs - this.#originMs) * this.#unitsPerMs);
   }
 
   /** Passes on all held packets, at the end of a call. */
@@ -234,10 +222,15 @@ export class RtpReceiver {
   /** Moves the timeline on to the clock and fills with silence: timestamps do not tell the time. */
   #followClock(): void {
     const now = Math.round(this.#elapsed);
-    const frames = Math.floor((now - this.#position) / this.#options.frameSamples);
-    if (frames > 0)
-      this.#fill(Math.min(frames, (MAX_FILL_MS * this.#unitsPerMs) / this.#options.frameSamples), 0);
+    this.#fillTo(now);
     this.#position = Math.max(this.#position, now);
+  }
+
+  /** Fills with silence to this place of the timeline, timestamp units: whole frames only. */
+  #fillTo(units: number): void {
+    const { frameSamples } = this.#options;
+    const frames = Math.floor((units - this.#position) / frameSamples);
+    if (frames > 0) this.#fill(Math.min(frames, (MAX_FILL_MS * this.#unitsPerMs) / frameSamples), 0);
   }
 
   #isDuplicate(sequenceNumber: number): boolean {
@@ -278,8 +271,7 @@ export class RtpReceiver {
       this.#releaseHeld();
       return;
     }
-    const copy = payload.length === 0 ? NO_PAYLOAD : Buffer.from(payload);
-    this.#held[sequenceNumber % HOLD_PACKETS] = { sequenceNumber, timestamp, payload: copy, arrivalMs };
+    this.#held.put(sequenceNumber, timestamp, payload, arrivalMs);
     this.#heldCount++;
   }
 
@@ -288,22 +280,18 @@ export class RtpReceiver {
    */
   #giveUpMissing(nowMs: number): void {
     const { maxReorderMs } = this.#options;
-    while (this.#heldCount > 0) {
-      let longestWaitMs = 0;
-      let audioUnits = 0;
-      for (const packet of this.#held) {
-        if (packet === undefined) continue;
-        longestWaitMs = Math.max(longestWaitMs, nowMs - packet.arrivalMs);
-        audioUnits = Math.max(audioUnits, timestampDistance(packet.timestamp, this.#expectedTimestamp));
-      }
-      if (longestWaitMs < maxReorderMs && audioUnits < maxReorderMs * this.#unitsPerMs) return;
+    const maxUnits = maxReorderMs * this.#unitsPerMs;
+    while (
+      this.#heldCount > 0 &&
+      this.#held.isOverdue(nowMs, maxReorderMs, this.#expectedTimestamp, maxUnits)
+    ) {
       this.#skipMissing();
     }
   }
 
   /** Counts packets missing before the first held one as lost, then releases held packets. */
   #skipMissing(): void {
-    while (this.#held[this.#expectedSequence % HOLD_PACKETS] === undefined) {
+    while (!this.#held.has(this.#expectedSequence)) {
       this.stats.lost++;
       this.#missing++;
       this.#expectedSequence = (this.#expectedSequence + 1) & 0xffff;
@@ -313,10 +301,8 @@ export class RtpReceiver {
 
   #releaseHeld(): void {
     while (this.#heldCount > 0) {
-      const place = this.#expectedSequence % HOLD_PACKETS;
-      const packet = this.#held[place];
+      const packet = this.#held.take(this.#expectedSequence);
       if (packet === undefined) return;
-      this.#held[place] = undefined;
       this.#heldCount--;
       this.#deliver(packet.timestamp, packet.payload, 0, packet.payload.length);
     }
@@ -351,20 +337,15 @@ export class RtpReceiver {
     this.#filledUnits = 0;
     this.#missing = 0;
     this.#lastPacketUnits = units;
-    if (this.#position + units > limit || (units < this.#minUnits && !this.#hasPace(limit))) {
+    if (
+      this.#position + units > limit ||
+      (units < this.#minUnits && !this.#shortPackets.accepts(this.#elapsed, limit))
+    ) {
       this.stats.early++;
       return;
     }
     this.#concealment?.heard(source, start, end);
     this.#emit(source, start, end, units);
-  }
-
-  /** Whether a packet shorter than MIN_PACKET_MS can be accepted now. */
-  #hasPace(limit: number): boolean {
-    const pace = Math.max(this.#pace, this.#elapsed) + this.#minUnits;
-    if (pace > limit) return false;
-    this.#pace = pace;
-    return true;
   }
 
   /** Decides whether packets missing before one of `units` were audio. */
