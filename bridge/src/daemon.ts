@@ -5,6 +5,7 @@ import type { AriAccess } from './ari/access.ts';
 import { AriClient } from './ari/client.ts';
 import { AriConnection } from './ari/connection.ts';
 import { AriError } from './ari/requests.ts';
+import { configDigest } from './config/digest.ts';
 import { type Config, portNeeds } from './config/environment.ts';
 import { rangeWarnings } from './config/port-ranges.ts';
 import { CallControl } from './control/call-control.ts';
@@ -169,6 +170,7 @@ export class Daemon {
       port: HTTP_PORT,
       metrics: this.#metrics,
       readiness: () => this.#readiness(),
+      configuration: configDigest(this.#config),
       log: this.#log,
       twilio: {
         token: this.#config.BOT_TOKEN ?? this.#config.API_TOKEN,

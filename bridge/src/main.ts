@@ -1,4 +1,5 @@
 import { getPriority, setPriority } from 'node:os';
+import { configDigest } from './config/digest.ts';
 import { ConfigError, loadConfig, portNeeds } from './config/environment.ts';
 import { rangeWarnings } from './config/port-ranges.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
@@ -69,9 +70,11 @@ function stopOnSignals(daemon: Daemon, shutdownMs: number, log: Logger): void {
 try {
   process.env.UV_THREADPOOL_SIZE ??= POOL_THREADS;
   const config = loadConfig(process.env);
-  // Only checks the configuration: `make up` does so before it stops the running bridge.
+  // Only checks the configuration: `make up` does so before it stops the running bridge. The digest
+  // tells whether it has to: the running bridge shows its own at /livez.
   if (process.argv[2] === '--check') {
     for (const warning of rangeWarnings(portNeeds(config))) console.log(`note: ${warning}`);
+    console.log(`configuration: ${configDigest(config)}`);
     process.exit(0);
   }
   const log = createLogger(config.LOG_LEVEL);

@@ -166,7 +166,11 @@ function workersFor(calls: number): number {
  * The whole configuration, validated. Times end in `_MS` or `_S`, sizes in `_BYTES`. Providers are
  * found by name.
  */
-export type Config = Readonly<z.infer<typeof schema>> & { readonly providers: ReadonlyMap<string, Provider> };
+export type Config = Readonly<z.infer<typeof schema>> & {
+  readonly providers: ReadonlyMap<string, Provider>;
+  /** What the file NODE_EXTRA_CA_CERTS says. Node itself reads and checks it. */
+  readonly extraCertificates: string;
+};
 
 /**
  * Variables that can be read from a file named by `<NAME>_FILE` instead, as container secrets are.
@@ -209,7 +213,16 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   if (!result.success || problems.length > 0) {
     throw new ConfigError(`the configuration has ${problems.length} problem(s):\n  ${problems.join('\n  ')}`);
   }
-  return { ...result.data, providers };
+  return { ...result.data, providers, extraCertificates: textOf(values.NODE_EXTRA_CA_CERTS) };
+}
+
+/** A file's text. Empty without a file, or if it cannot be read. */
+function textOf(path: string | undefined): string {
+  try {
+    return path === undefined ? '' : readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
 }
 
 /** RTP ports that calls need, and the ranges that are configured. */

@@ -20,6 +20,8 @@ export interface HttpSettings {
   readonly port: number;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
+  /** Digest of the configuration that this process runs with. */
+  readonly configuration: string;
   readonly twilio: Omit<TwilioRest, 'guard'>;
   readonly log: Logger;
   readonly api: ApiContext;
@@ -30,7 +32,7 @@ export interface HttpSettings {
  * Rejects if the port is in use.
  */
 export async function startHttp(settings: HttpSettings): Promise<FastifyInstance> {
-  const { address, port, metrics, readiness, twilio, api, log } = settings;
+  const { address, port, metrics, readiness, configuration, twilio, api, log } = settings;
   const server = fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -39,7 +41,7 @@ export async function startHttp(settings: HttpSettings): Promise<FastifyInstance
     forceCloseConnections: true,
     routerOptions: { maxParamLength: PARAMETER_MAX_CHARS },
   });
-  server.get('/livez', () => ({ status: 'live' }));
+  server.get('/livez', () => ({ status: 'live', configuration }));
   server.get('/readyz', (_request, reply) => {
     const { problems, warnings } = readiness();
     return reply
