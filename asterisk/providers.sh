@@ -17,6 +17,7 @@ load_provider_keys
 # correct.
 declare -A matched=()     # network of calls that a provider sends -> the file that it is in
 declare -A line_only=()   # registered provider -> 1: its calls are known by their line alone
+said=()                   # what the files say, a line each, in an order of its own
 notes=()                  # what an operator should know although nothing is wrong
 
 # read_provider FILE ARRAY: the file's keys and values into the array, every line checked.
@@ -205,6 +206,15 @@ provider_files() {
   for file in "$providers"/*.env; do if [[ -e $file ]]; then echo "$file"; fi; done
 }
 
+# keep_said NAME ARRAY: what a file says, without comments and without what is the bridge's.
+keep_said() {
+  declare -n p=$2
+  local key
+  while read -r key; do
+    [[ -z $key ]] || said+=("$1 $key=${p[$key]}")
+  done < <(printf '%s\n' "${!p[@]}" | LC_ALL=C sort)
+}
+
 # check_providers: all provider files.
 check_providers() {
   local file name found=0
@@ -215,6 +225,7 @@ check_providers() {
     read_provider "$file" provider
     check_provider "$name" "$name.env" provider
     claim_sources "$name" "$name.env" provider
+    keep_said "$name" provider
     unset provider
   done < <(provider_files)
   ((found)) || problem "$providers" 'holds no provider file (NAME.env)'
