@@ -17,12 +17,6 @@ bad() {
 }
 note() { printf '  --  %s\n' "$1"; }
 
-# http_get ADDRESS PORT PATH: the body; fails when nobody answers within 3 s.
-http_get() {
-  # shellcheck disable=SC2016 # the inner shell expands
-  timeout 3 bash -c 'exec 3<>"/dev/tcp/$1/$2" && printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$3" "$1" >&3 && sed "1,/^\r*$/d" <&3' - "$@" 2>/dev/null
-}
-
 check_host() {
   echo "Host"
   local engine free root

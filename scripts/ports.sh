@@ -43,6 +43,12 @@ url_endpoint() {
 # shellcheck disable=SC2016 # the inner shell expands
 tcp_answers() { timeout 5 bash -c 'exec 3<>"/dev/tcp/$1/$2"' - "$1" "$2" 2>/dev/null; }
 
+# http_get ADDRESS PORT PATH: the body; fails when nobody answers within 3 s.
+http_get() {
+  # shellcheck disable=SC2016 # the inner shell expands
+  timeout 3 bash -c 'exec 3<>"/dev/tcp/$1/$2" && printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$3" "$1" >&3 && sed "1,/^\r*$/d" <&3' - "$@" 2>/dev/null
+}
+
 # The listeners of the running containers, as they were told at their start: a setting changed since
 # asks for other ports.
 running_listeners() (

@@ -8,8 +8,8 @@ MAKEFLAGS += --no-print-directory
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(lastword $(MAKEFILE_LIST)) $(firstword $(MAKEFILE_LIST))
 
-up: ## from a bare host to a stack that answers calls; after a change: apply it
-	@scripts/up.sh
+up: ## from a bare host to a stack that answers calls; after a change: apply it (DRAIN=1 waits for calls, NOW=1 cuts them)
+	@DRAIN="$(DRAIN)" NOW="$(NOW)" scripts/up.sh
 
 call: ## one test call through it, PASS or FAIL (TO=100 SECONDS=8)
 	@TO="$(TO)" CALL_SECONDS="$(SECONDS)" scripts/call.sh

@@ -1,18 +1,27 @@
 #!/usr/bin/env bash
 # From whatever this host is to a stack that answers calls; what is done already is left alone.
+# Where a service has to restart while it has calls, it asks. DRAIN=1 (--drain) waits for the calls, at most DRAIN_S seconds; NOW=1
+# (--now) cuts them. Exit status 3: nothing that runs was touched.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
 . scripts/settings.sh
 . scripts/ports.sh
+. scripts/cuts.sh
 
 HEALTHY_WITHIN_S=60
+# Until something is stopped or started.
+export UNCHANGED_STATUS=3
+
+# service -> digest of the configuration in its files
+declare -A digests=()
+# services that have to restart; the bridge comes first
+restarts=()
+# What becomes of calls in progress: drain, now, drain-then-now; empty: ask.
+how=""
 
 # Services that run now: their ports are theirs.
 running_services() { docker compose ps --services --status running 2>/dev/null; }
-
-# What the providers' files say; a change of them starts anew who reads them.
-providers_digest() { find asterisk/providers secrets -type f -print0 | sort -z | xargs -0 --no-run-if-empty sha256sum | sha256sum | cut -c -16; }
 
 # Services that ran under a profile which is off now go: compose itself leaves them running.
 remove_switched_off() {
@@ -26,11 +35,29 @@ remove_switched_off() {
   done < <(docker compose --profile '*' ps --all --services)
 }
 
+# Which services have to restart, and why. What only compose would restart is not among them: it has no calls.
+find_restarts() {
+  local service reason
+  for service in bridge asterisk; do
+    reason="$(reason_to_restart "$service" "${digests[$service]:-}")"
+    [ -n "$reason" ] || continue
+    restarts+=("$service")
+    step "$service has to restart: $reason"
+  done
+}
+
+# The bridge always stops before Asterisk: it ends its calls itself, and their records say who ended them. compose would stop Asterisk first.
+stop_what_restarts() {
+  local service
+  case " ${restarts[*]} " in *' asterisk '*) docker compose stop bridge ;; esac
+  for service in "${restarts[@]}"; do docker compose rm --stop --force "$service"; done
+}
+
 start() {
-  PROVIDERS_DIGEST="$(providers_digest)"
-  export PROVIDERS_DIGEST
   remove_switched_off
+  stop_what_restarts
   docker compose up --detach --no-build --remove-orphans --wait --wait-timeout "$HEALTHY_WITHIN_S"
+  if [ -n "$gate_closed" ]; then open_gate; fi
 }
 
 # A mistake in settings, providers or secrets is found before anything that runs is stopped.
@@ -40,7 +67,8 @@ check_configuration() {
   for service in asterisk bridge; do
     command=(--check)
     if [ "$service" = bridge ]; then command=(node src/main.ts --check); fi
-    docker compose run --rm --no-deps --no-TTY "$service" "${command[@]}" >.logs/check.log 2>&1 && { grep '^note: ' .logs/check.log || true; } && continue
+    docker compose run --rm --no-deps --no-TTY "$service" "${command[@]}" >.logs/check.log 2>&1 && { grep '^note: ' .logs/check.log || true; } &&
+      digests[$service]="$(sed -n 's/^configuration: //p' .logs/check.log)" && continue
     grep -vE '^ ?(Container|Volume|Network) ' .logs/check.log >&2
     fail "$service would not start; nothing was stopped or started" "put right what stands above, then: make up"
   done
@@ -66,6 +94,7 @@ undo_start() {
 start_stack() {
   step "starting the stack, waiting until it is healthy …"
   mkdir -p .logs
+  unset UNCHANGED_STATUS
   if [ -z "$(running_services)" ]; then trap undo_start INT TERM; fi
   if ! start >.logs/up.log 2>&1; then
     explain_unhealthy
@@ -114,17 +143,33 @@ provide_images() {
   scripts/build.sh asterisk bridge mock-pipecat
 }
 
+read_flags() {
+  local flag
+  for flag in "$@"; do
+    case "$flag" in
+      --drain) DRAIN=1 ;;
+      --now) NOW=1 ;;
+      *) fail "unknown argument: $flag" "make up, make up DRAIN=1, make up NOW=1" ;;
+    esac
+  done
+  if [ -n "${DRAIN:-}" ]; then how="drain"; fi
+  if [ -n "${NOW:-}" ]; then how="${how:+drain-then-}now"; fi
+}
+
 main() {
+  read_flags "$@"
   scripts/host.sh
   scripts/configure.sh
   require_own_stack
   require_free_ports
   provide_images
   check_configuration
+  find_restarts
+  if [ ${#restarts[@]} -gt 0 ]; then agree_to_cut "$how" "${restarts[@]}"; fi
   start_stack
   scripts/secrets.sh --tidy
   require_listening
   summary
 }
 
-main
+main "$@"

@@ -1,0 +1,133 @@
+# shellcheck shell=bash
+# Sourced in the directory of the stack: which services a start would stop, which calls that would cut, and how to wait for them.
+# Needs progress.sh, settings.sh and ports.sh.
+
+ANSWER_S=5         # a service that says nothing within this time does not answer
+DRAIN_POLL_S=2
+DRAIN_REPORT_S=10
+gate_closed=""     # whether close_gate was called
+
+# running_id SERVICE: the id of its container; nothing where it does not run.
+running_id() { docker compose ps --quiet --status running "$1" 2>/dev/null; }
+
+# of_running SERVICE NAME DEFAULT: what NAME is in the environment of its running container. .env may say something else by now.
+of_running() {
+  local value
+  value="$(docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$(running_id "$1")" | sed -n "s/^$2=//p" | tail -n 1)"
+  printf '%s' "${value:-$3}"
+}
+
+# bridge_get PATH: what the running bridge answers.
+bridge_get() { http_get "$(of_running bridge HTTP_ADDRESS 127.0.0.1)" "$(of_running bridge HTTP_PORT 8090)" "$1"; }
+
+asterisk_cli() { timeout "$ANSWER_S" docker compose exec --no-TTY asterisk asterisk -rx "$1" </dev/null 2>/dev/null; }
+
+# running_digest SERVICE: of the configuration that it runs with; nothing where it does not tell. --check tells that of the files.
+running_digest() {
+  case "$1" in
+    asterisk) timeout "$ANSWER_S" docker compose exec --no-TTY asterisk cat /run/asterisk/etc/digest </dev/null 2>/dev/null || true ;;
+    bridge) bridge_get /livez | sed -n 's/.*"configuration":"\([0-9a-f]*\)".*/\1/p' || true ;;
+  esac
+}
+
+# reason_to_restart SERVICE DIGEST: why a start stops the running container; nothing where it stays. DIGEST is that of the files.
+reason_to_restart() {
+  local id running
+  id="$(running_id "$1")"
+  [ -n "$id" ] || return 0
+  if [ "$(docker inspect --format '{{.Image}}' "$id")" != "$(docker image inspect --format '{{.Id}}' "$(image "$1")" 2>/dev/null)" ]; then
+    echo "its image is another one"
+  elif [ "$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$id")" != "$(docker compose config --hash "$1" | cut -d' ' -f2)" ]; then
+    echo "settings in .env or compose.yaml have changed"
+  else
+    running="$(running_digest "$1")"
+    [ -z "$running" ] || [ "$running" = "$2" ] || echo "what its providers' files or secrets say has changed"
+  fi
+}
+
+# live_calls SERVICE: how many calls end when it stops; `?` where it does not answer. Asterisk counts its SIP channels.
+live_calls() {
+  local channels count
+  [ -n "$(running_id "$1")" ] || { echo 0 && return; }
+  case "$1" in
+    asterisk) if channels="$(asterisk_cli 'core show channels concise')"; then grep -c '^PJSIP/' <<<"$channels" || true; else echo '?'; fi ;;
+    bridge)
+      count="$(bridge_get /metrics | sed -n 's/^[a-z_]*calls_active \([0-9]*\)$/\1/p' || true)"
+      echo "${count:-?}"
+      ;;
+  esac
+}
+
+# calls_cut SERVICE...: how many calls end when all of these stop.
+calls_cut() {
+  local service="bridge"
+  case " $* " in *' asterisk '*) service="asterisk" ;; esac
+  live_calls "$service"
+}
+
+# drain SECONDS SERVICE...: turns new calls away and waits until the services have none. Fails when there are some after the time.
+drain() {
+  local limit="$1" began now calls said=0
+  shift
+  began="$(date +%s)"
+  close_gate
+  trap 'open_gate; exit 130' INT TERM
+  while calls="$(calls_cut "$@")" && [ "$calls" != 0 ]; do
+    now="$(date +%s)"
+    if [ $((now - began)) -ge "$limit" ]; then
+      trap - INT TERM
+      return 1
+    fi
+    if [ $((now - said)) -ge "$DRAIN_REPORT_S" ]; then
+      step "  $calls call(s) go on; waiting at most $((limit - now + began)) s more …"
+      said="$now"
+    fi
+    sleep "$DRAIN_POLL_S"
+  done
+  trap - INT TERM
+}
+
+# While the gate is closed the dialplan answers new calls with 503 and Retry-After: the provider tries another way.
+close_gate() {
+  gate_closed=yes
+  asterisk_cli 'dialplan set global PIPECAT_GATE closed' >/dev/null || true
+}
+open_gate() { asterisk_cli 'dialplan set global PIPECAT_GATE ""' >/dev/null || true; }
+
+# ask_how: drain, now or leave, as the person at the terminal says.
+ask_how() {
+  local answer=""
+  read -r -p "       wait until they have ended (d), cut them now (n), or leave everything as it is (Enter)? " answer </dev/tty >/dev/tty 2>&1 || true
+  case "$answer" in
+    d | D) echo drain ;;
+    n | N) echo now ;;
+    *) echo leave ;;
+  esac
+}
+
+on_terminal() { [ -t 0 ] && [ -t 1 ]; }
+
+# agree_to_cut HOW SERVICE...: returns when nothing stands in the way of stopping these; else ends the script, with nothing changed.
+# HOW is drain, now, drain-then-now, or empty: then the person at the terminal is asked.
+agree_to_cut() {
+  local how="$1" calls limit
+  shift
+  calls="$(calls_cut "$@")"
+  [ "$calls" != 0 ] || return 0
+  if [ "$calls" = '?' ]; then
+    step "  how many calls that cuts is not known: $* does not answer"
+  else step "  that would cut $calls call(s)"; fi
+  if [ -z "$how" ] && on_terminal; then how="$(ask_how)"; fi
+  case "$how" in
+    now) step "  cutting them" ;;
+    drain*)
+      limit="${DRAIN_S:-$(setting DRAIN_S 1800)}"
+      step "  new calls are turned away; waiting for those in progress, at most $limit s …"
+      drain "$limit" "$@" && return
+      if [ "$how" = drain-then-now ]; then step "  cutting those that are left" && return; fi
+      open_gate
+      fail "calls are still in progress after $limit s; nothing was stopped, new calls are taken again" "make up DRAIN=1 once more, or make up NOW=1"
+      ;;
+    *) fail "calls are in progress; nothing was stopped" "make up DRAIN=1 waits for them (DRAIN_S seconds at most), make up NOW=1 cuts them" ;;
+  esac
+}
