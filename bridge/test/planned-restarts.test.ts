@@ -1,0 +1,158 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are the shell's
+/** What `make up` restarts, asks and waits for: scripts/up.sh and scripts/cuts.sh, with stand-ins for Docker. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+
+const root = new URL('../../', import.meta.url);
+
+type World = Readonly<Record<string, string>>;
+
+/**
+ * A stack that runs as it was started, with one call. A command that has the text on the left does
+ * what is on the right; `service` is the last word of it.
+ */
+const RUNNING: World = {
+  'compose ps --quiet --status running': 'echo "id-of-$service"',
+  '{{.Image}}': 'echo sha256:1',
+  'image inspect': 'echo sha256:1',
+  'com.docker.compose.config-hash': 'echo 1234',
+  'config --hash': 'echo "$service 1234"',
+  'cat /run/asterisk/etc/digest': 'echo abcd',
+  'core show channels concise': "printf 'PJSIP/acme-1!from\\nUnicastRTP/1!\\n'",
+  '/livez': `echo '{"status":"live","configuration":"abcd"}'`,
+  '/metrics': 'echo pipecat_bridge_calls_active 1',
+};
+
+/** Runs a script with the functions of up.sh; `world` overrides {@link RUNNING}. */
+function run(script: string, world: World = {}) {
+  const answers = Object.entries({ ...RUNNING, ...world }).map(
+    ([text, does]) => `[[ "$*" != *'${text}'* ]] || { ${does}; return; }`,
+  );
+  const command = `
+    set -euo pipefail
+    . <(sed '$d' scripts/up.sh | sed 's#^cd .*##')
+    answer() {
+      local service="\${@: -1}"
+      ${answers.join('\n      ')}
+    }
+    exec 3>&2
+    docker() { echo "docker $*" >&3; answer "$@"; }
+    timeout() { shift; "$@"; }
+    http_get() { answer "$3"; }
+    digests=([asterisk]=abcd [bridge]=abcd)
+    DRAIN_POLL_S=0
+    ${script}`;
+  const { status, stdout, stderr } = spawnSync('bash', ['-c', command], {
+    cwd: root,
+    encoding: 'utf8',
+    input: '',
+    env: { ...process.env, DRAIN: '', NOW: '', DRAIN_S: '', VERSION: '', ASTERISK_VERSION: '' },
+  });
+  const lines = stderr.split('\n');
+  return {
+    status,
+    said: stdout + lines.filter((line) => !line.startsWith('docker ')).join('\n'),
+    calls: lines.filter((line) => line.startsWith('docker ')),
+  };
+}
+
+/** The services that restart in this world, the first to stop first. */
+function restarts(world: World): string {
+  const { status, said } = run('find_restarts; echo "restarts ${restarts[*]}"', world);
+  assert.equal(status, 0, said);
+  return /restarts (.*)/.exec(said)?.[1] ?? '';
+}
+
+const ofService = (service: string, does: string, other: string) =>
+  `if [[ "$*" == *${service}* ]]; then ${does}; else ${other}; fi`;
+
+test('nothing has changed: nothing restarts', () => {
+  assert.equal(restarts({}), '');
+});
+
+test('another image, other settings, or other files restart the service that has them, and no other', () => {
+  assert.equal(
+    restarts({ 'image inspect': ofService('asterisk', 'echo sha256:2', 'echo sha256:1') }),
+    'asterisk',
+  );
+  assert.equal(
+    restarts({ 'config --hash': ofService('bridge', 'echo bridge 5', 'echo asterisk 1234') }),
+    'bridge',
+  );
+  assert.equal(restarts({ 'cat /run/asterisk/etc/digest': 'echo ef01' }), 'asterisk');
+  assert.equal(restarts({ '/livez': `echo '{"status":"live","configuration":"ef01"}'` }), 'bridge');
+});
+
+test('the bridge stops first where both restart', () => {
+  assert.equal(restarts({ 'image inspect': 'echo sha256:2' }), 'bridge asterisk');
+});
+
+test('what does not run has nothing to lose, and one that says no digest is judged by image and settings', () => {
+  assert.equal(
+    restarts({ 'compose ps --quiet --status running': ':', 'image inspect': 'echo sha256:2' }),
+    '',
+  );
+  assert.equal(
+    restarts({ '/livez': `echo '{"status":"live"}'`, 'cat /run/asterisk/etc/digest': 'return 1' }),
+    '',
+  );
+});
+
+test('calls in progress: without a terminal nothing is stopped, and the exit status tells that', () => {
+  for (const service of ['asterisk', 'bridge']) {
+    const { status, said, calls } = run(`agree_to_cut "" ${service}`);
+    assert.equal(status, 3, said);
+    assert.match(said, /cut 1 call[\s\S]*nothing was stopped[\s\S]*DRAIN=1[\s\S]*NOW=1/);
+    assert.ok(!calls.some((call) => / (stop|rm|up) /.test(call)), calls.join('\n'));
+  }
+});
+
+test('a service that does not say how many calls it has is not stopped without a word either', () => {
+  const { status, said } = run('agree_to_cut "" bridge', { '/metrics': 'return 1' });
+  assert.equal(status, 3);
+  assert.match(said, /not known/);
+});
+
+test('no calls, or NOW=1: it goes on', () => {
+  assert.equal(run('agree_to_cut "" bridge', { '/metrics': 'echo pipecat_bridge_calls_active 0' }).status, 0);
+  assert.equal(
+    run('agree_to_cut "" asterisk', { 'core show channels concise': 'echo UnicastRTP/1!' }).status,
+    0,
+  );
+  assert.equal(run('read_flags --now; agree_to_cut "$how" asterisk').status, 0);
+});
+
+const TWO_POLLS = 'n=$(cat "$polls"); echo $((n + 1)) >"$polls"; [ "$n" -ge 2 ] || echo PJSIP/acme-1!from';
+
+test('DRAIN=1 turns new calls away, and goes on when the last call has ended', () => {
+  const { status, said, calls } = run(
+    'polls="$(mktemp)"; echo 0 >"$polls"; read_flags --drain; agree_to_cut "$how" asterisk; rm "$polls"',
+    { 'core show channels concise': TWO_POLLS },
+  );
+  assert.equal(status, 0, said);
+  assert.match(said, /waiting/);
+  assert.equal(calls.filter((call) => /dialplan set global/.test(call)).length, 1);
+});
+
+test('calls that outlast DRAIN_S: nothing is stopped and new calls are taken again; with NOW=1 too they are cut', () => {
+  const { status, said, calls } = run('DRAIN_S=0; read_flags --drain; agree_to_cut "$how" asterisk');
+  assert.equal(status, 3, said);
+  assert.match(said, /nothing was stopped/);
+  assert.equal(calls.filter((call) => /dialplan set global/.test(call)).length, 2);
+  assert.equal(run('DRAIN_S=0; read_flags --drain --now; agree_to_cut "$how" asterisk').status, 0);
+});
+
+test('Asterisk restarts: the bridge is stopped before it, so that records say who ended the calls', () => {
+  const { calls } = run('restarts=(asterisk); stop_what_restarts');
+  const stops = calls.filter((call) => / (stop|rm) /.test(call));
+  assert.deepEqual(stops, ['docker compose stop bridge', 'docker compose rm --stop --force asterisk']);
+});
+
+test('compose itself stops the bridge before Asterisk, since the one depends on the other', () => {
+  const { stdout } = spawnSync('sed', ['-n', '/^  bridge:/,/^  [a-z]/p', 'compose.yaml'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  assert.match(stdout, /depends_on:\n\s+asterisk:/);
+});
