@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Sourced in the directory of the stack: which services a start would stop, which calls that would cut, and how to wait for them.
-# Needs progress.sh, settings.sh and ports.sh.
+# Sourced in the directory of the stack: which services a start would stop, which calls that would
+# cut, and how to wait for them. Needs progress.sh, settings.sh and ports.sh.
 
 ANSWER_S=5         # a service that says nothing within this time does not answer
 DRAIN_POLL_S=2
@@ -10,7 +10,8 @@ gate_closed=""     # whether close_gate was called
 # running_id SERVICE: the id of its container; nothing where it does not run.
 running_id() { docker compose ps --quiet --status running "$1" 2>/dev/null; }
 
-# of_running SERVICE NAME DEFAULT: what NAME is in the environment of its running container. .env may say something else by now.
+# of_running SERVICE NAME DEFAULT: what NAME is in the environment of its running container. .env
+# may say something else by now.
 of_running() {
   local value
   value="$(docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$(running_id "$1")" | sed -n "s/^$2=//p" | tail -n 1)"
@@ -22,7 +23,8 @@ bridge_get() { http_get "$(of_running bridge HTTP_ADDRESS 127.0.0.1)" "$(of_runn
 
 asterisk_cli() { timeout "$ANSWER_S" docker compose exec --no-TTY asterisk asterisk -rx "$1" </dev/null 2>/dev/null; }
 
-# running_digest SERVICE: of the configuration that it runs with; nothing where it does not tell. --check tells that of the files.
+# running_digest SERVICE: of the configuration that it runs with; nothing where it does not tell.
+# --check tells that of the files.
 running_digest() {
   case "$1" in
     asterisk) timeout "$ANSWER_S" docker compose exec --no-TTY asterisk cat /run/asterisk/etc/digest </dev/null 2>/dev/null || true ;;
@@ -30,7 +32,8 @@ running_digest() {
   esac
 }
 
-# reason_to_restart SERVICE DIGEST: why a start stops the running container; nothing where it stays. DIGEST is that of the files.
+# reason_to_restart SERVICE DIGEST: why a start stops the running container; nothing where it stays.
+# DIGEST is that of the files.
 reason_to_restart() {
   local id running
   id="$(running_id "$1")"
@@ -45,7 +48,8 @@ reason_to_restart() {
   fi
 }
 
-# live_calls SERVICE: how many calls end when it stops; `?` where it does not answer. Asterisk counts its SIP channels.
+# live_calls SERVICE: how many calls end when it stops; `?` where it does not answer. Asterisk
+# counts its SIP channels.
 live_calls() {
   local channels count
   [ -n "$(running_id "$1")" ] || { echo 0 && return; }
@@ -65,7 +69,8 @@ calls_cut() {
   live_calls "$service"
 }
 
-# drain SECONDS SERVICE...: turns new calls away and waits until the services have none. Fails when there are some after the time.
+# drain SECONDS SERVICE...: turns new calls away and waits until the services have none. Fails when
+# there are some after the time.
 drain() {
   local limit="$1" began now calls said=0
   shift
@@ -87,7 +92,8 @@ drain() {
   trap - INT TERM
 }
 
-# While the gate is closed the dialplan answers new calls with 503 and Retry-After: the provider tries another way.
+# While the gate is closed the dialplan answers new calls with 503 and Retry-After: the provider
+# tries another way.
 close_gate() {
   gate_closed=yes
   asterisk_cli 'dialplan set global PIPECAT_GATE closed' >/dev/null || true
@@ -107,8 +113,9 @@ ask_how() {
 
 on_terminal() { [ -t 0 ] && [ -t 1 ]; }
 
-# agree_to_cut HOW SERVICE...: returns when nothing stands in the way of stopping these; else ends the script, with nothing changed.
-# HOW is drain, now, drain-then-now, or empty: then the person at the terminal is asked.
+# agree_to_cut HOW SERVICE...: returns when nothing stands in the way of stopping these; else ends
+# the script, with nothing changed. HOW is drain, now, drain-then-now, or empty: then the person at
+# the terminal is asked.
 agree_to_cut() {
   local how="$1" calls limit
   shift

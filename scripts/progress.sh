@@ -6,8 +6,8 @@ export STARTED_AT="${STARTED_AT:-$(date +%s)}"
 # step TEXT: says what happens now, with the seconds since the start of the run.
 step() { printf '[%3ds] %s\n' "$(($(date +%s) - STARTED_AT))" "$*"; }
 
-# fail TEXT [TEXT...]: says what went wrong and, one a line, what to do; ends the script. As long as UNCHANGED_STATUS is set the exit
-# status is that: nothing that runs has been touched yet.
+# fail TEXT [TEXT...]: says what went wrong and, one a line, what to do; ends the script. As long as
+# UNCHANGED_STATUS is set the exit status is that: nothing that runs has been touched yet.
 fail() {
   printf '\n[%3ds] FAILED: %s\n' "$(($(date +%s) - STARTED_AT))" "$1" >&2
   shift

@@ -24,7 +24,8 @@ unknown_settings() {
 # product_version: the version of what is checked out here; the bridge's package has it.
 product_version() { sed -n 's/^  "version": "\(.*\)",/\1/p' bridge/package.json; }
 
-# image NAME: one of our images, in the version that runs here. Asterisk's may have a tag of its own (ASTERISK_VERSION).
+# image NAME: one of our images, in the version that runs here. Asterisk's may have a tag of its own
+# (ASTERISK_VERSION).
 image() {
   local tag="${VERSION:-$(setting VERSION dev)}"
   if [ "$1" = asterisk ]; then tag="${ASTERISK_VERSION:-$(setting ASTERISK_VERSION "$tag")}"; fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From whatever this host is to a stack that answers calls; what is done already is left alone.
-# Where a service has to restart while it has calls, it asks. DRAIN=1 (--drain) waits for the calls, at most DRAIN_S seconds; NOW=1
-# (--now) cuts them. Exit status 3: nothing that runs was touched.
+# Where a service has to restart while it has calls, it asks. DRAIN=1 (--drain) waits for the calls,
+# at most DRAIN_S seconds; NOW=1 (--now) cuts them. Exit status 3: nothing that runs was touched.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
@@ -35,7 +35,8 @@ remove_switched_off() {
   done < <(docker compose --profile '*' ps --all --services)
 }
 
-# Which services have to restart, and why. What only compose would restart is not among them: it has no calls.
+# Which services have to restart, and why. What only compose would restart is not among them: it has
+# no calls.
 find_restarts() {
   local service reason
   for service in bridge asterisk; do
@@ -46,7 +47,8 @@ find_restarts() {
   done
 }
 
-# The bridge always stops before Asterisk: it ends its calls itself, and their records say who ended them. compose would stop Asterisk first.
+# The bridge always stops before Asterisk: it ends its calls itself, and their records say who ended
+# them. compose would stop Asterisk first.
 stop_what_restarts() {
   local service
   case " ${restarts[*]} " in *' asterisk '*) docker compose stop bridge ;; esac
