@@ -6,8 +6,8 @@ const DIGEST_CHARS = 32;
 /**
  * A digest of what the configuration says, with the files that it names. Comments, order and
  * spelling do not count. `make up` compares the digest of the running process with that of
- * `--check`: equal means that a restart would change nothing. It is public (`/livez`), and keyed, so
- * that secrets cannot be guessed from it.
+ * `--check`: if they are equal, a restart would change nothing. It is public (`/livez`), and keyed,
+ * so that secrets cannot be guessed from it.
  */
 export function configDigest(config: Config): string {
   const text = JSON.stringify(config, (_key, value: unknown) =>
