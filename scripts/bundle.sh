@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 . scripts/progress.sh
 . scripts/settings.sh
 
+# The tag of Asterisk's image: what is in it, whatever the release is
+ASTERISK=""
 # The mock and SIPp are for the test call that ends an installation.
 IMAGES=(asterisk bridge mock-pipecat sipp)
 SCRIPTS=(bot-check call configure cuts doctor down host host-packages ports progress secrets settings up)
@@ -16,6 +18,8 @@ build_images() {
   local name
   scripts/build.sh "${IMAGES[@]}"
   for name in "${IMAGES[@]}"; do docker tag "pipecat-bridge/$name:dev" "pipecat-bridge/$name:$RELEASE"; done
+  ASTERISK="$(image_content pipecat-bridge/asterisk:dev)"
+  docker tag pipecat-bridge/asterisk:dev "pipecat-bridge/asterisk:$ASTERISK"
 }
 
 copy_files() {
@@ -36,10 +40,17 @@ copy_files() {
   cp bridge/wire/*.json "$STAGE/bridge/wire/"
   cp e2e/mock-pipecat/README.md "$STAGE/e2e/mock-pipecat/"
   echo "$RELEASE" >"$STAGE/VERSION"
+  echo "$ASTERISK" >"$STAGE/ASTERISK_VERSION"
 }
 
+# Asterisk's image is apart: a host that has it already does not load it again.
 pack() {
-  docker save --output "$STAGE/images.tar" "${IMAGES[@]/%/:$RELEASE}"
+  local name others=()
+  for name in "${IMAGES[@]}"; do
+    if [ "$name" != asterisk ]; then others+=("pipecat-bridge/$name:$RELEASE"); fi
+  done
+  docker save --output "$STAGE/images.tar" "${others[@]}"
+  docker save --output "$STAGE/asterisk.tar" "pipecat-bridge/asterisk:$ASTERISK"
   (cd "$STAGE" && find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum >SHA256SUMS)
   tar --create --directory dist --owner root --group root "$(basename "$STAGE")" | gzip -4 >"$STAGE.tar.gz"
   rm -rf "$STAGE"
@@ -51,7 +62,6 @@ main() {
   build_images
   step "packing $STAGE.tar.gz …"
   copy_files
-  IMAGES=("${IMAGES[@]/#/pipecat-bridge/}")
   quietly "$PWD/.logs/bundle.log" pack
   step "$STAGE.tar.gz: $(du -h "$STAGE.tar.gz" | cut -f1)"
   echo "       on the target host: tar xzf $(basename "$STAGE").tar.gz && cd $(basename "$STAGE") && ./install.sh --help"

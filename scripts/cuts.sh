@@ -5,7 +5,7 @@
 ANSWER_S=5         # a service that says nothing within this time does not answer
 DRAIN_POLL_S=2
 DRAIN_REPORT_S=10
-gate_closed=""     # whether close_gate was called
+GATE_S=20          # how long the gate stays closed after close_gate
 
 # running_id SERVICE: the id of its container; nothing where it does not run.
 running_id() { docker compose ps --quiet --status running "$1" 2>/dev/null; }
@@ -75,9 +75,8 @@ drain() {
   local limit="$1" began now calls said=0
   shift
   began="$(date +%s)"
-  close_gate
   trap 'open_gate; exit 130' INT TERM
-  while calls="$(calls_cut "$@")" && [ "$calls" != 0 ]; do
+  while close_gate && calls="$(calls_cut "$@")" && [ "$calls" != 0 ]; do
     now="$(date +%s)"
     if [ $((now - began)) -ge "$limit" ]; then
       trap - INT TERM
@@ -93,12 +92,10 @@ drain() {
 }
 
 # While the gate is closed the dialplan answers new calls with 503 and Retry-After: the provider
-# tries another way.
-close_gate() {
-  gate_closed=yes
-  asterisk_cli 'dialplan set global PIPECAT_GATE closed' >/dev/null || true
-}
-open_gate() { asterisk_cli 'dialplan set global PIPECAT_GATE ""' >/dev/null || true; }
+# tries another way. It is closed up to a time, so it opens by itself if this script dies.
+close_gate() { set_gate $(($(date +%s) + GATE_S)); }
+open_gate() { set_gate '""'; }
+set_gate() { asterisk_cli "dialplan set global PIPECAT_GATE_$(of_running asterisk ARI_APP pipecat) $1" >/dev/null || true; }
 
 # ask_how: drain, now or leave, as the person at the terminal says.
 ask_how() {
@@ -135,6 +132,6 @@ agree_to_cut() {
       open_gate
       fail "calls are still in progress after $limit s; nothing was stopped, new calls are taken again" "make up DRAIN=1 once more, or make up NOW=1"
       ;;
-    *) fail "calls are in progress; nothing was stopped" "make up DRAIN=1 waits for them (DRAIN_S seconds at most), make up NOW=1 cuts them" ;;
+    *) fail "calls are in progress; nothing was stopped" "to wait until they end, DRAIN_S seconds at most: make up DRAIN=1 (./install.sh --drain)" "to cut them: make up NOW=1 (./install.sh --now)" ;;
   esac
 }

@@ -23,6 +23,8 @@ Installs the Asterisk-to-Pipecat bridge from this bundle; asks for what no flag 
   --pipecat-url URL           your bot: ws:// or wss://
   --with-mock                 also run the mock Pipecat: test calls go to it
   --set NAME=VALUE            any other setting of .env.example; may be repeated
+  --drain                     calls that the update would cut: wait until they have ended (DRAIN_S at most)
+  --now                       cut them
   --yes                       ask nothing: take the defaults
 END
 }
@@ -30,6 +32,8 @@ END
 directory=/opt/pipecat-bridge
 provider="" host="" match="" username="" password_file="" codecs="ulaw,alaw"
 sip_address="" external_address="" pipecat_url="" mock="" ask="yes"
+how=()           # flags for up.sh
+previous=""      # the files of the installation before, until something of it is stopped
 settings=()
 
 read_flags() {
@@ -37,6 +41,7 @@ read_flags() {
     case "$1" in
       --with-mock) mock=yes ;;
       --yes) ask="" ;;
+      --drain | --now) how+=("$1") ;;
       --help | -h) usage && exit ;;
       --*)
         [ $# -ge 2 ] || fail "$1 needs a value" "./install.sh --help"
@@ -104,11 +109,55 @@ check_answers() {
   fi
 }
 
+# What an update overwrites. Secrets are only added to.
+FILES=(compose.yaml .env .env.example Makefile VERSION ASTERISK_VERSION NOTICE scripts docs bridge e2e asterisk)
+
+keep_previous() {
+  local name
+  [ -f "$directory/.env" ] || return 0
+  previous="$(mktemp -d)"
+  for name in "${FILES[@]}" "$directory"/*.md; do
+    name="${name##*/}"
+    if [ -e "$directory/$name" ]; then cp -a "$directory/$name" "$previous/"; fi
+  done
+  trap put_back EXIT
+}
+
+# An update that stopped nothing leaves the installation as it was.
+put_back() {
+  local status=$? name
+  [ -n "$previous" ] || return
+  for name in "${FILES[@]}" "$directory"/*.md; do rm -rf "${directory:?}/${name##*/}"; done
+  cp -a "$previous/." "$directory/"
+  rm -rf "$previous"
+  step "the installation in $directory is as it was, and what ran goes on"
+  exit "$status"
+}
+
+forget_previous() {
+  rm -rf "${previous:?}"
+  previous=""
+}
+
+# Exit status 3 of up.sh: nothing that runs was touched.
+start() {
+  local status=0
+  scripts/up.sh "${how[@]}" || status=$?
+  if [ -n "$previous" ] && [ "$status" != 3 ]; then forget_previous; fi
+  [ "$status" = 0 ] || exit "$status"
+}
+
+# Asterisk's image is named by what is in it: where it is there already, it is the same.
+load_images() {
+  docker load --input images.tar
+  docker image inspect "pipecat-bridge/asterisk:$(cat ASTERISK_VERSION)" >/dev/null 2>&1 || docker load --input asterisk.tar
+}
+
 copy_files() {
   as_root mkdir -p "$directory"
   as_root chown "$(id -u):$(id -g)" "$directory"
   mkdir -p "$directory/asterisk/providers" "$directory/secrets/asterisk" "$directory/scripts"
-  cp compose.yaml .env.example Makefile VERSION NOTICE ./*.md "$directory/"
+  cp compose.yaml .env.example Makefile VERSION ASTERISK_VERSION NOTICE ./*.md "$directory/"
   cp scripts/* "$directory/scripts/"
   cp asterisk/providers/README.md "$directory/asterisk/providers/"
   cp -r asterisk/fail2ban "$directory/asterisk/"
@@ -131,6 +180,7 @@ write_settings() {
     if [ -n "$provider" ] && [ -z "$sip_address" ]; then sip_address=0.0.0.0; fi
   fi
   put VERSION "$(cat VERSION)"
+  put ASTERISK_VERSION "$(cat ASTERISK_VERSION)"
   if [ -n "$mock" ]; then put COMPOSE_PROFILES lab; fi
   if [ -n "$sip_address" ]; then put SIP_ADDRESS "$sip_address"; fi
   if [ -n "$external_address" ]; then put EXTERNAL_ADDRESS "$external_address"; fi
@@ -185,14 +235,15 @@ main() {
   quietly "$log" sha256sum --check --quiet SHA256SUMS
   scripts/host.sh
   step "loading the images …"
-  quietly "$log" docker load --input images.tar
+  quietly "$log" load_images
+  keep_previous
   copy_files
   cd "$directory"
   write_settings
   if [ -n "$provider" ]; then write_provider; fi
   write_selftest_provider
   require_bot
-  scripts/up.sh
+  start
   step "a test call …"
   scripts/call.sh || fail "the test call failed; the stack runs in $directory" "make -C $directory doctor" "make -C $directory logs"
   step "installed in $directory: there, make says what can be done"

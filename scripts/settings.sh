@@ -32,6 +32,19 @@ image() {
   echo "pipecat-bridge/$1:$tag"
 }
 
+# image_content IMAGE: a name for what is in it: Debian packages, our files, and how it starts. When
+# they were built does not count.
+image_content() {
+  # shellcheck disable=SC2016 # the inner shell expands
+  {
+    docker image inspect --format '{{json .Config.User}} {{json .Config.Env}} {{json .Config.Entrypoint}} {{json .Config.Cmd}} {{json .Config.Healthcheck}}' "$1"
+    docker run --rm --network none --user 0 --entrypoint bash "$1" -c 'set -e
+      dpkg-query --show --showformat "\${Package} \${Version} \${Architecture}\n"
+      find /usr/local/lib/pipecat-bridge /usr/share/pipecat-bridge ! -type d -printf "%m %p\n" | sort
+      find /usr/local/lib/pipecat-bridge /usr/share/pipecat-bridge -type f -print0 | sort -z | xargs -0 sha256sum'
+  } | sha256sum | cut -c -16
+}
+
 # require_own_stack: two directories may hold a stack of the same name; its containers belong to one
 # of them.
 require_own_stack() {

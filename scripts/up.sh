@@ -59,7 +59,6 @@ start() {
   remove_switched_off
   stop_what_restarts
   docker compose up --detach --no-build --remove-orphans --wait --wait-timeout "$HEALTHY_WITHIN_S"
-  if [ -n "$gate_closed" ]; then open_gate; fi
 }
 
 # A mistake in settings, providers or secrets is found before anything that runs is stopped.
