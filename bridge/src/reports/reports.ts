@@ -70,7 +70,7 @@ export class CallReports {
     const { log, metrics, onChange } = this.#context;
     metrics.callEnded(result, info.direction);
     const { treatment, reason, cause, sipStatus, answered, stepsMs, figures } = result;
-    const durationMs = Math.round(performance.now() - call.offeredMs);
+    const durationMs = Math.round(performance.now() - call.steps.offeredMs);
     const outcome = info.direction === 'outbound' ? callOutcome(result) : undefined;
     const how = { reason, by: treatment.by, cause, sipStatus, outcome, answered, durationMs };
     log[treatment.level]({ ...idsOf(call), ...how, stepsMs, figures }, 'call ended');
@@ -153,12 +153,13 @@ export class CallReports {
 export function recordOf(call: Call): CallRecord {
   const dialState = call.pendingDial?.ringing ? 'ringing' : 'dialling';
   const state = call.pendingDial !== undefined && call.state === 'setup' ? dialState : call.state;
-  return liveRecord(call.info, state, call.stepsMs, contextOf(call));
+  return liveRecord(call.info, state, call.steps.ms, contextOf(call));
 }
 
-function contextOf({ info, offeredAtMs, recordingLog, transfers }: Call): RecordContext {
+function contextOf({ info, steps, recordingLog, transfers }: Call): RecordContext {
   const { files: recordingFiles, isPaused: isRecordingPaused } = recordingLog;
   const { isHeld, summary: transfer = info.adopted?.transfer, by: transferBy } = transfers;
+  const { offeredAtMs } = steps;
   return { offeredAtMs, recordingFiles, isRecordingPaused, isHeld, transfer, transferBy };
 }
 

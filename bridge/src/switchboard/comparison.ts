@@ -337,7 +337,8 @@ function lostCause({ pendingDial: dial }: Call): number | undefined {
 }
 
 function believed(call: Call): BelievedCall {
-  const { pendingDial: dial, lastTransfer: transfer, path, stepsMs } = call;
+  const { pendingDial: dial, lastTransfer: transfer, path } = call;
+  const { ms: stepsMs } = call.steps;
   return {
     channelId: call.caller.id,
     isInbound: call.info.direction === 'inbound',
