@@ -10,9 +10,9 @@ cd "$(dirname "$0")/.."
 . scripts/progress.sh
 . scripts/settings.sh
 
-# A bundle has its images and no sources; with sources the image follows them.
+# In a checkout the image follows the sources.
 prepare() {
-  [ -d bridge ] || return 0
+  if is_installation; then return; fi
   scripts/host.sh
   scripts/base.sh
   scripts/build.sh bridge
@@ -40,7 +40,7 @@ main() {
   exec docker run --rm --init --network host --read-only --cap-drop ALL --security-opt no-new-privileges \
     --env AUTHORIZATION "${mounts[@]}" "$(image bridge)" \
     node bot-check/main.ts \
-    --url "${URL:-$(setting PIPECAT_URL "ws://$(setting MOCK_ADDRESS 127.0.0.1):$(setting MOCK_PORT 8080)/ws/asterisk")}" \
+    --url "${URL:-$(bot_url)}" \
     --dialect "$dialect" --to "${TO:-}" --from "${FROM:-}" --tenant "${TENANT:-}" --origin "${ORIGIN:-}" \
     --greeting-ms "${GREETING_MS:-}" --response-ms "${RESPONSE_MS:-}" "${options[@]}"
 }

@@ -8,12 +8,13 @@ cd "$(dirname "$0")/.."
 
 main() {
   local sip mock=()
+  require_own_stack
   [ -n "$(docker compose ps --services --status running 2>/dev/null)" ] || fail "no stack is running" "make up"
-  # A bundle has its image and no sources; with sources the image follows them.
-  if [ -d e2e/sipp ]; then scripts/build.sh sipp; fi
+  # In a checkout the image follows the sources.
+  if ! is_installation; then scripts/build.sh sipp; fi
   sip="$(setting SIP_ADDRESS 127.0.0.1)"
   case ",$(setting COMPOSE_PROFILES)," in
-    *,lab,*) mock=(--mock-url "http://$(setting MOCK_ADDRESS 127.0.0.1):$(setting MOCK_PORT 8080)") ;;
+    *,lab,*) mock=(--mock-url "$(mock_url http)") ;;
   esac
   # NET_RAW: it captures what arrives at the caller.
   exec docker run --rm --init --network host --read-only --tmpfs /tmp --cap-drop ALL --cap-add NET_RAW "$(image sipp)" \

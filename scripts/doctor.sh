@@ -117,7 +117,8 @@ check_providers() {
 check_ports() {
   echo "Ports"
   local running service protocol address port purpose holder
-  running="$(docker compose ps --services --status running 2>/dev/null)"
+  running=""
+  if [ -z "$(stack_owner)" ]; then running="$(docker compose ps --services --status running 2>/dev/null)"; fi
   while read -r service protocol address port purpose; do
     holder="$(port_holder "$protocol" "$address" "$port")"
     if grep -qx "$service" <<<"$running"; then
@@ -134,7 +135,13 @@ check_ports() {
 
 check_stack() {
   echo "Stack"
-  local service status any=""
+  local service status owner any=""
+  owner="$(stack_owner)"
+  if [ -n "$owner" ]; then
+    bad "the stack named $(stack_name) is not of this directory, but of $owner" \
+      "make -C $owner doctor; or, to have one here too: another COMPOSE_PROJECT_NAME, and ports of its own, in .env"
+    return
+  fi
   while read -r service status; do
     any=yes
     case "$status" in
@@ -180,7 +187,7 @@ check_registrations() {
 # Whether anybody listens where PIPECAT_URL points.
 check_bot() {
   local endpoint
-  endpoint="$(url_endpoint "$(setting PIPECAT_URL ws://127.0.0.1:8080/ws/asterisk)")"
+  endpoint="$(url_endpoint "$(bot_url)")"
   # shellcheck disable=SC2086 # host and port
   if tcp_answers $endpoint; then ok "the bot's port answers: ${endpoint/ /:}"; else
     bad "nobody answers at ${endpoint/ /:} (PIPECAT_URL)" "start the bot, or set PIPECAT_URL; until then calls get the fallback"

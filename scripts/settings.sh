@@ -45,15 +45,40 @@ image_content() {
   } | sha256sum | cut -c -16
 }
 
-# require_own_stack: two directories may hold a stack of the same name; its containers belong to one
-# of them.
+# is_installation: whether this is where a bundle was installed. It has the images of its VERSION and
+# no sources; a checkout builds its images.
+is_installation() { [ -n "$(setting VERSION)" ]; }
+
+# mock_url SCHEME: where the lab's mock answers.
+mock_url() { echo "$1://$(setting MOCK_ADDRESS 127.0.0.1):$(setting MOCK_PORT 8080)"; }
+
+# bot_url: the bot that calls go to, unless their provider or a header of theirs names another.
+# compose.yaml has the same default.
+bot_url() { setting PIPECAT_URL "$(mock_url ws)/ws/asterisk"; }
+
+stack_name() { echo "${COMPOSE_PROJECT_NAME:-$(setting COMPOSE_PROJECT_NAME pipecat-bridge)}"; }
+
+# stack_owner: the other directory whose stack has this one's name; nothing where there is none.
+# compose finds containers by that name alone. A container without a directory was not started by
+# compose: an image may have brought the name.
+stack_owner() {
+  local owners owner
+  owners="$(docker ps --all --filter "label=com.docker.compose.project=$(stack_name)" \
+    --format '{{.Label "com.docker.compose.project.working_dir"}}')" || return
+  while IFS= read -r owner; do
+    if [ -z "$owner" ] || [ "$owner" -ef . ]; then continue; fi
+    echo "$owner"
+    return
+  done <<<"$owners"
+}
+
+# require_own_stack: ends the script where the stack of this name is another directory's.
 require_own_stack() {
-  local name owner
-  name="$(setting COMPOSE_PROJECT_NAME pipecat-bridge)"
-  owner="$(docker ps --all --filter "label=com.docker.compose.project=$name" \
-    --format '{{.Label "com.docker.compose.project.working_dir"}}' | sort -u | grep -vFx "$PWD" | head -n 1 || true)"
-  [ -z "$owner" ] || fail "a stack named $name runs already, from $owner" "to stop that one: make -C $owner down" \
-    "or give this one another COMPOSE_PROJECT_NAME, and ports of its own, in .env"
+  local owner
+  owner="$(stack_owner)" || fail "Docker does not say whose stack runs" "docker ps --all"
+  [ -z "$owner" ] || fail "the stack named $(stack_name) is not of this directory, but of $owner" \
+    "to work with that one: make -C $owner; to stop it: make -C $owner down" \
+    "to have one here too: another COMPOSE_PROJECT_NAME, and ports of its own, in .env"
 }
 
 # listeners: what the stack listens on, one a line: service, protocol, address, port, purpose.

@@ -21,10 +21,10 @@ down: ## stop it; images, settings and call records stay
 	@scripts/down.sh
 
 logs: ## follow the logs
-	@docker compose logs --follow --tail 100
+	@scripts/compose.sh logs --follow --tail 100
 
 ps: ## what runs
-	@docker compose ps --all
+	@scripts/compose.sh ps --all
 
 doctor: ## what may be wrong with host, settings and stack, and what to do
 	@scripts/doctor.sh

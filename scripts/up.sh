@@ -137,9 +137,9 @@ summary() {
 END
 }
 
-# An installation has the images of its version from its bundle; a checkout builds them.
+# An installation has its images; a checkout builds them.
 provide_images() {
-  [ -n "$(setting VERSION)" ] && return
+  if is_installation; then return; fi
   scripts/base.sh
   scripts/build.sh asterisk bridge mock-pipecat
 }
