@@ -35,7 +35,6 @@ set_ports() {
   set_in_env ARI_PORT 27088
   set_in_env HTTP_PORT 27090
   set_in_env MOCK_PORT 27080
-  set_in_env PIPECAT_URL ws://127.0.0.1:27080/ws/asterisk
   set_in_env ASTERISK_RTP_PORT_MIN 27200
   set_in_env ASTERISK_RTP_PORT_MAX 27999
   set_in_env RTP_PORT_MIN 28200

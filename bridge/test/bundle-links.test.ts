@@ -131,4 +131,23 @@ describe('what the bundle brings to a VM', () => {
     await access(join(installed, 'NOTICE'));
     await access(join(installed, 'asterisk/fail2ban/pipecat-bridge.conf'));
   });
+
+  test('in an installation make bot-check and make call run its images, and build nothing', async () => {
+    const installed = join(root, 'installed');
+    await writeFile(join(installed, '.env'), 'VERSION=9.8.7\n');
+    for (const [target, image] of [
+      ['bot-check', 'bridge'],
+      ['call', 'sipp'],
+    ]) {
+      const shell = `
+        docker() { [ "$1" = ps ] || echo "docker $*"; }
+        exec() { "$@"; }
+        export -f docker exec
+        make ${target}`;
+      const { stdout } = await promisify(execFile)('bash', ['-c', shell], { cwd: installed });
+      const commands = stdout.split('\n').filter((line) => line.startsWith('docker '));
+      assert.equal(commands.length, 1, stdout);
+      assert.match(commands[0] ?? '', new RegExp(`^docker run .* pipecat-bridge/${image}:9\\.8\\.7 `));
+    }
+  });
 });
