@@ -3,10 +3,11 @@ import fc from 'fast-check';
 import { CallerAudio } from '../src/chan-websocket/caller-audio.ts';
 import { writeRtpHeader } from '../src/rtp/packet.ts';
 import { RtpReceiver } from '../src/rtp/receiver.ts';
+import { PCMU_RECEIVER } from '../test/pcmu-receiver.ts';
 import type { FuzzTarget } from './target.ts';
 
-const IDLE_MS = 200;
-const MAX_LEAD_MS = 200;
+const IDLE_MS = PCMU_RECEIVER.idleMs;
+const MAX_LEAD_MS = PCMU_RECEIVER.maxLeadMs;
 const BYTES_PER_MS = 8;
 /** What has less audio counts for so much: 400 packets a second are taken. */
 const MIN_PACKET_MS = 2.5;
@@ -62,18 +63,6 @@ function listener(elapsedMs: () => number) {
   return { heard, onFrame };
 }
 
-const OPTIONS = {
-  payloadType: 0,
-  dtmfPayloadType: 101,
-  clockRate: 8000,
-  frameSamples: 160,
-  frameBytes: 160,
-  silence: 0xff,
-  maxReorderMs: 60,
-  idleMs: IDLE_MS,
-  maxLeadMs: MAX_LEAD_MS,
-};
-
 /** Packets of 20 ms in time, each up to two places from its own, some of them twice. */
 const stream = fc
   .array(fc.record({ shift: fc.integer({ min: 0, max: 2 }), isTwice: fc.boolean() }), {
@@ -114,11 +103,11 @@ export const targets: readonly FuzzTarget[] = [
       (packets, first, begins) => {
         const heard: number[] = [];
         const receiver = new RtpReceiver({
-          ...OPTIONS,
+          ...PCMU_RECEIVER,
           onFrame: (source, start, end) => {
             const value = source[start] as number;
             assert.ok(source.subarray(start, end).every((byte) => byte === value));
-            if (value !== OPTIONS.silence) heard.push(value);
+            if (value !== PCMU_RECEIVER.silence) heard.push(value);
           },
         });
         if (begins) receiver.begin(1000);
@@ -153,8 +142,8 @@ export const targets: readonly FuzzTarget[] = [
       let now = 0;
       const { heard, onFrame } = listener(() => now);
       const { heard: overWebsocket, onFrame: onMessage } = listener(() => now);
-      const receiver = new RtpReceiver({ ...OPTIONS, onFrame });
-      const { silence, frameBytes } = OPTIONS;
+      const receiver = new RtpReceiver({ ...PCMU_RECEIVER, onFrame });
+      const { silence, frameBytes } = PCMU_RECEIVER;
       const limits = { frameBytes, frameMs: 20, silence, idleMs: IDLE_MS, maxLeadMs: MAX_LEAD_MS };
       const caller = new CallerAudio({ ...limits, onFrame: onMessage });
       receiver.begin(now);
@@ -180,7 +169,7 @@ export const targets: readonly FuzzTarget[] = [
         .map(([delays, more]) => [...delays, ...new Array<number>(more).fill(0)].slice(0, 120)),
       (delaysMs) => {
         const heard: number[] = [];
-        const { silence, frameBytes } = OPTIONS;
+        const { silence, frameBytes } = PCMU_RECEIVER;
         const caller = new CallerAudio({
           frameBytes,
           frameMs: 20,
@@ -212,7 +201,7 @@ export const targets: readonly FuzzTarget[] = [
       let latest = now;
       let origin = begins ? now : Number.NaN;
       const { heard, onFrame } = listener(() => latest - (Number.isNaN(origin) ? latest : origin));
-      const receiver = new RtpReceiver({ ...OPTIONS, onFrame });
+      const receiver = new RtpReceiver({ ...PCMU_RECEIVER, onFrame });
       if (begins) receiver.begin(now);
       let [sequence, timestamp, datagrams] = [65_530, 2 ** 32 - 500, 0];
       for (const event of script) {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { PCMU_RECEIVER } from '../../test/pcmu-receiver.ts';
 import { writeRtpHeader } from './packet.ts';
 import { RtpReceiver } from './receiver.ts';
 
-const SILENCE = 0xff;
 const OLD = 1;
 const NEW = 2;
 
@@ -11,15 +11,7 @@ const NEW = 2;
 function listen() {
   const heard: number[] = [];
   const receiver = new RtpReceiver({
-    payloadType: 0,
-    dtmfPayloadType: 101,
-    clockRate: 8000,
-    frameSamples: 160,
-    frameBytes: 160,
-    silence: SILENCE,
-    maxReorderMs: 60,
-    idleMs: 200,
-    maxLeadMs: 200,
+    ...PCMU_RECEIVER,
     onFrame: (source, start) => heard.push(source[start] as number),
   });
   const push = (who: number, sequenceNumber: number, arrivalMs: number, timestamp = sequenceNumber * 160) => {

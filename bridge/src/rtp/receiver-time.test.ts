@@ -1,25 +1,18 @@
 /** The caller's time: what it may never do, whatever comes. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { PCMU_RECEIVER } from '../../test/pcmu-receiver.ts';
 import { writeRtpHeader } from './packet.ts';
 import { RtpReceiver } from './receiver.ts';
 
-const SILENCE = 0xff;
-const MAX_LEAD_MS = 200;
+const SILENCE = PCMU_RECEIVER.silence;
+const MAX_LEAD_MS = PCMU_RECEIVER.maxLeadMs;
 
 /** A receiver, a sender of its stream, and what was handed on. */
 function lab() {
   const heard: { byte: number; ms: number; timestampMs: number }[] = [];
   const receiver = new RtpReceiver({
-    payloadType: 0,
-    dtmfPayloadType: 101,
-    clockRate: 8000,
-    frameSamples: 160,
-    frameBytes: 160,
-    silence: SILENCE,
-    maxReorderMs: 60,
-    idleMs: 200,
-    maxLeadMs: MAX_LEAD_MS,
+    ...PCMU_RECEIVER,
     onFrame: (source, start, end, timestampMs) =>
       heard.push({ byte: source[start] as number, ms: (end - start) / 8, timestampMs }),
   });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
+import { PCMU_RECEIVER } from '../../test/pcmu-receiver.ts';
 import { writeRtpHeader } from './packet.ts';
 import { RtpReceiver } from './receiver.ts';
 
@@ -16,15 +17,7 @@ interface Heard {
 function listen() {
   const heard: Heard[] = [];
   const receiver = new RtpReceiver({
-    payloadType: 0,
-    dtmfPayloadType: 101,
-    clockRate: 8000,
-    frameSamples: 160,
-    frameBytes: 160,
-    silence: 0xff,
-    maxReorderMs: 60,
-    idleMs: 200,
-    maxLeadMs: 200,
+    ...PCMU_RECEIVER,
     onFrame: (source, start, end, timestampMs) =>
       heard.push({ byte: source[start] as number, bytes: end - start, timestampMs }),
   });
