@@ -203,7 +203,7 @@ export function runArrivals(options: Options): Promise<ArrivalResult> {
   });
 }
 
-/** The limit: the bare relay under load, one for each worker. `faults` make it faulty, as a test. */
+/** The limit: the bare relay under load, one for each worker. `faults` make it faulty: a test. */
 export async function runRelay(
   options: Options,
   load: Load,

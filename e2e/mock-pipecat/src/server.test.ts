@@ -1,124 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { after, before, test } from 'node:test';
-import { WebSocket } from 'ws';
-import { decode, type Encoding, encode } from './format.ts';
+import { test } from 'node:test';
+import { FakeBridge, type Json } from '../test/fake-bridge.ts';
+import { mockPort, mockUrl } from '../test/mock.ts';
+import { encode } from './format.ts';
 import { GARBAGE } from './garbage.ts';
 import { MODES } from './modes.ts';
-import { MockServer } from './server.ts';
 import { CALLER_HZ, dominantTone, MARKER_HZ, SECOND_HZ, tone } from './tones.ts';
-import { Voice } from './voice.ts';
-
-const server = new MockServer(new Voice('/nonexistent'), () => {});
-let port = 0;
-let calls = 0;
-
-before(async () => {
-  port = await server.listen('127.0.0.1', 0);
-});
-after(() => server.close());
-
-type Json = Record<string, unknown>;
-
-/** The bridge's end of a call, as the contract has it. */
-class FakeBridge {
-  readonly callId: string;
-  readonly encoding: Encoding;
-  readonly rate: number;
-  readonly socket: WebSocket;
-  readonly got: (Json & { event?: string; payload?: string; atMs: number })[] = [];
-  #sentMs = 0;
-
-  constructor(query: Record<string, string>, encoding: Encoding = 'pcmu', rate = 8000) {
-    this.callId = query.call_id ?? `call-${++calls}`;
-    this.encoding = encoding;
-    this.rate = rate;
-    const parameters = new URLSearchParams({
-      call_id: this.callId,
-      encoding,
-      sample_rate: String(rate),
-      direction: 'inbound',
-      from_number: '+491511',
-      ...query,
-    });
-    this.socket = new WebSocket(`ws://127.0.0.1:${port}/ws/asterisk?${parameters}`, {
-      perMessageDeflate: false,
-    });
-    this.socket.on('message', (data, isBinary) => {
-      let message: Json = { binary: isBinary };
-      try {
-        message = JSON.parse(data.toString());
-      } catch {}
-      this.got.push({ ...message, atMs: performance.now() });
-    });
-  }
-
-  async open(changes: Json = {}): Promise<this> {
-    await once(this.socket, 'open');
-    const to = new URL(this.socket.url).searchParams.get('to_number');
-    const ids = {
-      callId: this.callId,
-      call_id: this.callId,
-      streamId: 's',
-      channel_id: 'c',
-      sip_call_id: 'x',
-    };
-    const maps = { variables: {}, app_args: [], custom_vars: {}, headers: {} };
-    const format = { encoding: this.encoding, sampleRate: this.rate };
-    this.send({
-      event: 'start',
-      ...ids,
-      ...format,
-      direction: 'inbound',
-      from: '+491511',
-      to,
-      ...maps,
-      ...changes,
-    });
-    return this;
-  }
-
-  send(message: Json): void {
-    this.socket.send(JSON.stringify(message));
-  }
-
-  /** Sends `ms` of a tone (0 Hz: silence) as 20 ms messages, all at once. */
-  media(hz: number, ms: number): void {
-    const format = { encoding: this.encoding, sampleRate: this.rate };
-    const samples = tone(hz, ms, this.rate);
-    for (let at = 0; at < samples.length; at += this.rate / 50, this.#sentMs += 20) {
-      const payload = encode(samples.subarray(at, at + this.rate / 50), this.encoding).toString('base64');
-      this.send({ event: 'media', ...format, payload, timestamp: this.#sentMs });
-    }
-  }
-
-  /** Waits until `enough` is true of what came. */
-  async until(enough: (got: FakeBridge['got']) => boolean): Promise<FakeBridge['got']> {
-    while (!enough(this.got)) await once(this.socket, 'message', { signal: AbortSignal.timeout(10_000) });
-    return this.got;
-  }
-
-  /** Audio that has come, joined. */
-  audio(from = 0): Int16Array {
-    const payloads = this.got.slice(from).filter(({ event }) => event === 'media');
-    return decode(
-      Buffer.concat(payloads.map(({ payload }) => Buffer.from(payload ?? '', 'base64'))),
-      this.encoding,
-    );
-  }
-
-  async hangUp(): Promise<void> {
-    this.send({ event: 'hangup', reason: 'caller', cause: 16, causeText: 'Normal Clearing' });
-    this.socket.close(1000);
-    await once(this.socket, 'close');
-  }
-
-  // biome-ignore lint/suspicious/noExplicitAny: tests pick into JSON
-  async view(query = ''): Promise<any> {
-    return (await fetch(`http://127.0.0.1:${port}/calls/${this.callId}${query}`)).json();
-  }
-}
 
 const audioMs = (bridge: FakeBridge) => (bridge.audio().length * 1000) / bridge.rate;
 const has = (event: string) => (got: FakeBridge['got']) => got.some((message) => message.event === event);
@@ -263,7 +152,7 @@ test('a slow bot accepts later, a refusing one answers 503, one that never answe
   const never = new FakeBridge({ to_number: '111' });
   never.socket.on('error', () => {});
   await never.view('?wait=requested');
-  const waiting = await fetch(`http://127.0.0.1:${port}/calls/${never.callId}?wait=opened&timeout_ms=100`);
+  const waiting = await fetch(mockUrl(`/calls/${never.callId}?wait=opened&timeout_ms=100`));
   assert.equal(waiting.status, 408);
   never.socket.terminate();
   assert.equal((await never.view('?wait=closed')).state, 'refused');
@@ -350,7 +239,7 @@ test('what differs between the query and start, or is no 20 ms, is listed', asyn
 
 test('tests drive a call by hand: messages and close', async () => {
   const bridge = await new FakeBridge({ to_number: '108' }).open();
-  const base = `http://127.0.0.1:${port}/calls/${bridge.callId}`;
+  const base = mockUrl(`/calls/${bridge.callId}`);
   const messages = [{ event: 'mark', name: 'm' }, { event: 'clear' }];
   await bridge.view('?wait=started');
   const sent = await fetch(`${base}/send`, { method: 'POST', body: JSON.stringify(messages) });
@@ -366,7 +255,7 @@ test('a test can have the bot say anything at any pace', async () => {
   const bridge = await new FakeBridge({ to_number: '108' }).open();
   await bridge.view('?wait=started');
   const body = new Uint8Array(encode(tone(MARKER_HZ, 200, 8000), 'pcmu'));
-  const url = `http://127.0.0.1:${port}/calls/${bridge.callId}/say?chunk_ms=150&interval_ms=10`;
+  const url = mockUrl(`/calls/${bridge.callId}/say?chunk_ms=150&interval_ms=10`);
   const { atMs } = (await (await fetch(url, { method: 'POST', body })).json()) as { atMs: number };
   await bridge.until(() => audioMs(bridge) === 200);
   assert.equal(bridge.got.filter(({ event }) => event === 'media').length, 2);
@@ -395,26 +284,26 @@ test('calls are listed newest first and by query, and forgotten on demand', asyn
   const bridge = await new FakeBridge({ to_number: '108', from_number: '+4930' }).open();
   await bridge.hangUp();
   const list = async (query = ''): Promise<Json[]> =>
-    (await (await fetch(`http://127.0.0.1:${port}/calls${query}`)).json()) as Json[];
+    (await (await fetch(mockUrl(`/calls${query}`))).json()) as Json[];
   const found = await list('?from_number=%2B4930');
   assert.deepEqual(
     found.map(({ callId }: Json) => callId),
     [bridge.callId],
   );
   assert.equal((await list())[0]?.callId, bridge.callId);
-  await fetch(`http://127.0.0.1:${port}/calls`, { method: 'DELETE' });
+  await fetch(mockUrl('/calls'), { method: 'DELETE' });
   assert.deepEqual(await list(), []);
 });
 
 test('bad requests get an answer, not a crash', async () => {
-  assert.equal((await fetch(`http://127.0.0.1:${port}/healthz`)).status, 200);
-  assert.equal((await fetch(`http://127.0.0.1:${port}/nothing`)).status, 404);
-  assert.equal((await fetch(`http://127.0.0.1:${port}/calls/x`)).status, 404);
-  assert.equal((await fetch(`http://127.0.0.1:${port}/calls/x?wait=nonsense`)).status, 400);
+  assert.equal((await fetch(mockUrl('/healthz'))).status, 200);
+  assert.equal((await fetch(mockUrl('/nothing'))).status, 404);
+  assert.equal((await fetch(mockUrl('/calls/x'))).status, 404);
+  assert.equal((await fetch(mockUrl('/calls/x?wait=nonsense'))).status, 400);
   const unknownMode = new FakeBridge({ mode: 'nonsense' });
   const [error] = await once(unknownMode.socket, 'error');
   assert.match(error.message, /400/);
-  const raw = connect(port, '127.0.0.1');
+  const raw = connect(mockPort(), '127.0.0.1');
   raw.end('GET //% HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
   await once(raw.resume(), 'close');
 });

@@ -1,18 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { WebSocket } from 'ws';
+import { mockPort, mockUrl } from '../test/mock.ts';
 import { encode } from './format.ts';
-import { MockServer } from './server.ts';
 import { tone } from './tones.ts';
-import { Voice } from './voice.ts';
-
-const server = new MockServer(new Voice('/nonexistent'), () => {});
-let port = 0;
-before(async () => {
-  port = await server.listen('127.0.0.1', 0);
-});
-after(() => server.close());
 
 type Json = Record<string, unknown>;
 
@@ -49,7 +41,9 @@ async function open(): Promise<{ socket: WebSocket; callId: string; got: Json[] 
     from_number: '+49',
     to_number: '101',
   });
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/twilio?${query}`, { perMessageDeflate: false });
+  const socket = new WebSocket(`ws://127.0.0.1:${mockPort()}/ws/twilio?${query}`, {
+    perMessageDeflate: false,
+  });
   const got: Json[] = [];
   socket.on('message', (data) => got.push(JSON.parse(data.toString())));
   await once(socket, 'open');
@@ -57,7 +51,7 @@ async function open(): Promise<{ socket: WebSocket; callId: string; got: Json[] 
 }
 
 async function view(callId: string): Promise<{ violations: { what: string }[]; start?: Json }> {
-  const response = await fetch(`http://127.0.0.1:${port}/calls/${callId}`);
+  const response = await fetch(mockUrl(`/calls/${callId}`));
   return (await response.json()) as { violations: { what: string }[]; start?: Json };
 }
 
