@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Lab, until } from './harness.ts';
+import { Lab, speech, until } from './harness.ts';
 
 /** A folder with one provider's file. */
 function providers(t: TestContext, text: string): { PROVIDERS_DIR: string } {
@@ -88,6 +88,85 @@ describe('a bot whose process hangs in mid-call', { concurrency: 6 }, () => {
     session.resumeReading();
     await delay(BLOCKED_MS);
     assert.deepEqual(lab.logged('bot lost, trying again'), []);
+    assert.equal(lab.bot.attempts, 1);
+    lab.ari.hangUp(channel.id);
+    await lab.ended();
+  });
+});
+
+describe('a bot that accepts the call and says nothing', { concurrency: 6 }, () => {
+  const SPEAKS_FIRST = { FIRST_AUDIO_MS: '300', BOT_SPEAKS_FIRST: 'yes' };
+  const WARNING = 'the bot is connected and says nothing';
+
+  test('is connected once more, anew, and the caller hears a tone until then', async (t) => {
+    const lab = await Lab.start(t, { config: SPEAKS_FIRST });
+    const { channel, session } = await lab.call();
+    const rtp = lab.ari.mediaOf(channel.id);
+    const second = await lab.session(1);
+    assert.equal(second.events[0]?.reconnected, session.events[0]?.reconnected);
+    await until(() => session.closed === 1000, 'the first connection is closed');
+    second.speak(speech(3));
+    await until(() => rtp.speech().includes(speech(3)), 'the greeting');
+    await delay(600);
+    assert.equal(lab.bot.attempts, 2);
+    assert.equal(lab.logged(WARNING).length, 1);
+    lab.ari.hangUp(channel.id);
+    assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
+  });
+
+  test('and does so again is not there: the caller goes on in the dialplan, and the record warns', async (t) => {
+    const api = { API_TOKEN: 'token-of-the-api-of-a-test' };
+    const lab = await Lab.start(t, { config: { ...SPEAKS_FIRST, ...api } });
+    const { channel } = await lab.call();
+    const ended = await lab.ended();
+    assert.equal(ended.reason.kind, 'bot-unavailable');
+    assert.equal(ended.reason.detail, 'the bot was not heard: no audio within 300 ms, twice');
+    assert.equal(channel.variables.PIPECAT_STATUS, 'bot-unavailable');
+    assert.equal(lab.bot.attempts, 2);
+    const headers = { authorization: `Bearer ${api.API_TOKEN}` };
+    const calls = await fetch(`http://127.0.0.1:${lab.daemon.httpPort}/calls`, { headers });
+    const [record] = ((await calls.json()) as { calls: { warnings?: string[] }[] }).calls;
+    assert.deepEqual(record?.warnings, ['bot: no audio within 300 ms']);
+  });
+
+  test('with ANSWER_ON=first-audio never has the caller answered', async (t) => {
+    const lab = await Lab.start(t, { config: { ANSWER_ON: 'first-audio', FIRST_AUDIO_MS: '300' } });
+    const channel = lab.ari.inbound();
+    const ended = await lab.ended();
+    assert.equal(ended.reason.kind, 'bot-unavailable');
+    assert.equal(ended.answered, false);
+    assert.deepEqual(channel.done, ['ring', 'continue']);
+    assert.equal(lab.bot.attempts, 2);
+  });
+
+  test('with ANSWER_ON=first-audio has the caller answered at its second connection, if it speaks there', async (t) => {
+    const lab = await Lab.start(t, { config: { ANSWER_ON: 'first-audio', FIRST_AUDIO_MS: '300' } });
+    lab.bot.onSession = (session) => {
+      if (lab.bot.attempts === 2) session.speak(speech(3));
+    };
+    const channel = lab.ari.inbound();
+    await until(() => channel.state === 'Up', 'the answer');
+    const rtp = lab.ari.mediaOf(channel.id);
+    await until(() => rtp.speech().includes(speech(3)), 'the greeting');
+    lab.ari.hangUp(channel.id);
+    await lab.ended();
+  });
+
+  test('may wait for the caller to speak first, unless the operator says otherwise', async (t) => {
+    const lab = await Lab.start(t, { config: { FIRST_AUDIO_MS: '100' } });
+    const { channel } = await lab.call();
+    await delay(600);
+    assert.equal(lab.bot.attempts, 1);
+    assert.deepEqual(lab.logged(WARNING), []);
+    lab.ari.hangUp(channel.id);
+    assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
+  });
+
+  test('and orders a transfer or a key is there', async (t) => {
+    const lab = await Lab.start(t, { config: SPEAKS_FIRST });
+    const { channel, session } = await lab.call();
+    session.send({ event: 'dtmf', digits: '1' });
+    await delay(600);
     assert.equal(lab.bot.attempts, 1);
     lab.ari.hangUp(channel.id);
     await lab.ended();

@@ -262,8 +262,10 @@ test('with ANSWER_ON=first-audio the caller is answered when the bot speaks', as
   await lab.ended();
 });
 
-test('with ANSWER_ON=first-audio a silent bot holds the answer up no longer than FIRST_AUDIO_MS', async (t) => {
-  const lab = await Lab.start(t, { config: { ANSWER_ON: 'first-audio', FIRST_AUDIO_MS: '100' } });
+test('with ANSWER_ON=first-audio a bot that may be silent holds the answer up no longer than FIRST_AUDIO_MS', async (t) => {
+  const lab = await Lab.start(t, {
+    config: { ANSWER_ON: 'first-audio', FIRST_AUDIO_MS: '100', BOT_SPEAKS_FIRST: 'no' },
+  });
   const { channel } = await lab.call();
   assert.equal(channel.state, 'Up');
   lab.ari.hangUp(channel.id);

@@ -40,6 +40,8 @@ export class Call {
   readonly transfers: Pick<CallTransfers, 'summary' | 'outcome' | 'isHeld' | 'by'>;
   /** The time of the offer and of the steps since. */
   readonly steps: Pick<Steps, 'offeredMs' | 'offeredAtMs' | 'ms'>;
+  /** What went wrong without ending the call, as records show it. */
+  readonly warnings: ReadonlySet<string>;
   readonly #parts: CallParts;
   readonly #context: CallContext;
   #info: CallInfo;
@@ -64,6 +66,7 @@ export class Call {
     this.recordingLog = parts.recordingLog;
     this.transfers = parts.transfers;
     this.steps = parts.steps;
+    this.warnings = parts.warnings;
   }
 
   get info(): CallInfo {

@@ -11,6 +11,8 @@ export interface MediaEventHooks {
   /** A step of the call was reached. */
   readonly mark: (step: string) => void;
   readonly firstBotAudio: () => void;
+  /** The bot was not heard in time. `isOwed`: it should have spoken first. */
+  readonly botSilent: (detail: string, isOwed: boolean) => void;
   /** Ends the call. */
   readonly end: (reason: EndReason) => void;
   /**
@@ -36,6 +38,8 @@ export function dispatchMediaEvent(event: MediaEvent, hooks: MediaEventHooks): v
       return mark('bot');
     case 'bot-seeking':
       return warn(event.detail, 'bot lost, trying again');
+    case 'bot-silent':
+      return hooks.botSilent(event.detail, event.isOwed);
     case 'bot-gone':
       return botLeaves(reasonOfBotGone(event.how, event.detail), event.queuedMs);
     case 'bot-hangup':

@@ -57,6 +57,7 @@ export class CallParts implements SetUpContext, ReleaseContext {
   readonly ending = new Ending();
   readonly steps = new Steps();
   readonly bot = new CallBot();
+  readonly warnings = new Set<string>();
   readonly log: CallLog;
   readonly answer: Answer;
   readonly path: MediaPath;
@@ -125,6 +126,11 @@ export class CallParts implements SetUpContext, ReleaseContext {
       recordingLog: this.recordingLog,
       mark,
       firstBotAudio: () => bot.spoke(),
+      botSilent: (detail, isOwed) => {
+        this.warnings.add(`bot: ${detail}`);
+        // A bot may wait for the caller to speak: then only the record says so.
+        if (isOwed) warn(detail, 'the bot is connected and says nothing');
+      },
       end,
       botLeaves,
       dtmf: (digits) => this.caller.dtmf(digits),

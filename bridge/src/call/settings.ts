@@ -23,6 +23,8 @@ export interface CallSettings extends DurationLimits {
   readonly media: MediaSettings;
   readonly answerOn: 'connected' | 'first-audio';
   readonly firstAudioMs: number;
+  /** Whether a bot that is not heard within `firstAudioMs` has failed. */
+  readonly speaksFirst: boolean;
   readonly ariTimeoutMs: number;
   /** For the whole set-up of a call that we did not dial. */
   readonly setUpMaxMs: number;
@@ -45,7 +47,7 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
   const provider = config.providers.get(info.sipProvider);
   const isAdopted = info.adopted?.metBot ?? false;
   const ladder = botLadder(config, provider?.ladder);
-  const { firstAudioMs, reconnectMs } = ladder;
+  const { firstAudioMs, speaksFirst, reconnectMs } = ladder;
   // An adopted call's bot is reconnected: the limit of a lost bot applies.
   const connectMs = Math.max(ladder.connectMs, isAdopted ? reconnectMs : 0);
   return {
@@ -86,6 +88,8 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
       maxBadMessages: config.BOT_MAX_BAD_MESSAGES,
       endSilenceMs: config.BOT_END_SILENCE_MS,
       refusalMs: config.BOT_REFUSAL_MS,
+      firstAudioMs,
+      speaksFirst,
       budget: {
         messagesPerSecond: config.BOT_MESSAGES_PER_SECOND,
         controlsPerSecond: config.BOT_CONTROLS_PER_SECOND,
@@ -99,9 +103,11 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
     },
     answerOn: ladder.answerOn,
     firstAudioMs,
+    speaksFirst,
     ariTimeoutMs: config.ARI_TIMEOUT_MS,
-    // The bot may be lost and reconnected during the set-up too.
-    setUpMaxMs: connectMs + reconnectMs + firstAudioMs + SET_UP_REQUESTS * config.ARI_TIMEOUT_MS,
+    // The bot may be lost and reconnected during the set-up too, and a silent one is connected
+    // twice.
+    setUpMaxMs: 2 * (connectMs + firstAudioMs) + reconnectMs + SET_UP_REQUESTS * config.ARI_TIMEOUT_MS,
     maxDurationMs: info.maxDurationMs ?? config.MAX_CALL_DURATION_S * 1000,
     warningMs: config.MAX_DURATION_WARNING_S * 1000,
     transfer: {

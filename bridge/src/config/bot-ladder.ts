@@ -9,6 +9,7 @@ const milliseconds = (minimum: number, maximum: number) => z.coerce.number().int
 export const ladderKeys = {
   ANSWER_ON: z.enum(['connected', 'first-audio']),
   FIRST_AUDIO_MS: milliseconds(100, 60_000),
+  BOT_SPEAKS_FIRST: z.enum(['yes', 'no']),
   BOT_CONNECT_MS: milliseconds(100, 120_000),
   BOT_CONNECT_TRIES: z.coerce.number().int().min(1).max(1_000),
   BOT_RECONNECT_MS: milliseconds(0, 120_000),
@@ -17,7 +18,7 @@ export const ladderKeys = {
 
 type Values = { readonly [key in keyof typeof ladderKeys]: z.infer<(typeof ladderKeys)[key]> };
 /** Settings without a default. */
-type Unset = 'BOT_CONNECT_TRIES';
+type Unset = 'BOT_CONNECT_TRIES' | 'BOT_SPEAKS_FIRST';
 /** The ladder's settings as a provider's file may have them. */
 export type LadderOfProvider = { readonly [key in keyof Values]?: Values[key] | undefined };
 /** The ladder's settings of the environment. */
@@ -26,7 +27,10 @@ export type LadderOfAll = Omit<Values, Unset> & Pick<LadderOfProvider, Unset>;
 /** The ladder of one call. */
 export interface BotLadder {
   readonly answerOn: 'connected' | 'first-audio';
+  /** Time from `start` in which the bot should be heard, ms. */
   readonly firstAudioMs: number;
+  /** Whether a bot that is not heard by then has failed. Else it may wait for the caller. */
+  readonly speaksFirst: boolean;
   readonly connectMs: number;
   /** Infinite: as many as fit into `connectMs`. */
   readonly connectTries: number;
@@ -38,9 +42,13 @@ export interface BotLadder {
 
 /** The ladder of a provider's calls. */
 export function botLadder(all: LadderOfAll, own: LadderOfProvider = {}): BotLadder {
+  const answerOn = own.ANSWER_ON ?? all.ANSWER_ON;
+  // An operator whose calls are answered by the bot's first audio knows that the bot begins.
+  const usually = answerOn === 'first-audio' ? 'yes' : 'no';
   return {
-    answerOn: own.ANSWER_ON ?? all.ANSWER_ON,
+    answerOn,
     firstAudioMs: own.FIRST_AUDIO_MS ?? all.FIRST_AUDIO_MS,
+    speaksFirst: (own.BOT_SPEAKS_FIRST ?? all.BOT_SPEAKS_FIRST ?? usually) === 'yes',
     connectMs: own.BOT_CONNECT_MS ?? all.BOT_CONNECT_MS,
     connectTries: own.BOT_CONNECT_TRIES ?? all.BOT_CONNECT_TRIES ?? Number.POSITIVE_INFINITY,
     reconnectMs: own.BOT_RECONNECT_MS ?? all.BOT_RECONNECT_MS,

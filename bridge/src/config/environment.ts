@@ -69,6 +69,7 @@ const schema = z
     PIPECAT_FRAMING: z.enum(FRAMINGS).default('json'),
     ANSWER_ON: ladderKeys.ANSWER_ON.default('connected'),
     FIRST_AUDIO_MS: ladderKeys.FIRST_AUDIO_MS.default(5_000),
+    BOT_SPEAKS_FIRST: ladderKeys.BOT_SPEAKS_FIRST.optional(),
     BOT_CONNECT_MS: ladderKeys.BOT_CONNECT_MS.default(10_000),
     BOT_CONNECT_TRIES: ladderKeys.BOT_CONNECT_TRIES.optional(),
     BOT_RECONNECT_MS: ladderKeys.BOT_RECONNECT_MS.default(20_000),

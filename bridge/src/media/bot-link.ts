@@ -129,6 +129,21 @@ export class BotLink {
     this.#connection?.release();
   }
 
+  /**
+   * Closes the connection and opens another one, as at the start of the call: the bot does nothing.
+   * The new connection is no reconnection.
+   */
+  renew(detail: string): void {
+    const connection = this.#connection;
+    if (connection === undefined || this.#closing) return;
+    this.#dropped += connection.droppedMessages;
+    this.#connection = undefined;
+    void connection.close(CLOSE_CODE.normal, detail);
+    this.#handlers.onSeeking(detail);
+    const { connectMs, connectTries } = this.#settings;
+    this.#settled = this.#orGone(detail, () => this.#seek(connectMs, connectTries, false));
+  }
+
   /** Stops all attempts and closes the socket. Idempotent. */
   async close(code: number = CLOSE_CODE.normal, why = ''): Promise<void> {
     this.#closing = true;
@@ -140,13 +155,18 @@ export class BotLink {
     const { target, limits } = this.#settings;
     const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(withinMs)]);
     const { onText, onBinary, onOversize, onOverBudget, onMisbehaved } = this.#handlers;
+    let opened: BotConnection | undefined;
     const onOpen = (connection: BotConnection) => {
+      opened = connection;
       this.#connection = connection;
       if (isAgain) this.#reconnects += 1;
       // In this turn, because data sent with the bot's handshake is read in the next.
       this.#handlers.onOpen(isAgain);
     };
-    const onClosed = (code: number, reason: string, isOurs: boolean) => this.#closed(code, reason, isOurs);
+    const onClosed = (code: number, reason: string, isOurs: boolean) => {
+      // Not that of a connection that was replaced.
+      if (opened === this.#connection) this.#closed(code, reason, isOurs);
+    };
     const handlers = { onOpen, onText, onBinary, onOversize, onOverBudget, onMisbehaved, onClosed };
     const pauses = new BackOff(PAUSES, Math.random);
     for (let attempt = 1; ; attempt++) {
@@ -181,14 +201,16 @@ export class BotLink {
     const pauseMs = isAgain ? this.#lossPauses.next() : 0;
     if (withinMs <= pauseMs) return this.#handlers.onGone(false, detail);
     this.#handlers.onSeeking(detail);
-    this.#settled = this.#reconnect(detail, withinMs - pauseMs, pauseMs);
+    this.#settled = this.#orGone(detail, async () => {
+      await delay(pauseMs, undefined, { signal: this.#abort.signal });
+      await this.#seek(withinMs - pauseMs, Number.POSITIVE_INFINITY, true);
+    });
   }
 
-  /** Never rejects. */
-  async #reconnect(detail: string, withinMs: number, pauseMs: number): Promise<void> {
+  /** Connects. If that fails, the bot is gone. Never rejects. */
+  async #orGone(detail: string, connect: () => Promise<void>): Promise<void> {
     try {
-      await delay(pauseMs, undefined, { signal: this.#abort.signal });
-      await this.#seek(withinMs, Number.POSITIVE_INFINITY, true);
+      await connect();
     } catch (error) {
       if (!this.#closing) this.#handlers.onGone(false, `${detail}, then: ${(error as Error).message}`);
     }

@@ -8,6 +8,7 @@ import type { RecordingState } from '../recording/recorder.ts';
 import { BotLink } from './bot-link.ts';
 import { BotMessages } from './bot-messages.ts';
 import { Comfort } from './comfort.ts';
+import { FirstAudio } from './first-audio.ts';
 import type { MediaEvent, MediaFigures, MediaSettings } from './session.ts';
 
 /** What the bot's side of a call knows of the relay, and causes in it. */
@@ -38,6 +39,7 @@ export class BotSide {
   readonly #messages: BotMessages;
   readonly #budget: Budget;
   readonly #comfort: Comfort;
+  readonly #firstAudio: FirstAudio;
   #refusable: (() => void) | undefined;
   /** The connected bot was sent `start`. */
   #started = false;
@@ -67,6 +69,12 @@ export class BotSide {
       hold: () => this.link.hold(),
       release: () => this.link.release(),
       closeBot: (code, why) => void this.link.close(code, why),
+    });
+    this.#firstAudio = new FirstAudio(settings.firstAudioMs, settings.speaksFirst, {
+      isPresent: () => this.#messages.hasActed || this.#messages.hasEnded,
+      silent: (detail, isOwed) => tell({ type: 'bot-silent', detail, isOwed }),
+      renew: (detail) => this.link.renew(detail),
+      failed: (detail) => this.#gone('silent', detail),
     });
     this.link = new BotLink(
       settings.bot,
@@ -136,6 +144,7 @@ export class BotSide {
   /** Closes the connection. Ends all waits. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#firstAudio.stop();
     this.#comfort.stop();
     this.#messages.close();
     this.#refusable?.();
@@ -163,10 +172,12 @@ export class BotSide {
     this.#started = true;
     const { start, isResumed = false } = this.#settings;
     for (const text of this.dialect.start(start, reconnected || isResumed)) this.link.send(text);
+    this.#firstAudio.started();
   }
 
   /** A bot that leaves before the caller heard anything of it counts as absent. */
   #gone(how: 'closed' | 'silent' | 'lost', detail: string): void {
+    this.#firstAudio.stop();
     this.#comfort.stop();
     this.#messages.close();
     const isAbsent = how !== 'lost' && !this.#messages.hasActed;
@@ -176,6 +187,7 @@ export class BotSide {
 
   /** The bot was lost: the caller hears a tone while it is reconnected. */
   #lost(detail: string): void {
+    this.#firstAudio.stop();
     this.#hooks.tell({ type: 'bot-seeking', detail });
     this.#comfort.start(true);
   }

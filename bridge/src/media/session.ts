@@ -56,6 +56,10 @@ export interface MediaSettings {
   readonly endSilenceMs: number;
   /** Time after `start` in which the bot may refuse the call before it is answered, ms. */
   readonly refusalMs: number;
+  /** Time after `start` in which the bot should be heard, ms. */
+  readonly firstAudioMs: number;
+  /** Whether a bot that is not heard by then has failed. */
+  readonly speaksFirst: boolean;
   /** Limits of what the bot may send. */
   readonly budget: BudgetLimits;
   /** Undefined: the call is not recorded. */
@@ -73,6 +77,8 @@ export type MediaEvent =
   /** The bot's socket is open and `start` was sent. `reconnected`: after a loss. */
   | { readonly type: 'bot-open'; readonly reconnected: boolean }
   | { readonly type: 'bot-seeking'; readonly detail: string }
+  /** The connected bot was not heard in time. `isOwed`: it should have spoken first. */
+  | { readonly type: 'bot-silent'; readonly detail: string; readonly isOwed: boolean }
   /**
    * The bot is gone. `closed`: cleanly. `silent`: it sent a long silence, then nothing. `absent`:
    * the same, but it had done nothing for the caller. `lost`: its connection failed. `queuedMs`:

@@ -23,6 +23,7 @@ export interface RecordContext {
   readonly isHeld?: boolean;
   readonly transfer?: CallRecord['transfer'];
   readonly transferBy?: CallRecord['transferBy'];
+  readonly warnings?: readonly string[];
 }
 
 /** An outbound dial that has not been answered. */
@@ -88,6 +89,7 @@ export function liveRecord(
     maxDurationSeconds: info.maxDurationMs === undefined ? undefined : info.maxDurationMs / 1000,
     transfer: context.transfer && { ...context.transfer, to: printable(context.transfer.to) },
     transferBy: context.transferBy,
+    warnings: context.warnings?.length ? [...context.warnings] : undefined,
     callbackUrl: shortUrl(info.callbackUrl),
   });
 }

@@ -110,6 +110,8 @@ export const callRecordSchema = z.object({
   transfer: transferSchema.optional(),
   /** Who asked for the transfer. Absent after the end, when `endedBy` says it. */
   transferBy: z.enum(['bot', 'operator']).optional(),
+  /** What went wrong without ending the call. */
+  warnings: z.array(z.string()).optional(),
   /** Where the status callback will be sent. Absent after the end. */
   callbackUrl: z.string().optional(),
 });

@@ -156,11 +156,19 @@ export function recordOf(call: Call): CallRecord {
   return liveRecord(call.info, state, call.steps.ms, contextOf(call));
 }
 
-function contextOf({ info, steps, recordingLog, transfers }: Call): RecordContext {
+function contextOf({ info, steps, recordingLog, transfers, warnings }: Call): RecordContext {
   const { files: recordingFiles, isPaused: isRecordingPaused } = recordingLog;
   const { isHeld, summary: transfer = info.adopted?.transfer, by: transferBy } = transfers;
   const { offeredAtMs } = steps;
-  return { offeredAtMs, recordingFiles, isRecordingPaused, isHeld, transfer, transferBy };
+  return {
+    offeredAtMs,
+    recordingFiles,
+    isRecordingPaused,
+    isHeld,
+    transfer,
+    transferBy,
+    warnings: [...warnings],
+  };
 }
 
 function idsOf({ info }: Call) {
