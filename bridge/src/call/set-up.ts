@@ -72,7 +72,7 @@ async function join({ caller, ending, troubles, mark }: SetUpContext, media: Med
 async function answer({ settings, ending, troubles, caller, ...call }: SetUpContext): Promise<void> {
   if (settings.answerOn === 'first-audio' && settings.speaksFirst) {
     // A bot that stays silent ends the call.
-    await ending.orEnd(call.firstBotAudio);
+    await ending.orEnd(call.bot.firstAudio);
   } else if (settings.answerOn === 'first-audio') {
     const limit = delay(settings.firstAudioMs, undefined, { signal: ending.signal }).catch(() => {});
     await ending.orEnd(Promise.race([call.bot.firstAudio, limit]));
