@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import type { AriAccess } from './ari/access.ts';
@@ -22,6 +23,7 @@ import { Metrics } from './reports/metrics.ts';
 import { CallReports } from './reports/reports.ts';
 import { AsteriskPorts } from './switchboard/asterisk-ports.ts';
 import { Background } from './switchboard/background.ts';
+import { Gate } from './switchboard/gate.ts';
 import { Switchboard } from './switchboard/switchboard.ts';
 import { DAY_MS, MEGABYTE } from './units/units.ts';
 
@@ -42,6 +44,8 @@ export async function startDaemon(config: Config, log: Logger, make = makeWorker
 const INSTANCE_BYTES = 4;
 /** Unreadable events may come in bursts: one comparison runs for all of them, after this time. */
 const CATCH_UP_MS = 1_000;
+/** While the bridge drains, the number of calls is looked at this often. */
+const DRAIN_LOOK_MS = 50;
 
 /** A running bridge: creates its parts, and stops them in order. */
 export class Daemon {
@@ -56,6 +60,7 @@ export class Daemon {
   readonly #recordings: Retention;
   readonly #records: RecordStore;
   readonly #callbacks: StatusCallbacks;
+  readonly #gate: Gate;
   readonly #switchboard: Switchboard;
   readonly #control: CallControl;
   /** Event ids are unique to this process. Ids of a previous process are not valid. */
@@ -64,6 +69,9 @@ export class Daemon {
   #sweep: NodeJS.Timeout | undefined;
   #catchUp: NodeJS.Timeout | undefined;
   #ariProblem: { readonly why: string } | undefined = { why: 'ARI has not been reached yet' };
+  /** Fires when the calls under way are not to be waited for any more. */
+  readonly #hurry = new AbortController();
+  #draining = false;
   #stopping = false;
 
   constructor(config: Config, log: Logger, make: MakeWorker) {
@@ -121,6 +129,16 @@ export class Daemon {
       eventStreams: () => this.#changes,
       takeovers: () => this.#events.takeovers,
       recordingsStoredBytes: () => this.#recordings.storedBytes,
+      gateClosed: () => this.#gate.why !== undefined,
+    });
+    this.#gate = new Gate({
+      ari: this.#ari,
+      app: config.ARI_APP,
+      limits: { loopMs: config.OVERLOAD_LOOP_MS, lateTicksPercent: config.OVERLOAD_LATE_PERCENT },
+      refusal: () => this.#switchboard.refusal,
+      ticks: () => this.#media.stats.map(({ pacer }) => pacer),
+      onClosed: (why) => this.#metrics.gateClosed(why),
+      log,
     });
     this.#switchboard = new Switchboard({
       instance,
@@ -140,6 +158,7 @@ export class Daemon {
         },
       }),
       background: this.#background,
+      gate: this.#gate,
       log,
     });
     this.#control = new CallControl({
@@ -192,21 +211,53 @@ export class Daemon {
     );
     this.#background.run(this.#callbacks.resume(), 'resume callbacks');
     this.#recordings.start();
+    this.#gate.start();
     this.#sweep = setInterval(() => this.#compare(), this.#config.RECONCILE_MS);
     for (const warning of rangeWarnings(portNeeds(this.#config))) this.#log.warn(warning);
     this.#log.info({ http: `${HTTP_ADDRESS}:${this.httpPort}`, ari: this.#config.ARI_URL }, 'bridge started');
   }
 
-  /** Ends every call, releases what they hold, and closes all connections. */
+  /**
+   * Takes no new calls, and waits for those under way: until none is left, for at most
+   * `STOP_DRAIN_S`, or until {@link hurry}. Everything else goes on.
+   */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    const { STOP_DRAIN_S } = this.#config;
+    const endMs = performance.now() + STOP_DRAIN_S * 1_000;
+    const { signal } = this.#hurry;
+    this.#log.info({ calls: this.#switchboard.callsActive, limitS: STOP_DRAIN_S }, 'bridge draining');
+    this.#switchboard.drain();
+    while (!this.#switchboard.isIdle && !signal.aborted && performance.now() < endMs)
+      await delay(DRAIN_LOOK_MS, undefined, { signal }).catch(() => {});
+  }
+
+  /** Ends the wait of {@link drain} and the last words of {@link stop}. */
+  hurry(): void {
+    this.#hurry.abort();
+    this.#switchboard.cutCalls();
+  }
+
+  /**
+   * Ends every call after its last words (at most `SHUTDOWN_MS`), releases what they hold, and
+   * closes all connections.
+   */
   async stop(): Promise<void> {
+    this.#draining = true;
     this.#stopping = true;
     clearInterval(this.#sweep);
     clearTimeout(this.#catchUp);
     this.#recordings.stop();
     this.#log.info({ calls: this.#switchboard.callsActive }, 'bridge stopping');
     this.#switchboard.close();
+    const limit = setTimeout(() => this.hurry(), this.#config.SHUTDOWN_MS);
     // A call may still be in set-up, and a refused channel still be on its way to the dialplan.
-    await this.#background.settle(() => this.#switchboard.endCalls());
+    await this.#background.settle(() => {
+      this.#switchboard.endCalls();
+      if (this.#hurry.signal.aborted) this.#switchboard.cutCalls();
+    });
+    clearTimeout(limit);
+    await this.#gate.stop();
     await this.#events.stop();
     await this.#callbacks.close(this.#config.SHUTDOWN_MS);
     this.#changes.close();
@@ -219,9 +270,10 @@ export class Daemon {
 
   #readiness(): { problems: string[]; warnings: string[] } {
     const problems: string[] = [];
-    if (this.#stopping) problems.push('the bridge is stopping');
+    if (this.#draining) problems.push('the bridge is stopping');
     if (this.#ariProblem !== undefined) problems.push(this.#ariProblem.why);
     if (this.#switchboard.callsActive >= this.#config.MAX_CALLS) problems.push('MAX_CALLS is reached');
+    if (this.#gate.isOverloaded) problems.push('the bridge is overloaded');
     const warnings: string[] = [];
     const { problem } = this.#records;
     if (problem !== undefined) warnings.push(`call records cannot be written: ${problem}`);
@@ -242,11 +294,13 @@ export class Daemon {
 
   #ariReady(): void {
     this.#ariProblem = undefined;
+    this.#gate.take();
     this.#log.info('ARI connected');
   }
 
   #ariDown(why: string): void {
     this.#ariProblem = { why };
+    this.#gate.letGo();
     this.#log.error({ why }, 'ARI not connected, trying again');
   }
 

@@ -12,6 +12,8 @@ const EXIT_FAILURE = 1;
 const EXIT_CONFIG = 78;
 /** Added to the time limits of the shutdown's own steps. */
 const SHUTDOWN_SLACK_MS = 5_000;
+/** Each of the last words and the undelivered callbacks may take `SHUTDOWN_MS`. */
+const SHUTDOWN_STEPS = 2;
 
 /**
  * Threads for DNS lookups and file access (libuv's thread pool). At most half of them look up names
@@ -48,14 +50,27 @@ function exitOnUncaughtError(log: Logger): void {
   process.on('unhandledRejection', logAndExit);
 }
 
+/**
+ * The first signal drains: no new calls, the others go on for a time, then all end. A second signal
+ * ends all at once.
+ */
 function stopOnSignals(daemon: Daemon, shutdownMs: number, log: Logger): void {
+  let isStopping = false;
   const stop = (signal: NodeJS.Signals) => {
     log.info({ signal }, 'signal received');
-    setTimeout(() => {
-      log.fatal('the shutdown took too long, the process ends');
-      exitNow(EXIT_FAILURE);
-    }, shutdownMs + SHUTDOWN_SLACK_MS).unref();
-    daemon.stop().then(
+    if (isStopping) return daemon.hurry();
+    isStopping = true;
+    const stopped = daemon.drain().then(() => {
+      setTimeout(
+        () => {
+          log.fatal('the shutdown took too long, the process ends');
+          exitNow(EXIT_FAILURE);
+        },
+        SHUTDOWN_STEPS * shutdownMs + SHUTDOWN_SLACK_MS,
+      ).unref();
+      return daemon.stop();
+    });
+    stopped.then(
       () => (daemon.hanging ? exitNow(0) : process.exit(0)),
       (err: unknown) => {
         log.fatal({ err }, 'the shutdown failed');
@@ -63,8 +78,8 @@ function stopOnSignals(daemon: Daemon, shutdownMs: number, log: Logger): void {
       },
     );
   };
-  process.once('SIGTERM', stop);
-  process.once('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
 }
 
 try {

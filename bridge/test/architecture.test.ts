@@ -126,6 +126,7 @@ const PURE_FILES = new Set([
   'switchboard/asterisk-ports.ts',
   'switchboard/beliefs.ts',
   'switchboard/channel-place.ts',
+  'switchboard/overload.ts',
   'switchboard/forwarded-leg.ts',
   'switchboard/reconciliation.ts',
   'switchboard/talks.ts',

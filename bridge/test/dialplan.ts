@@ -27,14 +27,14 @@ export interface Dialplan {
 /** What may be run: each reads its argument once. */
 const APPLICATIONS = [
   ...['Set', 'Goto', 'GotoIf', 'Stasis', 'Transfer', 'Progress', 'Playback', 'Hangup', 'PJSIPHangup'],
-  'Wait',
+  ...['Wait', 'Ringing'],
 ];
 /** What the operator wrote, or Asterisk counts: nothing in the dialplan sets them. */
 const OURS = [
   ...['ARI_APP', 'CONTEXT', 'PROVIDER_MAX_CALLS', 'PROVIDER_REGISTERS', 'PROVIDER_TRUST_HEADERS'],
-  ...['PROVIDER_FALLBACK', 'PROVIDER_DOMAIN', 'FALLBACK'],
+  ...['PROVIDER_FALLBACK', 'PROVIDER_DOMAIN', 'PROVIDER_SHARE', 'FALLBACK', 'TURN_AWAY', 'EPOCH'],
 ];
-const OUR_FUNCTIONS = ['CHANNEL(endpoint)', 'CHANNEL(channeltype)'];
+const OUR_FUNCTIONS = ['CHANNEL(endpoint)', 'CHANNEL(channeltype)', 'CHANNEL(state)'];
 /**
  * Functions that take plain values when written. The caller's number and name are texts: they take
  * any value.
@@ -55,6 +55,8 @@ const STEP =
  * Of all providers, unless a provider has its own: the operator's setting, inserted at the start.
  */
 const GLOBALS = ['PROVIDER_FALLBACK = ${FALLBACK}'];
+/** A variable of ours: the app's name is inserted at the start. */
+const GATE = 'PIPECAT_GATE_${ARI_APP}';
 /** The operator's own dialplan. */
 const INCLUDES = ['#tryinclude /etc/asterisk-providers/*.conf'];
 
@@ -64,7 +66,7 @@ export function readDialplan(text: string): Dialplan {
   const contexts = new Map<string, string>();
   const unknown: string[] = [];
   let [context, extension] = ['', ''];
-  const lines = text.split('\n');
+  const lines = text.replaceAll(GATE, 'PIPECAT_GATE').split('\n');
   for (const [i, line] of lines.entries()) {
     const section = SECTION.exec(line)?.[1];
     const step = STEP.exec(line)?.groups;

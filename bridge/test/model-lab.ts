@@ -75,6 +75,7 @@ class ModelBridge {
     this.switchboard = new Switchboard({
       instance: number.toString(16).padStart(8, '0'),
       asteriskPorts: new AsteriskPorts({ min: 10_000, max: 17_999 }),
+      gate: { isOverloaded: false, check: () => {} },
       caughtUp: () => this.ari.caughtUp(),
       config,
       ari: this.ari.client,

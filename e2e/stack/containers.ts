@@ -123,6 +123,8 @@ export function startBridge(ports: Ports, environment: Environment = {}): Promis
       RECORDS_DIR: RECORDS_PATH,
       RECORDS_STDOUT: 'full',
       LOG_LEVEL: 'debug',
+      // A test that stops the bridge does not wait for its calls, unless it says so.
+      STOP_DRAIN_S: '0',
       ...environment,
     })
     .withWaitStrategy(Wait.forHealthCheck())

@@ -109,6 +109,11 @@ export class Call {
     else this.#parts.ending.end(reason);
   }
 
+  /** Ends the playing of queued audio, if the call is ending. */
+  cut(): void {
+    if (this.isEnding) this.#parts.ending.abort();
+  }
+
   /** ARI: the caller's channel ends. With a Q.850 cause, and a refusing callee's SIP status. */
   callerHungUp(cause: number | undefined, sipStatus?: number, why?: EndReason): void {
     this.#parts.ending.callerWent(cause, sipStatus);

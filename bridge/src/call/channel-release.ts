@@ -1,5 +1,6 @@
 import type { AriClient } from '../ari/client.ts';
 import { AriError } from '../ari/requests.ts';
+import { CAUSE } from '../q850/causes.ts';
 import type { EndTreatment } from './end-reason.ts';
 import type { CallInfo } from './info.ts';
 
@@ -34,7 +35,9 @@ export async function releaseChannel(
   release: ChannelRelease,
 ): Promise<{ left: ChannelRelease; error?: Error }> {
   const done = { ...release, isDone: true };
-  const hangUp = { cause: release.cause, isDone: false };
+  // Normal clearing would be SIP 603 for a caller who was not answered.
+  const isGivenBack = release.status !== undefined && release.cause === CAUSE.normalClearing;
+  const hangUp = { cause: isGivenBack ? CAUSE.switchingCongestion : release.cause, isDone: false };
   if (release.status === undefined) {
     return await ari.hangUp(channelId, release.cause).then(
       () => ({ left: done }),

@@ -36,19 +36,19 @@ test('every reason has a treatment, with a Q.850 cause that has a name', () => {
   }
 });
 
-test('a caller is given back to the dialplan where the bridge failed them, and only there', () => {
+test('a caller is given back to the dialplan where the bridge failed them or stops, and only there', () => {
   for (const reason of Object.values(REASONS)) {
     const { by, fallback, level } = treatmentOf(reason);
-    if (fallback !== undefined) assert.equal(by, 'bridge', reason.kind);
+    if (fallback !== undefined && reason.kind !== 'shutdown') assert.equal(by, 'bridge', reason.kind);
     if (level === 'error') assert.notEqual(fallback, undefined, reason.kind);
   }
 });
 
-test('who is gone, cut off or stopped is not played out', () => {
+test('who is gone or cut off is not played out', () => {
   const drained = Object.values(REASONS).filter((reason) => treatmentOf(reason).drain);
   assert.deepEqual(
     drained.map(({ kind }) => kind),
-    ['bot-hangup', 'bot-closed', 'bot-lost', 'bot-misbehaved'],
+    ['bot-hangup', 'bot-closed', 'bot-lost', 'bot-misbehaved', 'shutdown'],
   );
 });
 

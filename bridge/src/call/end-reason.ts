@@ -32,7 +32,7 @@ export type EndReason =
   /** Another process took our Stasis app and continues the call: nothing in Asterisk is changed. */
   | { readonly kind: 'taken-over' }
   /** In records only: the call was refused, and the caller went on in the dialplan. */
-  | { readonly kind: 'refused'; readonly detail: 'at-capacity' | 'shutdown' }
+  | { readonly kind: 'refused'; readonly detail: 'at-capacity' | 'overload' | 'shutdown' }
   /** In records only: the process died during the call, as its next start found. */
   | { readonly kind: 'bridge-died' };
 
@@ -99,7 +99,13 @@ const TREATMENTS: Readonly<Record<EndReason['kind'], EndTreatment>> = {
   transferred: { by: 'bot', level: 'info', cause: CAUSE.normalClearing, drain: false },
   'api-hangup': { by: 'operator', level: 'info', cause: CAUSE.normalClearing, drain: false },
   'asterisk-lost': { by: 'bridge', level: 'warn', cause: CAUSE.temporaryFailure, drain: false },
-  shutdown: { by: 'operator', level: 'info', cause: CAUSE.normalClearing, drain: false },
+  shutdown: {
+    by: 'operator',
+    level: 'info',
+    cause: CAUSE.normalClearing,
+    drain: true,
+    fallback: 'shutdown',
+  },
   'taken-over': { by: 'bridge', level: 'warn', cause: CAUSE.normalClearing, drain: false },
   refused: { by: 'bridge', level: 'warn', cause: CAUSE.switchingCongestion, drain: false },
   'bridge-died': { by: 'bridge', level: 'warn', cause: CAUSE.temporaryFailure, drain: false },

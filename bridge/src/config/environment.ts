@@ -106,6 +106,8 @@ const schema = z
     MEDIA_WORKERS: z.coerce.number().int().min(1).max(64).optional(),
 
     MAX_CALLS: z.coerce.number().int().min(1).max(10_000).default(400),
+    OVERLOAD_LOOP_MS: milliseconds(0, 60_000).default(200),
+    OVERLOAD_LATE_PERCENT: z.coerce.number().min(0).max(100).default(30),
     MAX_CALL_DURATION_S: z.coerce.number().int().min(1).max(DAY_S).default(7_200),
     MAX_DURATION_WARNING_S: z.coerce.number().int().min(0).max(3_600).default(30),
     SILENCE_LIMIT_S: z.coerce.number().int().min(0).max(DAY_S).default(0),
@@ -130,6 +132,7 @@ const schema = z
     BOT_TOKEN: z.string().min(16).optional(),
     API_REQUESTS_PER_SECOND: z.coerce.number().int().min(1).max(100_000).default(100),
     PROVIDERS_DIR: z.string().optional(),
+    STOP_DRAIN_S: z.coerce.number().int().min(0).max(DAY_S).default(60),
     SHUTDOWN_MS: milliseconds(0, 600_000).default(10_000),
     LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   })

@@ -145,6 +145,8 @@ export class CallPlacing {
     const { refusal } = switchboard;
     if (refusal === 'shutdown')
       throw new RequestRefused(503, 'the bridge is stopping', { retryAfterS: CALLS_RETRY_S });
+    if (refusal === 'overload')
+      throw new RequestRefused(503, 'the bridge is overloaded', { retryAfterS: CALLS_RETRY_S });
     if (refusal !== undefined) {
       throw new RequestRefused(429, 'MAX_CALLS of the bridge is reached', { retryAfterS: CALLS_RETRY_S });
     }

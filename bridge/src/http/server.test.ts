@@ -19,6 +19,7 @@ test('what fails is in the log, under the id that its answer names, whatever the
     media: boom,
     ariUp: boom,
     recordingsStoredBytes: boom,
+    gateClosed: () => false,
     callbacks: boom,
     records: boom,
     eventStreams: boom,

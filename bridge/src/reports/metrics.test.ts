@@ -18,6 +18,7 @@ function sample(): Metrics {
     media: () => ({ usage: { bots: 1, rtpPorts: 1 }, deaths: 1, stats: [STATS, STATS] }) as never,
     ariUp: () => true,
     recordingsStoredBytes: () => 5,
+    gateClosed: () => false,
     callbacks: () =>
       ({ stats: { delivered: 1, failed: 2, dropped: 3, failedTries: 4 }, pending: 5 }) as never,
     records: () => ({ problem: undefined, stats: { written: 6, dropped: 7 }, waiting: 8 }) as never,

@@ -11,6 +11,8 @@ export interface MetricSources {
   readonly media: () => MediaPool;
   readonly ariUp: () => boolean;
   readonly recordingsStoredBytes: () => number;
+  /** Whether new calls are turned away by Asterisk. */
+  readonly gateClosed: () => boolean;
   readonly callbacks: () => StatusCallbacks;
   readonly records: () => RecordStore;
   /** How often another process took the Stasis app, and how often this process got it back. */
@@ -42,6 +44,12 @@ export class Metrics {
   readonly #refused = new Counter({
     name: `${PREFIX}calls_refused_total`,
     help: 'Calls not taken, by why',
+    labelNames: ['why'],
+    registers: [this.registry],
+  });
+  readonly #gateClosings = new Counter({
+    name: `${PREFIX}gate_closings_total`,
+    help: 'Times that Asterisk was told to turn new calls away, by why',
     labelNames: ['why'],
     registers: [this.registry],
   });
@@ -92,6 +100,7 @@ export class Metrics {
     collectDefaultMetrics({ register: this.registry });
     for (const name of MISNAMED) this.registry.removeSingleMetric(name);
     this.#gauge('calls_active', 'Calls from offer to release', sources.callsActive);
+    this.#gauge('gate_closed', '1 while Asterisk turns new calls away', () => Number(sources.gateClosed()));
     this.#gauge('bot_connections', 'WebSockets open to bots', () => sources.media().usage.bots);
     this.#gauge('rtp_ports_in_use', 'UDP ports that carry calls', () => sources.media().usage.rtpPorts);
     this.#counter('media_workers_replaced_total', 'Media workers that died', () => sources.media().deaths);
@@ -153,6 +162,11 @@ export class Metrics {
   /** Counts a call that was offered and refused. */
   callRefused(why: string): void {
     this.#refused.inc({ why });
+  }
+
+  /** Counts that the gate closed. */
+  gateClosed(why: string): void {
+    this.#gateClosings.inc({ why });
   }
 
   /** Counts a request without a valid token. */

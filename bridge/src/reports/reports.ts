@@ -80,12 +80,16 @@ export class CallReports {
     if (reason.kind === 'taken-over') return;
     // For the status callback, a call that never reached its bot is an error, even if it was
     // answered.
-    const isError = treatment.fallback !== undefined;
+    const isError = treatment.fallback !== undefined && reason.kind !== 'shutdown';
     this.#callBack(info.callbackUrl, info, outcome ?? 'answered', cause, sipStatus, isError);
   }
 
   /** A call was refused. `caller` is undefined if its dial leaves a record anyway. */
-  refused(channelId: string, why: 'at-capacity' | 'shutdown', caller: CallInfo | undefined): void {
+  refused(
+    channelId: string,
+    why: 'at-capacity' | 'overload' | 'shutdown',
+    caller: CallInfo | undefined,
+  ): void {
     const { log, metrics, onChange } = this.#context;
     metrics.callRefused(why);
     log.warn({ channelId, why }, 'call not taken');

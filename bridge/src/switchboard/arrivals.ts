@@ -5,6 +5,7 @@ import type { KeptTalk } from '../call/kept-talk.ts';
 import { type CallSettings, callInfo, callSettings } from '../call/settings.ts';
 import { CAUSE } from '../q850/causes.ts';
 import { type AdoptableCalls, asAdopted } from './adoption.ts';
+import type { RefusalReason } from './gate.ts';
 import type { Originated } from './originated.ts';
 import type { OthersDials } from './others-dials.ts';
 import type { PendingReleases } from './pending-releases.ts';
@@ -20,7 +21,7 @@ export interface ArrivalsContext
   /** Whether no call is taken any more, not even an adopted one. */
   readonly isClosing: () => boolean;
   /** Why no new call can be taken now. Undefined if one can. */
-  readonly refusal: () => 'shutdown' | 'at-capacity' | undefined;
+  readonly refusal: () => RefusalReason | undefined;
   /** Begins the call of a channel. */
   readonly begin: (info: CallInfo, isUp: boolean, settings: CallSettings, talk: KeptTalk | undefined) => void;
   /** Ends the call of a channel, if it has one. */

@@ -5,6 +5,7 @@ import type { MediaPool } from '../media/pool.ts';
 import type { CallReports } from '../reports/reports.ts';
 import type { AsteriskPorts } from './asterisk-ports.ts';
 import type { Background } from './background.ts';
+import type { Gate } from './gate.ts';
 
 /** What the switchboard works with. */
 export interface SwitchboardContext {
@@ -21,5 +22,7 @@ export interface SwitchboardContext {
   readonly asteriskPorts: AsteriskPorts;
   readonly reports: CallReports;
   readonly background: Background;
+  /** Checked each time that the number of calls changes, or whether calls are taken. */
+  readonly gate: Pick<Gate, 'isOverloaded' | 'check'>;
   readonly log: Logger;
 }

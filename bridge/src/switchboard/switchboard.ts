@@ -13,6 +13,7 @@ import { AdoptableCalls } from './adoption.ts';
 import { Arrivals } from './arrivals.ts';
 import { Comparison } from './comparison.ts';
 import { Forwards } from './forwards.ts';
+import type { RefusalReason } from './gate.ts';
 import { LiveCalls } from './live-calls.ts';
 import { OthersDials } from './others-dials.ts';
 import { PendingReleases } from './pending-releases.ts';
@@ -45,6 +46,7 @@ export class Switchboard {
   readonly #returns: Returns;
   /** Number of calls so far. */
   #begun = 0;
+  #draining = false;
   #closing = false;
 
   constructor(context: SwitchboardContext) {
@@ -78,6 +80,11 @@ export class Switchboard {
     });
   }
 
+  /** Whether there is no call, and none is being placed. */
+  get isIdle(): boolean {
+    return this.#calls.size + this.#placing.size === 0;
+  }
+
   /** Calls between offer and release. */
   get callsActive(): number {
     return this.#calls.size;
@@ -98,8 +105,9 @@ export class Switchboard {
   }
 
   /** Why no new call can be taken now. Undefined if one can. */
-  get refusal(): 'shutdown' | 'at-capacity' | undefined {
-    if (this.#closing) return 'shutdown';
+  get refusal(): RefusalReason | undefined {
+    if (this.#draining) return 'shutdown';
+    if (this.#context.gate.isOverloaded) return 'overload';
     const isFull = this.#calls.size + this.#placing.size >= this.#context.config.MAX_CALLS;
     return isFull ? 'at-capacity' : undefined;
   }
@@ -110,6 +118,7 @@ export class Switchboard {
    */
   async place(channelId: string, dial: Dial, create: () => Promise<PlacedCall>): Promise<CallRecord> {
     this.#placing.set(channelId, dial);
+    this.#context.gate.check();
     try {
       const created = create();
       // A stop waits for the channel, and ends the call that it becomes.
@@ -123,17 +132,34 @@ export class Switchboard {
       return recordOf(call);
     } finally {
       this.#placing.delete(channelId);
+      this.#context.gate.check();
     }
   }
 
-  /** Takes no new call from now on. */
-  close(): void {
-    this.#closing = true;
+  /**
+   * Takes no new call from now on. Calls that nobody has answered end: their callers can be served
+   * elsewhere. The others go on.
+   */
+  drain(): void {
+    this.#draining = true;
+    this.#context.gate.check();
+    for (const call of this.#calls.values()) if (!call.answered) call.end({ kind: 'shutdown' });
   }
 
-  /** Ends every live call. */
+  /** Takes no call from now on, not even an adopted one. */
+  close(): void {
+    this.#closing = true;
+    this.drain();
+  }
+
+  /** Ends every live call, after the bot's last words. */
   endCalls(): void {
     for (const call of this.#calls.values()) call.end({ kind: 'shutdown' });
+  }
+
+  /** Ends the last words of all calls that are ending. */
+  cutCalls(): void {
+    for (const call of this.#calls.values()) call.cut();
   }
 
   /** Another process took our app: ends our calls here; further events go to that process. */
@@ -278,7 +304,9 @@ export class Switchboard {
     const call = new Call(info, isUp, settings, context, dial);
     this.#calls.set(call.caller.id, call);
     this.#pendingReleases.forget(call.caller.id);
+    this.#context.gate.check();
     reports.started(call);
+    if (this.#draining && !call.answered) call.end({ kind: 'shutdown' });
     this.#context.background.run(this.#run(call), 'run a call');
     return call;
   }
@@ -288,6 +316,7 @@ export class Switchboard {
     const result = await call.run();
     const { id, release } = call.caller;
     this.#calls.delete(id);
+    this.#context.gate.check();
     this.#context.reports.ended(call, result);
     if (release !== undefined && era === this.#pendingReleases.era) this.#pendingReleases.keep(id, release);
     if (this.#returns.has(id)) await this.#returns.take(id);

@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { API_TOKEN, api } from './api-client.ts';
+import { startProcess } from './bridge-process.ts';
+import { FakeAri } from './fake-ari.ts';
+import { Lab, speech, until } from './harness.ts';
+
+const GATE = 'PIPECAT_GATE_pipecat';
+/** What the dialplan reads, as it reads it: whether a caller who comes now is turned away. */
+function isClosed(ari: FakeAri): boolean {
+  const until = Number(/\d+/.exec(ari.globals.variables.get(GATE) ?? '')?.[0] ?? 0);
+  return until > Math.floor(Date.now() / 1_000);
+}
+const gateWrites = (ari: FakeAri) =>
+  ari.requests.filter(({ path, query }) => path === '/asterisk/variable' && query.get('variable') === GATE);
+
+test('at MAX_CALLS Asterisk is told to turn callers away, until a call ends', async (t) => {
+  const lab = await Lab.start(t, { config: { MAX_CALLS: '1' } });
+  assert.equal(isClosed(lab.ari), false);
+  const { channel } = await lab.call();
+  await until(() => isClosed(lab.ari), 'closed');
+  assert.equal(lab.ari.globals.variables.get(GATE)?.includes('stopping'), false);
+  assert.equal(await lab.metric('gate_closed'), 1);
+  assert.equal(await lab.metric('gate_closings_total{why="at-capacity"}'), 1);
+  lab.ari.hangUp(channel.id);
+  await until(() => !isClosed(lab.ari), 'open');
+  assert.equal(await lab.metric('gate_closed'), 0);
+});
+
+test('a caller who was on the way to Stasis when the gate closed is given back as at capacity', async (t) => {
+  const lab = await Lab.start(t, { config: { MAX_CALLS: '1' } });
+  await lab.call();
+  const late = lab.ari.inbound();
+  await until(() => late.continued, 'given back');
+  assert.equal(late.variables.PIPECAT_STATUS, 'at-capacity');
+  assert.equal(lab.bot.attempts, 1);
+  for (const id of [...lab.ari.channels.keys()]) lab.ari.hangUp(id);
+});
+
+test('a closed gate is a lease, which is renewed while the bridge runs', async (t) => {
+  const lab = await Lab.start(t, { config: { MAX_CALLS: '1' } });
+  const { channel } = await lab.call();
+  await until(() => isClosed(lab.ari), 'closed');
+  const first = lab.ari.globals.variables.get(GATE);
+  assert.ok(Number(first) <= Date.now() / 1_000 + 6, 'a few seconds');
+  await until(() => Number(lab.ari.globals.variables.get(GATE)) > Number(first), 'renewed');
+  lab.ari.hangUp(channel.id);
+});
+
+test('a gate that another process left closed is opened by the first that takes calls', async (t) => {
+  const ari = await FakeAri.start();
+  ari.globals.variables.set(GATE, String(Math.ceil(Date.now() / 1_000) + 500));
+  await Lab.start(t, { ari });
+  await until(() => !isClosed(ari), 'open');
+});
+
+test('after a new connection the gate is told again: Asterisk may have started anew', async (t) => {
+  const lab = await Lab.start(t, { config: { MAX_CALLS: '1' } });
+  const { channel } = await lab.call();
+  await until(() => isClosed(lab.ari), 'closed');
+  lab.ari.globals.variables.delete(GATE);
+  lab.ari.dropEvents();
+  await until(() => isClosed(lab.ari), 'closed again');
+  lab.ari.hangUp(channel.id);
+});
+
+test('while another process has the app, nothing is written to its gate', async (t) => {
+  const first = await Lab.start(t, { config: { MAX_CALLS: '1' } });
+  await first.call();
+  await until(() => isClosed(first.ari), 'closed');
+  const second = await Lab.start(t, { ari: first.ari });
+  await until(() => !isClosed(first.ari), 'open');
+  const writes = gateWrites(first.ari).length;
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  assert.deepEqual(gateWrites(first.ari).slice(writes), []);
+  for (const id of [...second.ari.channels.keys()]) second.ari.hangUp(id);
+});
+
+test('a drain: no new calls, who rings is given back, and live calls go on with all that they have', async (t) => {
+  const lab = await Lab.start(t, { config: { API_TOKEN, STOP_DRAIN_S: '600' } });
+  const { channel, session } = await lab.call();
+  lab.bot.decide = () => 'never';
+  const ringing = lab.ari.inbound();
+  await until(() => lab.bot.attempts === 2, 'the second caller hears ringing');
+  let isDone = false;
+  const drained = lab.daemon.drain().then(() => {
+    isDone = true;
+  });
+  await until(() => ringing.continued, 'who rings is given back');
+  assert.equal(ringing.variables.PIPECAT_STATUS, 'shutdown');
+  await until(() => isClosed(lab.ari), 'the gate is closed');
+  assert.match(lab.ari.globals.variables.get(GATE) ?? '', /^\d+ stopping$/);
+  const late = lab.ari.inbound();
+  await until(() => late.continued, 'who was on the way is given back');
+  assert.equal(late.variables.PIPECAT_STATUS, 'shutdown');
+  const ready = await lab.get('/readyz');
+  assert.equal(ready.status, 503);
+  assert.match(ready.body, /the bridge is stopping/);
+  const order = await api(lab, 'POST', '/calls', { to: '+4930111', provider: 'acme' });
+  assert.ok(order.status === 503 || order.status === 422, `POST /calls: ${order.status}`);
+  // The live call: audio both ways, and the API.
+  session.speak(speech(10));
+  const rtp = lab.ari.mediaOf(channel.id);
+  await until(() => rtp.speech().length >= 1_600, 'the caller hears the bot');
+  assert.equal((await api(lab, 'GET', `/calls/${channel.id}`)).body.state, 'active');
+  assert.equal(isDone, false);
+  lab.ari.hangUp(channel.id);
+  await drained;
+  for (const id of [ringing.id, late.id]) lab.ari.hangUp(id);
+});
+
+test('after STOP_DRAIN_S: the bot is played out and told, the caller goes to the dialplan, the record says shutdown', async (t) => {
+  const lab = await Lab.start(t, { config: { STOP_DRAIN_S: '1', SHUTDOWN_MS: '5000' } });
+  const { channel, session } = await lab.call();
+  const rtp = lab.ari.mediaOf(channel.id);
+  const startedMs = performance.now();
+  await lab.daemon.drain();
+  assert.ok(performance.now() - startedMs > 950, 'the time was waited for');
+  session.speak(speech(25));
+  await until(() => rtp.speech().length > 0, 'the bot begins its last words');
+  await lab.stop();
+  assert.equal(rtp.speech().length, 25 * 160);
+  assert.equal(session.of('hangup')[0]?.reason, 'shutdown');
+  assert.equal(channel.continued, true);
+  assert.equal(channel.variables.PIPECAT_STATUS, 'shutdown');
+  const { reason, by } = await lab.ended();
+  assert.deepEqual([reason.kind, by], ['shutdown', 'operator']);
+});
+
+test('last words take SHUTDOWN_MS at most', async (t) => {
+  const lab = await Lab.start(t, { config: { SHUTDOWN_MS: '300' } });
+  const { channel, session } = await lab.call();
+  session.speak(speech(500));
+  await until(() => lab.ari.mediaOf(channel.id).speech().length > 0, 'ten seconds of last words');
+  const startedMs = performance.now();
+  await lab.stop();
+  assert.ok(performance.now() - startedMs < 3_000, `${performance.now() - startedMs} ms`);
+});
+
+for (const { signals, limitMs } of [
+  { signals: ['SIGTERM', 'SIGTERM'], limitMs: 3_000 },
+  { signals: ['SIGINT', 'SIGTERM'], limitMs: 3_000 },
+] as const) {
+  test(`the process: ${signals.join(', then ')} ends all at once, in order`, async (t) => {
+    const lab = await Lab.start(t);
+    const child = await startProcess(t, lab, { STOP_DRAIN_S: '600', SHUTDOWN_MS: '60000' });
+    const { channel, session } = await lab.call();
+    const exit = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    session.speak(speech(1_000));
+    child.kill(signals[0]);
+    await until(() => isClosed(lab.ari), 'the gate is closed');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.equal(child.exitCode, null, 'it waits for its call');
+    assert.equal(channel.continued, false);
+    const startedMs = performance.now();
+    child.kill(signals[1]);
+    assert.equal(await exit, 0);
+    assert.ok(performance.now() - startedMs < limitMs, `${performance.now() - startedMs} ms`);
+    assert.equal(session.of('hangup')[0]?.reason, 'shutdown');
+    assert.equal(channel.continued, true);
+  });
+}
