@@ -169,6 +169,7 @@ export class FakeAri {
     this.emit('ChannelHangupRequest', { channel: this.show(channel), cause, tech_cause: sipStatus });
     this.tellDial(channel, status);
     this.channels.delete(channel.id);
+    for (const members of this.bridges.values()) members.delete(channel.id);
     const causes = { cause, cause_txt: 'said so', tech_cause: sipStatus };
     this.emit('ChannelDestroyed', { channel: this.show(channel), ...causes });
   }

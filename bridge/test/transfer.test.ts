@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { API_TOKEN, api, listen } from './api-client.ts';
 import { type Lab, speech, until } from './harness.ts';
 import { assertTalking, failed, hangUpAndEnd, leg, members, start, TO, told } from './transfer-lab.ts';
@@ -48,6 +49,27 @@ test('the caller hangs up on the second leg: it is hung up too', async (t) => {
   assert.equal((await lab.ended()).reason.kind, 'transferred');
   assert.equal(lab.ari.channels.size, 0);
 });
+
+for (const { about, who } of [
+  { about: 'the second leg', who: 'leg' },
+  { about: 'the caller', who: 'caller' },
+] as const) {
+  test(`${about} hangs up while the media channel is slow to go: the other is hung up at once`, async (t) => {
+    const lab = await start(t, 'bridge');
+    const { channel, session } = await lab.call();
+    session.send({ event: 'transfer', to: TO });
+    const second = await leg(lab, channel);
+    const goes = Promise.withResolvers<undefined>();
+    lab.ari.before(/DELETE \/channels\/pcm-/, () => goes.promise);
+    lab.ari.picksUp(second);
+    await until(() => session.closed !== undefined, 'the bot is let go');
+    const [first, other] = who === 'leg' ? [second, channel] : [channel, second];
+    lab.ari.hangUp(first.id);
+    const isGone = () => !lab.ari.channels.has(other.id);
+    await until(isGone, 'the other is hung up').finally(() => goes.resolve(undefined));
+    assert.equal((await lab.ended()).reason.kind, 'transferred');
+  });
+}
 
 for (const { about, status, cause, sipStatus, reason } of [
   { about: 'is busy', status: 'BUSY', cause: 17, sipStatus: 486, reason: 'busy' },
@@ -283,4 +305,19 @@ test('the API transfers and sends keys; the record and the events say what becam
   await until(() => events.received.some(({ event }) => event === 'call.ended'), 'its end');
   const names = events.received.map(({ event }) => event);
   assert.ok(names.indexOf('call.transfer-started') < names.indexOf('call.transfer-completed'), String(names));
+});
+
+test('a media channel that ends while the second leg rings does not stop the transfer', async (t) => {
+  const lab = await start(t, 'bridge');
+  const { channel, session } = await lab.call();
+  session.send({ event: 'transfer', to: TO });
+  const second = await leg(lab, channel);
+  lab.ari.rings(second);
+  lab.ari.hangUp(lab.ari.mediaIdOf(channel.id));
+  await delay(100);
+  lab.ari.picksUp(second);
+  await until(() => session.closed !== undefined, 'the bot is let go');
+  await until(() => members(lab, channel).length === 2, 'both in the bridge');
+  lab.ari.hangUp(second.id);
+  assert.equal((await lab.ended()).reason.kind, 'transferred');
 });

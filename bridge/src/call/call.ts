@@ -210,7 +210,7 @@ export class Call {
     this.#parts.ending.because(this.#parts.transfers.keep(talk));
   }
 
-  /** The bot hung up or was lost. A transfer goes on without it. */
+  /** The bot hung up, or it or the media was lost. A transfer goes on without it. */
   #botLeaves(reason: EndReason, queuedMs = 0): void {
     if (!this.#parts.transfers.botLeft(reason)) this.end(reason, queuedMs);
   }

@@ -16,8 +16,8 @@ export interface MediaEventHooks {
   /** Ends the call. */
   readonly end: (reason: EndReason) => void;
   /**
-   * The bot hung up or was lost. `queuedMs`: its audio that is not played yet. A transfer goes on
-   * without the bot.
+   * The bot hung up, or it or the media was lost. `queuedMs`: the bot's audio that is not played
+   * yet. A transfer goes on without the bot.
    */
   readonly botLeaves: (reason: EndReason, queuedMs?: number) => void;
   readonly dtmf: (digits: string) => void;
@@ -65,6 +65,6 @@ export function dispatchMediaEvent(event: MediaEvent, hooks: MediaEventHooks): v
     case 'worker-died':
       return void troubles.workerDied(event.detail);
     case 'lost':
-      return end({ kind: 'media-failed', detail: event.detail });
+      return botLeaves({ kind: 'media-failed', detail: event.detail });
   }
 }

@@ -35,6 +35,14 @@ export class MediaPath {
   #bridge = Promise.resolve();
   /** The latest media channel's creation and joining of the bridge. */
   #laying = Promise.resolve();
+  /** The latest media channel's joining of the bridge. */
+  #joining = Promise.resolve();
+  /** The media channel is in Stasis, and leads to live media. */
+  #canJoin = false;
+  /** A second leg is in the bridge instead of the media channel. */
+  #isOut = false;
+  /** The media channel was removed for good. */
+  #isRemoved = false;
   #mark: (step: string) => void = () => {};
   /** Number of media channels created after the first one. */
   #renewals = 0;
@@ -101,9 +109,30 @@ export class MediaPath {
     await this.removeMedia();
   }
 
-  /** Adds the media channel to the bridge: the bot hears and speaks to everyone in it. */
+  /**
+   * Adds the media channel to the bridge: the bot hears and speaks to everyone in it. One that is
+   * being created joins as soon as it can.
+   */
   async joinMedia(): Promise<void> {
-    await this.#ari.addToBridge(this.bridgeId, this.mediaChannelId);
+    this.#isOut = false;
+    if (this.#canJoin) await this.#join();
+  }
+
+  /**
+   * Takes the media channel out of the bridge until {@link joinMedia}. One that replaces it
+   * meanwhile does not join.
+   */
+  async takeOutMedia(): Promise<void> {
+    this.#isOut = true;
+    if (!this.#canJoin) return;
+    // Asterisk may handle two requests in either order.
+    await this.#joining.catch(() => {});
+    await this.#ari.removeFromBridge(this.bridgeId, this.mediaChannelId);
+  }
+
+  async #join(): Promise<void> {
+    this.#joining = this.#ari.addToBridge(this.bridgeId, this.mediaChannelId);
+    await this.#joining;
   }
 
   /**
@@ -119,7 +148,7 @@ export class MediaPath {
   }
 
   async #renew(media: MediaSession, limitMs: number, deaths: number): Promise<void> {
-    if (deaths !== this.#deaths) throw orphaned();
+    if (deaths !== this.#deaths || this.#isRemoved) throw orphaned();
     // Not awaited: the new channel has another id.
     this.#ari.hangUp(this.#mediaChannelId, CAUSE.normalClearing).catch(() => {});
     this.#renewals += 1;
@@ -134,18 +163,21 @@ export class MediaPath {
     await Promise.all([this.#bridge, this.#createMediaChannel(media, deaths)]);
     await withinLimit(this.#entered.promise, limitMs, isLate);
     this.#mark('mediaChannel');
-    await this.joinMedia();
+    this.#canJoin = deaths === this.#deaths;
+    if (!this.#isOut) await this.#join();
   }
 
   /** The media worker behind the channel has died: a creation or joining in progress fails. */
   mediaDied(): void {
     this.#deaths += 1;
+    this.#canJoin = false;
     this.#entered.promise.catch(() => {});
     this.#entered.reject(orphaned());
   }
 
-  /** Hangs up the media channel. */
+  /** Hangs up the media channel. No other one is created any more. */
   async removeMedia(): Promise<void> {
+    this.#isRemoved = true;
     this.mediaDied();
     await this.#laying.catch(() => {});
     await this.#ari.hangUp(this.mediaChannelId, CAUSE.normalClearing);

@@ -15,6 +15,7 @@ function troubled(reopen: (time: number) => Promise<void>) {
   const done: string[] = [];
   let reopened = 0;
   let renewals = 0;
+  let needsMedia = true;
   const path = {
     mediaChannelId: 'pcm-0',
     mediaDied() {},
@@ -36,13 +37,15 @@ function troubled(reopen: (time: number) => Promise<void>) {
     transport: 'websocket',
     limitMs: 1_000,
     ending: new Ending(),
-    end: (reason) => ended.push(reason),
+    lost: (reason) => ended.push(reason),
+    needsMedia: () => needsMedia,
     warn: () => {},
     media: () => media as unknown as MediaSession,
     isLive: () => true,
     isQuiet: () => false,
+    isBack: () => {},
   });
-  return { troubles, ended, done };
+  return { troubles, ended, done, letBotGo: () => (needsMedia = false) };
 }
 
 test('the media channel of a worker that died is missed by nobody, however long another worker takes to begin', async () => {
@@ -56,6 +59,25 @@ test('a media channel that ends with its worker alive ends the call', async () =
   const { troubles, ended } = troubled(async () => {});
   await troubles.channelGone();
   assert.deepEqual(ended, [{ kind: 'media-failed', detail: 'the media channel ended' }]);
+});
+
+test('a media channel that ends just before the call goes on without its bot does not end it', async () => {
+  const { troubles, ended, letBotGo } = troubled(async () => {});
+  const done = troubles.channelGone();
+  await delay(100);
+  letBotGo();
+  await done;
+  assert.deepEqual(ended, []);
+});
+
+test('a worker that cannot be replaced does not end a call that goes on without its bot', async () => {
+  const { troubles, ended, letBotGo } = troubled(() =>
+    delay(100).then(() => Promise.reject(new Error('no'))),
+  );
+  const done = troubles.workerDied('died');
+  letBotGo();
+  await done;
+  assert.deepEqual(ended, []);
 });
 
 test('where the worker that takes a call dies too, the next one takes it', async () => {

@@ -26,13 +26,18 @@ export interface TroubledCall {
   /** Time for a media channel to enter Stasis. */
   readonly limitMs: number;
   readonly ending: Ending;
-  readonly end: (reason: EndReason) => void;
+  /** The media is lost: ends the call. A transfer in progress goes on without it. */
+  readonly lost: (reason: EndReason) => void;
+  /** False once the call goes on without its bot: nothing of its media ends the call then. */
+  readonly needsMedia: () => boolean;
   readonly warn: (detail: string, message: string) => void;
   readonly media: () => MediaSession | undefined;
   /** Whether the call is in set-up or active, with its bot. */
   readonly isLive: () => boolean;
   /** Whether no audio is expected from the caller. */
   readonly isQuiet: () => boolean;
+  /** The media was opened anew. */
+  readonly isBack: (media: MediaSession) => void;
 }
 
 /** Handles failures of a call's media. The call continues wherever that is possible. */
@@ -57,9 +62,11 @@ export class MediaTroubles {
 
   /** No audio has arrived for long. A caller who only listens is kept. Never rejects. */
   async timedOut(): Promise<void> {
-    const { isQuiet, isLive, media, end } = this.#call;
+    const { isQuiet, isLive, media } = this.#call;
+    const before = this.#recoveries;
     if ((await this.#lifeSigns.isAlive()) || isQuiet()) media()?.lineLives();
-    else if (isLive()) end({ kind: 'media-timeout' });
+    // Media that was opened anew meanwhile has its own time-out.
+    else if (isLive() && this.#recoveries === before) this.#lost({ kind: 'media-timeout' });
   }
 
   /**
@@ -67,11 +74,11 @@ export class MediaTroubles {
    * death is the cause: then the call gets another media channel. Never rejects.
    */
   async channelGone(): Promise<void> {
-    const { path, transport, end } = this.#call;
+    const { path, transport } = this.#call;
     const { mediaChannelId } = path;
     if (transport === 'websocket') await delay(WORKER_DEATH_MS);
     if (path.mediaChannelId === mediaChannelId && this.#orphanId !== mediaChannelId)
-      end({ kind: 'media-failed', detail: 'the media channel ended' });
+      this.#lost({ kind: 'media-failed', detail: 'the media channel ended' });
   }
 
   /** As `MediaPath.build`, with {@link survive}. */
@@ -119,9 +126,9 @@ export class MediaTroubles {
    * rejects.
    */
   async workerDied(detail: string): Promise<void> {
-    const { path, isLive, isQuiet, ending, end, warn, media } = this.#call;
+    const { path, isLive, isBack, ending, warn, media } = this.#call;
     const session = media();
-    if (session === undefined || !isLive()) return end({ kind: 'media-failed', detail });
+    if (session === undefined || !isLive()) return this.#lost({ kind: 'media-failed', detail });
     this.#recoveries += 1;
     path.mediaDied();
     const recovering = this.#recover(session, this.#recoveries);
@@ -130,7 +137,7 @@ export class MediaTroubles {
     warn(detail, 'media opened anew');
     try {
       await ending.orEnd(recovering);
-      if (isQuiet()) session.expectAudio(false);
+      if (isLive()) isBack(session);
     } catch (error) {
       // The new worker died too, which has started another recovery.
       if (error instanceof CallEnded || recovering !== this.#recovering) return;
@@ -138,8 +145,13 @@ export class MediaTroubles {
         kind: 'media-failed',
         detail: `${detail}, then: ${(error as Error).message}`,
       } as const;
-      end(session.relays ? failed : reasonOfFailure(error as Error));
+      this.#lost(session.relays ? failed : reasonOfFailure(error as Error));
     }
+  }
+
+  /** Each step that failed took its time: the call may have been transferred meanwhile. */
+  #lost(reason: EndReason): void {
+    if (this.#call.needsMedia()) this.#call.lost(reason);
   }
 
   async #recover(media: MediaSession, recovery: number): Promise<void> {

@@ -103,11 +103,13 @@ export class CallParts implements SetUpContext, ReleaseContext {
       transport: settings.media.transport,
       limitMs: settings.ariTimeoutMs,
       caller: this.caller,
-      end,
+      lost: botLeaves,
+      needsMedia: () => !bot.isGone,
       warn,
       media: () => bot.media,
       isLive: () => !hooks.isEnding() && ending.reason === undefined && !bot.isGone,
       isQuiet: () => this.transfers.isQuiet,
+      isBack: (media) => this.transfers.mediaIsBack(media),
     });
     this.transfers = new CallTransfers({
       ari,

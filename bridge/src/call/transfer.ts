@@ -86,6 +86,7 @@ export class Transfer {
   #leg: Leg | undefined;
   #callerAway = false;
   #isCallerLost = false;
+  #isApart = false;
 
   /** `number` counts the call's transfers, from 1. */
   constructor(target: TransferTarget, number: number, context: TransferContext) {
@@ -126,6 +127,11 @@ export class Transfer {
     return this.#callerAway;
   }
 
+  /** Whether caller and bot do not hear each other. */
+  get isApart(): boolean {
+    return this.#isApart;
+  }
+
   /** Whether the caller did not return in time. */
   get isCallerLost(): boolean {
     return this.#isCallerLost;
@@ -150,12 +156,14 @@ export class Transfer {
     try {
       await orAborted(media.playedOut(), signal);
       await delay(TAIL_MS, undefined, { signal });
+      this.#isApart = true;
       media.expectAudio(false);
       await this.#handOver(signal);
       this.#status = 'completed';
       media.tellBot({ type: 'transfer', status: 'completed' });
     } catch (error) {
       this.#status = 'failed';
+      this.#isApart = false;
       this.#isCallerLost = error instanceof CallerLost;
       this.#reason = error instanceof TransferFailed ? error.reason : 'failed';
       if (signal.aborted) return;
@@ -283,7 +291,7 @@ export class Transfer {
       await leg.created;
       isRinging = true;
       await ari.ring(channelId);
-      await ari.removeFromBridge(path.bridgeId, path.mediaChannelId);
+      await path.takeOutMedia();
       await Promise.race([leg.dial.run(leg.id, signal), leg.gone.promise]);
       await leg.joined;
       isAnswered = true;

@@ -59,9 +59,9 @@ export class CallTransfers {
     return this.#transfer;
   }
 
-  /** Whether no audio is expected from the caller: on hold, or in the dialplan. */
+  /** Whether no audio is expected: the caller is on hold, in the dialplan, or with a second leg. */
   get isQuiet(): boolean {
-    return this.#held || this.callerAway;
+    return this.#held || this.callerAway || (this.#transfer?.isApart ?? false);
   }
 
   /** The transfer in progress, else the last result. A refusal during a transfer is not shown. */
@@ -159,6 +159,13 @@ export class CallTransfers {
     this.#context.changed(isHeld ? 'hold' : 'unhold');
   }
 
+  /** The media was opened anew: tells it and its bot of the hold and the transfer in progress. */
+  mediaIsBack(media: MediaSession): void {
+    if (this.isQuiet) media.expectAudio(false);
+    if (this.#held) media.tellBot({ type: 'hold' });
+    if (this.#isPending) media.tellBot({ type: 'transfer', status: 'started' });
+  }
+
   /**
    * After the call's end: resolves when no transfer runs and the second leg is hung up. Rejects if
    * that fails.
@@ -200,7 +207,8 @@ export class CallTransfers {
     changed('transfer-completed');
     const reason: EndReason = { kind: 'transferred', by };
     if (transfer.legId === undefined) return end(reason);
-    await letBotGo(reason);
+    // Not awaited: a worker that hangs must not hide the leg's end, nor delay the call's.
+    void letBotGo(reason);
     void transfer.legEnded().then(() => end(reason));
   }
 }
