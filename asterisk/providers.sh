@@ -253,6 +253,8 @@ render_providers() {
     provider_password "$name.env" provider
     complete_provider "$name" provider
     provider_sections provider >"$config/providers/$name.conf"
+    if [[ ${provider[CONTACT_PORT]} ]]; then listens "${provider[PROTOCOL]}" "${provider[CONTACT_PORT]}"; fi
+    if [[ ${provider[SOURCES]} == *[A-Za-z]* ]]; then echo "$name ${provider[SOURCES]}" >>"$config/names"; fi
     unset provider
   done < <(provider_files)
 }
