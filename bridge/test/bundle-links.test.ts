@@ -59,17 +59,25 @@ async function deadLinks(directory: string): Promise<string[]> {
   return dead;
 }
 
-/** Lines of prose of a document, and cells of its tables, that are too long, as `file:line`. */
-function tooLong(file: string, text: string): string[] {
+/**
+ * Faults in the layout of a document, as `file:line`: lines of prose and cells of tables that are too
+ * long, rows of a table that were run together, headings without an empty line below them.
+ */
+function badLayout(file: string, text: string): string[] {
   const found: string[] = [];
+  const lines = text.split('\n');
   let isCode = false;
-  for (const [index, line] of text.split('\n').entries()) {
-    const isFence = line.startsWith('```');
+  for (const [index, line] of lines.entries()) {
+    const isFence = line.trimStart().startsWith('```');
     if (isFence) isCode = !isCode;
     if (isFence || isCode) continue;
-    const isRow = line.startsWith('|');
+    const isRow = line.trimStart().startsWith('|');
     const cells = isRow ? line.split('|').map((cell) => cell.trim()) : [line];
-    if (cells.some((cell) => cell.length > (isRow ? CELL_MAX : LINE_MAX))) found.push(`${file}:${index + 1}`);
+    const isTooLong = cells.some((cell) => cell.length > (isRow ? CELL_MAX : LINE_MAX));
+    const isRunTogether = line.includes('|---') && !/^ *\|(-+\|)+$/.test(line);
+    const isHeading = /^#+ /.test(line);
+    if (isTooLong || isRunTogether || (isHeading && (lines[index + 1] ?? '') !== ''))
+      found.push(`${file}:${index + 1}`);
   }
   return found;
 }
@@ -107,16 +115,15 @@ describe('what the bundle brings to a VM', () => {
     assert.deepEqual(missing, []);
   });
 
-  test(`its documents have ${LINE_MAX} columns, and cells of ${CELL_MAX} characters`, async () => {
+  test(`its documents have ${LINE_MAX} columns, cells of ${CELL_MAX} characters, and whole tables`, async () => {
     const found: string[] = [];
-    for await (const file of glob(['*.md', '{docs,asterisk}/**/*.md'], { cwd: join(root, 'bundle') })) {
-      // Its old lines stay as they are.
-      if (file === 'CHANGELOG.md') continue;
-      found.push(...tooLong(file, await readFile(join(root, 'bundle', file), 'utf8')));
-    }
+    for await (const file of glob('**/*.md', { cwd: join(root, 'bundle') }))
+      found.push(...badLayout(file, await readFile(join(root, 'bundle', file), 'utf8')));
     assert.deepEqual(found, []);
     const page = `${'a'.repeat(101)}\n| ${'b'.repeat(120)} | c |\n| ${'d'.repeat(121)} |\n`;
-    assert.deepEqual(tooLong('page.md', page), ['page.md:1', 'page.md:3']);
+    assert.deepEqual(badLayout('page.md', page), ['page.md:1', 'page.md:3']);
+    const scars = '| a | |---| | b |\n# c\n\n## d\ne\n  | f |\n  |---|\n';
+    assert.deepEqual(badLayout('page.md', scars), ['page.md:1', 'page.md:4']);
   });
 
   test('install.sh copies all of them, and the filter for fail2ban', async () => {
