@@ -39,6 +39,9 @@ copy_files() {
   mkdir -p "$STAGE/bridge/wire" "$STAGE/e2e/mock-pipecat"
   cp bridge/wire/*.json "$STAGE/bridge/wire/"
   cp e2e/mock-pipecat/README.md "$STAGE/e2e/mock-pipecat/"
+  # The sources are not in the bundle, nor is what describes them.
+  find "$STAGE" -name '*.md' -exec \
+    sed -Ei 's#\[([^]]*)\]\((\.\./)*(CONTRIBUTING|bridge/ARCHITECTURE)\.md[^)]*\)#\1 (in the sources)#g' {} +
   echo "$RELEASE" >"$STAGE/VERSION"
   echo "$ASTERISK" >"$STAGE/ASTERISK_VERSION"
 }

@@ -81,7 +81,7 @@ function decoded(reader: Dialect, message: Buffer): BotMessage & { readonly hear
   return { type: 'media', audio: Buffer.alloc(0), length, encoding, sampleRate, heard };
 }
 
-/** What a bot may order, as the contract has it, and what it is read as. */
+/** What a bot may order (docs/BOTS.md), and what it is read as. */
 const order = fc.oneof(
   fc.record({ event: fc.constantFrom('clear', 'resume') }),
   fc.record({ event: fc.constant('mark'), name: fc.string({ maxLength: 256 }) }),
@@ -114,7 +114,7 @@ const BAD_FIELDS: Record<string, object> = {
 
 export const targets: readonly FuzzTarget[] = [
   {
-    name: 'dialects: the contract’s orders are read as they are, with fields of others or without',
+    name: 'dialects: documented orders are read as they are, with fields of others or without',
     property: fc.property(dialect, order, fc.boolean(), (name, { event, ...fields }, hasMore) => {
       const isTheirMark = name === 'twilio' && event === 'mark';
       const body = isTheirMark ? { mark: fields } : fields;

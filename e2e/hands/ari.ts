@@ -3,7 +3,7 @@
 import { SECRETS } from '../stack/containers.ts';
 import { LOCALHOST, type Ports } from '../stack/ports.ts';
 
-/** An originate request, as the founding system's back end sends it. */
+/** An originate request, as a back end sends it that dials through ARI. */
 export interface Originate {
   /** Number and provider: `123@acme`. */
   to: string;

@@ -37,7 +37,7 @@ export function expectBothHeard(report: CallReport, bot: BotCall, ms: number): v
   expectNoViolations(bot);
 }
 
-/** The bot found nothing in the bridge's messages that breaks the contract. */
+/** The bot found no fault in the bridge's messages (docs/BOTS.md). */
 export function expectNoViolations(bot: BotCall): void {
   assert.deepEqual(bot.violations, []);
 }

@@ -15,8 +15,8 @@ import { isUsableId } from './call-ids.ts';
 import { presentationOf, WITHHELD } from './presentation.ts';
 
 /**
- * Channel variables that a call may have (contract, section 2). Our dialplan sets `SIP_HEADERS` and
- * `SIP_CALL_ID`.
+ * Channel variables that a call may have (docs/API.md, "Channel variables"). Our dialplan sets
+ * `SIP_HEADERS` and `SIP_CALL_ID`.
  */
 export const CALL_VARIABLES = [
   'X_CALL_ID',

@@ -1,7 +1,7 @@
 import { CAUSE } from '../q850/causes.ts';
 import type { CallResult } from './result.ts';
 
-/** Outcomes of an outbound call (contract, section 3). */
+/** Outcomes of an outbound call (docs/OUTCOMES.md). */
 export const OUTCOMES = [
   'answered',
   'busy',

@@ -45,6 +45,18 @@ test('a blank value counts as absent: it is no 0', () => {
   assert.deepEqual([config.MEDIA_TIMEOUT_MS, config.HTTP_PORT], [30_000, 8090]);
 });
 
+test('a value that is no number is named, in .env and in a provider’s file', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'numbers-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, 'acme.env'), 'AUTH=ip\nMATCH=192.0.2.1\nOUTBOUND_MAX_CALLS=lots\n');
+  const found = problems({ ...NEEDED, BOT_REFUSAL_MS: 'abc', MAX_CALLS: '1.5', PROVIDERS_DIR: folder });
+  assert.deepEqual(found.sort(), [
+    'BOT_REFUSAL_MS: abc is no number',
+    'MAX_CALLS: 1.5 is no whole number',
+    'acme.env: OUTBOUND_MAX_CALLS: lots is no number',
+  ]);
+});
+
 for (const [about, value] of [
   ['a letter of another alphabet', 'Bearer t\u043eken'],
   ['a line break', 'Bearer a\nX-Admin: 1'],

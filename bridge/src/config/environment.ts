@@ -8,6 +8,7 @@ import { botUrl } from './bot-url.ts';
 import { parseHostRules } from './callback-url.ts';
 import { certificates } from './certificates.ts';
 import { headerValue } from './header-value.ts';
+import { issueText } from './issue-text.ts';
 import type { PortNeeds } from './port-ranges.ts';
 import { loadProviders, type Provider } from './providers.ts';
 import { sampleRate } from './sample-rate.ts';
@@ -208,9 +209,8 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   const result = schema.safeParse(values);
   for (const issue of result.error?.issues ?? []) {
     const name = issue.path.join('.');
-    problems.push(
-      `${name}: ${values[name] === undefined && issue.code !== 'custom' ? 'is missing' : issue.message}`,
-    );
+    const isMissing = values[name] === undefined && issue.code !== 'custom';
+    problems.push(`${name}: ${isMissing ? 'is missing' : issueText(issue, values[name])}`);
   }
   const providers = loadProviders(values.PROVIDERS_DIR, problems);
   if (result.success) problems.push(...ignoredFormats(result.data, [...providers.values()]));

@@ -16,6 +16,7 @@ import { botUrl } from './bot-url.ts';
 import type { CallLimits } from './call-limits.ts';
 import { certificates } from './certificates.ts';
 import { headerValue } from './header-value.ts';
+import { issueText } from './issue-text.ts';
 import { homePrefixes, type NumberPlan, parsePrefixes } from './number-plan.ts';
 import { keyProblems, parseProviderKeys } from './provider-keys.ts';
 import { sampleRate } from './sample-rate.ts';
@@ -162,14 +163,19 @@ export function loadProviders(directory: string | undefined, problems: string[])
   const keys = parseProviderKeys(readFileSync(KEYS_FILE, 'utf8'));
   for (const file of files.sort()) {
     const name = file.slice(0, -'.env'.length);
+    let text = '';
     try {
-      const text = readFileSync(join(directory, file), 'utf8');
+      text = readFileSync(join(directory, file), 'utf8');
       problems.push(...keyProblems(text, keys).map((problem) => `${file}: ${problem}`));
       providers.set(name, parseProvider(name, text));
     } catch (error) {
       const issues =
         error instanceof z.ZodError ? error.issues : [{ path: [], message: (error as Error).message }];
-      for (const issue of issues) problems.push(`${file}: ${[...issue.path, issue.message].join(': ')}`);
+      const values = parseEnv(text);
+      for (const issue of issues) {
+        const found = issueText(issue, values[issue.path.join('.')]);
+        problems.push(`${file}: ${[...issue.path, found].join(': ')}`);
+      }
     }
   }
   return providers;

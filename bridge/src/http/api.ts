@@ -37,8 +37,8 @@ const failure = {
 };
 
 /**
- * The API for operators of calls (contract, section 3). It has a Fastify scope of its own: health
- * and metrics need no token.
+ * The API for operators of calls (docs/API.md). It has a Fastify scope of its own: health and
+ * metrics need no token.
  */
 export function addApi(server: FastifyInstance, context: ApiContext, guard: Guard): void {
   server.register((scope, _options, registered) => {

@@ -7,7 +7,7 @@ export type WireEncoding = (typeof ENCODINGS)[number];
 export const RATES = [8_000, 16_000, 24_000] as const;
 export type WireRate = (typeof RATES)[number];
 
-/** Wire formats of bots: the native one of the contract, and Twilio Media Streams. */
+/** Wire formats of bots: our own (native), and Twilio Media Streams. */
 export const DIALECTS = ['native', 'twilio'] as const;
 export type DialectName = (typeof DIALECTS)[number];
 
@@ -33,7 +33,7 @@ export interface StartFields {
   readonly to: string;
   /** Whether an inbound caller shows their number. Absent if that is not known. */
   readonly callerIdPresentation?: 'allowed' | 'restricted' | 'unavailable' | undefined;
-  /** The channel variables of the contract that are set. */
+  /** Those of `CALL_VARIABLES` that are set. */
   readonly variables: Readonly<Record<string, string>>;
   readonly appArgs: readonly string[];
   readonly customVars: Readonly<Record<string, string>>;

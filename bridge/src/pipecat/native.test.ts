@@ -25,7 +25,7 @@ const START: StartFields = {
 
 const dialect = new NativeDialect('pcmu', 8000);
 
-test('every message to the bot has the shape of the contract', () => {
+test('every message to the bot has the fields that docs/BOTS.md names', () => {
   const messages: [string, object][] = [
     [dialect.encode({ type: 'answered' }), { event: 'answered' }],
     [

@@ -19,7 +19,7 @@ const MEDIA_TAIL = Buffer.from('}');
 /** Upper limit of a media message without its payload, bytes. */
 const MEDIA_EXTRA_BYTES = 128;
 
-/** The native dialect of the contract: JSON text with an `event`, audio in base64. */
+/** The native dialect (docs/BOTS.md): JSON text with an `event`, audio in base64. */
 export class NativeDialect implements Dialect {
   readonly #encoding: WireEncoding;
   readonly #sampleRate: number;
@@ -108,7 +108,7 @@ function shown(value: unknown): string {
   return JSON.stringify(text.slice(0, SHOWN_CHARS)).slice(1, -1);
 }
 
-/** Query parameters of the bot's URL, by the names of the contract. Absent values are left out. */
+/** Query parameters of the bot's URL, by the names in docs/BOTS.md. Absent values are left out. */
 export function startQuery(fields: StartFields): Record<string, string> {
   const { variables } = fields;
   // SIP header names are case-insensitive (RFC 3261 section 7.3.1).

@@ -58,7 +58,7 @@ const transferSchema = z.object({
   reason: z.string().optional(),
 });
 
-/** One call, from its offer or dial on (contract, section 4). Unknown values are absent. */
+/** One call, from its offer or dial on (docs/RECORDS.md). Unknown values are absent. */
 export const callRecordSchema = z.object({
   callId: z.string(),
   /** The requested call id, if another call already had it. */

@@ -9,7 +9,7 @@ import type { StoredCallback } from '../records/store-messages.ts';
 import { DAY_MS } from '../units/units.ts';
 import { retryAfterMs } from './retry-after.ts';
 
-/** The form of a status callback, sent when a call ends (contract, section 3). */
+/** The form of a status callback, sent when a call ends (docs/CALLBACKS.md). */
 export interface CallbackFields {
   /** The channel's id. */
   readonly call_sid: string;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What the bridge must send first: every field of the contract, and any more. */
+/** What the bridge must send first: every field of docs/BOTS.md, and any more. */
 export const startSchema = z.looseObject({
   event: z.literal('start'),
   callId: z.string().min(1),
@@ -48,7 +48,7 @@ export const messageSchema = z.discriminatedUnion('event', [
   z.looseObject({ event: z.literal('error'), code: z.union([z.string(), z.number()]), message: z.string() }),
 ]);
 
-/** A message that is as the contract says. */
+/** A valid message. */
 export type Message = z.infer<typeof messageSchema>;
 /** One message of that kind. */
 export type MessageOf<Event extends Message['event']> = Extract<Message, { event: Event }>;
@@ -61,8 +61,8 @@ export const EVENTS: ReadonlySet<string> = new Set(
 const number = (minimum: number, maximum: number) => z.coerce.number().min(minimum).max(maximum).optional();
 
 /**
- * What the WebSocket's query may ask of the mock, in addition to the contract's parameters. Units:
- * see the README.
+ * What the WebSocket's query may ask of the mock, in addition to the bridge's parameters. Units: see
+ * the README.
  */
 export const optionsSchema = z.object({
   mode: z.string().optional(),

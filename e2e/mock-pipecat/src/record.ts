@@ -85,7 +85,7 @@ export class CallRecord {
     if (request.headers['sec-websocket-extensions']) this.violation('the bridge offers compression', atMs);
   }
 
-  /** Notes that the bridge broke the contract. */
+  /** Notes a breach of the wire format by the bridge. */
   violation(what: string, atMs: number): void {
     this.#violationCount++;
     list(this.#violations, { what, atMs });
@@ -102,7 +102,7 @@ export class CallRecord {
     this.#pings++;
   }
 
-  /** Reads a frame from the bridge. Undefined if it breaks the contract or is unknown. */
+  /** Reads a frame from the bridge. Undefined if it breaks the wire format or is unknown. */
   received(data: Buffer, isBinary: boolean, atMs: number): Message | undefined {
     if (isBinary) return this.#binary(data, atMs);
     let json: unknown;
