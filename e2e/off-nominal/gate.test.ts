@@ -1,0 +1,103 @@
+/** No call is taken: at the limit of calls, and while the bridge is stopped. */
+import assert from 'node:assert/strict';
+import { after, afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CallOutput } from '../phones/phones.ts';
+import { expectBothHeard } from '../stack/expect.ts';
+import { ATTENTIVE } from '../stack/ports.ts';
+import { newCallId, Stack, until } from '../stack/stack.ts';
+
+/** The limit of the issue: a flood of 503 beside live calls. */
+const TURNED_AWAY_MS = 200;
+
+let stack: Stack | undefined;
+afterEach(() => stack?.stop());
+after(() => stack?.stop());
+
+/** Ms from each INVITE to its final answer, sorted. */
+function answerTimesMs({ messages }: CallOutput): number[] {
+  const invites = new Map<string, number>();
+  const times: number[] = [];
+  for (const { sent, startLine, headers, timeMs } of messages) {
+    const id = headers['call-id'] ?? '';
+    if (sent && startLine.startsWith('INVITE') && !invites.has(id)) invites.set(id, timeMs);
+    const isFinal = !sent && /^SIP\/2\.0 [2-6]/.test(startLine) && /INVITE/.test(headers.cseq ?? '');
+    const sentMs = invites.get(id);
+    if (isFinal && sentMs !== undefined) times.push(timeMs - sentMs);
+  }
+  return times.sort((a, b) => a - b);
+}
+
+test('callers over a limit get 503 at once, other providers still get through, and live calls hear all', async (context) => {
+  stack = await Stack.start({ bridge: { MAX_CALLS: '5' }, asterisk: { MAX_CALLS: '5' } });
+  const { phones, bot } = stack;
+  // One provider's share: 80 % of 5.
+  const ids = [1, 2, 3, 4].map((number) => newCallId(`live-${number}`));
+  const live = ids.map((callId) => phones.callOnce({ to: '102', callId, seconds: 14 }));
+  await Promise.all(ids.map((callId) => bot.wait(callId, 'sound')));
+  const flood = await phones.call({ to: '102', calls: 100, rate: 50, callId: newCallId('flood') });
+  assert.deepEqual([...new Set(flood.calls.map(({ sip }) => sip.status))], [503]);
+  const other = newCallId('other');
+  const second = phones.callOnce({ to: '102', callId: other, seconds: 6, local: ATTENTIVE });
+  await bot.wait(other, 'sound');
+  await until('the gate is closed', 2000, async () => {
+    return (await stack?.metric('pipecat_bridge_gate_closed')) === 1;
+  });
+  const full = await phones.call({
+    to: '102',
+    calls: 50,
+    rate: 50,
+    callId: newCallId('full'),
+    local: ATTENTIVE,
+  });
+  assert.deepEqual([...new Set(full.calls.map(({ sip }) => sip.status))], [503]);
+  for (const output of [flood, full]) {
+    const times = answerTimesMs(output);
+    assert.equal(times.length, output.calls.length);
+    const p99 = times[Math.ceil(times.length * 0.99) - 1] ?? Number.NaN;
+    context.diagnostic(`503 after ${times[times.length >> 1]} ms (p50), ${p99} ms (p99)`);
+    assert.ok(p99 < TURNED_AWAY_MS, `503 within ${p99} ms (p99)`);
+  }
+  for (const [index, call] of [...live, second].entries()) {
+    const callId = [...ids, other][index] ?? '';
+    const report = await call;
+    expectBothHeard(report, await bot.wait(callId, 'closed'), 4000);
+    const { lost, spacingDeviationMs } = report.heard;
+    assert.equal(lost, 0);
+    context.diagnostic(`live call ${index + 1}: 20 ms kept within ${spacingDeviationMs.p99} ms (p99)`);
+  }
+  await stack.leaks.expectNone();
+});
+
+test('SIGTERM: a live call goes on, then hears the announcement; who rings or calls gets 503', async () => {
+  stack = await Stack.start({ bridge: { STOP_DRAIN_S: '5', SHUTDOWN_MS: '2000' } });
+  const { phones, bot } = stack;
+  const callId = newCallId('live');
+  const live = phones.callOnce({ to: '102', callId, seconds: 60 });
+  await bot.wait(callId, 'sound');
+  // The bot of 109 accepts after 3 s.
+  const ringing = phones.callOnce({ to: '109', callId: newCallId('ringing'), seconds: 10 });
+  await until('both calls', 3000, async () => (await stack?.metric('pipecat_bridge_calls_active')) === 2);
+  const stopped = stack.stopPart('bridge');
+  assert.equal((await ringing).sip.status, 503);
+  const late = await phones.callOnce({ to: '102', callId: newCallId('late'), seconds: 10 });
+  assert.deepEqual([late.sip.status, late.sip.statuses.includes(183)], [503, false]);
+  assert.equal((await stack.readiness()).status, 503);
+  await sleep(1000);
+  assert.equal((await stack.api('/calls?state=active')).calls.length, 1, 'the live call goes on');
+  await stopped;
+  const { sip, heard } = await live;
+  assert.equal(sip.endedBy, 'them');
+  assert.ok((sip.byeAfterAnswerMs ?? 0) > 7000, `${sip.byeAfterAnswerMs} ms: the drain and the announcement`);
+  assert.ok(
+    heard.segments.some(({ sound }) => sound !== 'silence'),
+    'the announcement was heard',
+  );
+  assert.equal((await bot.wait(callId, 'closed')).hangup?.reason, 'shutdown');
+  await stack.startPart('bridge');
+  await stack.ready();
+  const { calls } = await stack.api('/calls?endReason=shutdown');
+  const record = calls.find((call) => call.callId === callId);
+  assert.partialDeepStrictEqual(record, { endReason: 'shutdown', endedBy: 'operator' });
+  assert.equal((await phones.callOnce({ to: '102', seconds: 2 })).sip.status, 200);
+});
