@@ -41,7 +41,7 @@ async function handedOver(t: TestContext, options: { isAnswered?: boolean } = {}
     CALLBACK_HOSTS: '127.0.0.1',
   };
   const lab = await Lab.start(t);
-  const child = await startProcess(t, lab, config);
+  const { child } = await startProcess(t, lab, config);
   const variables = { X_CALL_ID: ID, X_CALLBACK_URL: receiver.url };
   const caller = lab.ari.inbound({ variables });
   const session = await lab.session();

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,7 +32,7 @@ async function orphan(
   t.after(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
   const config = { RECORDS_DIR: directory, RECORDINGS_DIR: join(directory, 'audio'), ...environment };
   const lab = await Lab.start(t);
-  const child: ChildProcess = await startProcess(t, lab, config);
+  const { child } = await startProcess(t, lab, config);
   const channel = lab.ari.inbound({ variables });
   const session = await lab.session();
   await until(() => session.of('answered').length > 0, 'answered');

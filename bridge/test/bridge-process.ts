@@ -2,17 +2,26 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { TestContext } from 'node:test';
 import { type Lab, until } from './harness.ts';
 
+const MAIN = new URL('../src/main.ts', import.meta.url).pathname;
+
+/** How a bridge is started as a process of its own. */
+interface ProcessOptions {
+  readonly uid?: number;
+  /** Shell commands that run before the bridge, in its process. */
+  readonly shell?: string;
+}
+
 /**
  * Starts a bridge as a process of its own beside a lab's ARI and bot. Resolves when it has reached
- * ARI. Killed at the end of the test.
+ * ARI, with its output until then. Killed at the end of the test.
  */
 export async function startProcess(
   t: TestContext,
   lab: Lab,
   environment: Readonly<Record<string, string>> = {},
-  identity: { readonly uid?: number } = {},
-): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [new URL('../src/main.ts', import.meta.url).pathname], {
+  { shell = ':', ...identity }: ProcessOptions = {},
+): Promise<{ child: ChildProcess; output: string }> {
+  const child = spawn('bash', ['-c', `${shell}; exec "$0" "$1"`, process.execPath, MAIN], {
     env: {
       ...process.env,
       ARI_URL: `http://127.0.0.1:${lab.ari.port}`,
@@ -36,5 +45,5 @@ export async function startProcess(
   // One ARI app has one bridge.
   await lab.stop();
   await until(() => output.includes('ARI connected'), 'the process is there');
-  return child;
+  return { child, output };
 }

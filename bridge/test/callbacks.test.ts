@@ -9,6 +9,15 @@ import { StatusCallbacks } from '../src/reports/callbacks.ts';
 import { API_TOKEN, api, listen } from './api-client.ts';
 import { Lab, until } from './harness.ts';
 
+/** Fields of a callback, if the test is not about them. */
+const FIELDS = {
+  call_sid: 'a',
+  call_id: 'a',
+  status: 'completed',
+  outcome: 'answered',
+  cause: '16',
+} as const;
+
 /** A receiver that answers as told, then with 200. */
 async function receiver(t: TestContext, answers: [number, Record<string, string>][] = []) {
   const asked: { atMs: number; request: IncomingMessage }[] = [];
@@ -105,14 +114,7 @@ test('receivers whose names nobody answers for take no more than four threads of
   for (const hosts of [[], ['*.example']]) {
     asked.length = 0;
     const callbacks = new StatusCallbacks({ secret: undefined, tries: 3, hosts }, store, log, silent);
-    const fields = {
-      call_sid: 'a',
-      call_id: 'a',
-      status: 'completed',
-      outcome: 'answered',
-      cause: '16',
-    } as const;
-    for (let i = 0; i < 40; i++) callbacks.post(`http://h${i % 20}.example/`, fields);
+    for (let i = 0; i < 40; i++) callbacks.post(`http://h${i % 20}.example/`, FIELDS);
     await until(() => asked.length > 0, 'the first name');
     await new Promise((resolve) => setTimeout(resolve, 100));
     assert.equal(asked.length, 4);
@@ -126,14 +128,7 @@ test('a name that has none but such addresses is given up at once', async (t) =>
   const settings = { secret: undefined, tries: 20, hosts: [] };
   const callbacks = new StatusCallbacks(settings, store, pino({ level: 'silent' }), resolve);
   t.after(() => callbacks.close(0));
-  const fields = {
-    call_sid: 'a',
-    call_id: 'a',
-    status: 'completed',
-    outcome: 'answered',
-    cause: '16',
-  } as const;
-  callbacks.post('http://metadata.example/', fields);
+  callbacks.post('http://metadata.example/', FIELDS);
   await until(() => callbacks.pending === 0, 'given up');
   assert.deepEqual(callbacks.stats, { delivered: 0, failed: 1, dropped: 0, failedTries: 1 });
 });
@@ -166,14 +161,7 @@ describe('a receiver that drips', { concurrency: true }, () => {
       t.after(() => callbacks.close(0));
       t.after(() => server.close());
       const { port } = server.address() as AddressInfo;
-      const fields = {
-        call_sid: 'a',
-        call_id: 'a',
-        status: 'completed',
-        outcome: 'answered',
-        cause: '16',
-      } as const;
-      callbacks.post(`http://127.0.0.1:${port}/`, fields);
+      callbacks.post(`http://127.0.0.1:${port}/`, FIELDS);
       await until(() => callbacks.pending === 0, 'the callback is done');
       assert.equal(callbacks.stats[outcome], 1);
       const open = () =>

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { API_TOKEN, api } from './api-client.ts';
+import { startProcess } from './bridge-process.ts';
 import { Lab, until } from './harness.ts';
 import { providersDirectory } from './providers-directory.ts';
 
-const MAIN = new URL('../src/main.ts', import.meta.url).pathname;
 const ORDER = { to: '+4930777777', provider: 'pb_fintech' };
 
 /**
@@ -30,37 +30,15 @@ function hangingFolder(t: TestContext): string {
 
 /** A bridge as a process of its own; `shell` is put before it. */
 async function start(t: TestContext, lab: Lab, environment: Record<string, string>, shell = ':') {
-  const child = spawn('bash', ['-c', `${shell}; exec "$0" "$1"`, process.execPath, MAIN], {
-    env: {
-      ...process.env,
-      ARI_URL: `http://127.0.0.1:${lab.ari.port}`,
-      ARI_USERNAME: 'pipecat',
-      ARI_PASSWORD: 'right',
-      PIPECAT_URL: lab.bot.url,
-      HTTP_PORT: '0',
-      MEDIA_WORKERS: '1',
-      SHUTDOWN_MS: '300',
-      API_TOKEN,
-      RTP_PORT_MIN: '60900',
-      RTP_PORT_MAX: '60919',
-      ...environment,
-    },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  t.after(() => child.kill('SIGKILL'));
-  let output = '';
-  child.stdout.on('data', (text) => {
-    output += text;
-  });
-  await lab.stop();
-  await until(() => output.includes('ARI connected'), 'the process is there');
+  const own = { SHUTDOWN_MS: '300', API_TOKEN };
+  const { child, output } = await startProcess(t, lab, Object.assign(own, environment), { shell });
   const address = /"http":"([^"]+)"/.exec(output)?.[1];
   const get = async (path: string) => {
     const headers = { authorization: `Bearer ${API_TOKEN}` };
     const response = await fetch(`http://${address}${path}`, { headers });
     return { status: response.status, text: await response.text() };
   };
-  return { child: child as ChildProcess, get };
+  return { child, get };
 }
 
 test('a disk that hangs is said, and answers are told that no record can be read; calls go on', async (t) => {

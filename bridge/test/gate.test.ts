@@ -143,7 +143,7 @@ for (const { signals, limitMs } of [
 ] as const) {
   test(`the process: ${signals.join(', then ')} ends all at once, in order`, async (t) => {
     const lab = await Lab.start(t);
-    const child = await startProcess(t, lab, { STOP_DRAIN_S: '600', SHUTDOWN_MS: '60000' });
+    const { child } = await startProcess(t, lab, { STOP_DRAIN_S: '600', SHUTDOWN_MS: '60000' });
     const { channel, session } = await lab.call();
     const exit = new Promise<number | null>((resolve) => child.once('exit', resolve));
     session.speak(speech(1_000));

@@ -55,7 +55,8 @@ for (const { how, code } of [
     const module = `data:text/javascript,${encodeURIComponent(deadly(order, code))}`;
     const lab = await Lab.start(t);
     const identity = process.getuid?.() === 0 ? { uid: NOBODY } : {};
-    const { pid = 0 } = await startProcess(t, lab, { NODE_OPTIONS: `--import ${module}` }, identity);
+    const { child } = await startProcess(t, lab, { NODE_OPTIONS: `--import ${module}` }, identity);
+    const pid = child.pid ?? 0;
     const nice = niceOf(process.pid, process.pid);
     await until(() => niceOf(pid, pid) === nice + 5, 'the control thread gives way');
     const { channel } = await lab.call();
@@ -76,7 +77,8 @@ for (const { how, code } of [
 
 test('audio comes before the set-up of calls: the control thread has a lower priority than the media workers', async (t) => {
   const lab = await Lab.start(t);
-  const { pid = 0 } = await startProcess(t, lab);
+  const { child } = await startProcess(t, lab);
+  const pid = child.pid ?? 0;
   await until(
     () => niceOf(pid, pid) === niceOf(process.pid, process.pid) + 5,
     'the control thread gives way',
@@ -88,7 +90,8 @@ test('audio comes before the set-up of calls: the control thread has a lower pri
 
 test('names that nobody answers for leave threads for others: there are 64', async (t) => {
   const lab = await Lab.start(t);
-  const { pid = 0 } = await startProcess(t, lab);
+  const { child } = await startProcess(t, lab);
+  const pid = child.pid ?? 0;
   const names = () =>
     readdirSync(`/proc/${pid}/task`).map((thread) =>
       readFileSync(`/proc/${pid}/task/${thread}/comm`, 'utf8').trim(),

@@ -126,7 +126,7 @@ test('a call that was live when the process was killed has its end at the next s
   const directory = folder(t);
   const lab = await Lab.start(t);
   // The process that dies is another: this one has to live on.
-  const child = await startProcess(t, lab, { RECORDS_DIR: directory });
+  const { child } = await startProcess(t, lab, { RECORDS_DIR: directory });
   const channel = lab.ari.inbound({ from: '+491701234567' });
   const session = await lab.session();
   await until(() => session.of('answered').length > 0, 'answered');

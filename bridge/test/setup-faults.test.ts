@@ -4,17 +4,7 @@ import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import type { FakeChannel } from './fake-channel.ts';
 import { Lab, until } from './harness.ts';
-
-/** The REST steps of an inbound call's set-up, as the fake sees them, with what they do. */
-const STEPS = [
-  { step: 'ring', pattern: /\/ring$/ },
-  { step: 'the subscription', pattern: /\/subscription$/ },
-  { step: 'the bridge', pattern: /POST \/bridges$/ },
-  { step: 'the media channel', pattern: /externalMedia$/ },
-  { step: 'joining the media channel', pattern: /addChannel$/ },
-  { step: 'the answer', pattern: /\/answer$/ },
-  { step: 'joining the caller', pattern: /addChannel$/, nth: 2 },
-] as const;
+import { SETUP_STEPS } from './setup-steps.ts';
 
 /** Runs `act` at the nth request that matches, before or after it takes effect. */
 function at(
@@ -33,7 +23,7 @@ function at(
 // Each test has a bridge of its own and mostly waits: several at once take no longer than one.
 describe('the set-up of a call', { concurrency: 6 }, () => {
   for (const when of ['before', 'after'] as const) {
-    for (const step of STEPS) {
+    for (const step of SETUP_STEPS) {
       test(`a caller who hangs up ${when} ${step.step} leaves nothing behind`, async (t) => {
         const lab = await Lab.start(t);
         let channel: FakeChannel | undefined;
@@ -50,7 +40,7 @@ describe('the set-up of a call', { concurrency: 6 }, () => {
     }
   }
 
-  for (const step of STEPS.slice(2)) {
+  for (const step of SETUP_STEPS.slice(2)) {
     for (const fault of [500, 404, 'never'] as const) {
       // These are asked for again.
       if (fault === 'never' && ['the answer', 'joining the caller'].includes(step.step)) continue;
@@ -67,7 +57,7 @@ describe('the set-up of a call', { concurrency: 6 }, () => {
     }
   }
 
-  for (const step of STEPS.slice(5)) {
+  for (const step of SETUP_STEPS.slice(5)) {
     for (const when of ['before', 'after'] as const) {
       test(`a call goes on though Asterisk once gives no reply ${when} ${step.step}`, async (t) => {
         const lab = await Lab.start(t, { config: { ARI_TIMEOUT_MS: '1000' } });
@@ -81,7 +71,7 @@ describe('the set-up of a call', { concurrency: 6 }, () => {
     }
   }
 
-  for (const step of STEPS.slice(2, 4)) {
+  for (const step of SETUP_STEPS.slice(2, 4)) {
     test(`when the reply to ${step.step} is lost, what it made is removed`, async (t) => {
       const lab = await Lab.start(t, { config: { ARI_TIMEOUT_MS: '1000' } });
       at(lab, 'after', step, () => 'never');
@@ -91,7 +81,7 @@ describe('the set-up of a call', { concurrency: 6 }, () => {
     });
   }
 
-  for (const step of STEPS.slice(0, 2)) {
+  for (const step of SETUP_STEPS.slice(0, 2)) {
     test(`a call does not depend on ${step.step}`, async (t) => {
       const lab = await Lab.start(t);
       at(lab, 'before', step, () => 500);

@@ -8,6 +8,7 @@ import type { BotSession } from './fake-bot.ts';
 import type { FakeChannel } from './fake-channel.ts';
 import { Lab, speech, until } from './harness.ts';
 import { providersDirectory } from './providers-directory.ts';
+import { SETUP_STEPS } from './setup-steps.ts';
 
 /**
  * The live media workers (the only threads of this process with a limit), and whether each has
@@ -54,15 +55,8 @@ async function talks(lab: Lab, channel: FakeChannel, after: number): Promise<voi
   assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
 }
 
-/** The REST steps of an inbound call's set-up. */
-const STEPS = [
-  { step: 'ring', pattern: /\/ring$/ },
-  { step: 'the bridge', pattern: /POST \/bridges$/ },
-  { step: 'the media channel', pattern: /externalMedia$/ },
-  { step: 'joining the media channel', pattern: /addChannel$/ },
-  { step: 'the answer', pattern: /\/answer$/ },
-  { step: 'joining the caller', pattern: /addChannel$/, nth: 2 },
-] as const;
+/** No media worker takes part in the subscription. */
+const STEPS = SETUP_STEPS.filter(({ step }) => step !== 'the subscription');
 
 describe('workers die in a set-up', () => {
   for (const when of ['before', 'after'] as const) {
