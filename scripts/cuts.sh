@@ -6,6 +6,8 @@ ANSWER_S=5         # a service that says nothing within this time does not answe
 DRAIN_POLL_S=2
 DRAIN_REPORT_S=10
 GATE_S=20          # how long the gate stays closed after close_gate
+HURRY_S=0.3        # between the two signals that end all calls at once
+cuts_now=""        # whether calls in progress are to be cut
 
 # running_id SERVICE: the id of its container; nothing where it does not run.
 running_id() { docker compose ps --quiet --status running "$1" 2>/dev/null; }
@@ -97,6 +99,18 @@ close_gate() { set_gate $(($(date +%s) + GATE_S)); }
 open_gate() { set_gate '""'; }
 set_gate() { asterisk_cli "dialplan set global PIPECAT_GATE_$(of_running asterisk ARI_APP pipecat) $1" >/dev/null || true; }
 
+# stop_bridge: the bridge ends its calls itself, so it stops before Asterisk, and the records say who
+# ended them. It lets calls go on for STOP_DRAIN_S; a second SIGTERM ends them at once.
+stop_bridge() {
+  [ -n "$(running_id bridge)" ] || return 0
+  if [ -n "$cuts_now" ]; then
+    docker compose kill --signal SIGTERM bridge
+    sleep "$HURRY_S"
+    docker compose kill --signal SIGTERM bridge
+  fi
+  docker compose stop bridge
+}
+
 # ask_how: drain, now or leave, as the person at the terminal says.
 ask_how() {
   local answer=""
@@ -123,12 +137,19 @@ agree_to_cut() {
   else step "  that would cut $calls call(s)"; fi
   if [ -z "$how" ] && on_terminal; then how="$(ask_how)"; fi
   case "$how" in
-    now) step "  cutting them" ;;
+    now)
+      step "  cutting them"
+      cuts_now=yes
+      ;;
     drain*)
       limit="${DRAIN_S:-$(setting DRAIN_S 1800)}"
       step "  new calls are turned away; waiting for those in progress, at most $limit s …"
       drain "$limit" "$@" && return
-      if [ "$how" = drain-then-now ]; then step "  cutting those that are left" && return; fi
+      if [ "$how" = drain-then-now ]; then
+        step "  cutting those that are left"
+        cuts_now=yes
+        return
+      fi
       open_gate
       fail "calls are still in progress after $limit s; nothing was stopped, new calls are taken again" "make up DRAIN=1 once more, or make up NOW=1"
       ;;

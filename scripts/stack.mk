@@ -17,8 +17,8 @@ call: ## one test call through it, PASS or FAIL (TO=100 SECONDS=8)
 bot-check: ## a caller against a bot, without Asterisk: what passed, and advice (URL=ws://… DIALECT= TO= SPEECH=hello.wav JSON=1)
 	@scripts/bot-check.sh
 
-down: ## stop it; images, settings and call records stay
-	@scripts/down.sh
+down: ## stop it; images, settings and call records stay (NOW=1 ends calls at once)
+	@NOW="$(NOW)" scripts/down.sh
 
 logs: ## follow the logs
 	@scripts/compose.sh logs --follow --tail 100

@@ -47,11 +47,11 @@ find_restarts() {
   done
 }
 
-# The bridge always stops before Asterisk: it ends its calls itself, and their records say who ended
-# them. compose would stop Asterisk first.
+# compose itself would stop Asterisk before the bridge.
 stop_what_restarts() {
   local service
-  case " ${restarts[*]} " in *' asterisk '*) docker compose stop bridge ;; esac
+  [ ${#restarts[@]} -gt 0 ] || return 0
+  stop_bridge
   for service in "${restarts[@]}"; do docker compose rm --stop --force "$service"; done
 }
 

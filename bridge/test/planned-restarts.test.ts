@@ -150,8 +150,23 @@ test('calls that outlast DRAIN_S: nothing is stopped and new calls are taken aga
 
 test('Asterisk restarts: the bridge is stopped before it, so that records say who ended the calls', () => {
   const { calls } = run('restarts=(asterisk); stop_what_restarts');
-  const stops = calls.filter((call) => / (stop|rm) /.test(call));
+  const stops = calls.filter((call) => / (stop|rm|kill) /.test(call));
   assert.deepEqual(stops, ['docker compose stop bridge', 'docker compose rm --stop --force asterisk']);
+});
+
+test('calls that are to be cut end at once: a second signal does not wait for them', () => {
+  const { calls } = run(
+    'restarts=(bridge); HURRY_S=0; read_flags --now; agree_to_cut "$how" bridge; stop_what_restarts',
+  );
+  assert.deepEqual(
+    calls.filter((call) => / (stop|rm|kill) /.test(call)),
+    [
+      'docker compose kill --signal SIGTERM bridge',
+      'docker compose kill --signal SIGTERM bridge',
+      'docker compose stop bridge',
+      'docker compose rm --stop --force bridge',
+    ],
+  );
 });
 
 test('compose itself stops the bridge before Asterisk, since the one depends on the other', () => {
