@@ -202,8 +202,8 @@ provider_sections() {
   return 0
 }
 
-# share_of_calls PROVIDERS: how many of all calls one provider may have. 0: as many as it wants, if it
-# is the only one.
+# share_of_calls PROVIDERS: how many of all calls one provider may have. 0: no limit, if it is the
+# only one.
 share_of_calls() {
   if (($1 > 1)); then echo $(((value[MAX_CALLS] * value[PROVIDER_SHARE_PERCENT] + 99) / 100)); else echo 0; fi
 }

@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.."
 
 HOST_CA=/etc/ssl/certs/ca-certificates.crt
 
-# compose labels each image with its project, and `docker run` passes that on to containers: with the
-# name of a stack they would be taken for parts of it.
+# compose labels each image with its project, and `docker run` passes that on to containers: with
+# the name of a stack they would be taken for parts of it.
 build() { docker compose --project-name pipecat-bridge-images --progress plain --file scripts/images.yaml build "$@"; }
 
 main() {

@@ -45,8 +45,8 @@ image_content() {
   } | sha256sum | cut -c -16
 }
 
-# is_installation: whether this is where a bundle was installed. It has the images of its VERSION and
-# no sources; a checkout builds its images.
+# is_installation: whether this is where a bundle was installed. It has the images of its VERSION
+# and no sources; a checkout builds its images.
 is_installation() { [ -n "$(setting VERSION)" ]; }
 
 # mock_url SCHEME: where the lab's mock answers.

@@ -62,7 +62,7 @@ static void bot_close(struct connection *connection) {
   free(connection);
 }
 
-/**
+/*
  * Sends, or keeps what the socket does not take. Beyond a limit the bridge has stopped reading, and
  * the message counts as lost.
  */

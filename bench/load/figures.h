@@ -45,7 +45,10 @@ struct second {
   struct histogram clear;    /* from a bot's `clear` to the last audio from before it */
 };
 
-/* The window, by seconds: what was sent, or is due, in a second counts there. So a second in which we were late can be left out. */
+/*
+ * The window, by seconds: what was sent, or is due, in a second counts in that second. So a second
+ * in which the generator was late can be left out.
+ */
 struct window {
   int64_t from_ns;
   size_t seconds;

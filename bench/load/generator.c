@@ -1,4 +1,4 @@
-/**
+/*
  * generator [--calls N] [--mode MODE] [--phone-address A] [--phone-port P] [--calls-per-socket N]
  *   [--bot-port P]
  * Calls that share a phone port have an address each: the first is at A, the others at the
@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/**
+/*
  * The period of all work. Nothing is done in between: at hundreds of calls, one wake-up for each
  * datagram would cost more than the datagrams. The kernel takes the arrival times, so only the
  * bots' answers are late because of this, on average by half a period.
@@ -178,7 +178,7 @@ static bool dispatch(const struct epoll_event *event) {
   return true;
 }
 
-/** Sends what is due, then reads all that has arrived. False at the end. */
+/* Sends what is due, then reads all that has arrived. False at the end. */
 static bool turn(void) {
   static struct epoll_event events[EVENTS];
   int ready;

@@ -1,4 +1,7 @@
-/* The load generator: plays the far end of every call's RTP and the bot of every call's WebSocket, in one thread. */
+/*
+ * The load generator: sends and receives the RTP of every call and plays the bot of its WebSocket,
+ * in one thread.
+ */
 #pragma once
 #include "figures.h"
 #include "net.h"

@@ -16,7 +16,10 @@ noreturn void die(const char *what);
 /* As many open files as the system allows. */
 void raise_file_limit(void);
 
-/* Comes before everything else on its core, as far as the system lets it: in real time, else with the best nice value. */
+/*
+ * Gives this thread priority over all others on its core, as far as the system permits: real time,
+ * else the highest nice priority.
+ */
 void be_punctual(void);
 
 struct sockaddr_in loopback(const char *address, int port);
@@ -24,7 +27,10 @@ struct sockaddr_in loopback(const char *address, int port);
 struct sockaddr_in phone_at(struct sockaddr_in first, int calls_per_socket, int call);
 /* A bound UDP socket that does not block. */
 int udp_open(const char *address, int port);
-/* One that takes what is sent to any address; the kernel's arrival time and that address come with each datagram. */
+/*
+ * A socket that accepts datagrams to any address. Each datagram comes with that address and the
+ * kernel's arrival time.
+ */
 int udp_open_any(in_port_t port);
 int tcp_listen(const char *address, int port);
 /* Prepares a connected TCP socket: no delay, no blocking, arrival times where `stamps`. */

@@ -11,7 +11,7 @@
 
 enum { RTP_HEADER_BYTES = 12, PACKET_BYTES = RTP_HEADER_BYTES + FRAME_BYTES, DATAGRAM_MAX = 512, BATCH = 32 };
 
-/**
+/*
  * The bridge may identify calls by the address and port that Asterisk sends from; ours are all
  * different. A socket for each call would cost one system call a packet: calls that share a socket
  * differ in the address.
@@ -19,7 +19,7 @@ enum { RTP_HEADER_BYTES = 12, PACKET_BYTES = RTP_HEADER_BYTES + FRAME_BYTES, DAT
 static struct sockaddr_in first_phone;
 static int sockets[CALLS_MAX];
 
-/**
+/*
  * Calls that share a socket also follow each other within the 20 ms, so that packets due together
  * leave in one system call.
  */
@@ -74,7 +74,7 @@ static struct {
 } batch;
 
 static void batch_send(void) {
-  /**
+  /*
    * A refused packet (the bridge's port has just closed) delays the packets behind it by one turn:
    * it is skipped.
    */
@@ -131,7 +131,7 @@ static void phone_hear(struct call *call, const uint8_t *audio, size_t size, int
   memcpy(call->carry, audio + size - call->carried, call->carried);
 }
 
-/**
+/*
  * Which call a datagram belongs to: its peer must have sent it. With one call a socket, the peer is
  * the first sender (SIP phones).
  */

@@ -1,4 +1,4 @@
-/**
+/*
  * relay --calls N [--first CALL] --bot-port P --phone-address A --phone-port P --calls-per-socket N
  *   --rtp-port P [--drop N] [--stall MS]
  * The limit that the bridge is compared with: the same messages, one UDP socket for each call, and

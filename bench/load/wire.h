@@ -1,4 +1,7 @@
-/* Formats of the wire: marked audio frames, base64, WebSocket framing (RFC 6455). Pure: no sockets, no clock. */
+/*
+ * Formats of the wire: marked audio frames, base64, WebSocket framing (RFC 6455). Pure: no sockets,
+ * no clock.
+ */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,7 +30,10 @@ long mark_find(const uint8_t *data, size_t size, struct mark *mark);
 bool frame_is_whole(const uint8_t frame[FRAME_BYTES]);
 bool frame_text_is_whole(const char text[FRAME_CHARS]);
 
-/* Base64 (RFC 4648 section 4). Return the characters or bytes written; decoding passes over nothing and checks nothing. */
+/*
+ * Base64 (RFC 4648 section 4). Return the characters or bytes written. Decoding skips and checks
+ * nothing.
+ */
 size_t base64_encode(char *out, const uint8_t *in, size_t size);
 size_t base64_decode(uint8_t *out, const char *in, size_t size);
 
@@ -38,7 +44,10 @@ void ws_accept(char out[ACCEPT_CHARS + 1], const char *key, size_t size);
 enum ws_opcode { WS_TEXT = 1, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
 enum { WS_HEADER_MAX = 14 };
 
-/* Writes the header of a final frame; with `mask` (four bytes) the payload must be masked by ws_mask. Returns its size. */
+/*
+ * Writes the header of a final frame; with `mask` (four bytes) the payload must be masked by
+ * ws_mask. Returns its size.
+ */
 size_t ws_header(uint8_t *out, enum ws_opcode opcode, size_t payload, const uint8_t *mask);
 /* Masks or unmasks in place. */
 void ws_mask(uint8_t *data, size_t size, const uint8_t mask[4]);
@@ -52,5 +61,8 @@ struct ws_frame {
 /* Reads one frame, unmasking in place: bytes used, 0 where more are needed. */
 size_t ws_read(uint8_t *data, size_t size, struct ws_frame *frame);
 
-/* The base64 text of a media message: finds "payload":"…" and sets `*chars`; NULL where there is none. */
+/*
+ * The base64 text of a media message: finds "payload":"…" and sets `*chars`; NULL where there is
+ * none.
+ */
 const char *media_payload(const char *message, size_t size, size_t *chars);

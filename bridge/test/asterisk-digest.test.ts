@@ -1,4 +1,6 @@
-/** The digest of Asterisk's configuration, by which `make up` knows whether Asterisk has to restart. */
+/**
+ * The digest of Asterisk's configuration, by which `make up` knows whether Asterisk has to restart.
+ */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -20,7 +22,9 @@ const PROVIDER = 'AUTH=registration\nHOST=sip.invalid\nUSERNAME=me\nPASSWORD_FIL
 const DIALPLAN = '[ours]\nexten => s,1,Hangup()\n';
 const FILES: Files = { 'acme.env': PROVIDER, 'ours.conf': DIALPLAN, password: 'a-password' };
 
-/** The digest of these files, with these settings. `resolves`: whether host names have an address. */
+/**
+ * The digest of these files, with these settings. `resolves`: whether host names have an address.
+ */
 async function digest(files: Files, settings = '', resolves = true): Promise<string> {
   const directory = await mkdtemp(join(root, 'files-'));
   for (const [name, text] of Object.entries(files))

@@ -1,5 +1,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are the shell's
-/** asterisk/watch: an Asterisk that cannot be reached ends, and providers' names are looked up again. */
+/**
+ * asterisk/watch: an Asterisk that cannot be reached ends, and providers' names are looked up
+ * again.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,7 +26,10 @@ function run(script: string): string {
   return stdout;
 }
 
-/** Looks at these times (s) with these results of the health check, and tells when and why it ends Asterisk. */
+/**
+ * Looks at these times (s) with these results of the health check, and tells when and why it ends
+ * Asterisk.
+ */
 function ends(looks: readonly (readonly [atS: number, status: number])[], calls = false): string {
   const lines = looks.map(
     ([atS, status]) =>

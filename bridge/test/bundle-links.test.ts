@@ -57,8 +57,8 @@ async function deadLinks(directory: string): Promise<string[]> {
 }
 
 /**
- * Faults in the layout of a document, as `file:line`: lines of prose and cells of tables that are too
- * long, rows of a table that were run together, headings without an empty line below them.
+ * Faults in the layout of a document, as `file:line`: lines of prose and cells of tables that are
+ * too long, rows of a table that were run together, headings without an empty line below them.
  */
 function badLayout(file: string, text: string): string[] {
   const found: string[] = [];

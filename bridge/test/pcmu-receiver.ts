@@ -1,4 +1,6 @@
-/** Options of an RTP receiver: a call in PCMU with packets of 20 ms, and the bridge's own limits. */
+/**
+ * Options of an RTP receiver: a call in PCMU with packets of 20 ms, and the bridge's own limits.
+ */
 export const PCMU_RECEIVER = {
   payloadType: 0,
   dtmfPayloadType: 101,

@@ -1,5 +1,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are the shell's
-/** What `make up` restarts, asks and waits for: scripts/up.sh and scripts/cuts.sh, with stand-ins for Docker. */
+/**
+ * What `make up` restarts, asks and waits for: scripts/up.sh and scripts/cuts.sh, with stand-ins
+ * for Docker.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';

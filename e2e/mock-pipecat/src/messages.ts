@@ -61,8 +61,8 @@ export const EVENTS: ReadonlySet<string> = new Set(
 const number = (minimum: number, maximum: number) => z.coerce.number().min(minimum).max(maximum).optional();
 
 /**
- * What the WebSocket's query may ask of the mock, in addition to the bridge's parameters. Units: see
- * the README.
+ * What the WebSocket's query may ask of the mock, in addition to the bridge's parameters. Units:
+ * see the README.
  */
 export const optionsSchema = z.object({
   mode: z.string().optional(),
