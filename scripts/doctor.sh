@@ -175,9 +175,14 @@ check_readiness() {
 
 # Whether the registrars of the providers have taken us: their calls do not come in otherwise.
 check_registrations() {
-  local name status
+  local name status host
   while read -r name status; do
-    if [ "$status" = Registered ]; then ok "$name: registered"; else
+    host="$(sed -n 's/^HOST=\([^:]*\).*/\1/p' "asterisk/providers/$name.env" 2>/dev/null || true)"
+    if [ "$status" = Registered ]; then ok "$name: registered"
+    # Asterisk says Rejected of such a one too.
+    elif [ -n "$host" ] && ! getent ahostsv4 "$host" >/dev/null; then
+      bad "$name: not registered ($status)" "$host has no address: HOST in asterisk/providers/$name.env, or this host's DNS"
+    else
       bad "$name: not registered ($status)" "USERNAME and the password, or HOST, in asterisk/providers/$name.env; make logs says more"
     fi
   done < <(docker compose exec -T asterisk asterisk -rx 'pjsip show registrations' 2>/dev/null </dev/null |

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { appendFile, cp, mkdtemp, rm } from 'node:fs/promises';
+import { appendFile, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -67,6 +67,24 @@ test('make doctor: a provider that has not taken our registration is named', asy
       'problems 2',
     ],
   );
+});
+
+test('make doctor: a registrar whose name has no address is named, instead of the password', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'registrar-'));
+  t.after(() => rm(directory, { recursive: true }));
+  await mkdir(join(directory, 'asterisk/providers'), { recursive: true });
+  await writeFile(join(directory, 'asterisk/providers/one.env'), 'HOST=sip.one.invalid:5070\n');
+  await writeFile(join(directory, 'asterisk/providers/two.env'), 'HOST=sip.two.example\n');
+  const script = `
+    . <(sed '/^main$/d' "$0" | sed 's#^cd .*#cd ${repository}#')
+    cd ${directory}
+    docker() { printf ' %s \\n' 'one/sip:x one Rejected (exp. 18s ago)' 'two/sip:y two Rejected (exp. 18s ago)'; }
+    getent() { [ "$2" = sip.two.example ]; }
+    check_registrations`;
+  const { stdout } = await promisify(execFile)('bash', ['-c', script, doctor]);
+  const advice = stdout.split('\n').filter((line) => line.startsWith('      -> '));
+  assert.match(advice[0] ?? '', /sip\.one\.invalid has no address/);
+  assert.match(advice[1] ?? '', /password/);
 });
 
 /** A directory with a fresh lab's files and the `.env` that `make up` writes. */
