@@ -99,8 +99,8 @@ close_gate() { set_gate $(($(date +%s) + GATE_S)); }
 open_gate() { set_gate '""'; }
 set_gate() { asterisk_cli "dialplan set global PIPECAT_GATE_$(of_running asterisk ARI_APP pipecat) $1" >/dev/null || true; }
 
-# stop_bridge: the bridge ends its calls itself, so it stops before Asterisk, and the records say who
-# ended them. It lets calls go on for STOP_DRAIN_S; a second SIGTERM ends them at once.
+# stop_bridge: the bridge ends its calls itself, so it stops before Asterisk, and the records say
+# who ended them. It lets calls go on for STOP_DRAIN_S; a second SIGTERM ends them at once.
 stop_bridge() {
   [ -n "$(running_id bridge)" ] || return 0
   if [ -n "$cuts_now" ]; then
