@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { type Child, readUsage, startPinned, type Usage } from './process.ts';
+import { argumentsOf, type Child, readUsage, startPinned, type Usage } from './process.ts';
 
 /** A distribution in ms; without samples only `n`. */
 export interface Distribution {
@@ -107,9 +107,14 @@ export class Generator {
     const { cpus, calls, mode, botPort, phonePort, phoneAddress, callsPerSocket } = options;
     const child = startPinned(cpus, [
       PROGRAM,
-      ...['--calls', `${calls}`, '--mode', mode, '--bot-port', `${botPort}`],
-      ...['--phone-port', `${phonePort}`, '--phone-address', phoneAddress],
-      ...['--calls-per-socket', `${callsPerSocket}`],
+      ...argumentsOf({
+        calls,
+        mode,
+        'bot-port': botPort,
+        'phone-port': phonePort,
+        'phone-address': phoneAddress,
+        'calls-per-socket': callsPerSocket,
+      }),
     ]);
     const generator = new Generator(child);
     await generator.#answer();

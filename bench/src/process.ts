@@ -56,6 +56,10 @@ export function startPinned(
   return { process: child, pid: child.pid ?? 0, died, stop };
 }
 
+/** Arguments of a program: `--name value` for each of the options. */
+export const argumentsOf = (options: Readonly<Record<string, string | number>>): string[] =>
+  Object.entries(options).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+
 /** What processes have used so far. */
 export interface Usage {
   readonly atMs: number;

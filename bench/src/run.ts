@@ -1,19 +1,20 @@
 /** One run: so many calls through the bridge, or through the bare relay, for one window. */
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type CallTimes, type Phone, StandInAri, wallMs } from './ari.ts';
+import { type CallTimes, StandInAri, wallMs } from './ari.ts';
 import { type BridgeMetrics, readMetrics, startBridge } from './bridge.ts';
 import {
   type Distribution,
-  Generator,
+  type Generator,
   type GeneratorReport,
   generatorUsage,
   loadPercent,
   type Mode,
   whyRefused,
 } from './generator.ts';
-import { LOAD_CPUS, type Load, type Options, subjectCpus } from './options.ts';
-import { type Child, machineShares, readMachine, readUsage, startPinned } from './process.ts';
+import { type Load, type Options, subjectCpus } from './options.ts';
+import { type Child, machineShares, readMachine, readUsage } from './process.ts';
+import { PORTS, phoneOf, startGenerator, startRelays } from './programs.ts';
 
 /** What one run found. `report` is absent if the generator was too late for valid figures. */
 export interface RunResult {
@@ -66,11 +67,6 @@ export interface SetupFigures {
   readonly firstDownMs: Distribution;
 }
 
-/** Ports, all on loopback. */
-export const PORTS = { ari: 21_088, bot: 21_080, http: 21_090, phones: 21_100, rtp: 40_000 } as const;
-
-/** They differ in the address: as with Asterisk, no two calls have the same address and port. */
-const CALLS_PER_SOCKET = 16;
 /** New calls a second, where it is not about set-up. */
 const RATE = 100;
 /** How long a call of the arrival run stays. */
@@ -87,10 +83,6 @@ const POLL_MS = 100;
 const OVERHEAD_S = 5.5;
 const RELEASE_S_PER_CALL = 0.0025;
 
-const phoneOf = (call: number): Phone => ({
-  address: `127.0.1.${1 + (call % CALLS_PER_SOCKET)}`,
-  port: PORTS.phones + 2 * Math.floor(call / CALLS_PER_SOCKET),
-});
 /** Longer than a spurt of the bots. */
 const settleSeconds = (mode: Mode) => SETTLE_S + (mode === 'echo' ? 0 : 1);
 const drainMs = (mode: Mode) => DRAIN_MS + (mode === 'echo' ? 0 : SPURT_S * 1000);
@@ -233,35 +225,6 @@ export async function runRelay(
     await Promise.all(relays.map((relay) => relay.stop()));
     await generator.child.stop();
   }
-}
-
-/** Each has a core and a share of the calls. */
-function startRelays(load: Load, cores: number, faults: readonly string[]): Child[] {
-  const cpus = subjectCpus(load, cores).split(',');
-  const each = Math.ceil(load.calls / load.workers);
-  return Array.from({ length: load.workers }, (_, index) => {
-    const first = index * each;
-    return startPinned(cpus[index % cpus.length] as string, [
-      process.env.BENCH_RELAY ?? 'relay',
-      ...['--first', `${first}`, '--calls', `${Math.min(each, load.calls - first)}`],
-      ...['--calls-per-socket', `${CALLS_PER_SOCKET}`, '--bot-port', `${PORTS.bot}`],
-      ...['--phone-address', phoneOf(0).address, '--phone-port', `${PORTS.phones}`],
-      ...['--rtp-port', `${PORTS.rtp}`],
-      ...faults,
-    ]);
-  });
-}
-
-function startGenerator(calls: number, mode: Mode): Promise<Generator> {
-  return Generator.start({
-    cpus: LOAD_CPUS,
-    calls,
-    mode,
-    callsPerSocket: CALLS_PER_SOCKET,
-    botPort: PORTS.bot,
-    phoneAddress: phoneOf(0).address,
-    phonePort: PORTS.phones,
-  });
 }
 
 /** Offers the calls at the rate asked for. */

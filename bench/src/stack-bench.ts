@@ -105,9 +105,14 @@ function comparison(steps: readonly Step[]): string {
     const { down, clearMs } = clear?.report ?? {};
     return [
       [
-        ...[transport, two(echo.answerMs, 'p95'), two(up.latencyMs, 'p99')],
-        ...[two(down?.latencyMs ?? {}, 'p99'), `${two(clearMs ?? {}, 'p99')}/${ms(clearMs?.max)}`],
-        ...[cost('bridge'), cost('asterisk'), `${soundSeconds}/${seconds}`],
+        transport,
+        two(echo.answerMs, 'p95'),
+        two(up.latencyMs, 'p99'),
+        two(down?.latencyMs ?? {}, 'p99'),
+        `${two(clearMs ?? {}, 'p99')}/${ms(clearMs?.max)}`,
+        cost('bridge'),
+        cost('asterisk'),
+        `${soundSeconds}/${seconds}`,
       ],
     ];
   });
@@ -136,9 +141,11 @@ function describeStep(step: Step): string[] {
   const { calls, callsUp, cpuPercent, busyPercent, stealPercent, refused, fault, report } = step;
   const { up, down, soundSeconds } = report;
   const sound = [
-    ...[two(up.latencyMs, 'p99'), two(down.latencyMs, 'p99')],
+    two(up.latencyMs, 'p99'),
+    two(down.latencyMs, 'p99'),
     `${ms(down.pacingMs.p99)}/${ms(down.pacingMs.p999)}`,
-    ...[`${lost(up)}+${lost(down)}`, `${up.gaps}+${down.gaps}`],
+    `${lost(up)}+${lost(down)}`,
+    `${up.gaps}+${down.gaps}`,
   ];
   return [
     callsUp < calls ? `${calls} (${callsUp} up)` : String(calls),

@@ -8,7 +8,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseSteps, startBridge } from './bridge.ts';
 import { type Distribution, Generator, type GeneratorReport, whyRefused } from './generator.ts';
 import { type Child, machineShares, readMachine, readUsage, startPinned } from './process.ts';
-import { distribution, PORTS, untilUp } from './run.ts';
+import { PORTS } from './programs.ts';
+import { distribution, untilUp } from './run.ts';
 
 /** How audio crosses between Asterisk and the bridge. */
 export type Transport = 'rtp' | 'websocket';

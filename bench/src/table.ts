@@ -17,8 +17,19 @@ export function layOut(heads: readonly string[], rows: readonly (readonly string
 const MEMORY_CALLS_MIN = 50;
 
 const RELAY_HEADS = [
-  ...['calls', 'subject', 'CPU', 'core', 'up p50/p99/p99.9', 'down p50/p99/p99.9', 'pacing p99/p99.9'],
-  ...['lost', 'gaps', 'judged', 'kB/call', 'load', 'steal'],
+  'calls',
+  'subject',
+  'CPU',
+  'core',
+  'up p50/p99/p99.9',
+  'down p50/p99/p99.9',
+  'pacing p99/p99.9',
+  'lost',
+  'gaps',
+  'judged',
+  'kB/call',
+  'load',
+  'steal',
 ];
 
 /** `200`, `800x2` with two media workers, `200 burst`. */
@@ -44,10 +55,14 @@ function relayRow(result: RunResult): string[] {
   if (report === undefined) return [name, subject, ...cost, 'refused', '', '', '', '', ...rest];
   const { up, down } = report;
   return [
-    ...[name, subject, ...cost],
-    ...[three(up.latencyMs), three(down.latencyMs)],
+    name,
+    subject,
+    ...cost,
+    three(up.latencyMs),
+    three(down.latencyMs),
     `${ms(down.pacingMs.p99)}/${ms(down.pacingMs.p999)}`,
-    ...[`${lost(up)}+${lost(down)}`, `${up.gaps}+${down.gaps}`],
+    `${lost(up)}+${lost(down)}`,
+    `${up.gaps}+${down.gaps}`,
     ...rest,
   ];
 }
@@ -71,7 +86,8 @@ export function memoryLine(results: readonly RunResult[]): string {
       return `${before.calls} to ${row.calls}: ${slope.toFixed(0)} kB`;
     });
   };
-  const [bridge, relay] = [slopes('bridge'), slopes('bare relay')];
+  const bridge = slopes('bridge');
+  const relay = slopes('bare relay');
   if (bridge.length === 0) return '';
   return `memory of each further call, bridge: ${bridge.join(', ')}; bare relay: ${relay.join(', ')}`;
 }

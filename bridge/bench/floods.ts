@@ -80,7 +80,8 @@ await until(() => log.includes('ARI connected'), 'the bridge');
 
 /** The bot's own, which is its authority too. */
 function certificate(): { key: string; cert: string } {
-  const [key, cert] = [join(folder, 'key'), join(folder, 'pem')];
+  const key = join(folder, 'key');
+const cert = join(folder, 'pem');
   const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1', '-subj', '/CN=bot'];
   const address = ['-addext', 'subjectAltName=IP:127.0.0.1'];
   execFileSync('openssl', ['req', '-x509', ...kind, ...address, '-keyout', key, '-out', cert], { stdio: 'pipe' });

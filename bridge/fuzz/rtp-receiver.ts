@@ -148,7 +148,8 @@ export const targets: readonly FuzzTarget[] = [
       const caller = new CallerAudio({ ...limits, onFrame: onMessage });
       receiver.begin(now);
       caller.begin(now);
-      let [sequence, timestamp] = [0, 0];
+      let sequence = 0;
+      let timestamp = 0;
       for (const { afterMs, count, bytes } of script) {
         now += afterMs;
         for (let i = 0; i < count; i++, sequence++, timestamp += bytes) {
@@ -203,7 +204,9 @@ export const targets: readonly FuzzTarget[] = [
       const { heard, onFrame } = listener(() => latest - (Number.isNaN(origin) ? latest : origin));
       const receiver = new RtpReceiver({ ...PCMU_RECEIVER, onFrame });
       if (begins) receiver.begin(now);
-      let [sequence, timestamp, datagrams] = [65_530, 2 ** 32 - 500, 0];
+      let sequence = 65_530;
+      let timestamp = 2 ** 32 - 500;
+      let datagrams = 0;
       for (const event of script) {
         if (event.kind === 'key') receiver.keyHeard(event.durationMs, now);
         else if (event.kind === 'tick') {

@@ -31,14 +31,12 @@ describe('the API', () => {
     const result = await new Validator().validate(body);
     assert.equal(result.valid, true, JSON.stringify(result.errors));
     assert.deepEqual(Object.keys(body.paths).sort(), [
-      ...[
-        '/calls',
-        '/calls/{id}',
-        '/calls/{id}/dtmf',
-        '/calls/{id}/recording',
-        '/calls/{id}/transfer',
-        '/events',
-      ],
+      '/calls',
+      '/calls/{id}',
+      '/calls/{id}/dtmf',
+      '/calls/{id}/recording',
+      '/calls/{id}/transfer',
+      '/events',
     ]);
     assert.ok(body.components.schemas.Call.properties.callId);
     assert.equal(body.components.schemas.CallOrderInput?.properties.to.type ?? 'string', 'string');

@@ -88,7 +88,10 @@ for (const [kind, value] of Object.entries(VALUES)) {
     assert.deepEqual(taken(kind, [value]), [value]);
     const meanings = ['secret', 'password'].includes(kind) ? ['\n', '\r', ' ', '\t', '\x01'] : MEANINGS;
     const bad = meanings.flatMap((mark) => [
-      ...[value + mark, mark + value, value + mark + value, value[0] + mark + value.slice(1)],
+      value + mark,
+      mark + value,
+      value + mark + value,
+      value[0] + mark + value.slice(1),
     ]);
     assert.deepEqual(taken(kind, bad), []);
   });

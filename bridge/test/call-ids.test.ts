@@ -135,7 +135,8 @@ for (const [what, startsBeforeReply] of [
   test(`a call whose channel is being made is found and can be cancelled: no phone rings (in Stasis ${what} the reply)`, async (t) => {
     const lab = await startLab(t);
     lab.ari.startsBeforeReply = startsBeforeReply;
-    const [asked, go] = [Promise.withResolvers<void>(), Promise.withResolvers<undefined>()];
+    const asked = Promise.withResolvers<void>();
+    const go = Promise.withResolvers<undefined>();
     lab.ari[startsBeforeReply ? 'after' : 'before'](/POST \/channels\/create/, () => {
       asked.resolve();
       return go.promise;

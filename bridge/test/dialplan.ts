@@ -26,13 +26,31 @@ export interface Dialplan {
 
 /** What may be run: each reads its argument once. */
 const APPLICATIONS = [
-  ...['Set', 'Goto', 'GotoIf', 'Stasis', 'Transfer', 'Progress', 'Playback', 'Hangup', 'PJSIPHangup'],
-  ...['Wait', 'Ringing'],
+  'Set',
+  'Goto',
+  'GotoIf',
+  'Stasis',
+  'Transfer',
+  'Progress',
+  'Playback',
+  'Hangup',
+  'PJSIPHangup',
+  'Wait',
+  'Ringing',
 ];
 /** What the operator wrote, or Asterisk counts: nothing in the dialplan sets them. */
 const OURS = [
-  ...['ARI_APP', 'CONTEXT', 'PROVIDER_MAX_CALLS', 'PROVIDER_REGISTERS', 'PROVIDER_TRUST_HEADERS'],
-  ...['PROVIDER_FALLBACK', 'PROVIDER_DOMAIN', 'PROVIDER_SHARE', 'FALLBACK', 'TURN_AWAY', 'EPOCH'],
+  'ARI_APP',
+  'CONTEXT',
+  'PROVIDER_MAX_CALLS',
+  'PROVIDER_REGISTERS',
+  'PROVIDER_TRUST_HEADERS',
+  'PROVIDER_FALLBACK',
+  'PROVIDER_DOMAIN',
+  'PROVIDER_SHARE',
+  'FALLBACK',
+  'TURN_AWAY',
+  'EPOCH',
 ];
 const OUR_FUNCTIONS = ['CHANNEL(endpoint)', 'CHANNEL(channeltype)', 'CHANNEL(state)'];
 /**
@@ -65,7 +83,8 @@ export function readDialplan(text: string): Dialplan {
   const steps: Step[] = [];
   const contexts = new Map<string, string>();
   const unknown: string[] = [];
-  let [context, extension] = ['', ''];
+  let context = '';
+  let extension = '';
   const lines = text.replaceAll(GATE, 'PIPECAT_GATE').split('\n');
   for (const [i, line] of lines.entries()) {
     const section = SECTION.exec(line)?.[1];

@@ -111,7 +111,8 @@ test('what the operator’s dialplan dials may be forwarded', async (t) => {
   const lab = await start(t);
   const { channel } = await lab.call();
   const leg = lab.ari.add({ name: 'PJSIP/other-00000001', state: 'Down', isOriginated: true });
-  const [peer, caller] = [lab.ari.show(leg), lab.ari.show(channel)];
+  const peer = lab.ari.show(leg);
+  const caller = lab.ari.show(channel);
   const forward = 'PJSIP/+4930999@other';
   lab.ari.emit('Dial', { peer, caller, dialstatus: 'CANCEL', forward, forwarded: peer });
   await delay(2 * RECONCILE_MS);

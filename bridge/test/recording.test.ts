@@ -47,7 +47,8 @@ function readRecording(directory: string) {
     Int16Array.from({ length: (file.length - HEADER_BYTES) / 4 }, (_, i) =>
       file.readInt16LE(HEADER_BYTES + 4 * i + 2 * side),
     );
-  const [left, right] = [samples(0), samples(1)];
+  const left = samples(0);
+  const right = samples(1);
   return { name, left, right, callerMarks: marks(left, CALLER.sample), botMarks: marks(right, BOT.sample) };
 }
 

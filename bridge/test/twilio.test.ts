@@ -106,7 +106,8 @@ test('a bot that was lost is given a stream that begins anew, and says that it d
   const caller = speech(1, 5);
   rtp.send(caller);
   await until(() => payloads(again).includes(caller), 'the caller at the bot again');
-  const [former, later] = [startOf(session), startOf(again)];
+  const former = startOf(session);
+  const later = startOf(again);
   assert.deepEqual([later.callSid, later.streamSid], [former.callSid, former.streamSid]);
   assert.equal((later.customParameters as unknown as Record<string, string>).reconnected, 'true');
   assert.deepEqual(again.order().slice(0, 3), ['connected', 'start', 'media']);

@@ -39,7 +39,8 @@ export async function readRecording(stack: Stack, name: string): Promise<Recordi
     await stack.exec('bridge', ['base64', '--wrap=0', `${RECORDINGS_PATH}/${name}`]),
     'base64',
   );
-  const [channels, bits] = [file.readUInt16LE(22), file.readUInt16LE(34)];
+  const channels = file.readUInt16LE(22);
+  const bits = file.readUInt16LE(34);
   const dataBytes = file.readUInt32LE(40);
   const isWhole = file.toString('latin1', 0, 4) === 'RIFF' && HEADER_BYTES + dataBytes <= file.length;
   if (!isWhole || channels !== 2 || bits !== 16)

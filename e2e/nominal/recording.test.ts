@@ -82,7 +82,8 @@ for (const { encoding, rate, transport } of FORMATS) {
     expectNoViolations(await stack.bot.wait(callId, 'closed'));
     const { sampleRate, left, right } = await read();
     assert.equal(sampleRate, rate);
-    const [caller, bot] = [bursts(left, rate), bursts(right, rate)];
+    const caller = bursts(left, rate);
+    const bot = bursts(right, rate);
     assert.deepEqual([...new Set(caller.map(({ hz }) => hz))], [CALLER_HZ]);
     assert.deepEqual([...new Set(bot.map(({ hz }) => hz))], [MARKER_HZ]);
     assert.ok(caller.length >= 7, `${caller.length} words of the caller`);
@@ -108,7 +109,8 @@ test('what is said while the bot has paused the recording is not in it, and the 
   await say(callId, 2);
   const report = only(await output);
   const { left, right } = await read();
-  const [caller, bot] = [bursts(left, 8000), bursts(right, 8000)];
+  const caller = bursts(left, 8000);
+  const bot = bursts(right, 8000);
   const wire = began(report.heard, MARKER_HZ);
   assert.equal(wire.length, 6);
   assert.equal(bot.length, 4);

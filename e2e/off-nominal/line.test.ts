@@ -35,8 +35,11 @@ async function expectTalk(phone: SipPhone, callId: string): Promise<void> {
 }
 
 const AUDIO = (port: number) => [
-  ...[`m=audio ${port} RTP/AVP 0 101`, 'a=rtpmap:0 PCMU/8000'],
-  ...['a=rtpmap:101 telephone-event/8000', 'a=ptime:20', 'a=sendrecv'],
+  `m=audio ${port} RTP/AVP 0 101`,
+  'a=rtpmap:0 PCMU/8000',
+  'a=rtpmap:101 telephone-event/8000',
+  'a=ptime:20',
+  'a=sendrecv',
 ];
 const IMAGE = ['m=image 40002 udptl t38', 'a=T38FaxVersion:0'];
 const VIDEO = ['m=video 40004 RTP/AVP 96', 'a=rtpmap:96 H264/90000'];
@@ -46,12 +49,19 @@ const OFFERS: Record<string, (audio: string[], port: number) => string[]> = {
   'fax over TCP': (audio) => [...audio, 'm=image 40002 tcp t38', 'a=setup:actpass'],
   'fax that is not wanted any more': (audio) => [...audio, 'm=image 0 udptl t38'],
   'fax between video and text': (audio) => [
-    ...[...audio, ...VIDEO, ...IMAGE, 'm=text 40006 RTP/AVP 98', 'a=rtpmap:98 t140/1000'],
+    ...audio,
+    ...VIDEO,
+    ...IMAGE,
+    'm=text 40006 RTP/AVP 98',
+    'a=rtpmap:98 t140/1000',
   ],
   'video first': (audio) => [...VIDEO, ...audio],
   'data and messages': (audio) => [
-    ...[...audio, 'm=application 40008 UDP/DTLS/SCTP webrtc-datachannel', 'a=sctp-port:5000'],
-    ...['m=message 40010 TCP/MSRP *', 'a=path:msrp://127.0.0.2:40010/x;tcp'],
+    ...audio,
+    'm=application 40008 UDP/DTLS/SCTP webrtc-datachannel',
+    'a=sctp-port:5000',
+    'm=message 40010 TCP/MSRP *',
+    'a=path:msrp://127.0.0.2:40010/x;tcp',
   ],
   'a second audio stream': (audio) => [...audio, ...AUDIO(40_012)],
   'a kind of media that nobody knows': (audio) => [

@@ -189,8 +189,12 @@ export class Handset implements AsyncDisposable {
   #reply({ headers }: SipMessage): void {
     const { via, from, to, cseq } = headers;
     this.#write([
-      ...['SIP/2.0 200 OK', `Via: ${via}`, `From: ${from}`, `To: ${to}`],
-      ...[`Call-ID: ${this.#id}`, `CSeq: ${cseq}`],
+      'SIP/2.0 200 OK',
+      `Via: ${via}`,
+      `From: ${from}`,
+      `To: ${to}`,
+      `Call-ID: ${this.#id}`,
+      `CSeq: ${cseq}`,
     ]);
   }
 
@@ -209,17 +213,15 @@ export class Handset implements AsyncDisposable {
     const target = `sip:${to}@${LOCALHOST}:${this.#server}`;
     this.#write(
       [
-        ...[
-          `${method} ${target} SIP/2.0`,
-          `Via: SIP/2.0/UDP ${address}:${port};branch=z9hG4bK${randomUUID()}`,
-        ],
-        ...[`From: <sip:handset@${address}>;tag=${this.#id}`, `To: ${this.#toTag || `<${target}>`}`],
-        ...[
-          `Call-ID: ${this.#id}`,
-          `CSeq: ${sequence} ${method}`,
-          `Contact: <sip:handset@${address}:${port}>`,
-        ],
-        ...['Max-Forwards: 70', `X-Call-ID: ${callId}`],
+        `${method} ${target} SIP/2.0`,
+        `Via: SIP/2.0/UDP ${address}:${port};branch=z9hG4bK${randomUUID()}`,
+        `From: <sip:handset@${address}>;tag=${this.#id}`,
+        `To: ${this.#toTag || `<${target}>`}`,
+        `Call-ID: ${this.#id}`,
+        `CSeq: ${sequence} ${method}`,
+        `Contact: <sip:handset@${address}:${port}>`,
+        'Max-Forwards: 70',
+        `X-Call-ID: ${callId}`,
         ...(body === '' ? [] : ['Content-Type: application/sdp']),
       ],
       body,
@@ -234,9 +236,17 @@ export class Handset implements AsyncDisposable {
   #offer(): string {
     const { address } = this.#call;
     return [
-      ...['v=0', `o=handset 1 1 IN IP4 ${address}`, 's=-', `c=IN IP4 ${address}`, 't=0 0'],
-      ...[`m=audio ${this.#rtp.address().port} RTP/AVP 0 101`, 'a=rtpmap:0 PCMU/8000'],
-      ...['a=rtpmap:101 telephone-event/8000', 'a=fmtp:101 0-15', 'a=ptime:20', ''],
+      'v=0',
+      `o=handset 1 1 IN IP4 ${address}`,
+      's=-',
+      `c=IN IP4 ${address}`,
+      't=0 0',
+      `m=audio ${this.#rtp.address().port} RTP/AVP 0 101`,
+      'a=rtpmap:0 PCMU/8000',
+      'a=rtpmap:101 telephone-event/8000',
+      'a=fmtp:101 0-15',
+      'a=ptime:20',
+      '',
     ].join('\r\n');
   }
 }

@@ -253,7 +253,8 @@ function findSegments(audio: readonly RtpPacket[], answeredAtMs: number): Segmen
 function atEdge(sounds: readonly Sound[], at: number): Sound {
   const here = sounds[at] ?? 'silence';
   if (here !== 'other') return here;
-  const [before, after] = [sounds[at - 1], sounds[at + 1]];
+  const before = sounds[at - 1];
+  const after = sounds[at + 1];
   if (typeof before === 'number' && after !== 'other') return before;
   if (typeof after === 'number' && before !== 'other') return after;
   return here;

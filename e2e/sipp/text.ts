@@ -28,8 +28,12 @@ export function requestText(request: SipRequest): string {
   const { method, uri, transport, via, branch, from, to, callId, sequence, contact } = request;
   const own = [
     `Via: SIP/2.0/${transport} ${via};branch=${branch};rport`,
-    ...[`From: ${from}`, `To: ${to}`, `Call-ID: ${callId}`, `CSeq: ${sequence} ${method}`],
-    ...[`Contact: ${contact}`, 'Max-Forwards: 70'],
+    `From: ${from}`,
+    `To: ${to}`,
+    `Call-ID: ${callId}`,
+    `CSeq: ${sequence} ${method}`,
+    `Contact: ${contact}`,
+    'Max-Forwards: 70',
     ...(request.body ? [`Content-Type: ${request.contentType ?? 'application/sdp'}`] : []),
   ];
   return messageText(`${method} ${uri} SIP/2.0`, own, request.headers ?? [], request.body ?? '');
@@ -43,8 +47,11 @@ export function replyText(
 ): string {
   const to = headers.to ?? '';
   const own = [
-    ...[`Via: ${headers.via}`, `From: ${headers.from}`, `To: ${/;tag=/.test(to) ? to : `${to};tag=${tag}`}`],
-    ...[`Call-ID: ${headers['call-id']}`, `CSeq: ${headers.cseq}`],
+    `Via: ${headers.via}`,
+    `From: ${headers.from}`,
+    `To: ${/;tag=/.test(to) ? to : `${to};tag=${tag}`}`,
+    `Call-ID: ${headers['call-id']}`,
+    `CSeq: ${headers.cseq}`,
     ...(body === '' ? [] : ['Content-Type: application/sdp']),
   ];
   return messageText(`SIP/2.0 ${statusLine}`, own, more, body);
@@ -59,8 +66,12 @@ export function sdpText(address: string, media: readonly string[]): string {
 /** The lines of a plain offer of mu-law with keys. */
 export function audioLines(port: number): string[] {
   return [
-    ...[`m=audio ${port} RTP/AVP 0 101`, 'a=rtpmap:0 PCMU/8000', 'a=rtpmap:101 telephone-event/8000'],
-    ...['a=fmtp:101 0-15', 'a=ptime:20', 'a=sendrecv'],
+    `m=audio ${port} RTP/AVP 0 101`,
+    'a=rtpmap:0 PCMU/8000',
+    'a=rtpmap:101 telephone-event/8000',
+    'a=fmtp:101 0-15',
+    'a=ptime:20',
+    'a=sendrecv',
   ];
 }
 

@@ -100,7 +100,9 @@ const CASES: Case[] = [
   },
   {
     about: 'has a new SSRC and new numbers in mid-call: goes on without a gap',
-    script: (n) => [{ frame: n, ...(n < 75 ? {} : { ssrc: SSRC + 1, sequence: n + 20_000, time: n + 1e6 }) }],
+    script: (n) => [
+      n < 75 ? { frame: n } : { frame: n, ssrc: SSRC + 1, sequence: n + 20_000, time: n + 1e6 },
+    ],
     counts: {},
     byTheClock: true,
   },

@@ -34,7 +34,8 @@ export class Concealment {
   next(): Buffer | undefined {
     const made = this.#made;
     if (made === FRAMES) return undefined;
-    const [from, to] = [GAINS[made] as number, GAINS[made + 1] as number];
+    const from = GAINS[made] as number;
+    const to = GAINS[made + 1] as number;
     this.#fade(this.#last, 0, this.#last.length, this.#frame, from, to);
     this.#made += 1;
     return this.#frame;

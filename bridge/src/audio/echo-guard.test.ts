@@ -24,7 +24,8 @@ function nearShare(
       Float64Array.from({ length: sound.length * repeat }, (_, i) => sound[Math.floor(i / repeat)] as number),
       format.encoding,
     );
-  const [out, back] = [wide(played), wide(heard)];
+  const out = wide(played);
+  const back = wide(heard);
   const frame = (160 * repeat * out.length) / (played.length * repeat);
   let loud = 0;
   let near = 0;

@@ -2,8 +2,16 @@ import { CALL_VARIABLES, parsePairs } from '../call/info.ts';
 
 /** Variables that an order may not set: it has fields for them, or only inbound calls have them. */
 const NOT_FOR_ORDERS: readonly string[] = [
-  ...['X_CALL_ID', 'X_TENANT', 'X_CALLBACK_URL', 'CUSTOM_VARS', 'SIP_CALL_ID', 'SIP_FROM_TAG', 'SIP_HEADERS'],
-  ...['INBOUND_PROVIDER', 'INBOUND_DID', 'INBOUND_FROM'],
+  'X_CALL_ID',
+  'X_TENANT',
+  'X_CALLBACK_URL',
+  'CUSTOM_VARS',
+  'SIP_CALL_ID',
+  'SIP_FROM_TAG',
+  'SIP_HEADERS',
+  'INBOUND_PROVIDER',
+  'INBOUND_DID',
+  'INBOUND_FROM',
 ];
 const KNOWN: readonly string[] = CALL_VARIABLES.filter((name) => !NOT_FOR_ORDERS.includes(name));
 

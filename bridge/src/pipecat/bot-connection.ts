@@ -113,6 +113,12 @@ export async function connectBot(
   }
 }
 
+/** Options of `ws` that its types do not have yet. */
+interface UntypedOptions {
+  /** Ms until the TCP connection is closed of a bot that sent a close frame but keeps it open. */
+  readonly closeTimeout: number;
+}
+
 /** Opens one socket. Resolves with the redirect target if the server redirects. */
 async function openSocket(
   { url, isSameOrigin }: Redirect,
@@ -126,15 +132,13 @@ async function openSocket(
   const { maxMessageBytes, sendBufferBytes } = limits;
   const isSecure = url.protocol === 'wss:';
   const stream = new BotStream(isSecure, { maxMessageBytes, sendBufferBytes, budget, lookup });
-  const socket = new WebSocket(url, {
+  const options: WebSocket.ClientOptions & UntypedOptions = {
     ...stream.options,
     perMessageDeflate: false,
     maxPayload: maxMessageBytes,
     maxFragments: MAX_FRAGMENTS,
     skipUTF8Validation: true,
-    // Also closes the TCP connection of a bot that sent a close frame but keeps it open. The types
-    // do not have this option yet.
-    ...({ closeTimeout: CLOSE_MS } as object),
+    closeTimeout: CLOSE_MS,
     // Pings are answered below, with a limit for a bot that does not read.
     autoPong: false,
     // Set here, so that no environment variable can change it.
@@ -142,7 +146,8 @@ async function openSocket(
     ...(ca ? { ca } : {}),
     ...(authorization && isSameOrigin ? { headers: { authorization } } : {}),
     ...(origin ? { origin } : {}),
-  });
+  };
+  const socket = new WebSocket(url, options);
   return new Promise((resolve, reject) => {
     let connection: BotConnection | undefined;
     const fail = (detail: string) => {

@@ -151,7 +151,10 @@ export class RecordDatabase {
       where(
         `id IN (SELECT id FROM calls WHERE from_key >= ? AND from_key < ?
          UNION ALL SELECT id FROM calls WHERE to_key >= ? AND to_key < ?)`,
-        ...[from, to, from, to],
+        from,
+        to,
+        from,
+        to,
       );
     }
     if (cursor !== undefined) {
@@ -231,7 +234,12 @@ export class RecordDatabase {
       case 'callback': {
         const { id, callId, url, body, createdMs, tries } = write.callback;
         this.#prepare('INSERT OR REPLACE INTO callbacks VALUES (?, ?, ?, ?, ?, ?)').run(
-          ...[id, callId, url, body, createdMs, tries],
+          id,
+          callId,
+          url,
+          body,
+          createdMs,
+          tries,
         );
         return;
       }

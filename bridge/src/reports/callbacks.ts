@@ -268,10 +268,14 @@ export class StatusCallbacks {
         ...this.#headers(callback, Math.floor(Date.now() / 1000)),
         ...(authorization === undefined ? {} : { authorization }),
       };
-      const { body, dispatcher } = { body: callback.body, dispatcher: this.#agent };
-      const { signal } = limit;
-      const options = { headers, body, dispatcher, signal, onInfo: hasBegun };
-      const response = await request(url, { method: 'POST', ...options });
+      const response = await request(url, {
+        method: 'POST',
+        headers,
+        body: callback.body,
+        dispatcher: this.#agent,
+        signal: limit.signal,
+        onInfo: hasBegun,
+      });
       hasBegun();
       const { statusCode } = response;
       await response.body.dump().catch(() => {});

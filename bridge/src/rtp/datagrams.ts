@@ -172,11 +172,13 @@ export class Datagrams {
   constructor(bytesEach: number) {
     this.#bytesEach = bytesEach;
     this.#memory = Buffer.alloc(DATAGRAMS_MAX * bytesEach);
-    const [memory, vectors, names, controls] = [
-      ...[this.#memory, this.#vectors, this.#names, this.#controls],
-    ].map((buffer) => BigInt(koffi.address(buffer))) as [bigint, bigint, bigint, bigint];
+    const [memory, vectors, names, controls] = [this.#memory, this.#vectors, this.#names, this.#controls].map(
+      (buffer) => BigInt(koffi.address(buffer)),
+    ) as [bigint, bigint, bigint, bigint];
     for (let i = 0; i < DATAGRAMS_MAX; i++) {
-      const [header, vector, name] = [i * HEADER.bytes, i * VECTOR.bytes, i * NAME.bytes];
+      const header = i * HEADER.bytes;
+      const vector = i * VECTOR.bytes;
+      const name = i * NAME.bytes;
       this.#headers.writeBigUInt64LE(controls + BigInt(i * CONTROL.bytes), header + HEADER.control);
       this.#headers.writeBigUInt64LE(names + BigInt(name), header);
       this.#headers.writeUInt32LE(NAME.bytes, header + HEADER.nameLength);

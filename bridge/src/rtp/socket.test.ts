@@ -174,7 +174,8 @@ test('the last call that leaves sends what it has, frees the port, and is silent
   };
   const shared = new SharedSocket(LOOPBACK, 0, { ...owner, onIdle });
   const { peer, port } = await openPeer(t);
-  const [first, last] = [shared.join(), shared.join()];
+  const first = shared.join();
+  const last = shared.join();
   first.connect(LOOPBACK, port);
   last.connect(LOOPBACK, port);
   first.close();
@@ -195,7 +196,8 @@ test('the last call that leaves sends what it has, frees the port, and is silent
 test("a call that takes an ended call's peer over keeps it when the other leaves", async (t) => {
   const shared = openShared();
   const { peer, port } = await openPeer(t);
-  const [old, next] = [shared.join(), shared.join()];
+  const old = shared.join();
+  const next = shared.join();
   old.connect(LOOPBACK, port);
   next.connect(LOOPBACK, port);
   old.close();

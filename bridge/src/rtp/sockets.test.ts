@@ -29,7 +29,8 @@ test('calls share a port up to what its buffer is good for, and the next one tak
 
 test('each address has its own sockets', () => {
   const sockets = new RtpSockets(new PortPool(FIRST_PORT, FIRST_PORT + 3), () => {});
-  const [one, other] = [sockets.join(LOOPBACK), sockets.join('127.0.0.2')];
+  const one = sockets.join(LOOPBACK);
+  const other = sockets.join('127.0.0.2');
   assert.notEqual(one.localPort, other.localPort);
   one.close();
   other.close();

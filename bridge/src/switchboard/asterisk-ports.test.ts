@@ -38,7 +38,9 @@ test('nearly all ports in use is told, the first time to the log too, and ends w
   const ports = new AsteriskPorts({ min: 10_000, max: 10_019 });
   const names = (rtp: number) => [
     ...Array.from({ length: rtp }, (_, i) => (i % 2 === 0 ? `PJSIP/pb-${i}` : `UnicastRTP/127.0.0.1:${i}`)),
-    ...['WebSocket/INCOMING/1', 'Local/1@x-1;1', 'Snoop/1'],
+    'WebSocket/INCOMING/1',
+    'Local/1@x-1;1',
+    'Snoop/1',
   ];
   assert.equal(ports.saw(names(8)), undefined);
   assert.deepEqual(ports.warnings(undefined, 0), []);

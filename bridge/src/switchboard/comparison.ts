@@ -53,8 +53,12 @@ const LOOKS_MAX = 3;
 
 /** Events about facts that a comparison may find too. */
 const TELLING: ReadonlySet<ChannelEvent['type']> = new Set<ChannelEvent['type']>([
-  ...(['StasisStart', 'StasisEnd', 'ChannelStateChange', 'Dial'] as const),
-  ...(['ChannelHangupRequest', 'ChannelDestroyed'] as const),
+  'StasisStart',
+  'StasisEnd',
+  'ChannelStateChange',
+  'Dial',
+  'ChannelHangupRequest',
+  'ChannelDestroyed',
 ]);
 
 /**
@@ -181,7 +185,8 @@ export class Comparison {
     return new Set([
       ...talks.flatMap(([, { leg, bridgeId }]) => [leg?.channelId ?? '', bridgeId ?? '']),
       ...[...calls.values()].flatMap(({ path, lastTransfer }) => [
-        ...[path.bridgeId, path.mediaChannelId],
+        path.bridgeId,
+        path.mediaChannelId,
         ...(lastTransfer?.legId === undefined ? [] : [lastTransfer.legId]),
       ]),
     ]);
@@ -312,8 +317,14 @@ type CallAction = Extract<
 
 /** Differences that only lost events can cause. */
 const MISSED: ReadonlySet<Action['type']> = new Set<Action['type']>([
-  ...(['caller-gone', 'caller-left', 'caller-returned', 'rejoin', 'leg-gone'] as const),
-  ...(['dial-answered', 'media-gone', 'other-dial-gone'] as const),
+  'caller-gone',
+  'caller-left',
+  'caller-returned',
+  'rejoin',
+  'leg-gone',
+  'dial-answered',
+  'media-gone',
+  'other-dial-gone',
 ]);
 
 /** The channels that an action concerns. */

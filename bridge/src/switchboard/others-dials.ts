@@ -50,8 +50,15 @@ export class OthersDials {
     const { ids, adoptable, reports } = this.#context;
     const before = adoptable.take(channel.id);
     const sinceMs = before === undefined ? Date.now() : Date.parse(before.times.offered);
-    const facts = { channel, dialled: before?.to ?? '', sinceMs, before, ids };
-    const dial: Originated = { ...facts, ringing: false, isForwarded: false };
+    const dial: Originated = {
+      channel,
+      dialled: before?.to ?? '',
+      sinceMs,
+      before,
+      ids,
+      ringing: false,
+      isForwarded: false,
+    };
     this.#dials.set(channel.id, dial);
     const [oldest] = this.#dials.keys();
     if (this.#dials.size > DIALS_MAX && oldest !== undefined) this.#dials.delete(oldest);

@@ -300,12 +300,18 @@ for (const { what, call, beliefs: known, channels, holdings: held, actions } of 
 test('calls of the process before: taken up, ringing, alive already, or dead', () => {
   const record = (channelId: string, state: CallRecord['state']) => ({ channelId, state }) as CallRecord;
   const adoptable = [
-    ...[record('waits', 'active'), record('rings', 'ringing'), record('lives', 'active')],
-    ...[record('gone', 'active'), record('elsewhere', 'active'), record('hung-up', 'active')],
+    record('waits', 'active'),
+    record('rings', 'ringing'),
+    record('lives', 'active'),
+    record('gone', 'active'),
+    record('elsewhere', 'active'),
+    record('hung-up', 'active'),
   ];
   const channels = [
-    ...[channel('waits'), channel('rings', { state: 'Ringing', app: 'AppDial2' })],
-    ...[channel('lives'), channel('elsewhere', { app: 'Playback' })],
+    channel('waits'),
+    channel('rings', { state: 'Ringing', app: 'AppDial2' }),
+    channel('lives'),
+    channel('elsewhere', { app: 'Playback' }),
     {
       ...channel('hung-up'),
       dialplan: { context: 'transfer', exten: 'h', app_name: 'Hangup', app_data: '' },
@@ -315,13 +321,11 @@ test('calls of the process before: taken up, ringing, alive already, or dead', (
   const found = reconcile(known, holdings(channels, { bridges: [] }));
   const types = found.map((action) => `${action.type} ${'record' in action ? action.record.channelId : ''}`);
   assert.deepEqual(types, [
-    ...[
-      'offer ',
-      'adoptable-rings ',
-      'adoptable-lives lives',
-      'adoptable-died gone',
-      'adoptable-died elsewhere',
-      'adoptable-died hung-up',
-    ],
+    'offer ',
+    'adoptable-rings ',
+    'adoptable-lives lives',
+    'adoptable-died gone',
+    'adoptable-died elsewhere',
+    'adoptable-died hung-up',
   ]);
 });

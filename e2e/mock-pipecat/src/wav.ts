@@ -16,7 +16,9 @@ export function parseWav(file: Buffer): Recording {
     const body = file.subarray(at + 8, at + 8 + length);
     if (id === 'fmt ') {
       if (body.length < 16) throw new Error('a format chunk that is too short');
-      const [codec, channels, bits] = [body.readUInt16LE(0), body.readUInt16LE(2), body.readUInt16LE(14)];
+      const codec = body.readUInt16LE(0);
+      const channels = body.readUInt16LE(2);
+      const bits = body.readUInt16LE(14);
       if (codec !== 1 || channels !== 1 || bits !== 16) throw new Error('not 16-bit mono PCM');
       sampleRate = body.readUInt32LE(4);
     }
