@@ -1,18 +1,6 @@
-import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import type { MakeWorker } from './make-worker.ts';
-import type { WorkerSettings } from './worker-messages.ts';
-
-/** Request to the nursery's thread: start a worker. */
-export interface Wanted {
-  readonly settings: WorkerSettings;
-  /** Port of the worker, for direct messages between it and control. */
-  readonly port: MessagePort;
-  /**
-   * Port of the nursery for this worker. Any message to it ends the worker. It sends the reason
-   * when the worker has ended.
-   */
-  readonly life: MessagePort;
-}
+import type { NurseryRequest } from './worker-messages.ts';
 
 /**
  * Starts a thread that only starts media workers. A thread starts with the priority of the thread
@@ -36,7 +24,7 @@ export function openNursery(): MakeWorker {
       resolve();
       onEnd(new Error(reason));
     });
-    const wanted: Wanted = { settings, port: messages.port2, life: life.port2 };
+    const wanted: NurseryRequest = { settings, port: messages.port2, life: life.port2 };
     nursery.postMessage(wanted, [messages.port2, life.port2]);
     return {
       postMessage: (message) => messages.port1.postMessage(message),

@@ -1,3 +1,4 @@
+import type { MessagePort } from 'node:worker_threads';
 import type { PacerStats } from '../audio/pacer.ts';
 import type { BridgeMessage } from '../pipecat/dialect.ts';
 import type { RecordingStats } from '../recording/disk.ts';
@@ -61,4 +62,16 @@ export interface WorkerStats {
   /** Garbage collections of its heap, ms. */
   readonly collections: { readonly count: number; readonly totalMs: number; readonly longestMs: number };
   readonly heapBytes: number;
+}
+
+/** Request to the nursery's thread: start a worker. */
+export interface NurseryRequest {
+  readonly settings: WorkerSettings;
+  /** Port of the worker, for direct messages between it and control. */
+  readonly port: MessagePort;
+  /**
+   * Port of the nursery for this worker. Any message to it ends the worker. It sends the reason
+   * when the worker has ended.
+   */
+  readonly life: MessagePort;
 }
