@@ -332,4 +332,51 @@ describe('a call that is not placed', () => {
     assert.equal(status, 503);
     assert.notEqual(headers.get('retry-after'), null);
   });
+
+  for (const removal of ['after it', 'before it', 'never'] as const) {
+    test(`Asterisk stalls and makes the channel late; the removal comes ${removal}: 504, then the same id can be placed`, async (t) => {
+      const lab = await startLab(t, PROVIDER, { config: { ARI_TIMEOUT_MS: '300', RECONCILE_MS: '400' } });
+      const events = await listen(lab);
+      t.after(events.stop);
+      const wakes = Promise.withResolvers<undefined>();
+      let isStalled = true;
+      lab.ari.before(/POST \/channels\/create/, async () => (isStalled ? await wakes.promise : undefined));
+      lab.ari.before(/DELETE \/channels\/pc-/, async () => {
+        if (!isStalled || removal === 'before it') return undefined;
+        await wakes.promise;
+        if (removal === 'never') return 'never';
+        await delay(100);
+        return undefined;
+      });
+      assert.equal((await api(lab, 'POST', '/calls', ORDER)).status, 504);
+      const made = Promise.withResolvers<undefined>();
+      lab.ari.after(/POST \/channels\/create/, () => {
+        made.resolve(undefined);
+        return undefined;
+      });
+      wakes.resolve(undefined);
+      await made.promise;
+      isStalled = false;
+      await until(() => lab.ari.channels.size === 0, 'the late channel is removed');
+      await delay(200);
+      assert.deepEqual(events.received, []);
+      assert.equal((await api(lab, 'GET', '/calls/c-1')).status, 404);
+      const channel = await place(lab);
+      lab.ari.dialFails(channel, 'BUSY', 17, 486);
+      assert.equal((await lab.ended()).outcome, 'busy');
+    });
+  }
+
+  test('an id whose late channel is still there: it is removed, and the order placed', async (t) => {
+    const lab = await startLab(t, PROVIDER, { config: { ARI_TIMEOUT_MS: '300' } });
+    let isStalled = true;
+    lab.ari.after(/POST \/channels\/create/, () => (isStalled ? 'never' : undefined));
+    lab.ari.before(/DELETE \/channels\/pc-/, () => (isStalled ? 'never' : undefined));
+    assert.equal((await api(lab, 'POST', '/calls', ORDER)).status, 504);
+    isStalled = false;
+    assert.equal(lab.ari.channels.size, 1);
+    const channel = await place(lab);
+    lab.ari.dialFails(channel, 'BUSY', 17, 486);
+    assert.equal((await lab.ended()).outcome, 'busy');
+  });
 });

@@ -7,7 +7,6 @@ import { callDefaults, callSettings } from '../call/settings.ts';
 import type { Config } from '../config/environment.ts';
 import { forProvider, toE164 } from '../config/number-plan.ts';
 import type { Provider } from '../config/providers.ts';
-import { CAUSE } from '../q850/causes.ts';
 import { dialRecord } from '../records/build.ts';
 import type { CallRecord } from '../records/record.ts';
 import type { RecordStore } from '../records/store.ts';
@@ -125,8 +124,6 @@ export class CallPlacing {
       this.recent.placed(record);
       return { record, isNew: true };
     } catch (error) {
-      // Asterisk may have created the channel although the request failed.
-      await ari.hangUp(channelId, CAUSE.normalClearing).catch(() => {});
       switchboard.ids.forget(callId);
       throw error;
     } finally {

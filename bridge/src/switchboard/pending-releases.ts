@@ -1,5 +1,6 @@
 import type { AriClient } from '../ari/client.ts';
 import { type ChannelRelease, releaseChannel } from '../call/channel-release.ts';
+import { CAUSE } from '../q850/causes.ts';
 import type { BelievedRelease } from './beliefs.ts';
 
 interface Kept {
@@ -56,6 +57,21 @@ export class PendingReleases {
   async say(channelId: string, release: ChannelRelease): Promise<void> {
     this.keep(channelId, release);
     await this.#releaseChannel(channelId);
+  }
+
+  /**
+   * Hangs up a channel that Asterisk may have created, or may still create, since `era`. Never
+   * rejects.
+   */
+  async remove(channelId: string, era: number): Promise<void> {
+    if (era !== this.#era) return;
+    await this.say(channelId, { cause: CAUSE.normalClearing, isDone: false }).catch(() => {});
+  }
+
+  /** Completes the release of a former channel with this id. Never rejects. */
+  async finish(channelId: string): Promise<void> {
+    await this.repeat(channelId).catch(() => {});
+    this.forget(channelId);
   }
 
   /** Repeats the release of a channel. */

@@ -119,7 +119,9 @@ export class Switchboard {
   async place(channelId: string, dial: Dial, create: () => Promise<PlacedCall>): Promise<CallRecord> {
     this.#placing.set(channelId, dial);
     this.#context.gate.check();
+    const { era } = this.#pendingReleases;
     try {
+      await this.#pendingReleases.finish(channelId);
       const created = create();
       // A stop waits for the channel, and ends the call that it becomes.
       this.#context.background.run(
@@ -130,6 +132,10 @@ export class Switchboard {
       const call = this.#begin(info, false, settings, dial);
       if (dial.cancelled) call.end({ kind: 'api-hangup' });
       return recordOf(call);
+    } catch (error) {
+      this.#placing.delete(channelId);
+      await this.#pendingReleases.remove(channelId, era);
+      throw error;
     } finally {
       this.#placing.delete(channelId);
       this.#context.gate.check();
@@ -218,7 +224,8 @@ export class Switchboard {
     const call = this.#calls.get(channel.id);
     if (call !== undefined) return this.#cameBack(call, channel, args);
     if (replaced !== undefined && this.#tookPlace(channel, replaced.id)) return;
-    if (channel.id.startsWith(DIAL_ID_PREFIX) && this.#pendingReleases.has(channel.id)) return;
+    if (channel.id.startsWith(DIAL_ID_PREFIX) && this.#pendingReleases.has(channel.id))
+      return this.#context.background.run(this.#pendingReleases.repeat(channel.id), 'remove a channel');
     if (this.#forwards.has(channel.id)) return this.#forwards.hangUp(channel.id);
     if (this.#arrivals.has(channel.id)) return;
     if (this.#pendingReleases.has(channel.id)) {
