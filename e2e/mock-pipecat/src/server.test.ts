@@ -214,7 +214,7 @@ test('a stock bot ends with 2 s of silence and closes', async () => {
   assert.equal(audioMs(bridge), 2200);
 });
 
-test('what breaks the contract is listed', async () => {
+test('what breaks the wire format is listed', async () => {
   const bridge = new FakeBridge({ to_number: '108' });
   await once(bridge.socket, 'open');
   bridge.media(0, 20);

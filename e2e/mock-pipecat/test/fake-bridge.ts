@@ -9,7 +9,7 @@ let calls = 0;
 /** A JSON object. */
 export type Json = Record<string, unknown>;
 
-/** The bridge's end of a call, as the contract has it. */
+/** The bridge's end of a call (docs/BOTS.md). */
 export class FakeBridge {
   readonly callId: string;
   readonly encoding: Encoding;
