@@ -51,6 +51,7 @@ const OURS = [
   'FALLBACK',
   'TURN_AWAY',
   'EPOCH',
+  'BRIDGE_WAIT_S',
 ];
 const OUR_FUNCTIONS = ['CHANNEL(endpoint)', 'CHANNEL(channeltype)', 'CHANNEL(state)'];
 /**

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { API_TOKEN, api } from './api-client.ts';
 import { startProcess } from './bridge-process.ts';
 import { FakeAri } from './fake-ari.ts';
+import type { AriRequest } from './fake-ari-request.ts';
 import { Lab, speech, until } from './harness.ts';
 
 const GATE = 'PIPECAT_GATE_pipecat';
@@ -160,3 +161,37 @@ for (const { signals, limitMs } of [
     assert.equal(channel.continued, true);
   });
 }
+
+describe('a caller whom the dialplan lets wait for the bridge', () => {
+  const variables = { INBOUND_WAIT_S: '20' };
+  const LIMIT = 'TIMEOUT(absolute)';
+  const isLimit = ({ query }: AriRequest) => query.get('variable') === LIMIT;
+
+  test('hears ringing already, and the limit of that wait ends before the answer', async (t) => {
+    const lab = await Lab.start(t);
+    const { channel, session } = await lab.call({ variables });
+    assert.equal(channel.variables[LIMIT], '0');
+    const steps = lab.ari.requests.filter((request) => request.path.includes(channel.id));
+    const answered = steps.findIndex(({ path }) => path.endsWith('/answer'));
+    assert.ok(steps.findIndex(isLimit) < answered);
+    assert.equal(
+      steps.some(({ path }) => path.endsWith('/ring')),
+      false,
+    );
+    assert.equal(JSON.stringify(session.of('start')).includes('INBOUND_WAIT_S'), false);
+    lab.ari.hangUp(channel.id);
+  });
+
+  test('is not answered while the limit cannot be ended, since it would cut the call', async (t) => {
+    const lab = await Lab.start(t);
+    lab.ari.before(/POST .*variable$/, (request) => (isLimit(request) ? 500 : undefined));
+    const channel = lab.ari.inbound({ variables });
+    assert.equal((await lab.ended()).reason.kind, 'setup-failed');
+    assert.equal(channel.continued, true);
+    assert.equal(
+      lab.ari.log().some((line) => line.endsWith(`${channel.id}/answer`)),
+      false,
+    );
+    lab.ari.hangUp(channel.id);
+  });
+});

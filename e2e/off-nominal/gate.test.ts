@@ -101,3 +101,22 @@ test('SIGTERM: a live call goes on, then hears the announcement; who rings or ca
   assert.partialDeepStrictEqual(record, { endReason: 'shutdown', endedBy: 'operator' });
   assert.equal((await phones.callOnce({ to: '102', seconds: 2 })).sip.status, 200);
 });
+
+test('a bridge that does not react: ringing at once, then the fallback; a call that it took has no such limit', async () => {
+  stack = await Stack.start({ asterisk: { BRIDGE_WAIT_S: '3' } });
+  const { phones, bot } = stack;
+  const callId = newCallId('long');
+  const call = phones.callOnce({ to: '102', callId, seconds: 9 });
+  await bot.wait(callId, 'sound');
+  await sleep(4000);
+  await stack.pausePart('bridge');
+  const { sip } = await phones.callOnce({ to: '102', callId: newCallId('unheard'), seconds: 20 });
+  await stack.resumePart('bridge');
+  // 180 from the dialplan, 183 is the announcement's early media.
+  assert.deepEqual(sip.statuses, [100, 180, 183, 503]);
+  assert.ok((sip.ringingMs ?? Number.NaN) < 1000, `180 after ${sip.ringingMs} ms`);
+  const report = await call;
+  assert.equal(report.sip.endedBy, 'us', 'the call was longer than the limit');
+  await stack.ready();
+  await stack.leaks.expectNone();
+});

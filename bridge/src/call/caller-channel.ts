@@ -64,6 +64,15 @@ export class CallerChannel {
     this.rejoin();
   }
 
+  /**
+   * Ends the time limit with which the dialplan waits for us. It must not end an answered call.
+   * Repeats the request if Asterisk does not reply.
+   */
+  async take(): Promise<void> {
+    const { ari, ending } = this.#context;
+    await ending.insist(() => ari.setVariable(this.#id, 'TIMEOUT(absolute)', '0'));
+  }
+
   /** Answers the caller. Repeats the request if Asterisk does not reply. */
   async answer(): Promise<void> {
     const { ari, ending } = this.#context;

@@ -39,8 +39,17 @@ export const CALL_VARIABLES = [
   'X_TRANSPORT',
   'X_RECORD',
   'INBOUND_PRESENTATION',
+  'INBOUND_WAIT_S',
 ] as const;
 
+/** Variables that neither bot nor record is shown. */
+const INTERNAL_VARIABLES = [
+  'SIP_HEADERS',
+  'X_CALLBACK_URL',
+  'INBOUND_PRESENTATION',
+  'INBOUND_WAIT_S',
+  'SIP_FROM_TAG',
+];
 const PAIRS_MAX = 64;
 /** Longest value of a variable or header. */
 const VALUE_MAX_CHARS = 8_192;
@@ -69,6 +78,8 @@ export interface CallInfo extends StartFields {
   readonly answeredAtMs?: number | undefined;
   /** Longest duration after the answer, if its order sets one. */
   readonly maxDurationMs?: number | undefined;
+  /** The dialplan lets the caller hear ringing, and waits for us for a limited time. */
+  readonly isRinging?: boolean;
   /** For a call that a previous process has served. */
   readonly adopted?: Adopted | undefined;
   /** Requested values that cannot be used, for the log. */
@@ -123,9 +134,7 @@ export function describeCall(source: CallSource): CallInfo {
     remarks.push(`the call id ${wished} is another call's: a new one is given`);
   const dialect = provider?.dialect[direction] ?? source.defaults.dialect;
   const format = callFormat(source, dialect, remarks);
-  const shown = Object.entries(variables).filter(
-    ([name]) => !['SIP_HEADERS', 'X_CALLBACK_URL', 'INBOUND_PRESENTATION', 'SIP_FROM_TAG'].includes(name),
-  );
+  const shown = Object.entries(variables).filter(([name]) => !INTERNAL_VARIABLES.includes(name));
   const number = (direction === 'inbound' && variables.INBOUND_FROM) || fromNumber(channel, direction);
   const presentation =
     direction === 'inbound' ? presentationOf(variables.INBOUND_PRESENTATION, number) : undefined;
@@ -156,6 +165,7 @@ export function describeCall(source: CallSource): CallInfo {
     recording: recordingMode(source, remarks),
     callbackUrl: variables.X_CALLBACK_URL || undefined,
     dialledAtMs: source.dialledAtMs,
+    isRinging: Boolean(variables.INBOUND_WAIT_S),
     remarks,
   };
 }

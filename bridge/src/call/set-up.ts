@@ -47,7 +47,10 @@ export async function setUp(call: SetUpContext, release: Undo[]): Promise<void> 
   release.push(() => media.close());
   call.mark('media');
   const callee = dial?.run(channelId, ending.signal).then(call.answered);
-  const ringing = call.answer.isGiven || callee !== undefined ? undefined : ari.ring(channelId);
+  const isWaiting = !call.answer.isGiven && callee === undefined;
+  const taken = isWaiting && call.info().isRinging ? caller.take() : undefined;
+  taken?.catch(() => {});
+  const ringing = isWaiting && taken === undefined ? ari.ring(channelId) : undefined;
   if (ringing !== undefined) log.inBackground(ringing, 'ring');
   log.inBackground(caller.attend(), 'attend');
   const connected = troubles.survive(() => media.connectBot());
@@ -56,7 +59,7 @@ export async function setUp(call: SetUpContext, release: Undo[]): Promise<void> 
   const isBack = call.answer.isGiven && call.info().adopted !== undefined;
   const path = built.then(() => (isBack ? join(call, media) : undefined));
   // The ringing tone must have started before the answer stops it.
-  await ending.orEnd(Promise.all([connected, path, callee, usable, ringing?.catch(() => {})]));
+  await ending.orEnd(Promise.all([connected, path, callee, usable, taken, ringing?.catch(() => {})]));
   await ending.orEnd(troubles.survive(() => media.botSettled()));
   if (!call.answer.isGiven) await answer(call);
   if (!isBack) await join(call, media);
