@@ -143,6 +143,36 @@ test('a second bridge has the calls: the first lets go, touches nothing, and com
   await first.ended(1);
 });
 
+for (const step of ['set-up', 'call'] as const) {
+  test(`a goodbye of the ${step} that another bridge cuts short: it has the caller, and sends the callback`, async (t) => {
+    const receiver = await FakeReceiver.start('secret');
+    t.after(() => receiver.close());
+    const config = { ...FAST, CALLBACK_HOSTS: '127.0.0.1' };
+    const first = await Lab.start(t, { config });
+    const answers = Promise.withResolvers<undefined>();
+    if (step === 'set-up') first.ari.before(/POST .*\/answer$/, () => answers.promise);
+    const channel = first.ari.inbound({ variables: { X_CALLBACK_URL: receiver.url } });
+    const session = await first.session();
+    if (step === 'call') await until(() => session.of('answered').length > 0, 'answered');
+    session.speak(speech(250));
+    session.send({ event: 'hangup' });
+    await delay(200);
+    answers.resolve(undefined);
+    await until(() => first.ari.mediaOf(channel.id).speech().length > 1600, 'the goodbye is played');
+    const second = await Lab.start(t, {
+      config: { ...config, ARI_URL: `http://127.0.0.1:${first.ari.port}` },
+    });
+    assert.equal((await first.ended()).reason.kind, 'taken-over');
+    const adopted = await second.session();
+    await until(() => adopted.of('answered').length > 0, 'adopted');
+    first.ari.hangUp(channel.id);
+    await second.ended();
+    await until(() => receiver.callbacks.length > 0, 'a callback');
+    assert.equal(receiver.callbacks.length, 1);
+    await second.stop();
+  });
+}
+
 test('a holder that died renews its claim no more: the app is taken back, and its callers adopted', async (t) => {
   const lab = await Lab.start(t, { config: FAST });
   const other = await takeApp(lab.ari, t);

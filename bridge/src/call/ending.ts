@@ -22,6 +22,7 @@ export class Ending {
   #sipStatus: number | undefined;
   #callerGone = false;
   #isOver = false;
+  #isDecided = false;
 
   constructor() {
     this.signal = this.#abort.signal;
@@ -56,12 +57,20 @@ export class Ending {
 
   /** Ends the call. Stops playing at once, unless the reason lets queued audio be played. */
   end(reason: EndReason): void {
-    // A call that is not over continues in the other process, whatever its reason so far.
-    if (reason.kind === 'taken-over' && !this.#isOver) this.#reason = reason;
+    // A caller whom we have not released yet continues in the other process.
+    const isTransferred = this.#isOver && this.#reason?.kind === 'transferred';
+    const isOurs = !this.#isDecided && !this.#callerGone && !isTransferred;
+    if (reason.kind === 'taken-over' && isOurs) this.#reason = reason;
     this.because(reason);
     this.#isOver = true;
     this.#ended.reject(new CallEnded(reason.kind));
     if (!treatmentOf(reason).drain) this.abort();
+  }
+
+  /** The caller is being released: the reason does not change any more. */
+  decide(): EndReason {
+    this.#isDecided = true;
+    return this.#reason ?? { kind: 'setup-failed', detail: 'ended without a reason' };
   }
 
   /**

@@ -26,11 +26,13 @@ export async function releaseCall(
   steps: Undo[],
 ): Promise<Pick<CallResult, 'reason' | 'treatment' | 'cause' | 'figures'>> {
   const failed = (error: Error) => log.releaseFailed(error);
-  const reason = ending.reason ?? { kind: 'setup-failed', detail: 'ended without a reason' };
-  const treatment = treatmentOf(reason);
-  if (treatment.drain && bot.media !== undefined) await playLastWords(bot.media, ending.signal);
+  const hasLastWords = ending.reason !== undefined && treatmentOf(ending.reason).drain;
+  if (hasLastWords && bot.media !== undefined) await playLastWords(bot.media, ending.signal);
   ending.abort();
   await transfers.release().catch(failed);
+  // Another process may have taken the caller over meanwhile.
+  const reason = ending.decide();
+  const treatment = treatmentOf(reason);
   const cause = await ending.cause(treatment.cause);
   if (!bot.isGone) bot.dismiss(reason, cause);
   // A caller whom we sent to the dialplan is no longer ours.
