@@ -45,6 +45,13 @@ class Hardened extends GenericContainer {
   }
 }
 
+class Restarting extends Hardened {
+  constructor(image: string, writable: boolean) {
+    super(image, writable);
+    this.hostConfig.RestartPolicy = { Name: 'unless-stopped' };
+  }
+}
+
 /** Asterisk, up to its being healthy. Needs the providers' volume, which `startPhones` fills. */
 export function startAsterisk(ports: Ports, environment: Environment = {}): Promise<StartedTestContainer> {
   return new Hardened('asterisk')
@@ -96,6 +103,47 @@ export function startWidePhone(
     })
     .withWaitStrategy(Wait.forHealthCheck())
     .start();
+}
+
+/**
+ * An Asterisk alone, with these providers' files. As in the lab Docker starts it anew when it ends.
+ * Its `/etc/hosts` can be written by root.
+ */
+export function startRestartingAsterisk(
+  ports: Ports,
+  files: Readonly<Record<string, string>>,
+  environment: Environment = {},
+): Promise<StartedTestContainer> {
+  return new Restarting('asterisk', true)
+    .withSecurityOpt('no-new-privileges:true')
+    .withTmpFs({ '/run/asterisk': 'uid=5060,gid=5060,mode=0700', '/tmp': '' })
+    .withCopyContentToContainer(
+      Object.entries(files).map(([name, content]) => ({
+        content,
+        target: `${PROVIDERS_PATH}/${name}`,
+        mode: 0o644,
+      })),
+    )
+    .withEnvironment({
+      ARI_USERNAME: SECRETS.ariUsername,
+      ARI_PASSWORD: SECRETS.ariPassword,
+      ARI_PORT: `${ports.ari}`,
+      SIP_ADDRESS: LOCALHOST,
+      SIP_PORT: `${ports.sip}`,
+      ACME_PASSWORD: SECRETS.acmePassword,
+      ...environment,
+    })
+    .withWaitStrategy(Wait.forLogMessage(/Asterisk (Ready|does not start)/))
+    .start();
+}
+
+/** What Docker says of a container: how it is, and how often it was started anew. */
+export async function stateOf(
+  container: StartedTestContainer,
+): Promise<{ readonly health: string; readonly restarts: number }> {
+  const { dockerode } = (await getContainerRuntimeClient()).container;
+  const { State, RestartCount } = await dockerode.getContainer(container.getId()).inspect();
+  return { health: State.Health?.Status ?? '', restarts: RestartCount };
 }
 
 /** The bridge, up to its being healthy (alive; it may still be waiting for Asterisk). */
