@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import type { AriAccess } from './ari/access.ts';
 import { AriClient } from './ari/client.ts';
-import { AriConnection } from './ari/connection.ts';
+import { AriLink } from './ari/link.ts';
 import { AriError } from './ari/requests.ts';
 import { configDigest } from './config/digest.ts';
 import { type Config, portNeeds } from './config/environment.ts';
@@ -24,6 +24,7 @@ import { CallReports } from './reports/reports.ts';
 import { AsteriskPorts } from './switchboard/asterisk-ports.ts';
 import { Background } from './switchboard/background.ts';
 import { Gate } from './switchboard/gate.ts';
+import { Predecessors } from './switchboard/predecessors.ts';
 import { Switchboard } from './switchboard/switchboard.ts';
 import { DAY_MS, MEGABYTE } from './units/units.ts';
 
@@ -53,7 +54,8 @@ export class Daemon {
   readonly #log: Logger;
   readonly #background: Background;
   readonly #ari: AriClient;
-  readonly #events: AriConnection;
+  readonly #events: AriLink;
+  readonly #predecessors: Predecessors;
   readonly #media: MediaPool;
   readonly #asteriskPorts: AsteriskPorts;
   readonly #metrics: Metrics;
@@ -73,6 +75,7 @@ export class Daemon {
   readonly #hurry = new AbortController();
   #draining = false;
   #stopping = false;
+  #watch: NodeJS.Timeout | undefined;
 
   constructor(config: Config, log: Logger, make: MakeWorker) {
     this.#config = config;
@@ -88,13 +91,18 @@ export class Daemon {
     this.#ari = new AriClient(access);
     const instance = randomBytes(INSTANCE_BYTES).toString('hex');
     const connection = { instance, heartbeatMs: config.ARI_HEARTBEAT_MS };
-    this.#events = new AriConnection(access, connection, this.#ari, {
+    this.#predecessors = new Predecessors({ instance, app: config.ARI_APP, ari: this.#ari });
+    this.#events = new AriLink(access, connection, this.#ari, {
       onConnected: () => this.#ariConnected(),
       onReady: () => this.#ariReady(),
       onDown: (why) => this.#ariDown(why),
       onTakenOver: () => this.#takenOver(),
       onEvent: (event) => this.#switchboard.dispatch(event),
       onUnreadable: (error) => this.#unreadable(error),
+      onHandingOver: () => this.#switchboard.handingOver.begin(),
+      isKept: (channelId) => this.#switchboard.handingOver.isKept(channelId),
+      onHandedOver: () => this.#handedOver(),
+      onResumed: () => this.#resumed(),
     });
     this.#media = new MediaPool(
       { workers: config.MEDIA_WORKERS, rtpPortMin: config.RTP_PORT_MIN, rtpPortMax: config.RTP_PORT_MAX },
@@ -145,6 +153,7 @@ export class Daemon {
       config,
       ari: this.#ari,
       caughtUp: () => this.#events.caughtUp(),
+      predecessors: this.#predecessors,
       media: this.#media,
       asteriskPorts: this.#asteriskPorts,
       reports: new CallReports({
@@ -213,6 +222,10 @@ export class Daemon {
     this.#recordings.start();
     this.#gate.start();
     this.#sweep = setInterval(() => this.#compare(), this.#config.RECONCILE_MS);
+    this.#watch = setInterval(
+      () => this.#background.run(this.#lookAfterPredecessors(), 'look after predecessors'),
+      this.#config.ARI_HEARTBEAT_MS,
+    );
     for (const warning of rangeWarnings(portNeeds(this.#config))) this.#log.warn(warning);
     this.#log.info({ http: `${HTTP_ADDRESS}:${this.httpPort}`, ari: this.#config.ARI_URL }, 'bridge started');
   }
@@ -246,6 +259,7 @@ export class Daemon {
     this.#draining = true;
     this.#stopping = true;
     clearInterval(this.#sweep);
+    clearInterval(this.#watch);
     clearTimeout(this.#catchUp);
     this.#recordings.stop();
     this.#log.info({ calls: this.#switchboard.callsActive }, 'bridge stopping');
@@ -271,6 +285,7 @@ export class Daemon {
   #readiness(): { problems: string[]; warnings: string[] } {
     const problems: string[] = [];
     if (this.#draining) problems.push('the bridge is stopping');
+    if (this.#switchboard.handingOver.isUnderWay) problems.push('a new process takes the new calls');
     if (this.#ariProblem !== undefined) problems.push(this.#ariProblem.why);
     if (this.#switchboard.callsActive >= this.#config.MAX_CALLS) problems.push('MAX_CALLS is reached');
     if (this.#gate.isOverloaded) problems.push('the bridge is overloaded');
@@ -289,13 +304,31 @@ export class Daemon {
   async #ariConnected(): Promise<void> {
     // Before the comparison an order could place a call that is already live.
     this.#ariProblem = { why: 'what Asterisk holds is not known yet' };
+    await this.#predecessors.look();
     await this.#switchboard.reconcile();
   }
 
   #ariReady(): void {
     this.#ariProblem = undefined;
-    this.#gate.take();
+    // After a handover the gate is the successor's.
+    if (!this.#switchboard.handingOver.isUnderWay) this.#gate.take();
     this.#log.info('ARI connected');
+  }
+
+  /** A successor has the app. Our calls go on; if it ends, new calls come here again. */
+  #handedOver(): void {
+    this.#log.info({ calls: this.#switchboard.callsActive }, 'handed over to a new process');
+  }
+
+  #resumed(): void {
+    this.#log.warn('the new process is gone: new calls come here again');
+    this.#switchboard.handingOver.end();
+  }
+
+  /** A predecessor may die: its calls are ours then. */
+  async #lookAfterPredecessors(): Promise<void> {
+    if (this.#ariProblem !== undefined || this.#stopping || this.#switchboard.handingOver.isUnderWay) return;
+    if (await this.#predecessors.look()) await this.#switchboard.reconcile();
   }
 
   #ariDown(why: string): void {

@@ -58,6 +58,8 @@ const IO_FILES = new Set([
   'ari/catch-up.ts',
   'ari/client.ts',
   'ari/connection.ts',
+  'ari/handover.ts',
+  'ari/link.ts',
   'ari/events.ts',
   'ari/heartbeat.ts',
   'ari/requests.ts',

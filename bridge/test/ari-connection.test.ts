@@ -210,8 +210,9 @@ test('a media channel without a call is removed', async (t) => {
   await until(() => !lab.ari.channels.has('pcm-nobody'), 'it is gone');
 });
 
-test('a bridge whose app was taken over raises an alarm and does not fight', async (t) => {
+test('a bridge whose app was taken without asking raises an alarm and does not fight', async (t) => {
   const lab = await Lab.start(t);
+  lab.ari.before(/^POST \/events\/user\/handover-/, () => 404);
   const other = await Lab.start(t, { config: { ARI_URL: `http://127.0.0.1:${lab.ari.port}` } });
   await until(() => lab.logged('the Stasis app was taken over by another process').length > 0, 'the alarm');
   const { status, body } = await lab.get('/readyz');

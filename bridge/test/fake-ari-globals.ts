@@ -1,3 +1,4 @@
+import type { EventFields } from './fake-apps.ts';
 import { type AriRequest, NO_CONTENT, type Reply, refused } from './fake-ari-request.ts';
 
 /** Requests of the fake Asterisk that concern no channel: its global variables, and user events. */
@@ -7,9 +8,9 @@ export class FakeGlobals {
   startedAt = '2026-11-22T09:00:00.000+0000';
   /** How often a user event was asked for. */
   userEvents = 0;
-  readonly #emit: (type: string, fields: object) => void;
+  readonly #emit: (type: string, fields: EventFields) => void;
 
-  constructor(emit: (type: string, fields: object) => void) {
+  constructor(emit: (type: string, fields: EventFields) => void) {
     this.#emit = emit;
   }
 
@@ -30,7 +31,8 @@ export class FakeGlobals {
     if (name === undefined || method !== 'POST') return undefined;
     if (!hasApp) return refused(404, 'Application not found');
     this.userEvents += 1;
-    this.#emit('ChannelUserevent', { eventname: name, userevent: { eventname: name } });
+    const application = query.get('application') ?? '';
+    this.#emit('ChannelUserevent', { application, eventname: name, userevent: { eventname: name } });
     return NO_CONTENT;
   }
 }

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { type OwnKind, parseOwnId } from '../src/call/asterisk-ids.ts';
+import { type EventFields, FakeApps, isAppName, MAIN_APP, onApplications } from './fake-apps.ts';
 import { FakeGlobals } from './fake-ari-globals.ts';
 import {
   type AriRequest,
@@ -14,7 +15,7 @@ import {
   readRequest,
   refused,
 } from './fake-ari-request.ts';
-import { onApplication, onBridges } from './fake-bridges.ts';
+import { onBridges } from './fake-bridges.ts';
 import { type ChannelOptions, type FakeChannel, shown } from './fake-channel.ts';
 import { onChannels } from './fake-channel-requests.ts';
 import type { FakeRtp } from './fake-rtp.ts';
@@ -37,20 +38,18 @@ export class FakeAri {
   startsBeforeReply = false;
   username = 'pipecat';
   password = 'right';
-  filter: readonly string[] | undefined;
   /** Global variables and user events. */
   readonly globals = new FakeGlobals((type, fields) => this.emit(type, fields));
   /** So long after the opening of its events socket an app is not active yet. */
   appDelayMs = 0;
   /** How often the app was taken, by whom ever. */
   takeovers = 0;
-  readonly #app = 'pipecat';
+  /** The Stasis apps, and who has the events socket of each. */
+  readonly apps = new FakeApps();
   readonly #before: Hooked[] = [];
   readonly #after: Hooked[] = [];
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ noServer: true });
-  #events: WebSocket | undefined;
-  #wasUp = false;
   #nextId = 1;
 
   private constructor() {
@@ -59,8 +58,9 @@ export class FakeAri {
       const url = new URL(request.url ?? '', 'http://fake');
       if (!isAllowed(request, this.username, this.password))
         return socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n');
-      if (url.searchParams.get('app') !== this.#app) return socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
-      return this.#sockets.handleUpgrade(request, socket, head, (opened) => this.#opened(opened));
+      const app = url.searchParams.get('app') ?? '';
+      if (!isAppName(app)) return socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
+      return this.#sockets.handleUpgrade(request, socket, head, (opened) => this.#opened(app, opened));
     });
   }
 
@@ -77,7 +77,7 @@ export class FakeAri {
 
   /** Whether the bridge's events socket is open. */
   get isUp(): boolean {
-    return this.#events?.readyState === 1;
+    return this.apps.socketOf(MAIN_APP)?.readyState === 1;
   }
 
   /**
@@ -259,29 +259,28 @@ export class FakeAri {
     });
   }
 
-  /** Sends an event, unless the filter or a closed socket swallows it. */
-  emit(type: string, fields: object): void {
-    if (this.filter !== undefined && !this.filter.includes(type)) return;
-    const timestamp = '2026-11-22T10:00:00.000+0000';
-    this.#events?.send(JSON.stringify({ type, application: this.#app, timestamp, ...fields }));
+  /** Sends an event to the apps that have its channel, if no filter drops it. */
+  emit(type: string, fields: EventFields): void {
+    for (const app of this.apps.of(type, fields)) this.apps.tell(app, type, fields);
   }
 
   /** Sends text as it is over the events socket. */
   emitText(text: string): void {
-    this.#events?.send(text);
+    this.apps.socketOf(MAIN_APP)?.send(text);
   }
 
   /** Holds back all events until the returned function is called: then they leave in one write. */
   corked(): () => void {
-    const socket = (this.#events as unknown as { _socket: { cork(): void; uncork(): void } })._socket;
+    const socket = (this.apps.socketOf(MAIN_APP) as unknown as { _socket: { cork(): void; uncork(): void } })
+      ._socket;
     socket.cork();
     return () => socket.uncork();
   }
 
   /** Cuts the events socket; Asterisk itself goes on. */
   dropEvents(): void {
-    this.#events?.terminate();
-    this.#events = undefined;
+    this.apps.socketOf(MAIN_APP)?.terminate();
+    this.apps.deafen(MAIN_APP);
   }
 
   /**
@@ -289,13 +288,12 @@ export class FakeAri {
    * socket stays open and gets no event.
    */
   loseApp(): void {
-    this.#events = undefined;
-    this.#wasUp = false;
+    this.apps.forget(MAIN_APP);
   }
 
   /** The app's events go nowhere, though Asterisk takes the requests. */
   deafen(): void {
-    this.#events = undefined;
+    this.apps.deafen(MAIN_APP);
   }
 
   async close(): Promise<void> {
@@ -308,23 +306,24 @@ export class FakeAri {
 
   /** The channel as ARI shows it. */
   show(channel: FakeChannel): object {
-    return shown(channel, this.#app, this.showsVariables);
+    // As Asterisk 22.10: a channel that was moved still shows the app that it entered first.
+    return shown(channel, this.apps.firstOf(channel.id), this.showsVariables);
   }
 
-  #opened(socket: WebSocket): void {
+  #opened(app: string, socket: WebSocket): void {
     // One socket an app: the later one takes it over.
-    this.emit('ApplicationReplaced', {});
-    this.#events = undefined;
+    this.apps.tell(app, 'ApplicationReplaced', {});
+    this.apps.deafen(app);
     const activate = () => {
-      if (socket.readyState === socket.OPEN) this.#events = socket;
+      if (socket.readyState === socket.OPEN) this.apps.activate(app, socket);
     };
     if (this.appDelayMs === 0) activate();
     else setTimeout(activate, this.appDelayMs);
-    this.#wasUp = true;
-    this.takeovers += 1;
+    this.apps.open(app);
+    if (app === MAIN_APP) this.takeovers += 1;
     socket.on('error', () => {});
     socket.on('close', () => {
-      if (this.#events === socket) this.#events = undefined;
+      if (this.apps.socketOf(app) === socket) this.apps.deafen(app);
     });
   }
 
@@ -345,9 +344,10 @@ export class FakeAri {
 
   async #carryOut(request: AriRequest): Promise<Reply> {
     const [, collection = '', id = '', action = ''] = request.path.split('/');
-    const global = this.globals.carryOut(request, this.#wasUp);
+    const isThere = this.apps.isOpen(request.query.get('application') ?? MAIN_APP);
+    const global = this.globals.carryOut(request, isThere);
     if (global !== undefined) return global;
-    if (collection === 'applications') return onApplication(this, this.#wasUp, request, action);
+    if (collection === 'applications') return onApplications(this, request, id, action);
     if (collection === 'bridges') return onBridges(this.bridges, this.channels, request, id, action);
     return await onChannels(this, request, id, action);
   }

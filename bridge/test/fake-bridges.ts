@@ -35,28 +35,3 @@ export function onBridges(
   members.add(channel.id);
   return NO_CONTENT;
 }
-
-/**
- * What the fake Asterisk does with a request on its app. The app exists once a client has
- * connected.
- */
-export function onApplication(
-  ari: { readonly channels: ReadonlyMap<string, FakeChannel>; filter: readonly string[] | undefined },
-  isThere: boolean,
-  { method, query, body }: AriRequest,
-  action: string,
-): Reply {
-  if (!isThere) return refused(404, 'Application does not exist');
-  if (action === 'eventFilter') {
-    const { allowed } = body as { allowed: { type?: string }[] };
-    if (allowed.some(({ type }) => type === undefined)) return refused(400, 'Bad type');
-    ari.filter = [...allowed.map(({ type }) => type ?? ''), 'ApplicationReplaced'];
-  }
-  if (action === 'subscription' && method === 'POST') {
-    const channel = ari.channels.get((query.get('eventSource') ?? '').replace('channel:', ''));
-    if (channel === undefined) return refused(422, 'Event source does not exist');
-    channel.subscribed = true;
-  }
-  const held = [...ari.channels.values()].filter(({ inStasis, subscribed }) => inStasis || subscribed);
-  return { status: 200, body: { name: 'pipecat', channel_ids: held.map(({ id }) => id), bridge_ids: [] } };
-}

@@ -31,6 +31,7 @@ function create(ari: FakeAri, { query, body }: AriRequest): Reply {
   const args = (query.get('appArgs') ?? '').split(',');
   const channel = ari.add({ id, state: 'Down', isOriginated: true, args, variables, to, from });
   channel.subscribed = true;
+  ari.apps.move(id, query.get('app') ?? '');
   const enter = () => {
     if (ari.channels.has(id)) ari.enterStasis(channel);
   };
@@ -86,6 +87,7 @@ function onChannel(ari: FakeAri, { method, query }: AriRequest, channel: FakeCha
   else channel.done.push(action === 'dtmf' ? `dtmf ${query.get('dtmf')}` : action);
   if (action === 'answer') channel.state = 'Up';
   if (action === 'continue') continueInDialplan(ari, channel, query);
+  if (action === 'move') moveToApp(ari, channel, query);
   return NO_CONTENT;
 }
 
@@ -102,4 +104,15 @@ function continueInDialplan(ari: FakeAri, channel: FakeChannel, query: URLSearch
   if (context !== null) channel.sentTo = `${context},${query.get('extension')}`;
   for (const members of ari.bridges.values()) members.delete(channel.id);
   ari.emit('StasisEnd', { channel: ari.show(channel) });
+}
+
+/**
+ * As Asterisk 22.10: the channel stays in its mixing bridge. The old app gets no further event of
+ * it.
+ */
+function moveToApp(ari: FakeAri, channel: FakeChannel, query: URLSearchParams): void {
+  ari.emit('StasisEnd', { channel: ari.show(channel) });
+  ari.apps.move(channel.id, query.get('app') ?? '');
+  const args = query.get('appArgs');
+  ari.emit('StasisStart', { channel: ari.show(channel), args: args === null ? [] : args.split(',') });
 }

@@ -19,6 +19,7 @@ const REFER_ANSWERS = [
 type Asked = Omit<
   AriClient,
   | ('hold' | 'release' | 'refuse' | 'ping' | 'sendUserEvent' | 'globalVariable' | 'setGlobalVariable')
+  | ('app' | 'useApp' | 'unsubscribe' | 'moveChannel' | 'applications')
   | ('allowEvents' | 'close' | 'createMediaSocket' | 'mediaRefusedMs' | 'variables')
 >;
 

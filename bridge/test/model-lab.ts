@@ -11,6 +11,7 @@ import type { Metrics } from '../src/reports/metrics.ts';
 import { CallReports } from '../src/reports/reports.ts';
 import { AsteriskPorts } from '../src/switchboard/asterisk-ports.ts';
 import { Background } from '../src/switchboard/background.ts';
+import { Predecessors } from '../src/switchboard/predecessors.ts';
 import { Switchboard } from '../src/switchboard/switchboard.ts';
 import { AsteriskModel, FAIR, randomNumbers } from './asterisk-model.ts';
 import { ModelAri } from './model-ari.ts';
@@ -72,11 +73,13 @@ class ModelBridge {
         lab.note(record);
       },
     });
+    const instance = number.toString(16).padStart(8, '0');
     this.switchboard = new Switchboard({
-      instance: number.toString(16).padStart(8, '0'),
+      instance,
       asteriskPorts: new AsteriskPorts({ min: 10_000, max: 17_999 }),
-      gate: { isOverloaded: false, check: () => {} },
+      gate: { isOverloaded: false, letGo: () => {}, check: () => {} },
       caughtUp: () => this.ari.caughtUp(),
+      predecessors: new Predecessors({ instance, app: 'pipecat', ari: this.ari.client }),
       config,
       ari: this.ari.client,
       media: this.media.pool,

@@ -1,9 +1,11 @@
 import { type AriAccess, basicAuthorization } from './access.ts';
 import {
+  type AriApplication,
   type AriBridge,
   type AriChannel,
   type MediaAddress,
   parseApplicationChannels,
+  parseApplications,
   parseBridges,
   parseChannel,
   parseChannels,
@@ -25,12 +27,14 @@ const COMFORT_NOISE = 'CNG';
  */
 export class AriClient {
   readonly #access: AriAccess;
+  #app: string;
   readonly #requests: AriRequests;
   /** When Asterisk last failed to make a media channel, monotonic clock, ms. */
   mediaRefusedMs: number | undefined;
 
   constructor(access: AriAccess) {
     this.#access = access;
+    this.#app = access.app;
     this.#requests = new AriRequests(access);
   }
 
@@ -56,7 +60,7 @@ export class AriClient {
 
   /** `POST /events/user/{name}`: sends an event to the app's holder. 404: no such app. */
   async sendUserEvent(name: string): Promise<void> {
-    await this.#requests.send('POST', `/events/user/${segment(name)}`, { application: this.#access.app });
+    await this.#requests.send('POST', `/events/user/${segment(name)}`, { application: this.#app });
   }
 
   /** `GET /asterisk/variable`: a global variable; empty if it is not set. */
@@ -152,7 +156,7 @@ export class AriClient {
     appArgs: string,
     variables: Readonly<Record<string, string>>,
   ): Promise<AriChannel> {
-    const query = { channelId, endpoint, app: this.#access.app, appArgs };
+    const query = { channelId, endpoint, app: this.#app, appArgs };
     const all = { ...variables, [DROPPED]: COMFORT_NOISE };
     const create = () => this.#requests.send('POST', '/channels/create', query, { variables: all });
     try {
@@ -176,7 +180,7 @@ export class AriClient {
   async createExternalMedia(channelId: string, externalHost: string, format: string): Promise<MediaAddress> {
     const query = {
       channelId,
-      app: this.#access.app,
+      app: this.#app,
       external_host: externalHost,
       format,
       direction: 'both',
@@ -196,7 +200,7 @@ export class AriClient {
   async createMediaSocket(channelId: string, format: string): Promise<string> {
     const reply = await this.#requests.send('POST', '/channels/externalMedia', {
       channelId,
-      app: this.#access.app,
+      app: this.#app,
       external_host: 'INCOMING',
       transport: 'websocket',
       encapsulation: 'none',
@@ -236,22 +240,50 @@ export class AriClient {
     await this.#requests.remove(`/bridges/${segment(bridgeId)}`);
   }
 
+  /** The Stasis app that new channels enter, and that is asked for its channels. */
+  get app(): string {
+    return this.#app;
+  }
+
+  /** From now on requests name this app. */
+  useApp(app: string): void {
+    this.#app = app;
+  }
+
   /** `POST /applications/{app}/subscription`: events of a channel also outside Stasis. */
-  async subscribe(channelId: string): Promise<void> {
-    await this.#requests.send('POST', `/applications/${segment(this.#access.app)}/subscription`, {
-      eventSource: `channel:${channelId}`,
-    });
+  async subscribe(channelId: string, app = this.#app): Promise<void> {
+    await this.#requests.send('POST', subscription(app), { eventSource: `channel:${channelId}` });
+  }
+
+  /** `DELETE /applications/{app}/subscription`: no more events of a channel outside Stasis. */
+  async unsubscribe(channelId: string, app: string): Promise<void> {
+    await this.#requests.send('DELETE', subscription(app), { eventSource: `channel:${channelId}` });
+  }
+
+  /**
+   * `POST /channels/{id}/move`: the channel leaves its app, without leaving its mixing bridge, and
+   * enters another. Returns false if it is not in Stasis, or gone.
+   */
+  async moveChannel(channelId: string, app: string, appArgs: readonly string[]): Promise<boolean> {
+    const query = { app, ...(appArgs.length > 0 && { appArgs: appArgs.join(',') }) };
+    try {
+      await this.#requests.send('POST', `/channels/${segment(channelId)}/move`, query);
+      return true;
+    } catch (error) {
+      if (error instanceof AriError && (error.status === 404 || error.status === 409)) return false;
+      throw error;
+    }
+  }
+
+  /** `GET /applications`: all apps, and the ids of the channels that each is subscribed to. */
+  async applications(): Promise<AriApplication[]> {
+    return parseApplications(await this.#requests.send('GET', '/applications'));
   }
 
   /** `PUT /applications/{app}/eventFilter`: receive only these event types. */
   async allowEvents(types: readonly string[]): Promise<void> {
     const allowed = types.map((type) => ({ type }));
-    await this.#requests.send(
-      'PUT',
-      `/applications/${segment(this.#access.app)}/eventFilter`,
-      {},
-      { allowed },
-    );
+    await this.#requests.send('PUT', `/applications/${segment(this.#app)}/eventFilter`, {}, { allowed });
   }
 
   /** `GET /channels`. */
@@ -288,9 +320,7 @@ export class AriClient {
 
   /** `GET /applications/{app}`: ids of the channels that the app is subscribed to. */
   async applicationChannels(): Promise<string[]> {
-    return parseApplicationChannels(
-      await this.#requests.send('GET', `/applications/${segment(this.#access.app)}`),
-    );
+    return parseApplicationChannels(await this.#requests.send('GET', `/applications/${segment(this.#app)}`));
   }
 
   /** Closes all connections. Pending requests fail. */
@@ -301,4 +331,8 @@ export class AriClient {
 
 function segment(id: string): string {
   return encodeURIComponent(id.toWellFormed());
+}
+
+function subscription(app: string): string {
+  return `/applications/${segment(app)}/subscription`;
 }

@@ -4,6 +4,7 @@ import { CatchUp } from './catch-up.ts';
 import { claimVariable, formatClaim, HolderWatch } from './claim.ts';
 import { AriClient } from './client.ts';
 import { EventsSocket } from './events.ts';
+import { HandoverRequest, parseRequest } from './handover.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { type AriEvent, type ChannelEvent, EVENT_TYPES } from './model.ts';
 import type { AriError } from './requests.ts';
@@ -23,6 +24,13 @@ export interface AriConnectionHandlers {
    * Asterisk.
    */
   readonly onTakenOver: () => void;
+  /**
+   * A successor asks for the app. To give it, move the calls away, then {@link
+   * AriConnection.yield}.
+   */
+  readonly onAsked: (successor: string) => void;
+  /** The successor has the app. The connection has ended. */
+  readonly onYielded: () => void;
   readonly onEvent: (event: ChannelEvent) => void;
   /** An event could not be parsed. It is ignored. */
   readonly onUnreadable: (error: Error) => void;
@@ -33,6 +41,8 @@ export interface AriConnectionOptions {
   /** Name of this process: letters, digits, `_` and `-`. */
   readonly instance: string;
   readonly heartbeatMs: number;
+  /** Waits until no other process has the app, before it connects first. */
+  readonly waits?: boolean;
 }
 
 const BACKOFF_MIN_MS = 200;
@@ -88,6 +98,11 @@ export class AriConnection {
   #hasLetGo = false;
   /** Another process has taken the app since it was last ours. */
   #isTaken = false;
+  /** A successor may take the app: our calls are in another app. */
+  #isYielding = false;
+  #handover: HandoverRequest;
+  /** The holder before us has moved its calls out of the app. */
+  #isHandedOver = false;
   /** The app was given up to a client without a claim. */
   #isUnclaimed = false;
   /** Times when a client without a claim took the app, monotonic ms. */
@@ -110,6 +125,10 @@ export class AriConnection {
     this.#handlers = handlers;
     this.#watch = new HolderWatch(options.instance);
     this.#variable = claimVariable(access.app);
+    const { instance, waits = false } = options;
+    this.#wasOurs = waits;
+    this.#hasLetGo = waits;
+    this.#handover = new HandoverRequest(this.#own, access.app, instance, this.#abort.signal);
   }
 
   /** Starts connecting, and reconnects until `stop()`. */
@@ -141,6 +160,11 @@ export class AriConnection {
     };
   }
 
+  /** A successor may take the app now. Until it does, events arrive as before. */
+  yield(): void {
+    this.#isYielding = true;
+  }
+
   /** Closes the connection. It is opened again, after a pause that grows with each failure. */
   reconnect(why: string): void {
     this.#socket?.close(why);
@@ -155,7 +179,8 @@ export class AriConnection {
       try {
         await this.#ping();
         // At its first start a process takes the app from any holder, as the operator intends.
-        if (this.#wasOurs && !(await this.#isFree())) continue;
+        if (!this.#wasOurs) this.#isHandedOver = await this.#askHolder();
+        else if (!(await this.#isFree())) continue;
         if (this.#stopped) return;
         await this.#connect();
         // Check at once who has taken the app.
@@ -175,6 +200,12 @@ export class AriConnection {
     await this.#own.ping().catch((error: AriError) => {
       if (error.status === 0) throw error;
     });
+  }
+
+  /** Whether another process had the app, and has made room for us. */
+  async #askHolder(): Promise<boolean> {
+    const claim = await this.#own.globalVariable(this.#variable).catch(() => '');
+    return this.#watch.isOther(claim) && (await this.#handover.ask());
   }
 
   /** Resolves when the connection has ended. */
@@ -225,10 +256,13 @@ export class AriConnection {
     this.#filtered = this.#own.allowEvents(EVENT_TYPES).catch(() => {});
     const proved = this.#filtered.then(() => heartbeat.start());
     // Not earlier: Asterisk hangs up channels that enter an app that is not active yet.
-    const connected = proved.then(() => {
+    const connected = proved.then(async () => {
+      // Calls of the holder that came in the last moment are not ours.
+      if (this.#isHandedOver) await this.#handover.done();
+      this.#isHandedOver = false;
       if (this.#socket !== socket) return;
       this.#ari.release();
-      return this.#handlers.onConnected();
+      await this.#handlers.onConnected();
     });
     connected.then(
       () => {
@@ -245,14 +279,24 @@ export class AriConnection {
 
   #happened(event: AriEvent, heartbeat: Heartbeat, catchUp: CatchUp): void {
     if (event.type === 'ChannelUserevent') {
+      const successor = parseRequest(event.eventname);
+      if (successor !== undefined) return this.#handlers.onAsked(successor);
       catchUp.heard(event.eventname);
       return heartbeat.heard(event.eventname);
     }
     if (event.type !== 'ApplicationReplaced') return this.#handlers.onEvent(event);
+    if (this.#isYielding) return this.#yielded();
     this.#wasReplaced = true;
     this.#lost();
     this.#ari.hold();
     this.#socket?.close(`another process has taken over the Stasis app ${this.#access.app}`);
+  }
+
+  #yielded(): void {
+    this.#isProved = false;
+    this.#abort.abort();
+    this.#socket?.close('the successor has the Stasis app');
+    this.#handlers.onYielded();
   }
 
   /** Never rejects. The next heartbeat writes the claim again. */

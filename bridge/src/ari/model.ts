@@ -104,7 +104,8 @@ const variableSchema = z.object({ value: z.string().default('') });
 const bridgeSchema = z.object({ id: z.string(), channels: z.array(z.string()).default([]) });
 const bridgesSchema = z.array(bridgeSchema);
 const infoSchema = z.object({ status: z.object({ startup_time: z.string() }) });
-const applicationSchema = z.object({ channel_ids: z.array(z.string()) });
+const applicationSchema = z.object({ name: z.string().default(''), channel_ids: z.array(z.string()) });
+const applicationsSchema = z.array(applicationSchema);
 const statisticsSchema = z.record(z.string(), z.unknown());
 const FAR_END = /^(rxcount|rxoctetcount|txjitter|txploss|remote_(?!ssrc).*|.*rtt)$/;
 const mediaAddressSchema = z.object({
@@ -158,6 +159,16 @@ export const parseStartedAt = (value: unknown): string =>
 /** Parses the reply of `GET /applications/{app}`: the ids of its channels. Throws a `ZodError`. */
 export const parseApplicationChannels = (value: unknown): string[] =>
   applicationSchema.parse(value).channel_ids;
+
+/** A Stasis app, and the ids of the channels that it is subscribed to. */
+export interface AriApplication {
+  readonly name: string;
+  readonly channelIds: readonly string[];
+}
+
+/** Parses the reply of `GET /applications`. Throws a `ZodError`. */
+export const parseApplications = (value: unknown): AriApplication[] =>
+  applicationsSchema.parse(value).map(({ name, channel_ids }) => ({ name, channelIds: channel_ids }));
 
 /** Parses the value of a variable. Throws a `ZodError`. */
 export const parseVariable = (value: unknown): string => variableSchema.parse(value).value;

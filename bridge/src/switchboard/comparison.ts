@@ -15,6 +15,7 @@ import { readHoldings } from './holdings.ts';
 import { isForgotten, wishedId } from './originated.ts';
 import type { OthersDials } from './others-dials.ts';
 import type { PendingReleases } from './pending-releases.ts';
+import type { Predecessors } from './predecessors.ts';
 import { type Action, reconcile } from './reconciliation.ts';
 
 /** What a comparison reads, and what it calls for the differences it finds. */
@@ -25,6 +26,7 @@ export interface ComparisonContext {
    * had sent before it was called.
    */
   readonly caughtUp: () => () => Promise<void>;
+  readonly predecessors: Pick<Predecessors, 'without'>;
   readonly log: Logger;
   readonly reports: CallReports;
   readonly background: Background;
@@ -136,10 +138,12 @@ export class Comparison {
     const caughtUp = this.#context.caughtUp();
     const heard = new Set<string>();
     this.#told = heard;
-    const holdings = await readHoldings(ari, [...owned, ...things, ...kept.keys()]);
-    const full = this.#context.asteriskPorts.saw(holdings.channels.map(({ name }) => name));
+    const all = await readHoldings(ari, [...owned, ...things, ...kept.keys()]);
+    const full = this.#context.asteriskPorts.saw(all.channels.map(({ name }) => name));
     if (full !== undefined) this.#context.log.warn(full);
     await caughtUp();
+    const ours = new Set([...owned, ...things, ...this.#owned(), ...this.#things(), ...kept.keys()]);
+    const holdings = this.#context.predecessors.without(all, (id) => ours.has(id));
     // A caller who came back must not be released.
     const coming = new Set(this.#context.coming());
     const beliefs: Beliefs = {

@@ -6,6 +6,7 @@ import type { CallReports } from '../reports/reports.ts';
 import type { AsteriskPorts } from './asterisk-ports.ts';
 import type { Background } from './background.ts';
 import type { Gate } from './gate.ts';
+import type { Predecessors } from './predecessors.ts';
 
 /** What the switchboard works with. */
 export interface SwitchboardContext {
@@ -18,11 +19,12 @@ export interface SwitchboardContext {
    * had sent before it was called.
    */
   readonly caughtUp: () => () => Promise<void>;
+  readonly predecessors: Predecessors;
   readonly media: MediaPool;
   readonly asteriskPorts: AsteriskPorts;
   readonly reports: CallReports;
   readonly background: Background;
   /** Checked each time that the number of calls changes, or whether calls are taken. */
-  readonly gate: Pick<Gate, 'isOverloaded' | 'check'>;
+  readonly gate: Pick<Gate, 'isOverloaded' | 'check' | 'letGo'>;
   readonly log: Logger;
 }

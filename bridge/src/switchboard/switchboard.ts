@@ -3,7 +3,7 @@ import { isOwn, parseOwnId } from '../call/asterisk-ids.ts';
 import { Call, type CallContext } from '../call/call.ts';
 import { CallIds } from '../call/call-ids.ts';
 import { DIAL_ID_PREFIX, type Dial } from '../call/dial.ts';
-import { type CallInfo, isTelephone, providerName } from '../call/info.ts';
+import { type CallInfo, isTelephone } from '../call/info.ts';
 import type { KeptTalk } from '../call/kept-talk.ts';
 import type { CallSettings } from '../call/settings.ts';
 import { CAUSE } from '../q850/causes.ts';
@@ -14,10 +14,12 @@ import { Arrivals } from './arrivals.ts';
 import { Comparison } from './comparison.ts';
 import { Forwards } from './forwards.ts';
 import type { RefusalReason } from './gate.ts';
+import { HandingOver } from './handing-over.ts';
 import { LiveCalls } from './live-calls.ts';
 import { OthersDials } from './others-dials.ts';
 import { PendingReleases } from './pending-releases.ts';
 import { REFER_RESULT } from './reconciliation.ts';
+import { type ReplacedCallersContext, takePlace } from './replaced-callers.ts';
 import { Returns } from './returns.ts';
 import type { SwitchboardContext } from './switchboard-context.ts';
 
@@ -48,12 +50,16 @@ export class Switchboard {
   #begun = 0;
   #draining = false;
   #closing = false;
+  readonly handingOver: HandingOver;
+  readonly #replacing: ReplacedCallersContext;
 
   constructor(context: SwitchboardContext) {
     this.#context = context;
     this.#pendingReleases = new PendingReleases(context.ari);
     const shared = { pendingReleases: this.#pendingReleases, adoptable: this.#adoptable };
     this.#others = new OthersDials({ ...shared, ids: this.ids, reports: context.reports });
+    this.handingOver = new HandingOver({ ...context, others: this.#others });
+    this.#replacing = { ...context, calls: this.#calls, pendingReleases: this.#pendingReleases };
     this.#forwards = new Forwards({ ...context, ...shared });
     this.live = new LiveCalls(this.#calls, this.#others.all);
     const stasisStart = (channel: AriChannel, args: readonly string[]) => this.#stasisStart(channel, args);
@@ -219,11 +225,16 @@ export class Switchboard {
       const removed = this.#context.ari.hangUp(channel.id, CAUSE.normalClearing);
       return this.#context.background.run(removed, 'remove a media channel without a call');
     }
+    const owner = this.#context.predecessors.ownerOf(channel.id);
+    if (owner !== undefined) {
+      const givenBack = this.#context.predecessors.giveBack(channel.id, owner, args);
+      return this.#context.background.run(givenBack, 'give a channel back to its process');
+    }
     const dial = this.#placing.get(channel.id) ?? this.#calls.get(channel.id)?.pendingDial;
     if (dial !== undefined) return dial.entered();
     const call = this.#calls.get(channel.id);
     if (call !== undefined) return this.#cameBack(call, channel, args);
-    if (replaced !== undefined && this.#tookPlace(channel, replaced.id)) return;
+    if (replaced !== undefined && takePlace(this.#replacing, channel, replaced.id)) return;
     if (channel.id.startsWith(DIAL_ID_PREFIX) && this.#pendingReleases.has(channel.id))
       return this.#context.background.run(this.#pendingReleases.repeat(channel.id), 'remove a channel');
     if (this.#forwards.has(channel.id)) return this.#forwards.hangUp(channel.id);
@@ -258,33 +269,6 @@ export class Switchboard {
     this.#returns.came(channel, args);
     // The dialplan sent them back by itself: the call that sent them there is over.
     call.callerHungUp(undefined);
-  }
-
-  /**
-   * A channel replaces another one in its mixing bridge (RFC 3891). Allowed only for a channel of
-   * the caller's own provider.
-   */
-  #tookPlace(channel: AriChannel, replacedId: string): boolean {
-    const leg = isOwn(replacedId, 'pct') ? parseOwnId(replacedId) : undefined;
-    const call = this.#calls.get(leg?.callerId ?? replacedId);
-    if (call === undefined) return false;
-    const isSame = providerName(channel) === call.info.sipProvider && leg === undefined;
-    const isTaken =
-      isSame && call.state === 'active' && !call.isEnding && call.lastTransfer?.status !== 'pending';
-    const { log, background } = this.#context;
-    log[isTaken ? 'info' : 'warn'](
-      { callId: call.info.callId, isTaken },
-      'a channel takes the place of another',
-    );
-    const goes = isTaken ? replacedId : channel.id;
-    if (isTaken) {
-      this.#calls.delete(replacedId);
-      this.#calls.set(channel.id, call);
-      call.caller.replacedBy(channel.id);
-    } else call.caller.rejoin(replacedId);
-    const release = { cause: isTaken ? CAUSE.normalClearing : CAUSE.callRejected, isDone: false };
-    background.run(this.#pendingReleases.say(goes, release), 'hang up a channel that was replaced');
-    return true;
   }
 
   #legHappened(legId: string, event: ChannelEvent): void {

@@ -1,0 +1,108 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { AriError } from './requests.ts';
+
+/**
+ * The handover of the Stasis app from one process of the bridge, the holder, to its successor. ARI
+ * carries it: the successor asks by a user event through the app, the holder answers in a global
+ * variable. `asked`: the holder has heard it. `ready`: its calls are in an app of its own, and the
+ * successor may connect. `done`: no call of the holder is left in the shared app.
+ */
+export type HandoverStep = 'asked' | 'ready' | 'done';
+
+const STEPS: readonly HandoverStep[] = ['asked', 'ready', 'done'];
+const REQUEST = /^handover-([\w-]{1,64})$/;
+
+/** Name of the global variable in which an app's holder answers. */
+export function handoverVariable(app: string): string {
+  return `PIPECAT_BRIDGE_HANDOVER_${app}`;
+}
+
+/** Name of the user event by which a successor asks. */
+export function formatRequest(successor: string): string {
+  return `handover-${successor}`;
+}
+
+/** The successor that a user event names. Undefined: it is another event. */
+export function parseRequest(eventName: string): string | undefined {
+  return REQUEST.exec(eventName)?.[1];
+}
+
+/** The holder's answer as the variable's value. */
+export function formatStep(successor: string, step: HandoverStep): string {
+  return `${successor}/${step}`;
+}
+
+/** The answer to this successor. Undefined: none, or it is meant for another one. */
+export function parseStep(text: string, successor: string): HandoverStep | undefined {
+  return STEPS.find((step) => text === formatStep(successor, step));
+}
+
+/** The app that a process moves its calls to. */
+export function ownApp(app: string, instance: string): string {
+  return `${app}-${instance}`;
+}
+
+/** The process whose own app this is. Undefined: it is the shared app, or a stranger's. */
+export function ownerOf(ownAppName: string, app: string): string | undefined {
+  const rest = ownAppName.startsWith(`${app}-`) ? ownAppName.slice(app.length + 1) : '';
+  return /^[0-9a-f]{8}$/.test(rest) ? rest : undefined;
+}
+
+const POLL_MS = 25;
+/** A holder that lives answers the request within this time. A new process waits it out. */
+const ASKED_MS = 300;
+/** Then it has moved its calls within this time. */
+const READY_MS = 5_000;
+const DONE_MS = 1_000;
+
+/** What a successor needs of ARI. */
+export interface HandoverRequests {
+  sendUserEvent(name: string): Promise<void>;
+  globalVariable(variable: string): Promise<string>;
+}
+
+/** The successor's side: asks the holder, and waits for its answers. */
+export class HandoverRequest {
+  readonly #ari: HandoverRequests;
+  readonly #variable: string;
+  readonly #successor: string;
+  readonly #signal: AbortSignal;
+
+  constructor(ari: HandoverRequests, app: string, successor: string, signal: AbortSignal) {
+    this.#ari = ari;
+    this.#variable = handoverVariable(app);
+    this.#successor = successor;
+    this.#signal = signal;
+  }
+
+  /**
+   * Asks the holder. Resolves to true when it is ready to be replaced, to false if it does not
+   * answer: it is gone, hangs, or is of a version that knows no handover.
+   */
+  async ask(): Promise<boolean> {
+    try {
+      await this.#ari.sendUserEvent(formatRequest(this.#successor));
+    } catch (error) {
+      // Nobody has had the app since Asterisk started.
+      if (error instanceof AriError && error.status === 404) return false;
+      throw error;
+    }
+    return (await this.#reaches('asked', ASKED_MS)) && (await this.#reaches('ready', READY_MS));
+  }
+
+  /** Waits until no call of the holder is left in the shared app, at most 1 s. */
+  async done(): Promise<void> {
+    await this.#reaches('done', DONE_MS);
+  }
+
+  async #reaches(wanted: HandoverStep, limitMs: number): Promise<boolean> {
+    const endMs = performance.now() + limitMs;
+    while (!this.#signal.aborted) {
+      const step = parseStep(await this.#ari.globalVariable(this.#variable), this.#successor);
+      if (step !== undefined && STEPS.indexOf(step) >= STEPS.indexOf(wanted)) return true;
+      if (performance.now() > endMs) return false;
+      await delay(POLL_MS, undefined, { signal: this.#signal }).catch(() => {});
+    }
+    return false;
+  }
+}

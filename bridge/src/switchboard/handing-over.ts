@@ -1,0 +1,44 @@
+import type { Gate } from './gate.ts';
+import type { OthersDials } from './others-dials.ts';
+import type { Predecessors } from './predecessors.ts';
+
+/** What a handover concerns. */
+export interface HandingOverContext {
+  readonly gate: Pick<Gate, 'letGo'>;
+  readonly predecessors: Pick<Predecessors, 'stepBack'>;
+  readonly others: OthersDials;
+}
+
+/** Whether a new process of the bridge takes the new calls, while ours go on here. */
+export class HandingOver {
+  readonly #context: HandingOverContext;
+  #isUnderWay = false;
+
+  constructor(context: HandingOverContext) {
+    this.#context = context;
+  }
+
+  /** A successor has the app, or is about to. */
+  get isUnderWay(): boolean {
+    return this.#isUnderWay;
+  }
+
+  /** A successor takes the app: new orders go to it. Dials of other clients become its own. */
+  begin(): void {
+    this.#isUnderWay = true;
+    this.#context.gate.letGo();
+    this.#context.predecessors.stepBack(true);
+    this.#context.others.letGo();
+  }
+
+  /** The successor is gone: new calls and orders come here again. */
+  end(): void {
+    this.#isUnderWay = false;
+    this.#context.predecessors.stepBack(false);
+  }
+
+  /** Whether a channel in the app stays ours when a successor takes the app. */
+  isKept(channelId: string): boolean {
+    return !this.#context.others.all.has(channelId);
+  }
+}

@@ -1,0 +1,110 @@
+import { claimVariable, HolderWatch } from '../ari/claim.ts';
+import type { AriClient } from '../ari/client.ts';
+import { ownApp, ownerOf } from '../ari/handover.ts';
+import { parseOwnId } from '../call/asterisk-ids.ts';
+import type { Holdings } from './holdings.ts';
+
+/** What is needed to look after predecessors. */
+export interface PredecessorsContext {
+  /** Id of this process. */
+  readonly instance: string;
+  /** The app that predecessors handed over. */
+  readonly app: string;
+  readonly ari: Pick<AriClient, 'applications' | 'globalVariable' | 'moveChannel'>;
+}
+
+interface Predecessor {
+  readonly watch: HolderWatch;
+  held: ReadonlySet<string>;
+}
+
+/**
+ * Processes that handed the shared app over to us, and still have calls in apps of their own. Their
+ * channels, second legs and mixing bridges are not ours to touch. When one is gone, its calls are.
+ */
+export class Predecessors {
+  readonly #context: PredecessorsContext;
+  readonly #all = new Map<string, Predecessor>();
+  #isBack = false;
+
+  constructor(context: PredecessorsContext) {
+    this.#context = context;
+  }
+
+  /** Ids of the processes that live. */
+  get instances(): string[] {
+    return [...this.#all.keys()];
+  }
+
+  /** The process that has a channel of the shared app, though it entered it here. */
+  ownerOf(channelId: string): string | undefined {
+    const { instance = '' } = parseOwnId(channelId) ?? {};
+    if (this.#all.has(instance)) return instance;
+    return [...this.#all].find(([, { held }]) => held.has(channelId))?.[0];
+  }
+
+  /** Gives a channel that entered the shared app back to its process. */
+  async giveBack(channelId: string, instance: string, args: readonly string[]): Promise<void> {
+    await this.#context.ari.moveChannel(channelId, ownApp(this.#context.app, instance), args);
+  }
+
+  /**
+   * Reads who lives. To be called at each connection, and then once each heartbeat interval: a
+   * process whose claim does not change any more, or that cleared it, is gone. Its channels are
+   * moved to the shared app. Resolves to whether one is gone.
+   */
+  async look(): Promise<boolean> {
+    const { app, ari, instance: own } = this.#context;
+    const seen = new Set<string>();
+    let isOneGone = false;
+    for (const { name, channelIds } of await ari.applications()) {
+      const instance = ownerOf(name, app);
+      if (instance === undefined || instance === own) continue;
+      // Asterisk keeps the app of a process that has ended for as long as it has a channel.
+      const known = this.#all.get(instance);
+      const claim = await ari.globalVariable(claimVariable(name));
+      const watch = known?.watch ?? new HolderWatch(own);
+      const isGone = claim === '' || watch.isGone(claim);
+      if (isGone) {
+        this.#all.delete(instance);
+        const moved = await Promise.all(channelIds.map((id) => ari.moveChannel(id, app, [])));
+        isOneGone ||= known !== undefined || moved.includes(true);
+        continue;
+      }
+      seen.add(instance);
+      this.#all.set(instance, { watch, held: new Set(channelIds) });
+    }
+    for (const instance of this.#all.keys()) {
+      if (seen.has(instance)) continue;
+      this.#all.delete(instance);
+      isOneGone = true;
+    }
+    return isOneGone;
+  }
+
+  /** The shared app is a successor's: it cleans up after dead processes, and this one does not. */
+  stepBack(isBack: boolean): void {
+    this.#isBack = isBack;
+  }
+
+  /**
+   * What Asterisk holds, without what belongs to other processes. `isKnown`: a call of ours has it.
+   */
+  without(holdings: Holdings, isKnown: (id: string) => boolean): Holdings {
+    if (this.#all.size === 0 && !this.#isBack) return holdings;
+    const isOurs = (id: string) => isKnown(id) || !this.#isOthers(id);
+    return {
+      ...holdings,
+      channels: holdings.channels.filter(({ id }) => isOurs(id)),
+      bridges: holdings.bridges.filter(({ id }) => isOurs(id)),
+      unreadable: holdings.unreadable.filter((id) => isKnown(id) || !(this.#isBack || this.#isOthers(id))),
+      appChannelIds: new Set([...holdings.appChannelIds].filter(isOurs)),
+    };
+  }
+
+  #isOthers(id: string): boolean {
+    const made = parseOwnId(id);
+    const isElsewhere = this.#isBack && made !== undefined && made.instance !== this.#context.instance;
+    return isElsewhere || this.ownerOf(id) !== undefined;
+  }
+}
