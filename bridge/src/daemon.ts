@@ -185,9 +185,9 @@ export class Daemon {
     return typeof address === 'object' && address !== null ? address.port : 0;
   }
 
-  /** Whether a thread hangs in a disk operation: then only `exitNow` can end the process. */
+  /** Whether a thread hangs, as in a disk operation: then only `exitNow` can end the process. */
   get hanging(): boolean {
-    return this.#records.hanging;
+    return this.#records.hanging || this.#media.hanging;
   }
 
   /** Opens the HTTP interface and starts connecting to ARI. */
@@ -276,8 +276,8 @@ export class Daemon {
     await this.#callbacks.close(this.#config.SHUTDOWN_MS);
     this.#changes.close();
     await this.#http?.close();
-    await this.#records.close();
-    await this.#media.close();
+    // At once: the limits of threads that hang do not add up.
+    await Promise.all([this.#records.close(), this.#media.close()]);
     await this.#ari.close();
     this.#log.info('bridge stopped');
   }

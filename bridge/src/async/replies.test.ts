@@ -14,6 +14,15 @@ test('a request whose thread hangs ends with its time limit, and a reply after t
   replies.reject(asked, new Error('too late'));
 });
 
+test('a request that cannot be sent is not pending', async () => {
+  const replies = new Replies();
+  const refuse = () => {
+    throw new Error('cannot be cloned');
+  };
+  await assert.rejects(replies.ask(refuse, 60_000, late), /cannot be cloned/);
+  assert.equal(replies.size, 0);
+});
+
 test('each reply reaches its own request, and a dead thread ends all others', async () => {
   const replies = new Replies();
   const ids: number[] = [];

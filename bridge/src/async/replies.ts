@@ -24,7 +24,11 @@ export class Replies {
     return new Promise((resolve, reject) => {
       const limit = setTimeout(() => this.reject(id, late()), limitMs);
       this.#waiting.set(id, { resolve, reject, limit });
-      post(id);
+      try {
+        post(id);
+      } catch (error) {
+        this.reject(id, error as Error);
+      }
     });
   }
 

@@ -27,7 +27,7 @@ export class CallerChannel {
   constructor(context: CallerContext) {
     this.#context = context;
     this.#id = context.info.adopted?.callerId ?? context.info.channelId;
-    this.#keys = new DtmfSender(context.ari, context.ending.signal);
+    this.#keys = new DtmfSender(context.ari, () => this.#id, context.ending.signal);
   }
 
   get id(): string {
@@ -112,7 +112,7 @@ export class CallerChannel {
    * Sends DTMF digits. `w` and `,` are pauses of 500 ms. If too many wait, drops these and logs it.
    */
   dtmf(digits: string): void {
-    this.#keys.send(this.#id, digits).catch((error: Error) => this.#context.warn(error, 'keys dropped'));
+    this.#keys.send(digits).catch((error: Error) => this.#context.warn(error, 'keys dropped'));
   }
 
   /**

@@ -34,13 +34,18 @@ export function keyParts(digits: string): Part[] {
  */
 export class DtmfSender {
   readonly #ari: AriClient;
+  readonly #channelId: () => string;
   readonly #signal: AbortSignal;
   #waitingMs = 0;
   #sent = Promise.resolve();
 
-  /** `signal` drops digits that have not been played. */
-  constructor(ari: AriClient, signal: AbortSignal) {
+  /**
+   * `channelId` is asked for each digit: another channel may replace the caller's meanwhile.
+   * `signal` drops digits that have not been played.
+   */
+  constructor(ari: AriClient, channelId: () => string, signal: AbortSignal) {
     this.#ari = ari;
+    this.#channelId = channelId;
     this.#signal = signal;
   }
 
@@ -48,21 +53,21 @@ export class DtmfSender {
    * `w` and `,` are pauses of 500 ms. Resolves when all digits are played or dropped. Rejects if
    * too many wait, or if Asterisk refuses.
    */
-  send(channelId: string, digits: string): Promise<void> {
+  send(digits: string): Promise<void> {
     const parts = keyParts(digits);
     const totalMs = parts.reduce((sum, { ms }) => sum + ms, 0);
     if (this.#waitingMs + totalMs > WAITING_MAX_MS)
       return Promise.reject(new Error('too many keys are waiting'));
     this.#waitingMs += totalMs;
-    const play = () => this.#play(channelId, parts).finally(() => (this.#waitingMs -= totalMs));
+    const play = () => this.#play(parts).finally(() => (this.#waitingMs -= totalMs));
     this.#sent = this.#sent.then(play, play);
     return this.#sent;
   }
 
-  async #play(channelId: string, parts: readonly Part[]): Promise<void> {
+  async #play(parts: readonly Part[]): Promise<void> {
     for (const { keys, ms } of parts) {
       if (this.#signal.aborted) return;
-      if (keys !== undefined) await this.#ari.sendDtmf(channelId, keys, TONE_MS, GAP_MS);
+      if (keys !== undefined) await this.#ari.sendDtmf(this.#channelId(), keys, TONE_MS, GAP_MS);
       await delay(ms, undefined, { signal: this.#signal }).catch(() => {});
     }
   }

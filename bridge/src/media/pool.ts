@@ -31,6 +31,8 @@ const RESTART_MS = 1_000;
 /** A worker is not ended before its first report, for at most this time. */
 const LOADING_MS = 3_000;
 const LOADING_POLL_MS = 10;
+/** At the stop, time limit for the end of a worker's thread. */
+const END_MS = 1_500;
 /** Time limit of a request. A worker that hangs is found earlier. */
 const REPLY_LIMIT_MS = 30_000;
 /**
@@ -58,6 +60,7 @@ export class MediaPool {
   /** Sums of the counters of all dead workers. */
   #retired: WorkerStats | undefined;
   #closing = false;
+  #hanging = false;
 
   constructor(options: MediaPoolOptions, log: Logger, make: MakeWorker) {
     this.#log = log;
@@ -108,10 +111,17 @@ export class MediaPool {
     return [...this.#workers.map(({ stats }) => stats), this.#retired].filter((stats) => stats !== undefined);
   }
 
-  /** Ends all workers. */
+  /** Whether a worker's thread did not end at the close: only `exitNow` then ends the process. */
+  get hanging(): boolean {
+    return this.#hanging;
+  }
+
+  /** Ends all workers. Does not wait for one whose thread hangs. */
   async close(): Promise<void> {
     this.#closing = true;
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    const ended = await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    this.#hanging = ended.includes(false);
+    if (this.#hanging) this.#log.error('media workers hang: their threads did not end');
   }
 
   #start(index: number, settings: WorkerSettings): MediaThread {
@@ -233,12 +243,14 @@ class MediaThread implements SessionThread {
 
   /**
    * Ends the worker, but not while it loads: a library that is being loaded would end the process.
+   * Returns whether its thread ended within a time limit.
    */
-  async terminate(): Promise<void> {
+  async terminate(): Promise<boolean> {
     const endMs = performance.now() + LOADING_MS;
     while (this.stats === undefined && this.#death === undefined && performance.now() < endMs)
       await delay(LOADING_POLL_MS);
-    await this.#worker.terminate();
+    const limit = delay(END_MS, false, { ref: false });
+    return await Promise.race([this.#worker.terminate().then(() => true), limit]);
   }
 
   /** Ends a worker whose reports have stopped. Before its first report it is starting. */

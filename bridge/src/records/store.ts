@@ -157,8 +157,8 @@ export class RecordStore {
       this.stats.dropped += 1;
       return;
     }
-    this.#waiting += 1;
     this.#post({ type: 'write', write });
+    this.#waiting += 1;
   }
 
   #ask(question: Question, limitMs = ANSWER_MS): Promise<unknown> {
@@ -168,8 +168,8 @@ export class RecordStore {
   }
 
   #post(message: ToStore): void {
-    this.#silentSinceMs ??= performance.now();
     this.#worker?.postMessage(message);
+    this.#silentSinceMs ??= performance.now();
   }
 
   /** Checks whether the thread still answers. */
