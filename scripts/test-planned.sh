@@ -11,6 +11,8 @@ cd "$(dirname "$0")/.."
 
 WAIT_S=20
 TAG="$(image bridge)" && TAG="${TAG##*:}"
+# All images but Asterisk's
+RETAGGED=(bridge mock-pipecat sipp)
 FILE=asterisk/providers/pb_fintech.env
 
 # up STATUS FLAG...: `make up` in the lab; ends the test where its exit status is another one.
@@ -41,7 +43,7 @@ calls_active() { http_get 127.0.0.1 27090 /metrics | sed -n 's/^[a-z_]*calls_act
 wait_for() {
   local deadline=$(($(date +%s) + WAIT_S))
   until [ "$(calls_active)" = "$1" ]; do
-    [ "$(date +%s)" -lt "$deadline" ] || fail "there are $(calls_active) calls after $WAIT_S s, not $1"
+    [ "$(date +%s)" -lt "$deadline" ] || fail "there are $(calls_active) calls after $WAIT_S s, not $1" "the last call: $(cat "$DIRECTORY/call.log" 2>/dev/null)"
     sleep 0.2
   done
 }
@@ -89,7 +91,7 @@ nothing_unasked() {
 new_version() {
   local name
   step "a new version with the same Asterisk, --now: Asterisk goes on"
-  for name in bridge mock-pipecat; do docker tag "pipecat-bridge/$name:$TAG" "pipecat-bridge/$name:$TAG-again"; done
+  for name in "${RETAGGED[@]}"; do docker tag "pipecat-bridge/$name:$TAG" "pipecat-bridge/$name:$TAG-again"; done
   set_in_env VERSION "$TAG-again"
   up 0 --now
   expect_same asterisk
@@ -133,6 +135,7 @@ drained() {
 }
 
 main() {
+  local name
   copy_lab
   "$DIRECTORY/scripts/configure.sh"
   set_ports
@@ -148,7 +151,7 @@ main() {
   asterisk_too
   drained
   compose_stop
-  docker image rm "pipecat-bridge/bridge:$TAG-again" "pipecat-bridge/mock-pipecat:$TAG-again" >/dev/null
+  for name in "${RETAGGED[@]}"; do docker image rm "pipecat-bridge/$name:$TAG-again" >/dev/null; done
   step "fine"
 }
 
