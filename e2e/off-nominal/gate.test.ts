@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CallOutput } from '../phones/phones.ts';
+import { SipPhone } from '../phones/sip-phone.ts';
 import { expectBothHeard } from '../stack/expect.ts';
-import { ATTENTIVE } from '../stack/ports.ts';
+import { ATTENTIVE, FINTECH } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack/stack.ts';
 
 /** The limit of the issue: a flood of 503 beside live calls. */
@@ -69,6 +70,17 @@ test('callers over a limit get 503 at once, other providers still get through, a
   await stack.leaks.expectNone();
 });
 
+/** The provider's OPTIONS and INVITE get 503 and Retry-After from Asterisk's maintenance mode. */
+async function expectMaintenance({ ports }: Stack): Promise<void> {
+  await using phone = await SipPhone.open({ address: FINTECH }, ports);
+  const ask = (method: string) => phone.call('102', { method, body: method === 'INVITE' ? phone.sdp() : '' });
+  await until('OPTIONS gets 503', 4000, async () => (await ask('OPTIONS')).status === 503);
+  for (const method of ['OPTIONS', 'INVITE']) {
+    const { status, final } = await ask(method);
+    assert.deepEqual([method, status, final.headers['retry-after']], [method, 503, '300']);
+  }
+}
+
 test('SIGTERM: a live call goes on, then hears the announcement; who rings or calls gets 503', async () => {
   stack = await Stack.start({ bridge: { STOP_DRAIN_S: '5', SHUTDOWN_MS: '2000' } });
   const { phones, bot } = stack;
@@ -83,7 +95,7 @@ test('SIGTERM: a live call goes on, then hears the announcement; who rings or ca
   const late = await phones.callOnce({ to: '102', callId: newCallId('late'), seconds: 10 });
   assert.deepEqual([late.sip.status, late.sip.statuses.includes(183)], [503, false]);
   assert.equal((await stack.readiness()).status, 503);
-  await sleep(1000);
+  await expectMaintenance(stack);
   assert.equal((await stack.api('/calls?state=active')).calls.length, 1, 'the live call goes on');
   await stopped;
   const { sip, heard } = await live;
@@ -96,6 +108,10 @@ test('SIGTERM: a live call goes on, then hears the announcement; who rings or ca
   assert.equal((await bot.wait(callId, 'closed')).hangup?.reason, 'shutdown');
   await stack.startPart('bridge');
   await stack.ready();
+  await using phone = await SipPhone.open({ address: FINTECH }, stack.ports);
+  await until('OPTIONS gets 200 again', 4000, async () => {
+    return (await phone.call('102', { method: 'OPTIONS', body: '' })).status === 200;
+  });
   const { calls } = await stack.api('/calls?endReason=shutdown');
   const record = calls.find((call) => call.callId === callId);
   assert.partialDeepStrictEqual(record, { endReason: 'shutdown', endedBy: 'operator' });

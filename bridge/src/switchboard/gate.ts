@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { AriClient } from '../ari/client.ts';
 import { formatGate, gateVariable } from '../ari/gate-variable.ts';
 import type { Logger } from '../log.ts';
@@ -27,6 +28,8 @@ export interface GateContext {
 }
 
 const LOOK_MS = 1_000;
+/** Limit for opening the gate at the stop. */
+const STOP_MS = 500;
 /** The event loop's delay is sampled at this interval. */
 const SAMPLE_MS = 100;
 /** Late ticks are those of the last looks: a worker's report may come late itself. */
@@ -98,10 +101,19 @@ export class Gate {
     if (this.#isOurs) this.#write();
   }
 
-  /** Stops. A closed gate opens when its lease ends. */
+  /**
+   * Stops, and opens the gate: without a bridge the dialplan has the fallback. Waits for Asterisk for
+   * a short time only.
+   */
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
-    await this.#writing;
+    const isOurs = this.#isOurs;
+    this.#isOurs = false;
+    if (!isOurs) return;
+    const opened = (this.#writing ?? Promise.resolve()).then(() =>
+      this.#context.ari.setGlobalVariable(this.#variable, formatGate('open', Date.now())),
+    );
+    await Promise.race([opened.catch(() => {}), delay(STOP_MS, undefined, { ref: false })]);
   }
 
   #changed(why: RefusalReason | undefined): void {
