@@ -102,8 +102,8 @@ export class Gate {
   }
 
   /**
-   * Stops, and opens the gate: without a bridge the dialplan has the fallback. Waits for Asterisk for
-   * a short time only.
+   * Stops, and opens the gate: without a bridge the dialplan has the fallback. Waits for Asterisk
+   * for a short time only.
    */
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
