@@ -1,8 +1,9 @@
-/** If a media worker dies while a second leg rings, the transfer goes on. */
+/** If a media worker dies while a second leg rings, or later, the transfer goes on. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
+import { API_TOKEN, api } from './api-client.ts';
 import type { FakeChannel } from './fake-channel.ts';
 import { type Lab, until } from './harness.ts';
 import { assertTalking, failed, hangUpAndEnd, leg, members, start, TO, told } from './transfer-lab.ts';
@@ -87,4 +88,18 @@ test('a bot that cannot be connected again ends the call if the transfer fails',
   await delay(1_500);
   lab.ari.dialFails(second, 'BUSY', 17, 486);
   assert.equal((await lab.ended()).reason.kind, 'media-failed');
+});
+
+test('the recording of a transferred call is off, also after the death of its former worker', async (t) => {
+  const lab = await start(t, 'bridge', { MEDIA_WORKERS: '1', API_TOKEN });
+  const { channel, session } = await lab.call();
+  session.send({ event: 'transfer', to: TO });
+  const second = await leg(lab, channel);
+  lab.ari.picksUp(second);
+  await until(() => lab.ari.mediaIdOf(channel.id) === '', 'the media channel goes');
+  await workers.at(-1)?.terminate();
+  await until(async () => (await lab.metric('media_workers_replaced_total')) === 1, 'replaced');
+  const { status, body } = await api(lab, 'POST', `/calls/${channel.id}/recording`, { state: 'pause' });
+  assert.deepEqual([status, body], [200, { state: 'off' }]);
+  await assertTransferred(lab, channel, second);
 });

@@ -43,6 +43,7 @@ export class CallBot {
 
   /** Pauses or resumes the recording. Resolves with its state, or rejects with a `MediaError`. */
   async record(state: 'pause' | 'resume'): Promise<RecordingState | 'off'> {
+    if (this.#isGone) return 'off';
     return (await this.#media?.record(state)) ?? 'off';
   }
 

@@ -9,7 +9,7 @@ import type { RecordStore } from '../records/store.ts';
 import { recordOf } from '../reports/reports.ts';
 import { CallPlacing, type Placed, type PlacingContext } from './call-placing.ts';
 import type { CallOrder, ListQuery } from './orders.ts';
-import { askAsterisk, askRecords, CALLS_RETRY_S, RequestRefused } from './request-refused.ts';
+import { askAsterisk, askMedia, askRecords, CALLS_RETRY_S, RequestRefused } from './request-refused.ts';
 
 /** The field to report for a refused transfer. Other refusals come from the call's state. */
 const TRANSFER_FIELDS: Readonly<Partial<Record<TransferRefusal, string>>> = {
@@ -106,7 +106,8 @@ export class CallControl {
 
   /** Pauses or resumes a recording. Resolves with its new state. */
   async recording(id: string, state: 'pause' | 'resume'): Promise<RecordingState | 'off'> {
-    return await this.#active(id).recording(state);
+    const call = this.#active(id);
+    return await askMedia(() => call.recording(state));
   }
 
   #active(id: string): Call {

@@ -1,4 +1,5 @@
 import { AriError } from '../ari/requests.ts';
+import { MediaError } from '../media/media-error.ts';
 
 /** Retry-After when a limit is reached, s. When the next call ends is not known. */
 export const CALLS_RETRY_S = 5;
@@ -28,6 +29,17 @@ export async function askAsterisk<T>(request: () => Promise<T>): Promise<T> {
     if (error.status === 0)
       throw new RequestRefused(504, 'Asterisk did not reply; the same callId may be tried again');
     throw new RequestRefused(502, `Asterisk refused: ${error.message}`);
+  }
+}
+
+/** Sends a request to a call's media, whose worker may have died: its calls are opened anew. */
+export async function askMedia<T>(request: () => Promise<T>): Promise<T> {
+  try {
+    return await request();
+  } catch (error) {
+    if (!(error instanceof MediaError)) throw error;
+    const reason = `the call's media cannot be reached: ${error.message}`;
+    throw new RequestRefused(503, reason, { retryAfterS: CALLS_RETRY_S });
   }
 }
 
