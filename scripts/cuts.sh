@@ -93,9 +93,10 @@ drain() {
   trap - INT TERM
 }
 
-# While the gate is closed the dialplan answers new calls with 503 and Retry-After: the provider
-# tries another way. It is closed up to a time, so it opens by itself if this script dies.
-close_gate() { set_gate $(($(date +%s) + GATE_S)); }
+# While the gate is closed Asterisk answers INVITE and OPTIONS with 503 and Retry-After, as while the
+# bridge stops: the provider tries another way. It is closed up to a time, so it opens by itself if
+# this script dies.
+close_gate() { set_gate "\"$(($(date +%s) + GATE_S)) stopping\""; }
 open_gate() { set_gate '""'; }
 set_gate() { asterisk_cli "dialplan set global PIPECAT_GATE_$(of_running asterisk ARI_APP pipecat) $1" >/dev/null || true; }
 

@@ -128,7 +128,7 @@ test('no calls, or NOW=1: it goes on', () => {
 
 /** What the gate's variable is set to, in order. */
 const gateOf = (calls: readonly string[]) =>
-  calls.flatMap((call) => /dialplan set global PIPECAT_GATE_pipecat (\S+)$/.exec(call)?.[1] ?? []);
+  calls.flatMap((call) => /dialplan set global PIPECAT_GATE_pipecat (.+)$/.exec(call)?.[1] ?? []);
 
 const TWO_POLLS = 'n=$(cat "$polls"); echo $((n + 1)) >"$polls"; [ "$n" -ge 2 ] || echo PJSIP/acme-1!from';
 
@@ -146,7 +146,7 @@ test('calls that outlast DRAIN_S: nothing is stopped and new calls are taken aga
   const { status, said, calls } = run('DRAIN_S=0; read_flags --drain; agree_to_cut "$how" asterisk');
   assert.equal(status, 3, said);
   assert.match(said, /nothing was stopped/);
-  assert.match(gateOf(calls)[0] ?? '', /^\d{10}$/);
+  assert.match(gateOf(calls)[0] ?? '', /^"\d{10} stopping"$/);
   assert.equal(gateOf(calls).at(-1), '""');
   assert.equal(run('DRAIN_S=0; read_flags --drain --now; agree_to_cut "$how" asterisk').status, 0);
 });
