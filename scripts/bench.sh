@@ -4,6 +4,7 @@
 # lab. But a lab takes CPU time: stop it for exact figures.
 # BENCH_CALLS="1 50 200 400 500 800x2"  BENCH_SECONDS=4  BENCH_MODES="burst fast steps"
 # BENCH_STACK_CALLS="50 100 …"  BENCH_PROFILE=1
+# The part flood: BENCH_FLOOD_CALLS=50  BENCH_FLOOD_INVITES=500  BENCH_FLOOD_RATE=100
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
@@ -50,14 +51,19 @@ start_asterisk() {
   fail "Asterisk does not become healthy"
 }
 
+# stack PROGRAM TEXT: a program that needs a real Asterisk beside it.
 stack() {
-  step "the stack: SIPp, Asterisk, the bridge and a stand-in bot, more calls until the sound suffers …"
+  step "$2"
   export ARI_USERNAME=bench ARI_PASSWORD
   ARI_PASSWORD="$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')"
   start_asterisk
   # shellcheck disable=SC2046 # words on purpose
   docker run --rm --name "$NAME" --network "container:$NAME-asterisk" --pid "container:$NAME-asterisk" "${SANDBOX[@]}" "${PUNCTUAL[@]}" \
-    --env ARI_USERNAME --env ARI_PASSWORD $(passed_on) "$BENCH" src/stack-bench.ts | show
+    --env ARI_USERNAME --env ARI_PASSWORD $(passed_on) "$BENCH" "src/$1" | show
+}
+
+more_calls() {
+  stack stack-bench.ts "the stack: SIPp, Asterisk, the bridge and a stand-in bot, more calls until the sound suffers …"
 }
 
 main() {
@@ -68,14 +74,15 @@ main() {
   : >"$JSON"
   case "${1:-all}" in
     relay) relay ;;
-    stack) stack ;;
+    stack) more_calls ;;
+    flood) stack flood-bench.ts "live calls, alone and beside a flood of INVITEs over MAX_CALLS …" ;;
     self-test) docker run --rm --init --name "$NAME" --network none "${SANDBOX[@]}" "${PUNCTUAL[@]}" "$BENCH" src/self-test.ts ;;
     all)
       relay
       echo
-      stack
+      more_calls
       ;;
-    *) fail "unknown part: $1" "scripts/bench.sh [relay|stack|self-test|all]" ;;
+    *) fail "unknown part: $1" "scripts/bench.sh [relay|stack|flood|self-test|all]" ;;
   esac
   step "done; the same as JSON, an object a line: .logs/bench.json"
 }

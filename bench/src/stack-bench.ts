@@ -4,10 +4,11 @@
  * between Asterisk and the bridge are compared, then calls are added until the audio degrades. Must
  * run where Asterisk's network and processes are visible.
  */
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { findAsterisk } from './process.ts';
 import { type Place, runStep, type Step, type StepOptions, type Transport } from './stack-run.ts';
 import { layOut, lost, ms } from './table.ts';
 
@@ -28,16 +29,6 @@ const limitSeconds = Number(process.env.BENCH_LIMIT_SECONDS || 95);
 
 function say(text: string): void {
   console.error(`[${String(Math.round((performance.now() - startedMs) / 1000)).padStart(3)}s] ${text}`);
-}
-
-/** Asterisk runs beside us, in the same process and network namespaces. */
-async function findAsterisk(): Promise<number> {
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const comm = await readFile(`/proc/${name}/comm`, 'utf8').catch(() => '');
-    if (comm.trim() === 'asterisk') return Number(name);
-  }
-  throw new Error('no Asterisk in this process namespace');
 }
 
 /**
@@ -180,7 +171,7 @@ function conclude(steps: readonly Step[]): string {
 
 const directory = await mkdtemp(join(tmpdir(), 'stack-'));
 try {
-  const place = { cpus: `0-${cpus().length - 1}`, asterisk: await findAsterisk(), directory };
+  const place = { cpus: `0-${cpus().length - 1}`, asterisk: findAsterisk(), directory };
   const compared = await compare(place);
   const steps = await climb(place);
   const heads = ['calls', 'up p50/p99', 'down p50/p99', 'pacing p99/p99.9', 'lost', 'gaps', 'judged'];

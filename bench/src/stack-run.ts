@@ -23,6 +23,10 @@ export interface StepOptions {
   readonly mode: 'echo' | 'clear';
   /** Length of the window. */
   readonly seconds: number;
+  /** MAX_CALLS of the bridge, if it is to be reached. */
+  readonly maxCalls?: number;
+  /** What is done beside the calls, from the beginning of the window. */
+  readonly beside?: () => Promise<void>;
 }
 
 /** Where it is done: the cores of all, Asterisk's process, and a directory for SIPp's files. */
@@ -54,7 +58,10 @@ export interface Step extends StepOptions {
 
 export type Part = 'asterisk' | 'bridge' | 'sipp' | 'generator';
 
-const PHONE_ADDRESS = '127.0.0.2';
+/** Where all calls come from. */
+export const PHONE_ADDRESS = '127.0.0.2';
+/** The bench does not reach MAX_CALLS by itself. */
+const SPARE_CALLS = 10;
 const SIPP_PORT = 5080;
 /** Longer than what a bot says before it clears. */
 const SETTLE_S = 2;
@@ -97,6 +104,7 @@ export async function runStep(options: StepOptions, place: Place): Promise<Step>
       ARI_PASSWORD: process.env.ARI_PASSWORD,
       MEDIA_TRANSPORT: transport,
       LOG_LEVEL: 'info',
+      MAX_CALLS: String(options.maxCalls ?? calls + SPARE_CALLS),
     },
   });
   let sipp: Child | undefined;
@@ -200,8 +208,10 @@ async function observe(options: StepOptions, place: Place, generator: Generator,
     generator: generator.child.pid,
   };
   const before = readParts(pids);
+  const beside = options.beside?.();
   await delay(seconds * 1000);
   const after = readParts(pids);
+  await beside;
   generator.hush();
   await delay(DRAIN_MS);
   const full = await generator.report();

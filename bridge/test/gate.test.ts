@@ -195,3 +195,30 @@ describe('a caller whom the dialplan lets wait for the bridge', () => {
     lab.ari.hangUp(channel.id);
   });
 });
+
+test('a control thread that is late for 3 s takes no new calls, and does again after 5 s of calm', async (t) => {
+  const config = { OVERLOAD_LOOP_MS: '100', OVERLOAD_LATE_PERCENT: '0', API_TOKEN };
+  const lab = await Lab.start(t, { config });
+  const { channel } = await lab.call();
+  // Each turn of the event loop takes 400 ms: timers are late by about that.
+  const block = setInterval(() => {
+    const endMs = performance.now() + 400;
+    while (performance.now() < endMs);
+  }, 1);
+  t.after(() => clearInterval(block));
+  await until(() => lab.logged('new calls are turned away').length > 0, 'overloaded', 30_000);
+  clearInterval(block);
+  assert.equal(lab.logged('new calls are turned away')[0]?.why, 'overload');
+  assert.ok(Number(lab.logged('new calls are turned away')[0]?.loopMs) >= 100);
+  await until(() => isClosed(lab.ari), 'closed');
+  assert.match((await lab.get('/readyz')).body, /the bridge is overloaded/);
+  assert.equal(await lab.metric('gate_closings_total{why="overload"}'), 1);
+  const late = lab.ari.inbound();
+  await until(() => late.continued, 'given back');
+  assert.equal(late.variables.PIPECAT_STATUS, 'overload');
+  assert.equal(lab.ari.channels.has(channel.id), true, 'the live call goes on');
+  await until(() => lab.logged('new calls are taken again').length > 0, 'calm', 30_000);
+  await until(() => !isClosed(lab.ari), 'open');
+  assert.equal((await lab.get('/readyz')).status, 200);
+  for (const id of [channel.id, late.id]) lab.ari.hangUp(id);
+});
