@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
-import { globSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { END_REASONS } from '../src/call/end-reason.ts';
 import { OUTCOMES } from '../src/call/outcome.ts';
 import { TRANSFER_FAILURES } from '../src/call/transfer-reasons.ts';
 import { rangeWarnings } from '../src/config/port-ranges.ts';
 import { ERROR_CODES as TWILIO_CODES } from '../src/http/twilio-rest.ts';
+import { MEDIA_ERROR_CODES } from '../src/media/media-error.ts';
 import { CLOSE_CODE } from '../src/pipecat/close-codes.ts';
 import { ERROR_CODES } from '../src/pipecat/dialect.ts';
 import { AsteriskPorts } from '../src/switchboard/asterisk-ports.ts';
+import { type Called, callsIn, sourceOf, valuesOf } from './fault-texts.ts';
+import { readSources, type SourceFile, type SyntaxNode } from './source-file.ts';
 
 const CELL_MAX_CHARS = 120;
 const LINE_MAX_CHARS = 100;
@@ -17,25 +20,50 @@ const LINE_MAX_CHARS = 100;
  * default.
  */
 const FRAMEWORK_STATUSES = ['400', '413', '415', '500'];
+/** Functions and errors of the room `ari` whose text becomes a problem of /readyz. */
+const PROBLEM_TELLERS = new Set(['Error', 'close', 'closed', 'down', 'lost', 'onDown']);
+/** Our own close when the process stops is shown nowhere. */
+const NOT_SHOWN = new Set(['', 'stopped']);
+/** They pass on the text of another call or error, which is found by itself. */
+const PASSED_ON = /: (.*\b(why|problem|message)|ended\(\))$/;
 
-const src = new URL('../src/', import.meta.url);
+const src = new URL('../src/', import.meta.url).pathname;
 const catalogue = readFileSync(new URL('../../docs/FAULTS.md', import.meta.url), 'utf8');
-const source = (path: string) => readFileSync(new URL(path, src), 'utf8');
+const sources = readSources(src).filter(({ path }) => !path.endsWith('.test.ts'));
+const calls = callsIn(sources);
+const at = ({ path }: SourceFile, node: SyntaxNode) => `${path}:${node.loc.start.line}`;
 
-/** The code of each row of the table under a heading, without its backticks. */
-function codes(heading: string): string[] {
+/** The rows of the table under a heading, as cells. */
+function table(heading: string): string[][] {
   const section = catalogue.split(/^## /m).find((text) => text.startsWith(`${heading}\n`));
   assert.ok(section !== undefined, `no section ${heading}`);
-  const rows = section.split('\n').filter((line) => line.startsWith('| '));
-  const found = rows.slice(1).map((row) => /^\| `([^`]+)` \|/.exec(row)?.[1]);
-  return found.map((code) => code ?? assert.fail(`a row of ${heading} has no code`));
+  const lines = section.split('\n').filter((line) => line.startsWith('| '));
+  return lines.slice(1).map((line) => line.slice(2, -2).split(' | '));
+}
+
+/** The code of each row of the table under a heading, without its backticks. Each has one row. */
+function codes(heading: string): string[] {
+  const found = table(heading).map(
+    ([cell = '']) => /^`([^`]+)`$/.exec(cell)?.[1] ?? assert.fail(`a row of ${heading} has no code`),
+  );
+  assert.deepEqual(found, [...new Set(found)], `a code of ${heading} has two rows`);
+  return found;
 }
 
 const sorted = (values: Iterable<string | number>) => [...new Set([...values].map(String))].sort();
 
-/** All first groups of a pattern in files of src. */
-function literals(pattern: RegExp, paths: readonly string[]): string[] {
-  return paths.flatMap((path) => [...source(path).matchAll(pattern)].map(([, text = '']) => text));
+/**
+ * The texts that some calls are given, and each other expression as `path:line: expression`, but
+ * those that are known.
+ */
+function textsGiven(found: readonly Called[], place: (call: Called) => SyntaxNode | undefined) {
+  const values = found.map((call) => ({ call, ...valuesOf(call.file, place(call)) }));
+  return {
+    texts: values.flatMap(({ texts }) => texts),
+    others: values.flatMap(({ call, opaque }) =>
+      opaque.map((what) => `${at(call.file, call.node)}: ${what}`),
+    ),
+  };
 }
 
 /** Each text has one row that stands for it, and each row a text; `…` in a row is any text. */
@@ -71,10 +99,49 @@ describe('docs/FAULTS.md names each fault and no other', () => {
     assert.deepEqual(sorted(codes('Transfers that fail')), sorted(TRANSFER_FAILURES));
   });
 
-  test('statuses of the API', () => {
-    const paths = globSync('{http,control}/*.ts', { cwd: src }).filter((path) => !path.endsWith('.test.ts'));
-    const given = literals(/(?:sendProblem\(\s*\w+,|new RequestRefused\()\s*(\d{3})\b/g, paths);
-    assert.deepEqual(sorted(codes('API errors')), sorted([...given, ...FRAMEWORK_STATUSES]));
+  test('statuses of the API, which only two functions send', () => {
+    const problems = calls.filter(
+      ({ name, file }) =>
+        (name === 'sendProblem' && file.path !== 'http/problem.ts') || name === 'RequestRefused',
+    );
+    const { texts, others } = textsGiven(
+      problems,
+      ({ name, given }) => given[name === 'sendProblem' ? 1 : 0],
+    );
+    assert.deepEqual(others, []);
+    const own = textsGiven(
+      calls.filter(({ name, file }) => name === 'sendProblem' && file.path === 'http/problem.ts'),
+      ({ given }) => given[1],
+    );
+    assert.deepEqual(
+      own.others.map((place) => place.replace(/^.*: /, '')),
+      ['error.status', 'status', 'status'],
+    );
+    assert.deepEqual(sorted(codes('API errors')), sorted([...texts, ...own.texts, ...FRAMEWORK_STATUSES]));
+  });
+
+  test('no status of an error is sent past them', () => {
+    const senders = ['http/problem.ts', 'http/twilio-rest.ts', 'http/server.ts'];
+    const direct = calls.filter(
+      ({ name, given, file }) =>
+        ((name === 'code' || name === 'status') && given.length === 1) ||
+        (/^writeHead$/.test(name) && !senders.includes(file.path)),
+    );
+    const { texts, others } = textsGiven(
+      direct.filter(({ file }) => !senders.includes(file.path)),
+      ({ given }) => given[0],
+    );
+    assert.deepEqual(others, []);
+    assert.deepEqual(
+      texts.filter((status) => Number(status) >= 400),
+      [],
+    );
+    // Readiness: 200 or 503, with the problems below.
+    const readiness = direct.filter(({ file }) => file.path === 'http/server.ts');
+    assert.deepEqual(
+      textsGiven(readiness, ({ given }) => given[0]),
+      { texts: ['200', '503'], others: [] },
+    );
   });
 
   test("codes of Twilio's REST API", () => {
@@ -82,24 +149,104 @@ describe('docs/FAULTS.md names each fault and no other', () => {
   });
 
   test('problems of /readyz', () => {
-    const pattern =
-      /(?:problems\.push|why:|#down|#lost|reject\(new Error|return new Error)[ (]*['`]([^'`]+)['`]/g;
-    const paths = ['daemon.ts', 'ari/connection.ts', 'ari/heartbeat.ts', 'ari/catch-up.ts'];
-    const refused = literals(/['`]((?:ARI|the events socket) [^'`]+)['`]/g, ['ari/events.ts']);
-    assertMatched(sorted([...literals(pattern, paths), ...refused]), codes('Not ready'));
+    const pushed = textsGiven(
+      calls.filter(
+        ({ name, object, file }) => name === 'push' && object === 'problems' && !/^config\//.test(file.path),
+      ),
+      ({ given }) => given[0],
+    );
+    const isAri = ({ file }: Called) => /^ari\//.test(file.path) && !/(client|requests)\.ts$/.test(file.path);
+    const told = textsGiven(
+      calls.filter((call) => isAri(call) && PROBLEM_TELLERS.has(call.name) && call.given.length > 0),
+      ({ given }) => given[0],
+    );
+    const again = textsGiven(
+      calls.filter(({ name, object }) => name === 'reconnect' && object !== ''),
+      ({ given }) => given[0],
+    );
+    const assigned = sources.flatMap((file) =>
+      file.nodes.flatMap(({ node }) => {
+        if (node.type === 'AssignmentExpression' && /#problem$/.test(sourceOf(file, node.left as SyntaxNode)))
+          return /^ari\//.test(file.path) ? valuesOf(file, node.right as SyntaxNode).texts : [];
+        const isWhy = node.type === 'ObjectProperty' && (node.key as SyntaxNode).name === 'why';
+        return isWhy && file.path === 'daemon.ts' ? valuesOf(file, node.value as SyntaxNode).texts : [];
+      }),
+    );
+    assert.deepEqual(
+      pushed.others.map((place) => place.replace(/:\d+:/, ':')),
+      ['daemon.ts: this.#ariProblem.why'],
+    );
+    assert.deepEqual(
+      [...told.others, ...again.others].filter((place) => !PASSED_ON.test(place)),
+      [],
+    );
+    const texts = [...pushed.texts, ...told.texts, ...again.texts, ...assigned].filter(
+      (text) => !NOT_SHOWN.has(text),
+    );
+    assertMatched(sorted(texts), codes('Not ready'));
   });
 
   test('warnings of /readyz', () => {
     const range = { min: 10_000, max: 10_001 };
     const ports = new AsteriskPorts(range);
     ports.saw(['PJSIP/a-1']);
-    const texts = [
-      ...literals(/warnings\.push\(`([^`]+)`/g, ['daemon.ts']),
+    const pushes = calls.filter(
+      ({ name, object, file }) => name === 'push' && object === 'warnings' && file.path === 'daemon.ts',
+    );
+    const [spread, own] = [true, false].map((isSpread) =>
+      pushes.filter(({ given }) => (given[0]?.type === 'SpreadElement') === isSpread),
+    );
+    const { texts, others } = textsGiven(own ?? [], ({ given }) => given[0]);
+    assert.deepEqual(others, []);
+    assert.deepEqual(
+      spread?.map(({ file, given }) => sourceOf(file, given[0] as SyntaxNode).replace(/\(.*/s, '')),
+      ['...rangeWarnings', '...this.#asteriskPorts.warnings'],
+    );
+    const all = [
+      ...texts,
       ...rangeWarnings({ maxCalls: 9, transport: 'rtp', asterisk: range, bridge: range }),
       ...ports.warnings(0, 1),
     ];
-    assert.equal(texts.length, 6);
-    assertMatched(texts, codes('Warnings'));
+    assert.equal(all.length, 6);
+    assertMatched(all, codes('Warnings'));
+  });
+
+  test('errors of the media', () => {
+    assert.deepEqual(sorted(codes('Errors of the media')), sorted(MEDIA_ERROR_CODES));
+  });
+
+  test('lines of the log of level error and fatal', () => {
+    const lines = calls.filter(
+      ({ name, object }) => (name === 'error' || name === 'fatal') && object !== 'console',
+    );
+    const { texts, others } = textsGiven(lines, ({ given }) => given.at(-1));
+    const remarks = sources
+      .filter(({ path }) => path.startsWith('records/'))
+      .flatMap((file) =>
+        file.nodes
+          .filter(({ node }) => node.type === 'ObjectProperty' && (node.key as SyntaxNode).name === 'text')
+          .flatMap(({ node }) => valuesOf(file, node.value as SyntaxNode).texts),
+      );
+    assert.deepEqual(
+      others.map((place) => place.replace(/:\d+:/, ':')),
+      ['records/store.ts: message.text'],
+    );
+    assertMatched(sorted([...texts, ...remarks]), codes('Log'));
+  });
+
+  test('exit codes', () => {
+    const exits = calls.filter(({ name, file }) => /^(exit|exitNow)$/.test(name) && file.path !== 'exit.ts');
+    const { texts, others } = textsGiven(exits, ({ given }) => given[0]);
+    assert.deepEqual(others, []);
+    assert.deepEqual(sorted(codes('Exit codes')), sorted(texts));
+  });
+
+  test('with a text in each cell', () => {
+    const headings = [...catalogue.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading as string);
+    const empty = headings.flatMap((heading) =>
+      table(heading).filter((cells) => cells.some((cell) => !/\w/.test(cell)) || cells.length < 2),
+    );
+    assert.deepEqual(empty, []);
   });
 
   test('in cells and lines that are short', () => {
