@@ -194,6 +194,21 @@ test('a reconciliation that fails is done again', async (t) => {
   await until(() => !ari.bridges.has('pcb-old'), 'the old bridge is gone');
 });
 
+test('a comparison that fails again and again: the readiness says why, each time', async (t) => {
+  const ari = await FakeAri.start();
+  let failures = 0;
+  let isBroken = true;
+  ari.before(/GET \/bridges$/, () => {
+    failures += 1;
+    return isBroken ? 500 : undefined;
+  });
+  const lab = await Lab.start(t, { ari, noWait: true });
+  await until(() => failures >= 3, 'failed three times');
+  await until(async () => /GET \/bridges: 500/.test((await lab.get('/readyz')).body), 'says why');
+  isBroken = false;
+  await until(() => lab.logged('ARI connected')[0], 'ARI connected');
+});
+
 test('a removal that failed is made good by the next comparison', async (t) => {
   const lab = await Lab.start(t, { config: { RECONCILE_MS: '200' } });
   let failures = 1;

@@ -68,6 +68,25 @@ test('a channel that enters Stasis before its dial is taken over when it is answ
   assert.equal(lab.bot.attempts, 1);
 });
 
+test('a callee who answers at capacity is refused once, however often Asterisk reports the answer', async (t) => {
+  const lab = await Lab.start(t, { config: { MAX_CALLS: '1' } });
+  const { channel: other } = await lab.call();
+  const channel = lab.ari.add({ state: 'Down', isOriginated: true, args: ['call-8'] });
+  channel.subscribed = true;
+  lab.ari.enterStasis(channel);
+  lab.ari.before(/DELETE /, async () => {
+    await delay(100);
+    return undefined;
+  });
+  channel.state = 'Up';
+  lab.ari.emit('ChannelStateChange', { channel: lab.ari.show(channel) });
+  lab.ari.emit('ChannelStateChange', { channel: lab.ari.show(channel) });
+  await until(() => !lab.ari.channels.has(channel.id), 'hung up');
+  assert.equal(await lab.metric('calls_refused_total{why="at-capacity"}'), 1);
+  lab.ari.hangUp(other.id);
+  await lab.ended();
+});
+
 for (const [what, dialStatus, cause, sipStatus, status, outcome] of [
   ['is busy', 'BUSY', 17, 486, 'busy', 'busy'],
   ['does not answer', '', 19, 480, 'no-answer', 'no-answer'],

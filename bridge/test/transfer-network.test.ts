@@ -1,6 +1,8 @@
 /** Transfers that Asterisk's dialplan makes: REFER, and the operator's own contexts. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { API_TOKEN, api } from './api-client.ts';
 import type { FakeChannel } from './fake-channel.ts';
 import { type Lab, until } from './harness.ts';
 import { assertTalking, failed, hangUpAndEnd, leg, start, TO, told } from './transfer-lab.ts';
@@ -87,6 +89,33 @@ test('mode dialplan: contexts and extensions that are not there or not allowed a
   assert.equal(channel.sentTo, undefined);
   await hangUpAndEnd(lab, channel);
 });
+
+for (const [method, held] of [
+  ['dialplan', /GET .*\/variable$/],
+  ['refer', /POST .*\/variable$/],
+] as const) {
+  test(`${method}: a caller whose call is ended while Asterisk is being asked is not sent away`, async (t) => {
+    const lab = await start(t, 'refer', { TRANSFER_CONTEXTS: 'human', API_TOKEN });
+    const { channel, session } = await lab.call({ variables: { 'DIALPLAN_EXISTS(human,reception,1)': '1' } });
+    const replies = Promise.withResolvers<undefined>();
+    let asked = 0;
+    lab.ari.before(held, () => {
+      asked += 1;
+      return replies.promise;
+    });
+    session.send(
+      method === 'refer'
+        ? { event: 'transfer', to: TO }
+        : { event: 'transfer', to: 'reception', mode: 'dialplan', context: 'human' },
+    );
+    await until(() => asked > 0, 'asked');
+    await api(lab, 'DELETE', `/calls/${channel.id}`);
+    await delay(200);
+    replies.resolve(undefined);
+    assert.equal((await lab.ended()).reason.kind, 'api-hangup');
+    assert.equal(channel.sentTo, undefined);
+  });
+}
 
 test('a caller who comes back while their call is being released is taken as soon as that is done', async (t) => {
   const lab = await start(t, 'auto', { TRANSFER_CONTEXTS: 'human' });

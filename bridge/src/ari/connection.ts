@@ -262,6 +262,8 @@ export class AriConnection {
       this.#isHandedOver = false;
       if (this.#socket !== socket) return;
       this.#ari.release();
+      // The handler has a problem of its own from now on: the next one is reported again.
+      this.#problem = '';
       await this.#handlers.onConnected();
     });
     connected.then(

@@ -31,7 +31,7 @@ function troubled(reopen: (time: number) => Promise<void>) {
     startRelay: () => done.push('relay'),
   };
   const troubles = new MediaTroubles({
-    ari: {} as AriClient,
+    ari: { farEndCounts: () => delay(100, {}) } as unknown as AriClient,
     channelId: 'c',
     path: path as unknown as MediaPath,
     transport: 'websocket',
@@ -68,6 +68,17 @@ test('a media channel that ends just before the call goes on without its bot doe
   letBotGo();
   await done;
   assert.deepEqual(ended, []);
+});
+
+test('a time-out of media that is opened anew meanwhile is none', async () => {
+  const { troubles, ended } = troubled(async () => {});
+  troubles.audioCeased();
+  const timedOut = troubles.timedOut();
+  await Promise.all([timedOut, troubles.workerDied('died')]);
+  assert.deepEqual(ended, []);
+  troubles.audioCeased();
+  await troubles.timedOut();
+  assert.deepEqual(ended, [{ kind: 'media-timeout' }]);
 });
 
 test('a worker that cannot be replaced does not end a call that goes on without its bot', async () => {

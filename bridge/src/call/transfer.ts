@@ -60,6 +60,8 @@ class ReferRefused extends TransferFailed {}
  */
 class CallerLost extends Error {}
 
+type TargetOf<Kind> = Extract<TransferTarget, { kind: Kind }>;
+
 /** A second leg, from the creation of its channel on. */
 interface Leg {
   readonly id: string;
@@ -231,7 +233,7 @@ export class Transfer {
 
   async #handOver(signal: AbortSignal): Promise<void> {
     const { target } = this;
-    if (target.kind === 'dialplan') return await this.#toDialplan(target.context, target.extension);
+    if (target.kind === 'dialplan') return await this.#toDialplan(target, signal);
     if (target.method === 'bridge') return await this.#toLeg(target, signal);
     try {
       await this.#refer(target.number, signal);
@@ -241,11 +243,12 @@ export class Transfer {
     }
   }
 
-  async #toDialplan(context: string, extension: string): Promise<void> {
+  async #toDialplan(target: TargetOf<'dialplan'>, signal: AbortSignal): Promise<void> {
     const { ari, channelId } = this.#context;
+    const { context, extension } = target;
     const exists = await ari.variable(channelId, `DIALPLAN_EXISTS(${context},${extension},1)`);
     if (exists !== '1') throw new TransferFailed('no-such-extension');
-    await this.#send(context, extension);
+    await this.#send(context, extension, signal);
   }
 
   /** Asks the caller's network to call the number (SIP REFER, RFC 3515). */
@@ -254,7 +257,7 @@ export class Transfer {
     await ari.setVariable(channelId, 'TRANSFER_TO', number);
     await ari.setVariable(channelId, 'TRANSFER_SECONDS', String(Math.ceil(settings.ringTimeoutMs / 1000)));
     await ari.setVariable(channelId, 'TRANSFER_TOKEN', this.#token);
-    await this.#send('transfer', 'refer');
+    await this.#send('transfer', 'refer', signal);
     // Asterisk limits this wait (TRANSFER_SECONDS). This limit is for a lost event.
     const limitMs = settings.ringTimeoutMs + 2 * settings.ariTimeoutMs;
     const late = () => new CallerLost('the caller did not come back from a REFER in time');
@@ -266,8 +269,9 @@ export class Transfer {
     throw new TransferFailed(reason);
   }
 
-  async #send(context: string, extension: string): Promise<void> {
+  async #send(context: string, extension: string, signal: AbortSignal): Promise<void> {
     const { ari, channelId } = this.#context;
+    requireLive(signal);
     this.#callerAway = true;
     try {
       await ari.continueInDialplan(channelId, { context, extension });
@@ -281,8 +285,9 @@ export class Transfer {
    * Dials the number. The second leg replaces the bot in the mixing bridge. The caller hears a
    * ringing tone.
    */
-  async #toLeg(target: Extract<TransferTarget, { kind: 'number' }>, signal: AbortSignal): Promise<void> {
+  async #toLeg(target: TargetOf<'number'>, signal: AbortSignal): Promise<void> {
     const { ari, channelId, path } = this.#context;
+    requireLive(signal);
     const leg = this.#makeLeg(target);
     this.#leg = leg;
     let isAnswered = false;
@@ -294,6 +299,7 @@ export class Transfer {
       await path.takeOutMedia();
       await Promise.race([leg.dial.run(leg.id, signal), leg.gone.promise]);
       await leg.joined;
+      requireLive(signal);
       isAnswered = true;
     } catch (error) {
       throw error instanceof RingTimeout ? new TransferFailed('no-answer') : error;
@@ -307,7 +313,7 @@ export class Transfer {
     }
   }
 
-  #makeLeg({ provider, number, callerId }: Extract<TransferTarget, { kind: 'number' }>): Leg {
+  #makeLeg({ provider, number, callerId }: TargetOf<'number'>): Leg {
     const { ari, path, settings } = this.#context;
     const id = path.legId(this.#number);
     // The caller number for the other end. To Asterisk it is the leg's connected line.
@@ -351,6 +357,11 @@ function newLeg(id: string, dial: Dial, created: Promise<unknown>): Leg {
   const gone = Promise.withResolvers<never>();
   gone.promise.catch(() => {});
   return { id, dial, gone, created, joined: undefined, exists: false };
+}
+
+/** The call may have ended while Asterisk was asked. */
+function requireLive(signal: AbortSignal): void {
+  if (signal.aborted) throw new TransferFailed('cancelled');
 }
 
 /** The step's result. Rejects as soon as `signal` fires. */

@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { Worker } from 'node:worker_threads';
 import { pino } from 'pino';
 import { diedRecord } from './build.ts';
 import type { CallRecord } from './record.ts';
@@ -220,6 +221,23 @@ test('writes beyond the limit are dropped and counted, not heaped up', async (t)
   assert.equal(store.stats.dropped, 50);
   await until(() => store.problem !== undefined);
   assert.equal(store.waiting, 10_000);
+});
+
+test('where the system has no thread for the records, another one is tried', async (t) => {
+  const threads: Worker[] = [];
+  const onWorker = (worker: Worker) => threads.push(worker);
+  process.on('worker', onWorker);
+  t.after(() => process.off('worker', onWorker));
+  const settings: Record<string, unknown> = { directory: folder(t), days: 90, maxMegabytes: 100 };
+  const store = new RecordStore(settings as never, pino({ level: 'silent' }), () => {});
+  t.after(() => store.close());
+  await store.ready();
+  // No thread takes a function: its constructor throws, as it does without memory or threads.
+  settings.hook = () => {};
+  await threads[0]?.terminate();
+  await until(() => /could not be cloned/.test(store.problem ?? ''));
+  delete settings.hook;
+  await until(() => store.problem === undefined);
 });
 
 test('the files are for nobody else to read', async (t) => {

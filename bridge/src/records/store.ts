@@ -251,8 +251,20 @@ export class RecordStore {
     this.stats.dropped += this.#waiting;
     this.#waiting = 0;
     this.#setProblem(why);
-    setTimeout(() => {
-      if (!this.#closing) this.#worker = this.#start(false);
-    }, RESTART_MS).unref();
+    this.#restartLater();
+  }
+
+  /** Starts another thread after a pause. Tries again if the system has none. */
+  #restartLater(): void {
+    const restart = () => {
+      if (this.#closing) return;
+      try {
+        this.#worker = this.#start(false);
+      } catch (error) {
+        this.#setProblem((error as Error).message);
+        this.#restartLater();
+      }
+    };
+    setTimeout(restart, RESTART_MS).unref();
   }
 }

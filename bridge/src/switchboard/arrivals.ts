@@ -98,6 +98,7 @@ export class Arrivals {
    * no dialplan.
    */
   #giveBack(channelId: string, why: string, isOutbound: boolean): void {
+    this.#context.adoptable.takeTalk(channelId);
     const release = { status: isOutbound ? undefined : why, cause: CAUSE.switchingCongestion, isDone: false };
     this.#context.background.run(this.#context.pendingReleases.say(channelId, release), 'give a call back');
   }

@@ -375,7 +375,7 @@ export class Switchboard {
     if (channel.state !== 'Up') return;
     this.#calls.get(channel.id)?.pendingDial?.answered();
     const args = this.#others.all.get(channel.id)?.args;
-    if (args !== undefined) this.#arrivals.offer(channel, args);
+    if (args !== undefined && !this.#isDoneWith(channel.id)) this.#arrivals.offer(channel, args);
   }
 
   /** Compares Asterisk's state with ours, and makes up for lost events. */
