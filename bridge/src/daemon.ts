@@ -105,7 +105,12 @@ export class Daemon {
       onResumed: () => this.#resumed(),
     });
     this.#media = new MediaPool(
-      { workers: config.MEDIA_WORKERS, rtpPortMin: config.RTP_PORT_MIN, rtpPortMax: config.RTP_PORT_MAX },
+      {
+        workers: config.MEDIA_WORKERS,
+        rtpPortMin: config.RTP_PORT_MIN,
+        rtpPortMax: config.RTP_PORT_MAX,
+        botConnectsPerSecond: config.BOT_CONNECTS_PER_SECOND,
+      },
       log,
       make,
     );
@@ -296,6 +301,7 @@ export class Daemon {
     const recordings =
       this.#recordings.problem ?? this.#recordings.recentFailures(failures, performance.now());
     if (recordings !== undefined) warnings.push(`recordings may have gaps or end early: ${recordings}`);
+    for (const problem of this.#media.botAccess.problems) warnings.push(`bot not reachable: ${problem}`);
     warnings.push(...rangeWarnings(portNeeds(this.#config)));
     warnings.push(...this.#asteriskPorts.warnings(this.#ari.mediaRefusedMs, performance.now()));
     return { problems, warnings };

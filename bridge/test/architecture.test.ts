@@ -109,6 +109,7 @@ const PURE_FILES = new Set([
   'control/orders.ts',
   'control/recent-orders.ts',
   'media/back-off.ts',
+  'media/breaker.ts',
   'reports/retry-after.ts',
   'switchboard/asterisk-ports.ts',
   'switchboard/beliefs.ts',

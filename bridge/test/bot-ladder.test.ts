@@ -95,7 +95,7 @@ describe('a bot whose process hangs in mid-call', { concurrency: 6 }, () => {
 });
 
 describe('a bot that accepts the call and says nothing', { concurrency: 6 }, () => {
-  const SPEAKS_FIRST = { FIRST_AUDIO_MS: '300', BOT_SPEAKS_FIRST: 'yes' };
+  const SPEAKS_FIRST = { FIRST_AUDIO_MS: '1500', BOT_SPEAKS_FIRST: 'yes' };
   const WARNING = 'the bot is connected and says nothing';
 
   test('is connected once more, anew, and the caller hears a tone until then', async (t) => {
@@ -120,13 +120,13 @@ describe('a bot that accepts the call and says nothing', { concurrency: 6 }, () 
     const { channel } = await lab.call();
     const ended = await lab.ended();
     assert.equal(ended.reason.kind, 'bot-unavailable');
-    assert.equal(ended.reason.detail, 'the bot was not heard: no audio within 300 ms, twice');
+    assert.equal(ended.reason.detail, 'the bot was not heard: no audio within 1500 ms, twice');
     assert.equal(channel.variables.PIPECAT_STATUS, 'bot-unavailable');
     assert.equal(lab.bot.attempts, 2);
     const headers = { authorization: `Bearer ${api.API_TOKEN}` };
     const calls = await fetch(`http://127.0.0.1:${lab.daemon.httpPort}/calls`, { headers });
     const [record] = ((await calls.json()) as { calls: { warnings?: string[] }[] }).calls;
-    assert.deepEqual(record?.warnings, ['bot: no audio within 300 ms']);
+    assert.deepEqual(record?.warnings, ['bot: no audio within 1500 ms']);
   });
 
   test('with ANSWER_ON=first-audio never has the caller answered', async (t) => {
@@ -170,5 +170,75 @@ describe('a bot that accepts the call and says nothing', { concurrency: 6 }, () 
     assert.equal(lab.bot.attempts, 1);
     lab.ari.hangUp(channel.id);
     await lab.ended();
+  });
+});
+
+describe('a bot that is down, for many calls', { concurrency: 4 }, () => {
+  const CALLS = 8;
+  const RTP = { MEDIA_WORKERS: '2' };
+
+  /** Calls in progress, and the times of the tries since their bot went down. */
+  async function calls(lab: Lab): Promise<number[]> {
+    for (let call = 0; call < CALLS; call++) await lab.call();
+    const tries: number[] = [];
+    lab.bot.decide = () => {
+      tries.push(performance.now());
+      return 503;
+    };
+    return tries;
+  }
+
+  test('is tried by one of them at a time, and when it is back all are connected again', async (t) => {
+    const lab = await Lab.start(t, { config: { ...RTP, BOT_RECONNECT_MS: '20000' } });
+    const tries = await calls(lab);
+    for (const session of lab.bot.sessions) session.cut();
+    await until(() => tries.length > 0, 'the first try');
+    const DOWN_MS = 3_000;
+    await delay(DOWN_MS);
+    // All calls of all workers together: each alone would have tried four times.
+    assert.ok(tries.length <= CALLS + 6, `${tries.length} tries in ${DOWN_MS} ms`);
+    assert.equal(lab.logged('bot not reachable: one call at a time tries').length, 1);
+    const { body } = await lab.get('/readyz');
+    assert.match(body, /bot not reachable: ws:\/\/127\.0\.0\.1:\d+\/ws\/asterisk: .*503, for \d+ s/);
+    assert.equal(await lab.metric('bots_down'), 1);
+    assert.equal(await lab.metric('bot_outages_total'), 1);
+    lab.bot.decide = () => 'accept';
+    for (let call = 0; call < CALLS; call++) {
+      const session = await lab.session(CALLS + call);
+      assert.equal(session.events[0]?.reconnected, true);
+    }
+    assert.equal(lab.logged('bot reachable again').length, 1);
+    assert.equal(await lab.metric('bots_down'), 0);
+    assert.equal(await lab.metric('bot_connects_waiting'), 0);
+    for (const channel of [...lab.ari.channels.values()]) lab.ari.hangUp(channel.id);
+    await lab.ended(CALLS - 1);
+  });
+
+  test('keeps new callers ringing until it is back, and their calls waiting leave nothing behind', async (t) => {
+    const lab = await Lab.start(t, { config: { ...RTP, BOT_CONNECT_MS: '20000' } });
+    lab.bot.decide = () => 503;
+    const callers = Array.from({ length: CALLS }, () => lab.ari.inbound());
+    await until(() => lab.logged('bot not reachable: one call at a time tries').length > 0, 'the outage');
+    const late = lab.ari.inbound();
+    await until(async () => (await lab.metric('bot_connects_waiting')) > 0, 'somebody waits');
+    lab.ari.hangUp(callers[0]?.id ?? '');
+    lab.ari.hangUp(late.id);
+    await lab.ended(1);
+    lab.bot.decide = () => 'accept';
+    for (const { id } of callers.slice(1))
+      await until(() => lab.ari.channels.get(id)?.state === 'Up', 'the answer');
+    for (const { id } of callers.slice(1)) lab.ari.hangUp(id);
+    await lab.ended(CALLS);
+  });
+
+  test('and refuses one of them (403) is not down for the others', async (t) => {
+    const lab = await Lab.start(t, { config: { ...RTP, BOT_CONNECT_MS: '3000' } });
+    lab.bot.decide = (_attempt, request) => (request.url?.includes('unwanted') ? 403 : 'accept');
+    for (let call = 0; call < 4; call++) lab.ari.inbound({ variables: { X_CALL_ID: `unwanted-${call}` } });
+    await until(() => lab.bot.attempts >= 8, 'refusals');
+    const { channel } = await lab.call();
+    assert.deepEqual(lab.logged('bot not reachable: one call at a time tries'), []);
+    lab.ari.hangUp(channel.id);
+    await lab.ended(4);
   });
 });

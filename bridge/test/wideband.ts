@@ -77,7 +77,7 @@ export async function wideband(t: TestContext, now = () => performance.now()) {
   const media = await Relay.open(settings, shared, () => {});
   t.after(() => media.close());
   await media.connectSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/`, 'Basic x');
-  await media.connectBot();
+  await media.connectBot(true);
   media.startRelay();
   return { media, session: await until(() => bot.sessions[0], 'bot'), asterisk: () => asterisk as WebSocket };
 }

@@ -38,6 +38,10 @@ export function dispatchMediaEvent(event: MediaEvent, hooks: MediaEventHooks): v
       return mark('bot');
     case 'bot-seeking':
       return warn(event.detail, 'bot lost, trying again');
+    case 'bot-ask':
+    case 'bot-failed':
+      // The pool has answered.
+      return;
     case 'bot-silent':
       return hooks.botSilent(event.detail, event.isOwed);
     case 'bot-gone':

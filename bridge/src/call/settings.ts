@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { AriChannel } from '../ari/model.ts';
 import type { AudioFormat } from '../audio/format.ts';
 import { botLadder } from '../config/bot-ladder.ts';
-import { expandBotUrl } from '../config/bot-url.ts';
+import { botName, expandBotUrl } from '../config/bot-url.ts';
 import type { Config } from '../config/environment.ts';
 import type { MediaSettings } from '../media/session.ts';
 import type { StartFields } from '../pipecat/dialect.ts';
@@ -46,6 +46,7 @@ export function callDefaults(config: Config): CallDefaults {
 export function callSettings(config: Config, info: CallInfo): CallSettings {
   const provider = config.providers.get(info.sipProvider);
   const isAdopted = info.adopted?.metBot ?? false;
+  const url = provider?.pipecatUrl[info.direction] ?? config.PIPECAT_URL;
   const ladder = botLadder(config, provider?.ladder);
   const { firstAudioMs, speaksFirst, reconnectMs } = ladder;
   // An adopted call's bot is reconnected: the limit of a lost bot applies.
@@ -61,8 +62,9 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
       isResumed: isAdopted,
       botHasActed: isAdopted,
       bot: {
+        name: botName(url),
         target: {
-          url: expandBotUrl(provider?.pipecatUrl[info.direction] ?? config.PIPECAT_URL, info),
+          url: expandBotUrl(url, info),
           query: startQuery(info),
           authorization: provider?.pipecatAuthorization ?? config.PIPECAT_AUTHORIZATION,
           origin: provider?.pipecatOrigin ?? config.PIPECAT_ORIGIN,

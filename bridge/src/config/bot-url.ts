@@ -35,6 +35,11 @@ export function expandBotUrl(template: string, call: StartFields): string {
   });
 }
 
+/** A bot's URL as it may be shown: without query and credentials. */
+export function botName(template: string): string {
+  return template.replace(/[?].*/, '').replace(/^(wss?:\/\/)[^/]*@/, '$1');
+}
+
 function problemOf(template: string): string | undefined {
   const plain = template.replaceAll(PLACEHOLDER, '');
   if (!/^wss?:\/\//.test(template) || !URL.canParse(plain) || NOT_OF_A_URL.test(plain))

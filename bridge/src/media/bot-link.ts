@@ -18,6 +18,8 @@ import { BackOff, type BackOffLimits } from './back-off.ts';
 /** Address of a call's bot, and limits of connecting to it. */
 export interface BotLinkSettings {
   readonly target: BotTarget;
+  /** The URL as the operator wrote it, without query and credentials: calls with it share a bot. */
+  readonly name: string;
   readonly limits: BotLimits;
   /** How long the bot is tried at the start of the call, ms, and at most how often. */
   readonly connectMs: number;
@@ -40,6 +42,13 @@ export interface BotLinkHandlers {
   readonly onOpen: (reconnected: boolean) => void;
   /** Whether the bot has ended its part of the call. Then any close of its socket is clean. */
   readonly isDone: () => boolean;
+  /**
+   * Resolves when the next try may begin, or when the signal fires. `isAsked`: control was asked
+   * before.
+   */
+  readonly mayTry: (isAsked: boolean, signal: AbortSignal) => Promise<void>;
+  /** A try has failed. `isRefusal`: the bot does not want this call. */
+  readonly onFailed: (detail: string, isRefusal: boolean) => void;
   /** The bot was lost, and reconnecting has begun. */
   readonly onSeeking: (detail: string) => void;
   /** The bot is gone: it closed cleanly, or it was lost and could not be reconnected in time. */
@@ -97,9 +106,12 @@ export class BotLink {
     return this.#dropped + (this.#connection?.droppedMessages ?? 0);
   }
 
-  /** Connects, within the configured attempts and time. Rejects with a `BotConnectError`. */
+  /**
+   * Connects, within the configured attempts and time. Rejects with a `BotConnectError`. Control
+   * was asked for the first try.
+   */
   async connect(): Promise<void> {
-    await this.#seek(this.#settings.connectMs, this.#settings.connectTries, false);
+    await this.#seek(this.#settings.connectMs, this.#settings.connectTries, false, true);
   }
 
   /** Resolves when no lost bot is being reconnected. */
@@ -151,7 +163,7 @@ export class BotLink {
     await this.#connection?.close(code, why);
   }
 
-  async #seek(withinMs: number, tries: number, isAgain: boolean): Promise<void> {
+  async #seek(withinMs: number, tries: number, isAgain: boolean, isAsked = false): Promise<void> {
     const { target, limits } = this.#settings;
     const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(withinMs)]);
     const { onText, onBinary, onOversize, onOverBudget, onMisbehaved } = this.#handlers;
@@ -169,11 +181,17 @@ export class BotLink {
     };
     const handlers = { onOpen, onText, onBinary, onOversize, onOverBudget, onMisbehaved, onClosed };
     const pauses = new BackOff(PAUSES, Math.random);
+    let last = new BotConnectError('not tried: the bot is down');
     for (let attempt = 1; ; attempt++) {
+      await this.#handlers.mayTry(isAsked && attempt === 1, signal);
+      if (signal.aborted) throw last;
       try {
         return await connectBot(target, limits, handlers, signal, this.#budget, names);
       } catch (error) {
-        if (!(error instanceof BotConnectError) || signal.aborted || attempt >= tries) throw error;
+        if (!(error instanceof BotConnectError) || this.#closing) throw error;
+        this.#handlers.onFailed(error.message, error.isRefusal);
+        if (signal.aborted || attempt >= tries) throw error;
+        last = error;
         await delay(pauses.next(), undefined, { signal }).catch(() => {});
         if (signal.aborted) throw error;
       }

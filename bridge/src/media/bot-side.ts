@@ -10,6 +10,7 @@ import { BotMessages } from './bot-messages.ts';
 import { Comfort } from './comfort.ts';
 import { FirstAudio } from './first-audio.ts';
 import type { MediaEvent, MediaFigures, MediaSettings } from './session.ts';
+import { TryPermit } from './try-permit.ts';
 
 /** What the bot's side of a call knows of the relay, and causes in it. */
 export interface BotSideHooks {
@@ -33,6 +34,7 @@ export interface BotSideHooks {
 export class BotSide {
   readonly link: BotLink;
   readonly dialect: Dialect;
+  readonly permit: TryPermit;
   readonly #settings: MediaSettings;
   readonly #queue: PlayoutQueue;
   readonly #hooks: BotSideHooks;
@@ -76,6 +78,7 @@ export class BotSide {
       renew: (detail) => this.link.renew(detail),
       failed: (detail) => this.#gone('silent', detail),
     });
+    this.permit = new TryPermit(() => tell({ type: 'bot-ask' }));
     this.link = new BotLink(
       settings.bot,
       {
@@ -86,6 +89,8 @@ export class BotSide {
         onMisbehaved: (code, why) => this.#messages.misbehaved(code, why),
         onOpen: (reconnected) => this.#opened(reconnected),
         onSeeking: (detail) => this.#lost(detail),
+        mayTry: (isAsked, signal) => this.permit.wait(isAsked, signal),
+        onFailed: (detail, isRefusal) => tell({ type: 'bot-failed', detail, isRefusal }),
         isDone: () => this.#messages.hasEnded,
         onGone: (isClean, detail) => this.#gone(isClean ? 'closed' : 'lost', detail),
       },

@@ -80,7 +80,9 @@ class MediaWorker {
       case 'connectSocket':
         return media?.connectSocket(request.url, request.authorization);
       case 'connectBot':
-        return media?.connectBot();
+        return media?.connectBot(request.mayTry);
+      case 'mayTry':
+        return media?.mayTry();
       case 'botSettled':
         return media?.botSettled();
       case 'startRelay':

@@ -2,6 +2,7 @@ import { getPriority } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Replies } from '../async/replies.ts';
 import type { Logger } from '../log.ts';
+import { BotAccess } from './bot-access.ts';
 import type { MakeWorker, WorkerHandle } from './make-worker.ts';
 import { MediaError } from './media-error.ts';
 import { type Place, RemoteMedia, type SessionThread } from './remote-media.ts';
@@ -14,6 +15,8 @@ export interface MediaPoolOptions {
   readonly workers: number;
   readonly rtpPortMin: number;
   readonly rtpPortMax: number;
+  /** Calls that may connect in a second to a bot that was down and is back. */
+  readonly botConnectsPerSecond: number;
 }
 
 /**
@@ -55,6 +58,8 @@ export class MediaPool {
   readonly #workers: MediaThread[];
   readonly #log: Logger;
   readonly #make: MakeWorker;
+  /** Which calls may try to connect to a bot that is down. */
+  readonly botAccess: BotAccess;
   /** Workers that died and were replaced. */
   deaths = 0;
   /** Sums of the counters of all dead workers. */
@@ -65,6 +70,7 @@ export class MediaPool {
   constructor(options: MediaPoolOptions, log: Logger, make: MakeWorker) {
     this.#log = log;
     this.#make = make;
+    this.botAccess = new BotAccess(options.botConnectsPerSecond, log);
     this.#workers = shares(options).map((settings, index) => this.#start(index, settings));
   }
 
@@ -73,7 +79,7 @@ export class MediaPool {
    * Rejects with a {@link MediaError}.
    */
   async open(settings: MediaSettings, tell: (event: MediaEvent) => void): Promise<MediaSession> {
-    const session = new RemoteMedia(settings, tell, (remote) => this.#place(remote));
+    const session = new RemoteMedia(settings, tell, (remote) => this.#place(remote), this.botAccess);
     for (let attempt = 1; ; attempt++) {
       try {
         await session.open();
@@ -119,6 +125,7 @@ export class MediaPool {
   /** Ends all workers. Does not wait for one whose thread hangs. */
   async close(): Promise<void> {
     this.#closing = true;
+    this.botAccess.close();
     const ended = await Promise.all(this.#workers.map((worker) => worker.terminate()));
     this.#hanging = ended.includes(false);
     if (this.#hanging) this.#log.error('media workers hang: their threads did not end');

@@ -30,7 +30,7 @@ export interface RelayShared {
 }
 
 /** Relays one call's audio between Asterisk and the bot. Owns both transports and closes them. */
-export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
+export class Relay implements Omit<MediaSession, 'reopen' | 'relays' | 'connectBot'> {
   readonly #settings: MediaSettings;
   readonly #shared: RelayShared;
   readonly #tell: (event: MediaEvent) => void;
@@ -130,10 +130,16 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays'> {
 
   /**
    * Connects the bot within its limits and sends `start`. Resolves when the bot has had `refusalMs`
-   * to refuse the call. Rejects with a `BotConnectError`.
+   * to refuse the call. Rejects with a `BotConnectError`. `mayTry`: the first try may begin.
    */
-  async connectBot(): Promise<void> {
+  async connectBot(mayTry: boolean): Promise<void> {
+    if (mayTry) this.mayTry();
     await this.#bot.connect();
+  }
+
+  /** The next try to connect the bot may begin. */
+  mayTry(): void {
+    this.#bot.permit.grant();
   }
 
   /** Resolves when no lost bot is being reconnected. */

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { pino } from 'pino';
+import { BotAccess } from './bot-access.ts';
 import { RemoteMedia } from './remote-media.ts';
 import type { MediaEvent, MediaSettings } from './session.ts';
 import type { MediaRequest } from './worker-messages.ts';
 
+const botAccess = new BotAccess(50, pino({ level: 'silent' }));
+const bot = { name: 'ws://bot.example/' };
 const recording = { path: '/recordings/a.wav', paused: false, maxBytes: 1_000 };
 
 for (const isPaused of [true, false]) {
@@ -14,11 +18,12 @@ for (const isPaused of [true, false]) {
       tell: () => {},
       ask: async (_session: number, request: MediaRequest) => asked.push(request),
     };
-    const settings = { recording: { ...recording, paused: !isPaused } } as MediaSettings;
+    const settings = { bot, recording: { ...recording, paused: !isPaused } } as MediaSettings;
     const media = new RemoteMedia(
       settings,
       () => {},
       async () => ({ thread, id: 1 }),
+      botAccess,
     );
     await media.open();
     media.startRelay();
@@ -42,9 +47,10 @@ test('it has its place in another worker at once: that one may be known to be de
   let placed = 0;
   const told: string[] = [];
   const media = new RemoteMedia(
-    {} as MediaSettings,
+    { bot } as MediaSettings,
     ({ type }) => told.push(type),
     async () => ({ thread, id: ++placed }),
+    botAccess,
   );
   pending.resolve(4_000);
   await media.open();

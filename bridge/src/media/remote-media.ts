@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import type { BridgeMessage } from '../pipecat/dialect.ts';
 import { recordingName } from '../recording/files.ts';
 import type { RecordingState } from '../recording/recorder.ts';
+import type { BotAccess, BotSeeker } from './bot-access.ts';
 import { MediaError } from './media-error.ts';
 import type { MediaEvent, MediaFigures, MediaSession, MediaSettings } from './session.ts';
 import type { MediaRequest } from './worker-messages.ts';
@@ -32,10 +33,11 @@ export interface Place {
  * A call's media in a worker: every method is a request to it. If the worker dies, the media can be
  * opened again in another.
  */
-export class RemoteMedia implements MediaSession {
+export class RemoteMedia implements MediaSession, BotSeeker {
   readonly #settings: MediaSettings;
   readonly #tell: (event: MediaEvent) => void;
   readonly #findPlace: (session: RemoteMedia) => Promise<Place>;
+  readonly #botAccess: BotAccess;
   #current: Place | undefined;
   #closed = false;
   #wasOpened = false;
@@ -49,12 +51,23 @@ export class RemoteMedia implements MediaSession {
     settings: MediaSettings,
     tell: (event: MediaEvent) => void,
     findPlace: (session: RemoteMedia) => Promise<Place>,
+    botAccess: BotAccess,
   ) {
+    this.#botAccess = botAccess;
     this.#settings = settings;
     this.#tell = tell;
     this.#findPlace = findPlace;
     this.#isPaused = settings.recording?.paused ?? false;
     this.#botHasActed = settings.botHasActed ?? false;
+  }
+
+  get botName(): string {
+    return this.#settings.bot.name;
+  }
+
+  /** For `BotAccess`: the next try to connect the bot may begin. */
+  admitted(): void {
+    this.#order({ method: 'mayTry' });
   }
 
   /** Opens the media. Rejects with a {@link MediaError}. */
@@ -91,6 +104,7 @@ export class RemoteMedia implements MediaSession {
   workerDied(detail: string): void {
     this.hasBot = false;
     this.rtpPort = 0;
+    this.#botAccess.left(this);
     // If this was the first `open`, its promise rejects instead.
     if (this.#wasOpened) this.#tell({ type: 'worker-died', detail });
   }
@@ -108,6 +122,12 @@ export class RemoteMedia implements MediaSession {
   /** An event from the worker. */
   happened(event: MediaEvent, hasBot: boolean): void {
     this.hasBot = hasBot;
+    if (event.type === 'bot-ask') {
+      if (this.#botAccess.ask(this, false)) this.admitted();
+      return;
+    }
+    if (event.type === 'bot-failed') return this.#botAccess.failed(this, event.detail, event.isRefusal);
+    if (event.type === 'bot-open') this.#botAccess.succeeded(this);
     if (event.type === 'recording') this.#isPaused = event.isPaused;
     this.#botHasActed ||= ACTS.has(event.type);
     this.#tell(event);
@@ -122,7 +142,7 @@ export class RemoteMedia implements MediaSession {
   }
 
   async connectBot(): Promise<void> {
-    await this.#ask({ method: 'connectBot' });
+    await this.#ask({ method: 'connectBot', mayTry: this.#botAccess.ask(this, true) });
   }
 
   async botSettled(): Promise<void> {
@@ -172,6 +192,7 @@ export class RemoteMedia implements MediaSession {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#botAccess.left(this);
     try {
       await this.#ask({ method: 'close' });
     } catch (error) {

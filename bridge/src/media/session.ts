@@ -77,6 +77,10 @@ export type MediaEvent =
   /** The bot's socket is open and `start` was sent. `reconnected`: after a loss. */
   | { readonly type: 'bot-open'; readonly reconnected: boolean }
   | { readonly type: 'bot-seeking'; readonly detail: string }
+  /** For the pool only. The bot is to be tried again: `mayTry` is the answer. */
+  | { readonly type: 'bot-ask' }
+  /** For the pool only. A try failed. `isRefusal`: the bot does not want this call. */
+  | { readonly type: 'bot-failed'; readonly detail: string; readonly isRefusal: boolean }
   /** The connected bot was not heard in time. `isOwed`: it should have spoken first. */
   | { readonly type: 'bot-silent'; readonly detail: string; readonly isOwed: boolean }
   /**

@@ -21,10 +21,12 @@ export type MediaRequest =
   | { readonly method: 'record'; readonly state: 'pause' | 'resume' }
   | { readonly method: 'expectAudio'; readonly isExpected: boolean }
   | { readonly method: 'playedOut' }
+  /** `mayTry`: the first try may begin. Else the method `mayTry` follows. */
+  | { readonly method: 'connectBot'; readonly mayTry: boolean }
   | { readonly method: 'tellBot' | 'dismissBot'; readonly message: BridgeMessage }
   | {
       readonly method:
-        | 'connectBot'
+        | 'mayTry'
         | 'botSettled'
         | 'startRelay'
         | 'lineLives'

@@ -11,6 +11,13 @@ import { BotStream } from './stream.ts';
 export class BotConnectError extends Error {
   override name = 'BotConnectError';
   readonly code = 'bot-unreachable';
+  /** The bot's server answered that it does not want this call (HTTP 4xx). */
+  readonly isRefusal: boolean;
+
+  constructor(message: string, isRefusal = false) {
+    super(message);
+    this.isRefusal = isRefusal;
+  }
 }
 
 /** Address of a bot, and what to send in the handshake. */
@@ -113,6 +120,11 @@ export async function connectBot(
   }
 }
 
+/** 408 and 429 are for all calls. */
+function isRefusal(status: number): boolean {
+  return status >= 400 && status < 500 && status !== 408 && status !== 429;
+}
+
 /** Options of `ws` that its types do not have yet. */
 interface UntypedOptions {
   /** Ms until the TCP connection is closed of a bot that sent a close frame but keeps it open. */
@@ -150,9 +162,9 @@ async function openSocket(
   const socket = new WebSocket(url, options);
   return new Promise((resolve, reject) => {
     let connection: BotConnection | undefined;
-    const fail = (detail: string) => {
+    const fail = (detail: string, isRefusal = false) => {
       signal.removeEventListener('abort', aborted);
-      reject(new BotConnectError(detail));
+      reject(new BotConnectError(detail, isRefusal));
       socket.terminate();
     };
     const aborted = () => fail(signal.reason?.name === 'TimeoutError' ? 'no answer in time' : 'given up');
@@ -166,7 +178,8 @@ async function openSocket(
     });
     socket.once('unexpected-response', (_request, { statusCode, headers }) => {
       const next = redirectOf(url, statusCode, headers.location);
-      if (next === undefined) return fail(`Unexpected server response: ${statusCode}`);
+      if (next === undefined)
+        return fail(`Unexpected server response: ${statusCode}`, isRefusal(statusCode ?? 0));
       signal.removeEventListener('abort', aborted);
       resolve(next);
       socket.terminate();

@@ -15,7 +15,13 @@ const STATS: WorkerStats = {
 function sample(): Metrics {
   const metrics = new Metrics({
     callsActive: () => 1,
-    media: () => ({ usage: { bots: 1, rtpPorts: 1 }, deaths: 1, stats: [STATS, STATS] }) as never,
+    media: () =>
+      ({
+        usage: { bots: 1, rtpPorts: 1 },
+        deaths: 1,
+        stats: [STATS, STATS],
+        botAccess: { problems: [], waiting: 0, stats: { failedTries: 2, outages: 1 } },
+      }) as never,
     ariUp: () => true,
     recordingsStoredBytes: () => 5,
     gateClosed: () => false,

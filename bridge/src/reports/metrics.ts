@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { CallResult } from '../call/result.ts';
+import type { BotAccess } from '../media/bot-access.ts';
 import type { MediaPool } from '../media/pool.ts';
 import type { WorkerStats } from '../media/worker-messages.ts';
 import type { RecordStore } from '../records/store.ts';
@@ -102,6 +103,7 @@ export class Metrics {
     this.#gauge('calls_active', 'Calls from offer to release', sources.callsActive);
     this.#gauge('gate_closed', '1 while Asterisk turns new calls away', () => Number(sources.gateClosed()));
     this.#gauge('bot_connections', 'WebSockets open to bots', () => sources.media().usage.bots);
+    this.#botMetrics(() => sources.media().botAccess);
     this.#gauge('rtp_ports_in_use', 'UDP ports that carry calls', () => sources.media().usage.rtpPorts);
     this.#counter('media_workers_replaced_total', 'Media workers that died', () => sources.media().deaths);
     this.#gauge('ari_up', '1 while the ARI events socket is open and what Asterisk holds is known', () =>
@@ -187,6 +189,17 @@ export class Metrics {
   /** Counts a transfer that completed or failed. A refused transfer counts as failed. */
   transferEnded(status: string, reason = ''): void {
     this.#transfers.inc({ status, reason });
+  }
+
+  #botMetrics(access: () => BotAccess): void {
+    this.#gauge('bots_down', 'Bots that cannot be reached, by their URLs', () => access().problems.length);
+    this.#gauge('bot_connects_waiting', 'Calls that wait to connect to such a bot', () => access().waiting);
+    this.#counter(
+      'bot_connects_failed_total',
+      'Tries to connect to a bot that failed',
+      () => access().stats.failedTries,
+    );
+    this.#counter('bot_outages_total', 'Times that a bot was found to be down', () => access().stats.outages);
   }
 
   #callbackMetrics(callbacks: () => StatusCallbacks): void {
