@@ -13,7 +13,14 @@ function pool(terminate: (events: WorkerEvents) => Promise<unknown>) {
     return { postMessage() {}, terminate: () => terminate(events) };
   };
   const log = { error: (about: unknown, text = String(about)) => errors.push(text) } as unknown as Logger;
-  return { media: new MediaPool({ workers: 2, rtpPortMin: 20_000, rtpPortMax: 20_019 }, log, make), errors };
+  return {
+    media: new MediaPool(
+      { workers: 2, rtpPortMin: 20_000, rtpPortMax: 20_019, botConnectsPerSecond: 50 },
+      log,
+      make,
+    ),
+    errors,
+  };
 }
 
 test('a worker whose thread does not end is not waited for: the stop goes on, and says so', async () => {
