@@ -198,7 +198,7 @@ test('a caller whose transfer still rang has their bot again, and nobody’s pho
   assert.equal((await next.ended()).reason.kind, 'caller-hangup');
 });
 
-test('another bridge that takes the app keeps two who talk together, and the one before tells of no end', async (t) => {
+test('another bridge that takes the app without asking keeps two who talk together, and the one before tells of no end', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'handed-over-'));
   t.after(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
   writeFileSync(join(directory, 'pb_fintech.env'), 'COUNTRY_CODE=49\nTRANSFER_METHOD=bridge\n');
@@ -215,6 +215,7 @@ test('another bridge that takes the app keeps two who talk together, and the one
   const { channel: caller, session } = await first.call({ variables });
   session.send({ event: 'transfer', to: TO });
   const { ari } = first;
+  ari.before(/^POST \/events\/user\/handover-/, () => 404);
   const leg = await until(() => {
     const channel = ari.channels.get(ari.ownOf(caller.id, 'pct')[0] ?? '');
     return channel?.done.includes('dial') && channel;

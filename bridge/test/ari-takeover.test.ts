@@ -150,6 +150,7 @@ for (const step of ['set-up', 'call'] as const) {
     t.after(() => receiver.close());
     const config = { ...FAST, CALLBACK_HOSTS: '127.0.0.1' };
     const first = await Lab.start(t, { config });
+    first.ari.before(/^POST \/events\/user\/handover-/, () => 404);
     const answers = Promise.withResolvers<undefined>();
     if (step === 'set-up') first.ari.before(/POST .*\/answer$/, () => answers.promise);
     const channel = first.ari.inbound({ variables: { X_CALLBACK_URL: receiver.url } });
