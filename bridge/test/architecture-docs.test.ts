@@ -14,9 +14,12 @@ function section(heading: string): string {
   return page.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? '';
 }
 
-/** Files that have a line of their own: a list item that begins with the name. */
+/** Files that have a line of their own: a list item with the name and what the file is for. */
 function described(heading: string): string[] {
-  return [...section(heading).matchAll(/^- `([^`]+)` \S/gm)].map(([, name]) => name as string).sort();
+  return [...section(heading).matchAll(/^- `([^`]+)`\s(.*)/gm)]
+    .filter(([, , meaning = '']) => (meaning.match(/\S*\w\S*/g)?.length ?? 0) > 1)
+    .map(([, name]) => name as string)
+    .sort();
 }
 
 /** All files but tests. */
@@ -29,6 +32,19 @@ function filesOf(cwd: string, pattern: string): string[] {
 describe('ARCHITECTURE.md', () => {
   test('has one line for each file of src', () => {
     assert.deepEqual(described('The rooms'), filesOf(source, '**/*.ts'));
+  });
+
+  test('has a heading for each room, and the files of a room below it', () => {
+    const parts = section('The rooms').split(/^### /m).slice(1);
+    const rooms = parts.map((part) => part.split(/[ \n]/)[0] as string);
+    const folders = new Set(filesOf(source, '*/**/*.ts').map((path) => path.split('/')[0] as string));
+    assert.deepEqual([...rooms].sort(), ['The', ...folders].sort());
+    const strays = parts.flatMap((part, index) =>
+      [...part.matchAll(/^- `([^`]+)`/gm)]
+        .map(([, name = '']) => name)
+        .filter((name) => (name.includes('/') ? name.split('/')[0] : 'The') !== rooms[index]),
+    );
+    assert.deepEqual(strays, []);
   });
 
   test('has one line for each file of the programs beside it', () => {

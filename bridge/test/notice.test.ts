@@ -4,9 +4,9 @@ import { describe, test } from 'node:test';
 
 /** Images of the bundle that hold npm packages, by the folder of their lock file. */
 const IMAGES = { bridge: 'bridge', 'mock-pipecat': 'e2e/mock-pipecat' } as const;
-/** Lock files of the packages that the images for development are made from, with what is for tests. */
+/** Packages that the images for development are made from, with what is for tests. */
 const DEVELOPMENT = ['bridge', 'e2e', 'e2e/mock-pipecat', 'bench'];
-/** koffi brings a package for each platform, of which one is installed. NOTICE names them as one. */
+/** koffi brings a package for each platform, and installs one. NOTICE names them as one. */
 const PLATFORM = /^@koromix\/koffi-.*/;
 const OTHER_INSTALLERS =
   /^(npm (?!ci\b)(\S+ )*(install|i|add|exec)\b|npm .*(-g|--global)\b|npx |corepack |pip3? |gem |cargo |go |curl |wget |dpkg |ADD .*:\/\/)/;
