@@ -16,7 +16,6 @@ declare -rA expected=(
   [fallback]='context,extension, or empty'
   [verbosity]='a number, 0 to 9'
   [count]='a number, 0 to 99999'
-  [percent]='a number, 1 to 100'
   [turn_away]='503 or fallback'
   [auth]='ip or registration'
   [transport]='udp or tcp'
@@ -33,7 +32,6 @@ is_secret() { [[ $1 =~ ^[[:graph:]]{8,128}$ ]]; }
 is_password() { [[ $1 =~ ^[[:graph:]]{1,128}$ ]]; }
 is_port() { [[ $1 =~ ^[1-9][0-9]{0,4}$ ]] && (($1 <= 65535)); }
 is_count() { [[ $1 =~ ^(0|[1-9][0-9]{0,4})$ ]]; }
-is_percent() { is_count "$1" && (($1 >= 1 && $1 <= 100)); }
 is_turn_away() { [[ $1 == 503 || $1 == fallback ]]; }
 is_verbosity() { [[ $1 =~ ^[0-9]$ ]]; }
 is_hostname() { [[ $1 =~ ^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$ ]]; }

@@ -155,8 +155,8 @@ complete_provider() {
   p[EXTERNAL_ADDRESS]=${value[EXTERNAL_ADDRESS]} p[LOCAL_NETS]=${value[LOCAL_NETS]}
   p[CODECS]=${p[CODECS]:-ulaw,alaw}
   p[DTMF]=${p[DTMF]:-rfc4733}
-  # A provider whose file says how many calls it has needs no other limit.
-  p[SHARE]=${p[MAX_CALLS]:+0} p[SHARE]=${p[SHARE]:-$provider_share}
+  # A provider that is the only one, or whose file says how many calls it has, needs no other limit.
+  p[SHARES]=$([[ ${p[MAX_CALLS]} || $(provider_files | wc -l) == 1 ]] && echo 0 || echo 1)
   p[MAX_CALLS]=${p[MAX_CALLS]:-0}
   p[PHONE]=${p[USER_PHONE]:-no}
   p[QUALIFY_SECONDS]=${p[QUALIFY_SECONDS]:-0}
@@ -202,12 +202,6 @@ provider_sections() {
   return 0
 }
 
-# share_of_calls PROVIDERS: how many of all calls one provider may have. 0: no limit, if it is the
-# only one.
-share_of_calls() {
-  if (($1 > 1)); then echo $(((value[MAX_CALLS] * value[PROVIDER_SHARE_PERCENT] + 99) / 100)); else echo 0; fi
-}
-
 # provider_files: every provider's file, in the order of their names.
 provider_files() {
   local file
@@ -244,8 +238,7 @@ check_providers() {
 
 # render_providers: pjsip.conf's sections of every provider; all files have been found right.
 render_providers() {
-  local file name provider_share
-  provider_share=$(share_of_calls "$(provider_files | wc -l)")
+  local file name
   while read -r file; do
     name=${file##*/} name=${name%.env}
     declare -A provider=()

@@ -148,6 +148,7 @@ export class Daemon {
       ari: this.#ari,
       app: config.ARI_APP,
       limits: { loopMs: config.OVERLOAD_LOOP_MS, lateTicksPercent: config.OVERLOAD_LATE_PERCENT },
+      providerShare: Math.ceil((config.MAX_CALLS * config.PROVIDER_SHARE_PERCENT) / 100),
       refusal: () => this.#switchboard.refusal,
       ticks: () => this.#media.stats.map(({ pacer }) => pacer),
       onClosed: (why) => this.#metrics.gateClosed(why),

@@ -147,7 +147,7 @@ const KNOWN: Readonly<Record<string, Readonly<Record<string, Section>>>> = {
       outbound_auth: put('ACCOUNT'),
       outbound_proxy: put('OUTBOUND_PROXY'),
       '!set_var':
-        /^(PROVIDER_(MAX_CALLS|SHARE|TRUST_HEADERS|REGISTERS)=)?\$\{(MAX_CALLS|SHARE|TRUSTS|REGISTERS|SET_\w+)\}$/,
+        /^(PROVIDER_(MAX_CALLS|SHARES|TRUST_HEADERS|REGISTERS)=)?\$\{(MAX_CALLS|SHARES|TRUSTS|REGISTERS|SET_\w+)\}$/,
     },
   },
   'provider-auth.conf': {

@@ -24,7 +24,6 @@ const VALUES: Readonly<Record<string, string>> = {
   fallback: 'humans,100',
   verbosity: '3',
   count: '20',
-  percent: '80',
   turn_away: '503',
   auth: 'ip',
   transport: 'udp',

@@ -47,7 +47,7 @@ const OURS = [
   'PROVIDER_TRUST_HEADERS',
   'PROVIDER_FALLBACK',
   'PROVIDER_DOMAIN',
-  'PROVIDER_SHARE',
+  'PROVIDER_SHARES',
   'FALLBACK',
   'TURN_AWAY',
   'EPOCH',
@@ -74,8 +74,8 @@ const STEP =
  * Of all providers, unless a provider has its own: the operator's setting, inserted at the start.
  */
 const GLOBALS = ['PROVIDER_FALLBACK = ${FALLBACK}'];
-/** A variable of ours: the app's name is inserted at the start. */
-const GATE = 'PIPECAT_GATE_${ARI_APP}';
+/** Variables of ours: the app's name is inserted at the start. */
+const OF_APP = /\b(PIPECAT_[A-Z]+)_\$\{ARI_APP\}/g;
 /** The operator's own dialplan. */
 const INCLUDES = ['#tryinclude /etc/asterisk-providers/*.conf'];
 
@@ -86,7 +86,7 @@ export function readDialplan(text: string): Dialplan {
   const unknown: string[] = [];
   let context = '';
   let extension = '';
-  const lines = text.replaceAll(GATE, 'PIPECAT_GATE').split('\n');
+  const lines = text.replaceAll(OF_APP, '$1').split('\n');
   for (const [i, line] of lines.entries()) {
     const section = SECTION.exec(line)?.[1];
     const step = STEP.exec(line)?.groups;

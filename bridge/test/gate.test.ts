@@ -28,6 +28,11 @@ test('at MAX_CALLS Asterisk is told to turn callers away, until a call ends', as
   assert.equal(await lab.metric('gate_closed'), 0);
 });
 
+test('Asterisk is told how many calls one of several providers may have', async (t) => {
+  const lab = await Lab.start(t, { config: { MAX_CALLS: '9', PROVIDER_SHARE_PERCENT: '70' } });
+  await until(() => lab.ari.globals.variables.get('PIPECAT_SHARE_pipecat') === '7', 'the share');
+});
+
 test('a caller who was on the way to Stasis when the gate closed is given back as at capacity', async (t) => {
   const lab = await Lab.start(t, { config: { MAX_CALLS: '1' } });
   await lab.call();

@@ -30,7 +30,7 @@ function answerTimesMs({ messages }: CallOutput): number[] {
 }
 
 test('callers over a limit get 503 at once, other providers still get through, and live calls hear all', async (context) => {
-  stack = await Stack.start({ bridge: { MAX_CALLS: '5' }, asterisk: { MAX_CALLS: '5' } });
+  stack = await Stack.start({ bridge: { MAX_CALLS: '5' } });
   const { phones, bot } = stack;
   // One provider's share: 80 % of 5.
   const ids = [1, 2, 3, 4].map((number) => newCallId(`live-${number}`));

@@ -173,6 +173,9 @@ export function startBridge(ports: Ports, environment: Environment = {}): Promis
       LOG_LEVEL: 'debug',
       // A test that stops the bridge does not wait for its calls, unless it says so.
       STOP_DRAIN_S: '0',
+      // The machine of the tests may be late by itself.
+      OVERLOAD_LOOP_MS: '0',
+      OVERLOAD_LATE_PERCENT: '0',
       ...environment,
     })
     .withWaitStrategy(Wait.forHealthCheck())

@@ -13,6 +13,14 @@ export function gateVariable(app: string): string {
   return `PIPECAT_GATE_${app}`;
 }
 
+/**
+ * Name of the global variable that holds how many calls the callers of one provider may have at
+ * most, where there are several providers.
+ */
+export function shareVariable(app: string): string {
+  return `PIPECAT_SHARE_${app}`;
+}
+
 /** The variable's value: closed, as of `nowMs` (Unix time), or open. */
 export function formatGate(state: 'open' | 'closed' | 'stopping', nowMs: number): string {
   if (state === 'open') return '';

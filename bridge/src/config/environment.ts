@@ -108,6 +108,7 @@ const schema = z
     MEDIA_WORKERS: z.coerce.number().int().min(1).max(64).optional(),
 
     MAX_CALLS: z.coerce.number().int().min(1).max(10_000).default(400),
+    PROVIDER_SHARE_PERCENT: z.coerce.number().int().min(1).max(100).default(80),
     OVERLOAD_LOOP_MS: milliseconds(0, 60_000).default(200),
     OVERLOAD_LATE_PERCENT: z.coerce.number().min(0).max(100).default(30),
     MAX_CALL_DURATION_S: z.coerce.number().int().min(1).max(DAY_S).default(7_200),

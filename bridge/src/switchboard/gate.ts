@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AriClient } from '../ari/client.ts';
-import { formatGate, gateVariable } from '../ari/gate-variable.ts';
+import { formatGate, gateVariable, shareVariable } from '../ari/gate-variable.ts';
 import type { Logger } from '../log.ts';
 import {
   type Lateness,
@@ -18,6 +18,8 @@ export interface GateContext {
   readonly ari: Pick<AriClient, 'setGlobalVariable'>;
   readonly app: string;
   readonly limits: OverloadLimits;
+  /** How many calls the callers of one provider may have, where there are several providers. */
+  readonly providerShare: number;
   /** Why no new call is taken now. Undefined if calls are taken. */
   readonly refusal: () => RefusalReason | undefined;
   /** Counters of each worker's pacer. */
@@ -87,6 +89,10 @@ export class Gate {
     this.#isOurs = true;
     this.#written = undefined;
     this.check();
+    const { ari, app, providerShare, log } = this.#context;
+    ari
+      .setGlobalVariable(shareVariable(app), String(providerShare))
+      .catch((error: Error) => log.warn({ error: error.message }, 'the share of providers is not set'));
   }
 
   /** The app is not ours, or Asterisk does not reply: nothing is written. */
