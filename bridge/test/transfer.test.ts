@@ -307,6 +307,22 @@ test('the API transfers and sends keys; the record and the events say what becam
   assert.ok(names.indexOf('call.transfer-started') < names.indexOf('call.transfer-completed'), String(names));
 });
 
+test('a media channel that ends as it is taken out of the mixing bridge does not stop the transfer', async (t) => {
+  const lab = await start(t, 'bridge');
+  const { channel, session } = await lab.call();
+  lab.ari.before(/\/removeChannel$/, () => {
+    lab.ari.hangUp(lab.ari.mediaIdOf(channel.id));
+    return undefined;
+  });
+  session.send({ event: 'transfer', to: TO });
+  const second = await leg(lab, channel);
+  lab.ari.picksUp(second);
+  await until(() => session.closed !== undefined, 'the bot is let go');
+  assert.deepEqual(members(lab, channel).sort(), [channel.id, second.id].sort());
+  lab.ari.hangUp(second.id);
+  assert.equal((await lab.ended()).reason.kind, 'transferred');
+});
+
 test('a media channel that ends while the second leg rings does not stop the transfer', async (t) => {
   const lab = await start(t, 'bridge');
   const { channel, session } = await lab.call();

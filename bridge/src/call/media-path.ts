@@ -1,4 +1,5 @@
 import type { AriClient } from '../ari/client.ts';
+import { AriError } from '../ari/requests.ts';
 import { withinLimit } from '../async/time-limit.ts';
 import { asteriskFormat } from '../media/line.ts';
 import { MediaError } from '../media/media-error.ts';
@@ -15,6 +16,9 @@ export interface CallIds {
   readonly number: number;
   readonly callerId: string;
 }
+
+/** ARI's statuses for a channel that is gone, has left Stasis, or is not in the bridge. */
+const NOT_IN_BRIDGE: ReadonlySet<number> = new Set([400, 409, 422]);
 
 const orphaned = () => new MediaError('worker-died', 'the media that the channel leads to is gone');
 const isLate = () => new Error('the media channel did not enter Stasis in time');
@@ -125,9 +129,14 @@ export class MediaPath {
   async takeOutMedia(): Promise<void> {
     this.#isOut = true;
     if (!this.#canJoin) return;
+    const { mediaChannelId } = this;
     // Asterisk may handle two requests in either order.
     await this.#joining.catch(() => {});
-    await this.#ari.removeFromBridge(this.bridgeId, this.mediaChannelId);
+    try {
+      await this.#ari.removeFromBridge(this.bridgeId, mediaChannelId);
+    } catch (error) {
+      if (!(error instanceof AriError && NOT_IN_BRIDGE.has(error.status))) throw error;
+    }
   }
 
   async #join(): Promise<void> {
