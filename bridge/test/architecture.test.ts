@@ -68,6 +68,7 @@ const IO_FILES = new Set([
   'audio/pacer.ts',
   'chan-websocket/socket-transport.ts',
   'config/certificates.ts',
+  'config/comfort-wav.ts',
   'config/environment.ts',
   'config/providers.ts',
   'dns/name-lookups.ts',

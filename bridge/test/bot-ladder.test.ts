@@ -94,6 +94,69 @@ describe('a bot whose process hangs in mid-call', { concurrency: 6 }, () => {
   });
 });
 
+describe('the music of the operator', { concurrency: 4 }, () => {
+  const SECONDS = 2;
+
+  /** A WAV file of a tone in mu-law that never repeats a frame, and its samples. */
+  function music(t: TestContext): { COMFORT_WAV: string; samples: Buffer } {
+    const samples = speech(SECONDS * 50, 3);
+    const path = mkdtempSync(join(tmpdir(), 'music-'));
+    t.after(() => rmSync(path, { recursive: true }));
+    const header = Buffer.alloc(44);
+    header.write('RIFF', 0, 'latin1');
+    header.write('WAVEfmt ', 8, 'latin1');
+    for (const [at, value] of [
+      [16, 16],
+      [20, 7 + (1 << 16)],
+      [24, 8_000],
+      [40, samples.length],
+    ] as const)
+      header.writeUInt32LE(value, at);
+    header.writeUInt16LE(8, 34);
+    header.write('data', 36, 'latin1');
+    writeFileSync(join(path, 'hold.wav'), Buffer.concat([header, samples]));
+    return { COMFORT_WAV: join(path, 'hold.wav'), samples };
+  }
+
+  test('is what the caller hears while a lost bot is sought, without a gap, until it is back', async (t) => {
+    const { COMFORT_WAV, samples } = music(t);
+    const lab = await Lab.start(t, { config: { COMFORT_WAV } });
+    const { channel, session } = await lab.call();
+    const rtp = lab.ari.mediaOf(channel.id);
+    lab.bot.decide = () => 503;
+    session.speak(speech(5));
+    session.cut();
+    await until(() => rtp.speech().length > 800 + 1.5 * samples.length, 'the music, twice');
+    lab.bot.decide = () => 'accept';
+    const second = await lab.session(1);
+    second.speak(speech(4, 7));
+    await until(() => rtp.speech().includes(speech(4, 7)), 'the bot');
+    const heard = rtp.speech();
+    assert.deepEqual(heard.subarray(0, 800), speech(5), 'what the bot had said');
+    assert.deepEqual(heard.subarray(800, 800 + samples.length), samples);
+    assert.deepEqual(
+      heard.subarray(800 + samples.length, 800 + 1.5 * samples.length),
+      samples.subarray(0, samples.length / 2),
+    );
+    lab.ari.hangUp(channel.id);
+    await lab.ended();
+  });
+
+  test("may be a provider's own", async (t) => {
+    const { COMFORT_WAV, samples } = music(t);
+    const file = `AUTH=ip\nMATCH=127.0.0.1\nCOMFORT_WAV=${COMFORT_WAV}\n`;
+    const lab = await Lab.start(t, { config: providers(t, file) });
+    const { channel, session } = await lab.call();
+    lab.bot.decide = () => 503;
+    session.cut();
+    const rtp = lab.ari.mediaOf(channel.id);
+    await until(() => rtp.speech().length > 1_600, 'the music');
+    assert.deepEqual(rtp.speech().subarray(0, 1_600), samples.subarray(0, 1_600));
+    lab.ari.hangUp(channel.id);
+    await lab.ended();
+  });
+});
+
 describe('a bot that accepts the call and says nothing', { concurrency: 6 }, () => {
   const SPEAKS_FIRST = { FIRST_AUDIO_MS: '1500', BOT_SPEAKS_FIRST: 'yes' };
   const WARNING = 'the bot is connected and says nothing';

@@ -92,6 +92,7 @@ export function callSettings(config: Config, info: CallInfo): CallSettings {
       refusalMs: config.BOT_REFUSAL_MS,
       firstAudioMs,
       speaksFirst,
+      comfortMusic: ladder.comfortMusic,
       budget: {
         messagesPerSecond: config.BOT_MESSAGES_PER_SECOND,
         controlsPerSecond: config.BOT_CONTROLS_PER_SECOND,

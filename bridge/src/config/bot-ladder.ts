@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { comfortWav } from './comfort-wav.ts';
 
 const milliseconds = (minimum: number, maximum: number) => z.coerce.number().int().min(minimum).max(maximum);
 
@@ -14,11 +15,12 @@ export const ladderKeys = {
   BOT_CONNECT_TRIES: z.coerce.number().int().min(1).max(1_000),
   BOT_RECONNECT_MS: milliseconds(0, 120_000),
   BOT_HUNG_MS: milliseconds(0, 120_000),
+  COMFORT_WAV: comfortWav,
 };
 
 type Values = { readonly [key in keyof typeof ladderKeys]: z.infer<(typeof ladderKeys)[key]> };
 /** Settings without a default. */
-type Unset = 'BOT_CONNECT_TRIES' | 'BOT_SPEAKS_FIRST';
+type Unset = 'BOT_CONNECT_TRIES' | 'BOT_SPEAKS_FIRST' | 'COMFORT_WAV';
 /** The ladder's settings as a provider's file may have them. */
 export type LadderOfProvider = { readonly [key in keyof Values]?: Values[key] | undefined };
 /** The ladder's settings of the environment. */
@@ -38,6 +40,8 @@ export interface BotLadder {
   readonly reconnectMs: number;
   /** A bot from which nothing comes for this time is lost, ms; 0: no such limit. */
   readonly hungMs: number;
+  /** What the caller hears meanwhile, pcm16 at 8000 Hz. Undefined: a tone. */
+  readonly comfortMusic: Uint8Array | undefined;
 }
 
 /** The ladder of a provider's calls. */
@@ -53,6 +57,7 @@ export function botLadder(all: LadderOfAll, own: LadderOfProvider = {}): BotLadd
     connectTries: own.BOT_CONNECT_TRIES ?? all.BOT_CONNECT_TRIES ?? Number.POSITIVE_INFINITY,
     reconnectMs: own.BOT_RECONNECT_MS ?? all.BOT_RECONNECT_MS,
     hungMs: own.BOT_HUNG_MS ?? all.BOT_HUNG_MS,
+    comfortMusic: own.COMFORT_WAV ?? all.COMFORT_WAV,
   };
 }
 

@@ -214,3 +214,13 @@ test('a port range too small for the media workers stops the start, set by hand 
   assert.deepEqual(problems(range(30_001, 30_008, 4)), []);
   assert.deepEqual(problems({ ...NEEDED, RTP_PORT_MIN: '23998', MEDIA_WORKERS: '4' }), [told]);
 });
+
+test('music that cannot be read or played stops the start', (t) => {
+  const path = folder(t, { 'hold.wav': 'no music' });
+  assert.deepEqual(problems({ ...NEEDED, COMFORT_WAV: join(path, 'hold.wav') }), [
+    'COMFORT_WAV: is no WAV file',
+  ]);
+  assert.deepEqual(problems({ ...NEEDED, COMFORT_WAV: '/nowhere.wav' }), [
+    'COMFORT_WAV: cannot be read (ENOENT)',
+  ]);
+});

@@ -74,6 +74,7 @@ const schema = z
     BOT_CONNECT_MS: ladderKeys.BOT_CONNECT_MS.default(10_000),
     BOT_CONNECT_TRIES: ladderKeys.BOT_CONNECT_TRIES.optional(),
     BOT_RECONNECT_MS: ladderKeys.BOT_RECONNECT_MS.default(20_000),
+    COMFORT_WAV: ladderKeys.COMFORT_WAV.optional(),
     BOT_CONNECTS_PER_SECOND: z.coerce.number().int().min(1).max(10_000).default(50),
     BOT_RECONNECTS_MAX: z.coerce.number().int().min(1).max(10_000).default(5),
     BOT_END_SILENCE_MS: milliseconds(0, 600_000).default(5_000),

@@ -1,6 +1,5 @@
 import { doneWithin } from '../async/time-limit.ts';
 import type { PlayoutQueue } from '../audio/playout-queue.ts';
-import { comfortTone } from '../audio/tone.ts';
 import { Budget } from '../pipecat/budget.ts';
 import type { BridgeMessage, Dialect } from '../pipecat/dialect.ts';
 import { createDialect } from '../pipecat/dialects.ts';
@@ -54,11 +53,7 @@ export class BotSide {
     this.#hooks = hooks;
     const { now, tell } = hooks;
     this.dialect = createDialect(settings.dialect, settings.start);
-    const tone = comfortTone(settings.line);
-    this.#comfort = new Comfort(() => {
-      if (!hooks.isRelaying() || queue.queuedMs > 0) return;
-      queue.write(tone, 0, tone.length, now());
-    });
+    this.#comfort = new Comfort(settings, queue, hooks.isRelaying, now);
     this.#budget = new Budget(settings.budget);
     this.#messages = new BotMessages(settings, this.dialect, queue, this.#budget, {
       now,
@@ -131,7 +126,7 @@ export class BotSide {
   /** The relay begins: tells the bot. Without a bot the caller hears the tone. */
   begin(): void {
     if (this.#settings.startOnAnswer) this.#sayStart(false);
-    if (!this.link.isOpen) this.#comfort.start(true);
+    if (!this.link.isOpen) this.#comfort.start();
     this.tell({ type: 'answered' });
   }
 
@@ -194,6 +189,6 @@ export class BotSide {
   #lost(detail: string): void {
     this.#firstAudio.stop();
     this.#hooks.tell({ type: 'bot-seeking', detail });
-    this.#comfort.start(true);
+    this.#comfort.start();
   }
 }

@@ -60,6 +60,11 @@ export interface MediaSettings {
   readonly firstAudioMs: number;
   /** Whether a bot that is not heard by then has failed. */
   readonly speaksFirst: boolean;
+  /**
+   * What the caller hears while a lost bot is reconnected, pcm16 at 8000 Hz, in memory that threads
+   * share. Undefined: a tone.
+   */
+  readonly comfortMusic: Uint8Array | undefined;
   /** Limits of what the bot may send. */
   readonly budget: BudgetLimits;
   /** Undefined: the call is not recorded. */
