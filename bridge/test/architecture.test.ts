@@ -67,6 +67,7 @@ const IO_FILES = new Set([
   'async/time-limit.ts',
   'audio/pacer.ts',
   'chan-websocket/socket-transport.ts',
+  'config/bot-ladder.ts',
   'config/certificates.ts',
   'config/comfort-wav.ts',
   'config/environment.ts',
