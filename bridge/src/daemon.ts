@@ -91,7 +91,13 @@ export class Daemon {
     this.#ari = new AriClient(access);
     const instance = randomBytes(INSTANCE_BYTES).toString('hex');
     const connection = { instance, heartbeatMs: config.ARI_HEARTBEAT_MS };
-    this.#predecessors = new Predecessors({ instance, app: config.ARI_APP, ari: this.#ari });
+    this.#predecessors = new Predecessors({
+      instance,
+      app: config.ARI_APP,
+      ari: this.#ari,
+      takeAppOf: (other) => this.#events.takeAppOf(other),
+      recover: () => this.#recover(),
+    });
     this.#events = new AriLink(access, connection, this.#ari, {
       onConnected: () => this.#ariConnected(),
       onReady: () => this.#ariReady(),
@@ -116,7 +122,7 @@ export class Daemon {
     );
     this.#asteriskPorts = new AsteriskPorts(portNeeds(config).asterisk);
     const { RECORDS_DIR: directory, RECORDS_DAYS: days, RECORDS_MAX_MB: maxMegabytes } = config;
-    this.#records = new RecordStore({ directory, days, maxMegabytes }, log, (records) => {
+    this.#records = new RecordStore({ directory, process: instance, days, maxMegabytes }, log, (records) => {
       log.warn({ calls: records.length }, 'the process before died in mid-call');
       this.#switchboard.inherit(records);
     });
@@ -336,6 +342,14 @@ export class Daemon {
   async #lookAfterPredecessors(): Promise<void> {
     if (this.#ariProblem !== undefined || this.#stopping || this.#switchboard.handingOver.isUnderWay) return;
     if (await this.#predecessors.look()) await this.#switchboard.reconcile();
+  }
+
+  /** A predecessor has died: its live calls and its callbacks are ours. Never rejects. */
+  async #recover(): Promise<void> {
+    await this.#records.recover().catch((error: Error) => {
+      this.#log.error({ error: error.message }, 'records of a process that ended cannot be read');
+    });
+    this.#background.run(this.#callbacks.resume(), 'resume callbacks');
   }
 
   #ariDown(why: string): void {

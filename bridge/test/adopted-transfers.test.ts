@@ -245,7 +245,7 @@ test('whom the operator has handed over was handed over by the operator, and a p
   // The leg has answered, and was not put into the bridge any more.
   ari.bridges.set(bridgeId, new Set([caller.id]));
   const log = pino({ level: 'silent' });
-  const store = new RecordStore({ directory, days: 1, maxMegabytes: 100 }, log, () => {});
+  const store = new RecordStore({ directory, process: 'before', days: 1, maxMegabytes: 100 }, log, () => {});
   await store.ready();
   const atMs = (ms: number) => new Date(Date.now() - ms).toISOString();
   store.save({

@@ -181,7 +181,7 @@ test('the longest duration that its order gave an adopted call is kept', async (
   const channel = ari.add({ state: 'Up', inStasis: true, isOriginated: true });
   const agoMs = (ms: number) => new Date(Date.now() - ms).toISOString();
   const store = new RecordStore(
-    { directory, days: 1, maxMegabytes: 100 },
+    { directory, process: 'before', days: 1, maxMegabytes: 100 },
     pino({ level: 'silent' }),
     () => {},
   );

@@ -87,6 +87,7 @@ const IO_FILES = new Set([
   'recording/recorder.ts',
   'recording/retention.ts',
   'records/database.ts',
+  'records/process-lock.ts',
   'records/store.ts',
   'records/store-worker.ts',
   'rtp/datagrams.ts',

@@ -11,6 +11,12 @@ import { Lab, speech, until } from './harness.ts';
 /** Fast where the product waits by design. */
 const FAST = { ARI_HEARTBEAT_MS: '100' };
 
+function folder(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'handover-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
+  return directory;
+}
+
 /** Settings of a bridge that may dial. */
 function placing(t: TestContext): Record<string, string> {
   const directory = mkdtempSync(join(tmpdir(), 'handover-'));
@@ -92,18 +98,43 @@ test('a caller who arrives while the app changes hands has one bot, of one proce
 
 test('the old process is killed while it drains: its calls are adopted by the new one', async (t) => {
   const lab = await Lab.start(t, { config: FAST });
-  const { child } = await startProcess(t, lab, { ...FAST, PLAYOUT_PREBUFFER_MS: '0' });
-  const channel = lab.ari.inbound();
+  const records = { RECORDS_DIR: folder(t), API_TOKEN };
+  const { child } = await startProcess(t, lab, { ...FAST, ...records, PLAYOUT_PREBUFFER_MS: '0' });
+  const channel = lab.ari.inbound({ variables: { X_CALL_ID: 'of-the-first' } });
   await until(() => lab.bot.sessions[0]?.of('answered').length === 1, 'the call is up');
-  const second = await successor(t, lab);
+  const second = await successor(t, lab, records);
+  const record = async () => (await api(second, 'GET', '/calls/of-the-first')).body;
+  await until(async () => (await record()).state === 'active', 'the new process knows of it');
   await delay(300);
   assert.equal(lab.bot.sessions[0]?.closed, undefined, 'its bot is undisturbed');
   child.kill('SIGKILL');
   const session = await second.session();
+  assert.equal(session.of('start')[0]?.reconnected, true);
   await until(() => session.of('answered').length > 0, 'adopted');
   session.speak(speech(3, 9));
   await until(() => lab.ari.mediaOf(channel.id).speech().includes(speech(3, 9)), 'audio');
   assert.equal(lab.ari.ownOf(channel.id, 'pcb').length, 1, 'the old mixing bridge is removed');
+  lab.ari.hangUp(channel.id);
+  assert.equal((await second.ended()).reason.kind, 'caller-hangup');
+  await until(async () => (await record()).state === 'closed', 'one record');
+  assert.equal((await api(second, 'GET', '/calls')).body.calls.length, 1);
+});
+
+test('a process that stands still while it drains loses its calls to the new one, and touches them no more', async (t) => {
+  const lab = await Lab.start(t, { config: FAST });
+  const { child } = await startProcess(t, lab, FAST);
+  const channel = lab.ari.inbound();
+  await until(() => lab.bot.sessions[0]?.of('answered').length === 1, 'the call is up');
+  const second = await successor(t, lab);
+  child.kill('SIGSTOP');
+  const session = await second.session();
+  await until(() => session.of('answered').length > 0, 'adopted');
+  child.kill('SIGCONT');
+  await until(() => lab.bot.sessions[0]?.closed !== undefined, 'the old bot is let go');
+  await delay(500);
+  assert.equal(lab.ari.channels.has(channel.id), true);
+  session.speak(speech(3, 9));
+  await until(() => lab.ari.mediaOf(channel.id).speech().includes(speech(3, 9)), 'audio');
   lab.ari.hangUp(channel.id);
   assert.equal((await second.ended()).reason.kind, 'caller-hangup');
 });

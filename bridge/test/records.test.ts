@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { RecordDatabase } from '../src/records/database.ts';
 import { type CallRecord, callRecordSchema } from '../src/records/record.ts';
@@ -19,7 +20,7 @@ function folder(t: TestContext): string {
 
 /** What a daemon that has been stopped has left on disk, newest first. */
 function stored(directory: string): CallRecord[] {
-  const database = new RecordDatabase(join(directory, 'calls.db'));
+  const database = new RecordDatabase(join(directory, 'calls.db'), 'reader');
   try {
     const { records } = database.list({}, 100, undefined);
     for (const record of records) callRecordSchema.parse(record);
@@ -153,7 +154,7 @@ test('a call that was live when the process was killed has its end at the next s
 
 /** A call that a process that died has left in its database. */
 function leftBehind(directory: string, fields: Partial<CallRecord>): void {
-  const database = new RecordDatabase(join(directory, 'calls.db'));
+  const database = new RecordDatabase(join(directory, 'calls.db'), 'before');
   const record: CallRecord = {
     callId: 'c-1',
     channelId: '1.1',
@@ -299,7 +300,8 @@ test('a folder that cannot be written costs records, said and counted, but no ca
 
 test('records wait while the disk cannot be written, and are written when it can', async (t) => {
   const directory = folder(t);
-  const other = new RecordDatabase(join(directory, 'calls.db'));
+  const other = new DatabaseSync(join(directory, 'calls.db'));
+  other.exec('BEGIN EXCLUSIVE');
   const lab = await Lab.start(t, { config: { RECORDS_DIR: directory } });
   const { channel } = await lab.call();
   lab.ari.hangUp(channel.id);

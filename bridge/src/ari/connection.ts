@@ -136,10 +136,10 @@ export class AriConnection {
     this.#running = this.#run();
   }
 
-  /** Closes the connection and clears the claim. */
-  async stop(): Promise<void> {
+  /** Closes the connection and clears the claim, if it is not to be kept. */
+  async stop(keepsClaim = false): Promise<void> {
     this.#abort.abort();
-    const isOurs = this.#isProved;
+    const isOurs = this.#isProved && !keepsClaim;
     this.#socket?.close('stopped');
     const freed = isOurs ? this.#own.setGlobalVariable(this.#variable, '').catch(() => {}) : undefined;
     await Promise.race([freed, delay(STOP_MS, undefined, { ref: false })]);

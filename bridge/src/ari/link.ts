@@ -17,7 +17,7 @@ export interface AriLinkHandlers extends Omit<AriConnectionHandlers, 'onAsked' |
   readonly onResumed: () => void;
 }
 
-/** The app of our own must be open within this time, ms. */
+/** An app beside the shared one must be open within this time, ms. */
 const OWN_APP_MS = 3_000;
 
 /**
@@ -72,6 +72,36 @@ export class AriLink {
   async stop(): Promise<void> {
     this.#isStopped = true;
     await Promise.all([this.#shared.stop(), this.#own?.stop()]);
+  }
+
+  /**
+   * Takes the app of another process that no longer renews its claim. Should it only have stood
+   * still, it is told, and leaves its channels alone. Resolves to a function that closes the app.
+   * Rejects if Asterisk does not answer within 3 s.
+   */
+  async takeAppOf(instance: string): Promise<() => Promise<void>> {
+    const ready = Promise.withResolvers<void>();
+    const ignore = () => {};
+    const access = { ...this.#access, app: ownApp(this.#access.app, instance) };
+    const taken = new AriConnection(access, this.#options, this.#ari, {
+      onConnected: async () => {},
+      onReady: () => ready.resolve(),
+      onDown: ignore,
+      onTakenOver: ignore,
+      onAsked: ignore,
+      onYielded: ignore,
+      onEvent: ignore,
+      onUnreadable: ignore,
+    });
+    taken.start();
+    try {
+      await Promise.race([ready.promise, tooLate(access.app)]);
+    } catch (error) {
+      await taken.stop();
+      throw error;
+    }
+    // The claim stays: by it a process that only stood still knows that its calls are ours.
+    return () => taken.stop(true);
   }
 
   /** See {@link AriConnection.caughtUp}. */
@@ -149,10 +179,7 @@ export class AriLink {
     });
     this.#own = own;
     own.start();
-    const late = delay(OWN_APP_MS, undefined, { ref: false }).then(() => {
-      throw new Error(`the app ${this.#ownName} did not open within ${OWN_APP_MS} ms`);
-    });
-    await Promise.race([ready.promise, late]);
+    await Promise.race([ready.promise, tooLate(this.#ownName)]);
   }
 
   async #yielded(): Promise<void> {
@@ -224,4 +251,10 @@ export class AriLink {
     await this.#ari.subscribe(id, this.#ownName).catch(() => {});
     await this.#ari.unsubscribe(id, this.#access.app).catch(() => {});
   }
+}
+
+/** Rejects after the limit for an app to open. */
+async function tooLate(app: string): Promise<never> {
+  await delay(OWN_APP_MS, undefined, { ref: false });
+  throw new Error(`the app ${app} did not open within ${OWN_APP_MS} ms`);
 }

@@ -3,7 +3,9 @@ import { readCursor, writeCursor } from './cursor.ts';
 import type { CallRecord } from './record.ts';
 import type { RecordFilter, RecordPage, StoredCallback, Write } from './store-messages.ts';
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
+/** How long a write waits for another process's write, ms. The thread waits with it. */
+const BUSY_MS = 1_000;
 /** Rows deleted in one transaction. The thread answers requests in between. */
 const PRUNED_AT_ONCE = 1_000;
 /** Primary result codes of SQLite (sqlite.org/rescode.html). */
@@ -30,7 +32,8 @@ CREATE TABLE calls (
   outcome TEXT AS (record ->> '$.outcome') STORED,
   end_reason TEXT AS (record ->> '$.endReason') STORED,
   state TEXT AS (record ->> '$.state') STORED,
-  record TEXT NOT NULL
+  record TEXT NOT NULL,
+  process TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE UNIQUE INDEX calls_by_channel ON calls (channel_id, offered);
 CREATE INDEX calls_by_id ON calls (call_id, offered);
@@ -47,8 +50,15 @@ CREATE TABLE callbacks (
   url TEXT NOT NULL,
   body TEXT NOT NULL,
   created_ms INTEGER NOT NULL,
-  tries INTEGER NOT NULL
+  tries INTEGER NOT NULL,
+  process TEXT NOT NULL DEFAULT ''
 ) STRICT;
+`;
+
+/** From version 1: whose a live call or callback is. Version 1 had one process at a time. */
+const FROM_VERSION_1 = `
+ALTER TABLE calls ADD COLUMN process TEXT NOT NULL DEFAULT '';
+ALTER TABLE callbacks ADD COLUMN process TEXT NOT NULL DEFAULT '';
 `;
 
 /** Whether the database file is corrupt. A retry does not help then. */
@@ -83,17 +93,21 @@ export class BadCursorError extends Error {
  */
 export class RecordDatabase {
   readonly #db: DatabaseSync;
+  readonly #process: string;
   readonly #statements = new Map<string, StatementSync>();
 
   /**
-   * Opens a database, a file or `:memory:`. Creates it if needed. Throws SQLite's errors, also if
-   * another process has it open.
+   * Opens a database, a file or `:memory:`. Creates it if needed. Throws SQLite's errors.
+   * `process` is the writer's id. Several processes of the bridge may have the file open. What is
+   * live belongs to the process that wrote it last.
    */
-  constructor(path: string) {
+  constructor(path: string, process: string) {
+    this.#process = process;
     this.#db = new DatabaseSync(path);
     try {
-      // Exclusive lock: a second bridge on the same folder must not end our live calls' records.
-      this.#db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+      this.#db.exec(
+        `PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;`,
+      );
       // Records deleted for their age are personal data: SQLite must overwrite them in the file.
       this.#db.exec('PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;');
       this.#migrate();
@@ -110,9 +124,10 @@ export class RecordDatabase {
     });
   }
 
-  /** Records of calls that have not ended. */
-  liveCalls(): CallRecord[] {
-    return this.#prepare(`SELECT record FROM calls WHERE state <> 'closed'`).all().map(recordOf);
+  /** Records of calls that have not ended, of the processes for which `isLeft` holds. */
+  liveCalls(isLeft: (process: string) => boolean): CallRecord[] {
+    const rows = this.#prepare(`SELECT process, record FROM calls WHERE state <> 'closed'`).all();
+    return rows.filter(({ process }) => isLeft(String(process))).map(recordOf);
   }
 
   /** The latest record with this call id, or else with this channel id. */
@@ -174,17 +189,19 @@ export class RecordDatabase {
       : { records };
   }
 
-  /** Undelivered callbacks, oldest first. */
-  callbacks(): StoredCallback[] {
+  /** Undelivered callbacks of the processes for which `isLeft` holds, oldest first. */
+  callbacks(isLeft: (process: string) => boolean): StoredCallback[] {
     const rows = this.#prepare('SELECT * FROM callbacks ORDER BY created_ms').all();
-    return rows.map((row) => ({
-      id: String(row.id),
-      callId: String(row.call_id),
-      url: String(row.url),
-      body: String(row.body),
-      createdMs: Number(row.created_ms),
-      tries: Number(row.tries),
-    }));
+    return rows
+      .filter(({ process }) => isLeft(String(process)))
+      .map((row) => ({
+        id: String(row.id),
+        callId: String(row.call_id),
+        url: String(row.url),
+        body: String(row.body),
+        createdMs: Number(row.created_ms),
+        tries: Number(row.tries),
+      }));
   }
 
   /**
@@ -225,21 +242,23 @@ export class RecordDatabase {
           record.times.offered,
         );
         this.#prepare(
-          `INSERT INTO calls (record, from_key, to_key) VALUES (?, ?, ?)
+          `INSERT INTO calls (record, from_key, to_key, process) VALUES (?, ?, ?, ?)
            ON CONFLICT (channel_id, offered) DO UPDATE
-           SET record = excluded.record, from_key = excluded.from_key, to_key = excluded.to_key`,
-        ).run(JSON.stringify(record), numberKey(record.from), numberKey(record.to));
+           SET record = excluded.record, from_key = excluded.from_key, to_key = excluded.to_key,
+             process = excluded.process`,
+        ).run(JSON.stringify(record), numberKey(record.from), numberKey(record.to), this.#process);
         return;
       }
       case 'callback': {
         const { id, callId, url, body, createdMs, tries } = write.callback;
-        this.#prepare('INSERT OR REPLACE INTO callbacks VALUES (?, ?, ?, ?, ?, ?)').run(
+        this.#prepare('INSERT OR REPLACE INTO callbacks VALUES (?, ?, ?, ?, ?, ?, ?)').run(
           id,
           callId,
           url,
           body,
           createdMs,
           tries,
+          this.#process,
         );
         return;
       }
@@ -252,7 +271,8 @@ export class RecordDatabase {
     const version = Number(this.#prepare('PRAGMA user_version').get()?.user_version);
     if (version > SCHEMA_VERSION) throw new Error(`the database is of a newer bridge (version ${version})`);
     if (version === SCHEMA_VERSION) return;
-    this.#inTransaction(() => this.#db.exec(`${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION};`));
+    const change = version === 1 ? FROM_VERSION_1 : SCHEMA;
+    this.#inTransaction(() => this.#db.exec(`${change} PRAGMA user_version = ${SCHEMA_VERSION};`));
   }
 
   #inTransaction(work: () => void): void {

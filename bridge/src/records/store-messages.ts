@@ -6,6 +6,8 @@ export interface StoreSettings {
    * Folder of the database. Undefined: the database is in memory and is lost at the process's end.
    */
   readonly directory: string | undefined;
+  /** Id of this process of the bridge. Others may write to the same folder. */
+  readonly process: string;
   /** Records of calls older than this many days are deleted. */
   readonly days: number;
   /** The oldest records are deleted if the database is larger than this, MB. */
@@ -68,6 +70,7 @@ export type Question =
       readonly cursor: string | undefined;
     }
   | { readonly type: 'callbacks' }
+  | { readonly type: 'recover' }
   | { readonly type: 'close' };
 
 /** Messages to the store's thread. */

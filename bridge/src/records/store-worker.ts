@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { DAY_MS, MEBIBYTE } from '../units/units.ts';
 import { isCorrupt, isEnvironmental, RecordDatabase } from './database.ts';
+import { ProcessLock } from './process-lock.ts';
 import type { CallRecord } from './record.ts';
 import type { FromStore, Question, StoreSettings, ToStore, Write } from './store-messages.ts';
 
@@ -23,6 +24,7 @@ if (port === null) throw new Error('this file is a worker of store.ts');
 const path = settings.directory === undefined ? ':memory:' : join(settings.directory, FILE);
 
 let database: RecordDatabase | undefined;
+let lock: ProcessLock | undefined;
 let queue: Write[] = [];
 let willFlush = false;
 let retry: NodeJS.Timeout | undefined;
@@ -45,20 +47,31 @@ function opened(): RecordDatabase {
     mkdirSync(settings.directory, { recursive: true, mode: 0o700 });
     // SQLite creates its other files with this file's mode.
     closeSync(openSync(path, 'a', 0o600));
+    lock ??= new ProcessLock(settings.directory, settings.process);
   }
   try {
-    database = new RecordDatabase(path);
+    database = new RecordDatabase(path, settings.process);
   } catch (error) {
     if (!isCorrupt(error)) throw error;
     setAside(error as Error);
-    database = new RecordDatabase(path);
+    database = new RecordDatabase(path, settings.process);
   }
   if (recovers) {
     recovers = false;
-    const records = database.liveCalls();
-    if (records.length > 0) tell({ type: 'recovered', records });
+    recover(database);
   }
   return database;
+}
+
+/** Whether a process has ended, and left what is live to us. */
+function isDead(process: string): boolean {
+  return process !== settings.process && lock?.isAlive(process) !== true;
+}
+
+/** Tells of calls that were live when their process ended. */
+function recover(from: RecordDatabase): void {
+  const records = from.liveCalls(isDead);
+  if (records.length > 0) tell({ type: 'recovered', records });
 }
 
 /** Renames a corrupt database, so that a new one can be created. The old file stays for repair. */
@@ -159,9 +172,12 @@ function answer(question: Question): unknown {
         );
       return opened().list(question.filter, question.limit, question.cursor);
     case 'callbacks':
-      return opened().callbacks();
+      return opened().callbacks((process) => process === settings.process || isDead(process));
+    case 'recover':
+      return recover(opened());
     case 'close':
       database?.close();
+      lock?.close();
       return undefined;
   }
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import type { Worker } from 'node:worker_threads';
 import { pino } from 'pino';
@@ -23,12 +24,17 @@ interface Opened {
   readonly recovered: CallRecord[];
 }
 
+let processes = 0;
+
+/** A store of a process of its own. */
 function open(t: TestContext, directory: string | undefined, limits = {}): Opened {
   const logs: Opened['logs'] = [];
   const log = pino({ base: null }, { write: (line: string) => logs.push(JSON.parse(line)) });
   const recovered: CallRecord[] = [];
-  const store = new RecordStore({ directory, days: 90, maxMegabytes: 100, ...limits }, log, (records) =>
-    recovered.push(...records),
+  const store = new RecordStore(
+    { directory, process: `p${++processes}`, days: 90, maxMegabytes: 100, ...limits },
+    log,
+    (records) => recovered.push(...records),
   );
   t.after(() => store.close());
   return { store, logs, recovered };
@@ -196,21 +202,59 @@ test('a broken database is set aside, said, and a new one begun', async (t) => {
   assert.equal(store.problem, undefined);
 });
 
-test('while another process has the database, records wait and are said not to be written', async (t) => {
+test('while the database is locked, records wait and are said not to be written', async (t) => {
   const directory = folder(t);
-  const holder = open(t, directory);
-  await holder.store.get('');
+  const { store, logs } = open(t, directory);
+  await store.get('');
+  const locker = new DatabaseSync(join(directory, 'calls.db'));
+  locker.exec('BEGIN IMMEDIATE');
+  store.save(call(1));
+  await until(() => store.problem !== undefined);
+  assert.match(store.problem ?? '', /locked/);
+  assert.equal(store.waiting, 1);
+  await assert.rejects(store.list({}, 1), /locked/);
+  assert.equal(logs.length, 1);
+  locker.exec('ROLLBACK');
+  locker.close();
+  await until(() => store.waiting === 0);
+  assert.equal(store.problem, undefined);
+  assert.equal((await store.get('c-1'))?.callId, 'c-1');
+});
+
+test('two processes share a folder: each reads all records, live calls belong to who wrote them', async (t) => {
+  const directory = folder(t);
+  const first = open(t, directory);
+  first.store.save(call(1, { state: 'active' }));
+  first.store.save(call(2));
+  await first.store.get('c-2');
   const second = open(t, directory);
-  second.store.save(call(1));
-  await until(() => second.store.problem !== undefined);
-  assert.match(second.store.problem ?? '', /locked/);
-  assert.equal(second.store.waiting, 1);
-  await assert.rejects(second.store.list({}, 1), /locked/);
-  assert.equal(second.logs.length, 1);
-  await holder.store.close();
-  await until(() => second.store.waiting === 0);
-  assert.equal(second.store.problem, undefined);
-  assert.equal((await second.store.get('c-1'))?.callId, 'c-1');
+  assert.equal((await second.store.get('c-1'))?.state, 'active');
+  second.store.save(call(3, { state: 'active' }));
+  assert.equal((await second.store.list({}, 10)).records.length, 3);
+  assert.deepEqual(second.recovered, [], 'the first process lives');
+  await second.store.recover();
+  assert.deepEqual(second.recovered, []);
+  await first.store.close();
+  await second.store.recover();
+  assert.deepEqual(
+    second.recovered.map(({ callId }) => callId),
+    ['c-1'],
+  );
+  second.store.save(call(1, { state: 'active' }));
+  await second.store.recover();
+  assert.equal(second.recovered.length, 1, 'it is its own now');
+});
+
+test('callbacks of a process that lives are its own', async (t) => {
+  const directory = folder(t);
+  const first = open(t, directory);
+  const callback = { id: 'k', callId: 'c', url: 'http://x/', body: 'a=1', createdMs: 1, tries: 0 };
+  first.store.keepCallback(callback);
+  assert.equal((await first.store.callbacks()).length, 1);
+  const second = open(t, directory);
+  assert.equal((await second.store.callbacks()).length, 0);
+  await first.store.close();
+  assert.equal((await second.store.callbacks()).length, 1);
 });
 
 test('writes beyond the limit are dropped and counted, not heaped up', async (t) => {

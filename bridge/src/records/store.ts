@@ -82,6 +82,14 @@ export class RecordStore {
     await Promise.race([this.#heard.promise, delay(READY_MS, undefined, { ref: false })]);
   }
 
+  /**
+   * Another process has ended: `onRecovered` gets the records of its live calls, before this
+   * resolves. Rejects with a {@link RecordStoreError}.
+   */
+  async recover(): Promise<void> {
+    await this.#ask({ type: 'recover' });
+  }
+
   /** Why records cannot be written now. Undefined if they can. */
   get problem(): string | undefined {
     return this.#problem ?? (this.#hanging ? HANGING : undefined);

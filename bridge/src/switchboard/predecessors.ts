@@ -10,7 +10,11 @@ export interface PredecessorsContext {
   readonly instance: string;
   /** The app that predecessors handed over. */
   readonly app: string;
-  readonly ari: Pick<AriClient, 'applications' | 'globalVariable' | 'moveChannel'>;
+  readonly ari: Pick<AriClient, 'applications' | 'globalVariable' | 'moveChannel' | 'unsubscribe'>;
+  /** Takes the app of a process that is gone. Resolves to a function that closes the app. */
+  readonly takeAppOf: (instance: string) => Promise<() => Promise<void>>;
+  /** A process is gone: reads the records of its calls, before its channels come. */
+  readonly recover: () => Promise<void>;
 }
 
 interface Predecessor {
@@ -26,6 +30,7 @@ export class Predecessors {
   readonly #context: PredecessorsContext;
   readonly #all = new Map<string, Predecessor>();
   #isBack = false;
+  #looking: Promise<boolean> | undefined;
 
   constructor(context: PredecessorsContext) {
     this.#context = context;
@@ -51,9 +56,16 @@ export class Predecessors {
   /**
    * Reads who lives. To be called at each connection, and then once each heartbeat interval: a
    * process whose claim does not change any more, or that cleared it, is gone. Its channels are
-   * moved to the shared app. Resolves to whether one is gone.
+   * moved to the shared app. Resolves to whether one is gone. One look runs at a time.
    */
-  async look(): Promise<boolean> {
+  look(): Promise<boolean> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #look(): Promise<boolean> {
     const { app, ari, instance: own } = this.#context;
     const seen = new Set<string>();
     let isOneGone = false;
@@ -66,9 +78,9 @@ export class Predecessors {
       const watch = known?.watch ?? new HolderWatch(own);
       const isGone = claim === '' || watch.isGone(claim);
       if (isGone) {
+        const isMoved = await this.#inherit(instance, channelIds);
         this.#all.delete(instance);
-        const moved = await Promise.all(channelIds.map((id) => ari.moveChannel(id, app, [])));
-        isOneGone ||= known !== undefined || moved.includes(true);
+        isOneGone ||= known !== undefined || isMoved;
         continue;
       }
       seen.add(instance);
@@ -80,6 +92,29 @@ export class Predecessors {
       isOneGone = true;
     }
     return isOneGone;
+  }
+
+  /** Moves a dead process's channels to the shared app. Resolves to whether it had any. */
+  async #inherit(instance: string, channelIds: readonly string[]): Promise<boolean> {
+    if (channelIds.length === 0) return false;
+    const { app, ari, takeAppOf, recover } = this.#context;
+    const close = await takeAppOf(instance);
+    try {
+      await recover();
+      // From here on its channels are ours when they enter the shared app.
+      this.#all.delete(instance);
+      const moved = await Promise.all(
+        channelIds.map(async (id) => {
+          const isMoved = await ari.moveChannel(id, app, []);
+          // Subscriptions outlast the stay in an app: the next look would find the channel there.
+          await ari.unsubscribe(id, ownApp(app, instance)).catch(() => {});
+          return isMoved;
+        }),
+      );
+      return moved.includes(true);
+    } finally {
+      await close();
+    }
   }
 
   /** The shared app is a successor's: it cleans up after dead processes, and this one does not. */
