@@ -18,9 +18,9 @@ import type {
 import { createDialect } from '../src/pipecat/dialects.ts';
 import { Draft } from '../src/pipecat/draft.ts';
 import { Base64Slices } from '../src/pipecat/long-media.ts';
+import { FRAME_MS } from '../src/units/audio.ts';
 import type { MediaNote } from './tally.ts';
 
-const FRAME_MS = 20;
 /** A bridge's own limits, as they are unless its configuration says otherwise. */
 const LIMITS = { maxMessageBytes: 4_194_304, sendBufferBytes: 65_536, pingMs: 600_000, hungMs: 0 };
 const MAX_BAD_MESSAGES = 50;

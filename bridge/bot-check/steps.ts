@@ -1,5 +1,6 @@
 import { BotConnectError } from '../src/pipecat/bot-connection.ts';
 import type { DialectName } from '../src/pipecat/dialect.ts';
+import { FRAME_MS } from '../src/units/audio.ts';
 import { type Caller, CallOver } from './caller.ts';
 import { type Outcome, time } from './finding.ts';
 
@@ -44,7 +45,6 @@ export interface Step {
 const PROMPT_GREETING_MS = 1_500;
 const PROMPT_RESPONSE_MS = 2_000;
 const PROMPT_CLEAR_MS = 800;
-const FRAME_MS = 20;
 /** Longer than the breaks within words: the bot is not speaking now. */
 const UNHEARD_MS = 200;
 /** So long unheard, the bot has finished. */

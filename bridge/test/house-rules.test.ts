@@ -16,7 +16,8 @@ import { sourceFile } from './source-file.ts';
 
 const HOUSE: House = {
   order: ['main.ts', 'call', 'media', 'config'],
-  leaves: ['audio', 'rtp'],
+  leaves: ['audio', 'rtp', 'units'],
+  base: 'units',
   pureRooms: ['audio'],
   ioFiles: new Set(['audio/clock.ts', 'rtp/socket.ts']),
   pureFiles: new Set(['call/outcome.ts']),

@@ -6,6 +6,8 @@ export interface House {
   readonly order: readonly string[];
   /** Rooms that import nothing but files of their own. */
   readonly leaves: readonly string[];
+  /** The only room that leaves may import too: constants that several of them have. */
+  readonly base: string;
   readonly pureRooms: readonly string[];
   /** Files of pure rooms that may hold sockets, timers or clocks. */
   readonly ioFiles: ReadonlySet<string>;
@@ -61,10 +63,11 @@ export const arrows = (files: readonly SourceFile[]): Set<string> =>
 /**
  * Each import, types too, that does not go down the spine, into a leaf or to the room's own files.
  */
-export function upward(files: readonly SourceFile[], { order, leaves }: House): string[] {
+export function upward(files: readonly SourceFile[], { order, leaves, base }: House): string[] {
   return files.flatMap((file) => {
     const place = order.indexOf(roomOf(file.path));
-    const isAllowed = (to: string) => place >= 0 && (order.indexOf(to) > place || leaves.includes(to));
+    const isAllowed = (to: string) =>
+      to === base || (place >= 0 && (order.indexOf(to) > place || leaves.includes(to)));
     return crossings(file)
       .filter(({ target }) => !isAllowed(roomOf(target)))
       .map(({ target }) => `${file.path} -> ${target}`);

@@ -1,8 +1,9 @@
 import { WebSocket } from 'ws';
+import { MEBIBYTE } from '../units/units.ts';
 import { type AriAccess, basicAuthorization } from './access.ts';
 import { type AriEvent, parseEvent } from './model.ts';
 
-const EVENT_MAX_BYTES = 1_048_576;
+const EVENT_MAX_BYTES = MEBIBYTE;
 /**
  * Time limit of a handshake. It is long, because Asterisk may still serve a handshake that was
  * given up. That would take the app from its holder at that time.

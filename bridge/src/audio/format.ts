@@ -1,11 +1,12 @@
+import type { SampleRate } from '../units/audio.ts';
+
+export { FRAME_MS, type SampleRate } from '../units/audio.ts';
+
 /** Encoding of samples. pcm16 is signed, little-endian. */
 export type Encoding = 'pcmu' | 'pcma' | 'pcm16';
 
-/** Sample rate, Hz. G.711 (pcmu, pcma) is always 8000. */
-export type SampleRate = 8000 | 16000 | 24000;
-
-/** Length of a frame: one RTP packet, and one tick of the pacer, ms. */
-export const FRAME_MS = 20;
+/** The encodings of G.711. */
+type G711 = Exclude<Encoding, 'pcm16'>;
 
 /** Encoding and rate of a mono audio stream. */
 export interface AudioFormat {
@@ -88,18 +89,18 @@ export function encodeAlaw(sample: number): number {
 }
 
 // The encoder tables are indexed by the top 14 bits: mu-law uses 14, A-law 13.
-const DECODED: Record<'pcmu' | 'pcma', Int16Array> = {
+const DECODED: Record<G711, Int16Array> = {
   pcmu: Int16Array.from({ length: 256 }, (_, byte) => decodeMulaw(byte)),
   pcma: Int16Array.from({ length: 256 }, (_, byte) => decodeAlaw(byte)),
 };
-const ENCODED: Record<'pcmu' | 'pcma', Uint8Array> = {
+const ENCODED: Record<G711, Uint8Array> = {
   pcmu: Uint8Array.from({ length: 1 << 14 }, (_, top) => encodeMulaw((top << 18) >> 16)),
   pcma: Uint8Array.from({ length: 1 << 14 }, (_, top) => encodeAlaw((top << 18) >> 16)),
 };
 
 // -60 dBFS of 32768: not audible on a telephone line. A-law's silence is 8.
 const QUIET = 32;
-const QUIET_G711: Record<'pcmu' | 'pcma', Uint8Array> = {
+const QUIET_G711: Record<G711, Uint8Array> = {
   pcmu: Uint8Array.from(DECODED.pcmu, (sample) => (Math.abs(sample) <= QUIET ? 1 : 0)),
   pcma: Uint8Array.from(DECODED.pcma, (sample) => (Math.abs(sample) <= QUIET ? 1 : 0)),
 };
@@ -114,7 +115,7 @@ export function quietSample(encoding: Encoding): (source: Buffer, at: number) =>
 }
 
 /** The 16-bit samples for the 256 byte values of a G.711 encoding. */
-export function decodeTable(encoding: 'pcmu' | 'pcma'): Int16Array {
+export function decodeTable(encoding: G711): Int16Array {
   return DECODED[encoding];
 }
 
@@ -131,7 +132,7 @@ export function sampleReader(encoding: Encoding): (source: Buffer, at: number) =
 export function transcoder(from: Encoding, to: Encoding): Transcode {
   if (from === to)
     return (source, start, end, target, targetOffset) => source.copy(target, targetOffset, start, end);
-  if (from === 'pcm16') return compressor(ENCODED[to as 'pcmu' | 'pcma']);
+  if (from === 'pcm16') return compressor(ENCODED[to as G711]);
   if (to === 'pcm16') return expander(DECODED[from]);
   const encoded = ENCODED[to];
   return translator(Uint8Array.from(DECODED[from], (sample) => encoded[(sample >> 2) & 0x3fff] as number));

@@ -1,3 +1,4 @@
+import type { Requester } from './end-reason.ts';
 import type { TransferSummary } from './transfer-summary.ts';
 
 /** The time of each step of a call: ISO 8601, UTC. */
@@ -22,5 +23,5 @@ export interface Adopted {
   readonly times: CallTimes;
   /** The last transfer. One that was pending failed when its process died. */
   readonly transfer: TransferSummary | undefined;
-  readonly transferBy: 'bot' | 'operator' | undefined;
+  readonly transferBy: Requester | undefined;
 }

@@ -1,5 +1,5 @@
 import type { MediaFigures, MediaSession } from '../media/session.ts';
-import type { BridgeMessage } from '../pipecat/dialect.ts';
+import type { BridgeMessage, RecordingRequest } from '../pipecat/dialect.ts';
 import { causeText } from '../q850/causes.ts';
 import type { RecordingState } from '../recording/recorder.ts';
 import { type EndReason, treatmentOf } from './end-reason.ts';
@@ -42,7 +42,7 @@ export class CallBot {
   }
 
   /** Pauses or resumes the recording. Resolves with its state, or rejects with a `MediaError`. */
-  async record(state: 'pause' | 'resume'): Promise<RecordingState | 'off'> {
+  async record(state: RecordingRequest): Promise<RecordingState | 'off'> {
     if (this.#isGone) return 'off';
     return (await this.#media?.record(state)) ?? 'off';
   }

@@ -1,11 +1,11 @@
 import type { KeyEvent } from '../ari/model.ts';
 import { AriError } from '../ari/requests.ts';
-import type { TransferRequest } from '../pipecat/dialect.ts';
+import type { RecordingRequest, TransferRequest } from '../pipecat/dialect.ts';
 import type { RecordingState } from '../recording/recorder.ts';
 import type { CallerChannel } from './caller-channel.ts';
 import type { Dial } from './dial.ts';
 import { limitDuration } from './duration.ts';
-import { type EndReason, reasonOfFailure, treatmentOf } from './end-reason.ts';
+import { type EndReason, type Requester, reasonOfFailure, treatmentOf } from './end-reason.ts';
 import { CallEnded } from './ending.ts';
 import type { CallInfo } from './info.ts';
 import type { KeptTalk } from './kept-talk.ts';
@@ -139,12 +139,12 @@ export class Call {
   }
 
   /** Pauses or resumes the recording. Resolves with its state, or rejects with a `MediaError`. */
-  async recording(state: 'pause' | 'resume'): Promise<RecordingState | 'off'> {
+  async recording(state: RecordingRequest): Promise<RecordingState | 'off'> {
     return await this.#parts.bot.record(state);
   }
 
   /** Starts a transfer, or returns why not. Its progress goes to `onChange` and to the bot. */
-  transfer(request: TransferRequest, by: 'bot' | 'operator'): TransferRefusal | undefined {
+  transfer(request: TransferRequest, by: Requester): TransferRefusal | undefined {
     const isActive = this.#state === 'active' && this.#parts.ending.reason === undefined;
     return this.#parts.transfers.ask(request, by, this.#parts.bot.media, isActive);
   }

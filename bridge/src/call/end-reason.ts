@@ -1,4 +1,10 @@
+import type { BotGone } from '../media/session.ts';
 import { CAUSE } from '../q850/causes.ts';
+
+/** Who may ask for a transfer. */
+export const REQUESTERS = ['bot', 'operator'] as const;
+/** One of them. */
+export type Requester = (typeof REQUESTERS)[number];
 
 /** Who ended a call. */
 export type EndedBy = 'caller' | 'bot' | 'bridge' | 'operator';
@@ -24,7 +30,7 @@ export type EndReason =
   | { readonly kind: 'max-duration' }
   | { readonly kind: 'silence' }
   /** Transferred at the request of `by`. */
-  | { readonly kind: 'transferred'; readonly by: 'bot' | 'operator' }
+  | { readonly kind: 'transferred'; readonly by: Requester }
   | { readonly kind: 'api-hangup' }
   /** Asterisk has restarted, after a crash or a stop. */
   | { readonly kind: 'asterisk-lost' }
@@ -124,7 +130,7 @@ export function treatmentOf(reason: EndReason): EndTreatment {
  * The reason if the bot has left: it closed cleanly, fell silent, did so before the caller heard
  * it, or was lost.
  */
-export function reasonOfBotGone(how: 'closed' | 'silent' | 'absent' | 'lost', detail: string): EndReason {
+export function reasonOfBotGone(how: BotGone, detail: string): EndReason {
   if (how === 'closed') return { kind: 'bot-closed' };
   if (how === 'silent') return { kind: 'bot-closed', detail };
   if (how === 'lost') return { kind: 'bot-lost', detail };

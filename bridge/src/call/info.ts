@@ -1,7 +1,9 @@
 import type { AriChannel } from '../ari/model.ts';
+import type { RecordingMode, Transport } from '../config/media-settings.ts';
 import type { Provider } from '../config/providers.ts';
 import {
   type DialectName,
+  type Direction,
   ENCODINGS,
   type Framing,
   RATES,
@@ -85,12 +87,6 @@ export interface CallInfo extends StartFields {
   /** Requested values that cannot be used, for the log. */
   readonly remarks: readonly string[];
 }
-
-export type Transport = 'rtp' | 'websocket';
-/**
- * Whether a call is recorded. `paused`: only after the bot or the operator resumes the recording.
- */
-export type RecordingMode = 'off' | 'on' | 'paused';
 
 /** A call's values if neither the call nor its provider sets them. */
 export interface CallDefaults {
@@ -196,7 +192,7 @@ export function parsePairs(text: string): Record<string, string> {
  * Outbound if the channel was originated. Asterisk gives such a channel the extension `s`, which
  * also shows it if its Dial event was missed.
  */
-function directionOf({ channel, variables, wasDialled }: CallSource): 'inbound' | 'outbound' {
+function directionOf({ channel, variables, wasDialled }: CallSource): Direction {
   const isOriginated = wasDialled || (channel.dialplan.exten === 's' && !variables.INBOUND_DID);
   return isOriginated ? 'outbound' : 'inbound';
 }
@@ -253,10 +249,10 @@ function recordingMode({ variables, provider }: CallSource, remarks: string[]): 
   return provider?.recording ?? 'off';
 }
 
-function fromNumber(channel: AriChannel, direction: 'inbound' | 'outbound'): string {
+function fromNumber(channel: AriChannel, direction: Direction): string {
   return direction === 'inbound' ? channel.caller.number : channel.connected.number;
 }
 
-function toNumber(channel: AriChannel, direction: 'inbound' | 'outbound'): string {
+function toNumber(channel: AriChannel, direction: Direction): string {
   return direction === 'inbound' ? channel.dialplan.exten : channel.caller.number;
 }

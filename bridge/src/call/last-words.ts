@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MediaSession } from '../media/session.ts';
 
-/** From our last packet to the hang-up. */
-const TAIL_MS = 100;
+/** Time for Asterisk to forward our last packet before what ends the audio, ms. */
+export const TAIL_MS = 100;
 
 /** Resolves when the bot's queued audio is played, or when `signal` fires. Never rejects. */
 export async function playLastWords(media: MediaSession, signal: AbortSignal): Promise<void> {

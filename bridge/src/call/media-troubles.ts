@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AriClient } from '../ari/client.ts';
 import { AriError } from '../ari/requests.ts';
+import type { Transport } from '../config/media-settings.ts';
 import { MediaError } from '../media/media-error.ts';
 import type { MediaSession } from '../media/session.ts';
 import { type EndReason, reasonOfFailure } from './end-reason.ts';
@@ -22,7 +23,7 @@ export interface TroubledCall {
   /** The caller's current channel, if it can be replaced. */
   readonly caller?: { readonly id: string };
   readonly path: MediaPath;
-  readonly transport: 'rtp' | 'websocket';
+  readonly transport: Transport;
   /** Time for a media channel to enter Stasis. */
   readonly limitMs: number;
   readonly ending: Ending;

@@ -1,7 +1,5 @@
 /** Caller id presentation, from what the dialplan read of the INVITE. Pure. */
-
-/** `restricted`: the caller withheld their number. `unavailable`: the network has no number. */
-export type Presentation = 'allowed' | 'restricted' | 'unavailable';
+import type { Presentation } from '../pipecat/dialect.ts';
 
 /** Replaces a withheld number (RFC 3323 section 4.1.1.3). */
 export const WITHHELD = 'anonymous';

@@ -1,5 +1,6 @@
+import type { RecordingMode } from '../config/media-settings.ts';
 import type { MediaEvent } from '../media/session.ts';
-import type { CallInfo, RecordingMode } from './info.ts';
+import type { CallInfo } from './info.ts';
 
 type RecordingEvent = Extract<MediaEvent, { type: 'recording' }>;
 

@@ -7,6 +7,7 @@ import type { MediaSession } from '../media/session.ts';
 import { CAUSE } from '../q850/causes.ts';
 import { Dial, type DialSettings, RingTimeout } from './dial.ts';
 import type { KeptLeg } from './kept-talk.ts';
+import { TAIL_MS } from './last-words.ts';
 import type { MediaPath } from './media-path.ts';
 import { dialOutcome } from './outcome.ts';
 import type { TransferFailure } from './transfer-reasons.ts';
@@ -20,9 +21,6 @@ export interface TransferContext {
   readonly ari: AriClient;
   readonly settings: DialSettings;
 }
-
-/** Time for Asterisk to forward our last packet. */
-const TAIL_MS = 100;
 
 /**
  * SIP statuses that concern the callee. Any other failure of a REFER means that the network does

@@ -2,7 +2,7 @@ import type { AriClient } from '../ari/client.ts';
 import type { Provider } from '../config/providers.ts';
 import type { MediaSession } from '../media/session.ts';
 import type { TransferRequest } from '../pipecat/dialect.ts';
-import type { EndReason } from './end-reason.ts';
+import type { EndReason, Requester } from './end-reason.ts';
 import type { CallInfo } from './info.ts';
 import type { KeptTalk } from './kept-talk.ts';
 import type { MediaPath } from './media-path.ts';
@@ -46,7 +46,7 @@ export class CallTransfers {
   #outcome: TransferSummary | undefined;
   #running = Promise.resolve();
   #held = false;
-  #by: 'bot' | 'operator' | undefined;
+  #by: Requester | undefined;
   /** Why the bot left during a transfer. */
   #botLeft: EndReason | undefined;
 
@@ -75,7 +75,7 @@ export class CallTransfers {
   }
 
   /** Starts a transfer, if the call `isActive`. Returns why not, or undefined. */
-  ask(request: TransferRequest, by: 'bot' | 'operator', media: MediaSession | undefined, isActive: boolean) {
+  ask(request: TransferRequest, by: Requester, media: MediaSession | undefined, isActive: boolean) {
     const refusal = isActive && media ? this.#begin(request, by, media) : 'not-active';
     if (refusal && by === 'bot') {
       media?.tellBot({ type: 'transfer', status: 'failed', reason: refusal });
@@ -114,7 +114,7 @@ export class CallTransfers {
   }
 
   /** Who asked for the transfer in progress or the last one. Undefined without a transfer. */
-  get by(): 'bot' | 'operator' | undefined {
+  get by(): Requester | undefined {
     return this.#by;
   }
 
@@ -128,7 +128,7 @@ export class CallTransfers {
     return this.#transfer?.callerAway ?? false;
   }
 
-  #begin(request: TransferRequest, by: 'bot' | 'operator', media: MediaSession): TransferRefusal | undefined {
+  #begin(request: TransferRequest, by: Requester, media: MediaSession): TransferRefusal | undefined {
     if (this.#isPending) return 'under-way';
     const { info, path, ari, settings } = this.#context;
     const target = transferTarget(request, info, settings);
@@ -190,7 +190,7 @@ export class CallTransfers {
    * Runs a transfer. Never rejects. After a bridged transfer it watches until one of the two hangs
    * up.
    */
-  async #run(transfer: Transfer, media: MediaSession, by: 'bot' | 'operator'): Promise<void> {
+  async #run(transfer: Transfer, media: MediaSession, by: Requester): Promise<void> {
     const { signal, changed, end, letBotGo } = this.#context;
     changed('transfer-started');
     await transfer.run(media, signal);

@@ -1,12 +1,10 @@
 import { WebSocket } from 'ws';
+import { FRAME_MS, IDLE_MS, MAX_LEAD_MS } from '../units/audio.ts';
 import { CallerAudio } from './caller-audio.ts';
 import { FLUSH_MEDIA, parseMediaEvent } from './messages.ts';
 
-const FRAME_MS = 20;
-/** Without audio for this time silence is inserted for the caller. */
-const IDLE_MS = 200;
-/** How far the caller's timeline may run ahead of the clock. */
-const MAX_LEAD_MS = 200;
+/** Close code of a normal end (RFC 6455 section 7.4.1). */
+const NORMAL_CLOSE = 1000;
 /**
  * Frames sent ahead of the grid. Asterisk plays by its own timer. Without queued frames each tick
  * that is later than Asterisk's would cause a gap.
@@ -179,7 +177,7 @@ export class ChanWebsocketTransport {
         clearTimeout(limit);
         resolve();
       });
-      this.#socket.close(1000);
+      this.#socket.close(NORMAL_CLOSE);
     });
     return this.#closing;
   }

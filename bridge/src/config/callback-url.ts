@@ -4,7 +4,8 @@ export interface CallbackTarget {
   readonly authorization: string | undefined;
 }
 
-const URL_MAX_CHARS = 2_048;
+/** Longest URL that is taken, and that a record holds, characters. */
+export const URL_MAX_CHARS = 2_048;
 /** Characters that URL parsers silently drop, or read as others. */
 const NOT_OF_A_URL = /[\p{Cc}\p{Cs}\s\\]/u;
 /** An entry of CALLBACK_HOSTS: a host name, an address, or `*.` and a domain. A port may follow. */

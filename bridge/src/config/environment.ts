@@ -9,6 +9,7 @@ import { parseHostRules } from './callback-url.ts';
 import { certificates } from './certificates.ts';
 import { headerValue } from './header-value.ts';
 import { issueText } from './issue-text.ts';
+import { TRANSPORTS } from './media-settings.ts';
 import type { PortNeeds } from './port-ranges.ts';
 import { loadProviders, type Provider } from './providers.ts';
 import { sampleRate } from './sample-rate.ts';
@@ -105,7 +106,7 @@ const schema = z
     CONCEALMENT: z.enum(['repeat', 'silence']).default('repeat'),
     DEFAULT_ENCODING: z.enum(ENCODINGS).default('pcmu'),
     DEFAULT_SAMPLE_RATE: sampleRate.default(8_000),
-    MEDIA_TRANSPORT: z.enum(['rtp', 'websocket']).default('rtp'),
+    MEDIA_TRANSPORT: z.enum(TRANSPORTS).default('rtp'),
     MEDIA_WORKERS: z.coerce.number().int().min(1).max(64).optional(),
 
     MAX_CALLS: z.coerce.number().int().min(1).max(10_000).default(400),

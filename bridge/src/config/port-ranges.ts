@@ -1,3 +1,4 @@
+import type { Transport } from './media-settings.ts';
 /** Checks whether the configured RTP port ranges are large enough. */
 
 /** A port range, both ends included. */
@@ -9,7 +10,7 @@ export interface PortRange {
 /** What to check: the number of calls, and the ranges of Asterisk and the bridge. */
 export interface PortNeeds {
   readonly maxCalls: number;
-  readonly transport: 'rtp' | 'websocket';
+  readonly transport: Transport;
   readonly asterisk: PortRange;
   readonly bridge: PortRange;
 }

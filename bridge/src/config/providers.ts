@@ -17,6 +17,7 @@ import type { CallLimits } from './call-limits.ts';
 import { certificates } from './certificates.ts';
 import { headerValue } from './header-value.ts';
 import { issueText } from './issue-text.ts';
+import { RECORDING_MODES, type RecordingMode, TRANSPORTS, type Transport } from './media-settings.ts';
 import { homePrefixes, type NumberPlan, parsePrefixes } from './number-plan.ts';
 import { keyProblems, parseProviderKeys } from './provider-keys.ts';
 import { sampleRate } from './sample-rate.ts';
@@ -53,7 +54,7 @@ export interface Provider {
   readonly encoding: WireEncoding | undefined;
   readonly sampleRate: WireRate | undefined;
   /** Media transport to Asterisk. Unset: `MEDIA_TRANSPORT` of the environment. */
-  readonly transport: 'rtp' | 'websocket' | undefined;
+  readonly transport: Transport | undefined;
   /** How audio is framed to its bots. Unset: `PIPECAT_FRAMING` of the environment. */
   readonly framing: Framing | undefined;
   /**
@@ -68,7 +69,7 @@ export interface Provider {
    * Whether calls are recorded, unless the call says otherwise. `paused`: not until the bot or the
    * operator resumes the recording.
    */
-  readonly recording: 'off' | 'on' | 'paused';
+  readonly recording: RecordingMode;
   /** Caller number of outbound calls that do not name one. */
   readonly callerId: string | undefined;
   /** Whether bots and records get a number that the caller withheld. */
@@ -118,11 +119,11 @@ const schema = z.object({
   PIPECAT_CA_FILE: secretFile.pipe(certificates).optional(),
   PIPECAT_ENCODING: z.enum(ENCODINGS).optional(),
   PIPECAT_SAMPLE_RATE: sampleRate.optional(),
-  MEDIA_TRANSPORT: z.enum(['rtp', 'websocket']).optional(),
+  MEDIA_TRANSPORT: z.enum(TRANSPORTS).optional(),
   PIPECAT_FRAMING: z.enum(FRAMINGS).optional(),
   ...z.object(ladderKeys).partial().shape,
   TENANT: z.string().max(128).optional(),
-  RECORDING: z.enum(['on', 'off', 'paused']).default('off'),
+  RECORDING: z.enum(RECORDING_MODES).default('off'),
   BARGE_IN_HOLD_MS: z.coerce.number().int().min(0).max(10_000).default(0),
   TRANSFER_METHOD: z.enum(['refer', 'bridge', 'auto']).default('auto'),
   WITHHELD_NUMBERS: z.enum(['hide', 'pass']).default('hide'),

@@ -1,6 +1,6 @@
 import type { Call } from '../call/call.ts';
 import type { TransferRefusal } from '../call/transfer-reasons.ts';
-import type { TransferRequest } from '../pipecat/dialect.ts';
+import type { RecordingRequest, TransferRequest } from '../pipecat/dialect.ts';
 import { CAUSE } from '../q850/causes.ts';
 import type { RecordingState } from '../recording/recorder.ts';
 import { readCursor } from '../records/cursor.ts';
@@ -105,7 +105,7 @@ export class CallControl {
   }
 
   /** Pauses or resumes a recording. Resolves with its new state. */
-  async recording(id: string, state: 'pause' | 'resume'): Promise<RecordingState | 'off'> {
+  async recording(id: string, state: RecordingRequest): Promise<RecordingState | 'off'> {
     const call = this.#active(id);
     return await askMedia(() => call.recording(state));
   }

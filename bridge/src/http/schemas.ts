@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { isUsableId } from '../call/call-ids.ts';
 import { text } from '../control/orders.ts';
+import { RECORDING_REQUESTS } from '../pipecat/dialect.ts';
 import { callRecordSchema } from '../records/record.ts';
 
 /** A call in responses: its record, as far as it is known. */
@@ -35,7 +36,7 @@ export const transferSchema = z.strictObject({
   extension: text(128).optional(),
 });
 
-export const recordingSchema = z.strictObject({ state: z.enum(['pause', 'resume']) });
+export const recordingSchema = z.strictObject({ state: z.enum(RECORDING_REQUESTS) });
 export const recordingStateSchema = z.object({ state: z.enum(['on', 'paused', 'failed', 'off']) });
 
 const fieldErrorSchema = z.object({ field: z.string(), reason: z.string() });

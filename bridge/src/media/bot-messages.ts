@@ -8,6 +8,7 @@ import type {
   BotMessage,
   BridgeMessage,
   Dialect,
+  RecordingRequest,
   WireEncoding,
   WireRate,
 } from '../pipecat/dialect.ts';
@@ -27,7 +28,7 @@ export interface BotMessageHooks {
   readonly clear: () => void;
   /** Hangs up, and calls `hungUp`. */
   readonly hangUp: (immediate: boolean) => void;
-  readonly record: (wanted: 'pause' | 'resume') => void;
+  readonly record: (wanted: RecordingRequest) => void;
   /** The bot sent a long silence, then nothing: it has ended. */
   readonly ended: (detail: string) => void;
   /** Delivers no further message of the bot until `release`. */

@@ -1,14 +1,14 @@
 import { doneWithin } from '../async/time-limit.ts';
 import type { PlayoutQueue } from '../audio/playout-queue.ts';
 import { Budget } from '../pipecat/budget.ts';
-import type { BridgeMessage, Dialect } from '../pipecat/dialect.ts';
+import type { BridgeMessage, Dialect, RecordingRequest } from '../pipecat/dialect.ts';
 import { createDialect } from '../pipecat/dialects.ts';
 import type { RecordingState } from '../recording/recorder.ts';
 import { BotLink } from './bot-link.ts';
 import { BotMessages } from './bot-messages.ts';
 import { Comfort } from './comfort.ts';
 import { FirstAudio } from './first-audio.ts';
-import type { MediaEvent, MediaFigures, MediaSettings } from './session.ts';
+import type { BotGone, MediaEvent, MediaFigures, MediaSettings } from './session.ts';
 import { TryPermit } from './try-permit.ts';
 
 /** What the bot's side of a call knows of the relay, and causes in it. */
@@ -22,7 +22,7 @@ export interface BotSideHooks {
   readonly recording: () => RecordingState | undefined;
   /** Drops all queued audio. */
   readonly clear: () => void;
-  readonly record: (wanted: 'pause' | 'resume') => void;
+  readonly record: (wanted: RecordingRequest) => void;
 }
 
 /**
@@ -176,7 +176,7 @@ export class BotSide {
   }
 
   /** A bot that leaves before the caller heard anything of it counts as absent. */
-  #gone(how: 'closed' | 'silent' | 'lost', detail: string): void {
+  #gone(how: Exclude<BotGone, 'absent'>, detail: string): void {
     this.#firstAudio.stop();
     this.#comfort.stop();
     this.#messages.close();

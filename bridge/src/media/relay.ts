@@ -2,7 +2,7 @@ import { BargeIn } from '../audio/barge-in.ts';
 import { FRAME_MS, silenceByte, type Transcode, transcoder } from '../audio/format.ts';
 import type { Pacer, PacerHandle } from '../audio/pacer.ts';
 import { PlayoutQueue } from '../audio/playout-queue.ts';
-import type { BridgeMessage, Dialect } from '../pipecat/dialect.ts';
+import type { BridgeMessage, Dialect, RecordingRequest } from '../pipecat/dialect.ts';
 import { Draft } from '../pipecat/draft.ts';
 import type { Disk } from '../recording/disk.ts';
 import type { Recorder, RecordingState } from '../recording/recorder.ts';
@@ -175,7 +175,7 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays' | 'connectB
     });
   }
 
-  async record(state: 'pause' | 'resume'): Promise<RecordingState | 'off'> {
+  async record(state: RecordingRequest): Promise<RecordingState | 'off'> {
     this.#recorder?.[state]();
     return this.#recorder?.state ?? 'off';
   }
@@ -283,7 +283,7 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays' | 'connectB
   }
 
   /** The recorder reports changes. If there is none, this answers the bot. */
-  #recordAsTold(wanted: 'pause' | 'resume'): void {
+  #recordAsTold(wanted: RecordingRequest): void {
     const before = this.#recorder?.state ?? 'off';
     this.#recorder?.[wanted]();
     if ((this.#recorder?.state ?? 'off') === before) this.tellBot({ type: 'recording', state: before });

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
-import type { BridgeMessage } from '../pipecat/dialect.ts';
+import type { BridgeMessage, RecordingRequest } from '../pipecat/dialect.ts';
 import { recordingName } from '../recording/files.ts';
 import type { RecordingState } from '../recording/recorder.ts';
 import type { BotAccess, BotSeeker } from './bot-access.ts';
@@ -166,7 +166,7 @@ export class RemoteMedia implements MediaSession, BotSeeker {
     this.#order({ method: 'hangUp' });
   }
 
-  async record(state: 'pause' | 'resume'): Promise<RecordingState | 'off'> {
+  async record(state: RecordingRequest): Promise<RecordingState | 'off'> {
     return (await this.#ask({ method: 'record', state })) as RecordingState | 'off';
   }
 

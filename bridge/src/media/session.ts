@@ -1,10 +1,12 @@
 import type { AudioFormat } from '../audio/format.ts';
 import type { PlayoutStats } from '../audio/playout-stats.ts';
+import type { Transport } from '../config/media-settings.ts';
 import type { BudgetLimits } from '../pipecat/budget.ts';
 import type {
   BadCode,
   BridgeMessage,
   DialectName,
+  RecordingRequest,
   StartFields,
   TransferRequest,
 } from '../pipecat/dialect.ts';
@@ -18,7 +20,7 @@ export interface MediaSettings {
    * Transport to Asterisk: RTP (chan_rtp), or Asterisk's WebSocket (chan_websocket), which also
    * carries wideband.
    */
-  readonly transport: 'rtp' | 'websocket';
+  readonly transport: Transport;
   /** Local address for RTP. */
   readonly address: string;
   /** Audio format towards Asterisk. */
@@ -75,6 +77,9 @@ export interface MediaSettings {
   readonly silenceLimitMs: number;
 }
 
+/** How a bot left, see `bot-gone`. */
+export type BotGone = 'closed' | 'silent' | 'absent' | 'lost';
+
 /** Events for the call. Plain data. */
 export type MediaEvent =
   | { readonly type: 'first-caller-audio' }
@@ -95,7 +100,7 @@ export type MediaEvent =
    */
   | {
       readonly type: 'bot-gone';
-      readonly how: 'closed' | 'silent' | 'absent' | 'lost';
+      readonly how: BotGone;
       readonly detail: string;
       readonly queuedMs: number;
     }
@@ -176,7 +181,7 @@ export interface MediaSession {
   /**
    * Pauses or resumes the recording. Resolves with its state, `off` if the call is not recorded.
    */
-  record(state: 'pause' | 'resume'): Promise<RecordingState | 'off'>;
+  record(state: RecordingRequest): Promise<RecordingState | 'off'>;
   drain(): Promise<void>;
   playedOut(): Promise<void>;
   expectAudio(isExpected: boolean): void;

@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { PacerStats } from '../audio/pacer.ts';
-import type { BridgeMessage } from '../pipecat/dialect.ts';
+import type { BridgeMessage, RecordingRequest } from '../pipecat/dialect.ts';
 import type { RecordingStats } from '../recording/disk.ts';
 import type { MediaErrorCode } from './media-error.ts';
 import type { MediaEvent, MediaSettings } from './session.ts';
@@ -18,7 +18,7 @@ export type MediaRequest =
   | { readonly method: 'open'; readonly settings: MediaSettings }
   | { readonly method: 'connectRtp'; readonly address: string; readonly port: number }
   | { readonly method: 'connectSocket'; readonly url: string; readonly authorization: string }
-  | { readonly method: 'record'; readonly state: 'pause' | 'resume' }
+  | { readonly method: 'record'; readonly state: RecordingRequest }
   | { readonly method: 'expectAudio'; readonly isExpected: boolean }
   | { readonly method: 'playedOut' }
   /** `mayTry`: the first try may begin. Else the method `mayTry` follows. */

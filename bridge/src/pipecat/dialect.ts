@@ -1,11 +1,12 @@
+import { SAMPLE_RATES, type SampleRate } from '../units/audio.ts';
 import type { Draft } from './draft.ts';
 
 /** Audio encodings between bridge and bot. pcm16 is little-endian. */
 export const ENCODINGS = ['pcmu', 'pcma', 'pcm16'] as const;
 export type WireEncoding = (typeof ENCODINGS)[number];
 /** Sample rates of the bot's audio, Hz. A bot may send any of them, whatever the call's rate. */
-export const RATES = [8_000, 16_000, 24_000] as const;
-export type WireRate = (typeof RATES)[number];
+export const RATES = SAMPLE_RATES;
+export type WireRate = SampleRate;
 
 /** Wire formats of bots: our own (native), and Twilio Media Streams. */
 export const DIALECTS = ['native', 'twilio'] as const;
@@ -18,6 +19,18 @@ export type DialectName = (typeof DIALECTS)[number];
 export const FRAMINGS = ['json', 'binary'] as const;
 export type Framing = (typeof FRAMINGS)[number];
 
+/** Who called: the person on the telephone, or we. */
+export const DIRECTIONS = ['inbound', 'outbound'] as const;
+export type Direction = (typeof DIRECTIONS)[number];
+
+/** `restricted`: the caller withheld their number. `unavailable`: the network has no number. */
+export const PRESENTATIONS = ['allowed', 'restricted', 'unavailable'] as const;
+export type Presentation = (typeof PRESENTATIONS)[number];
+
+/** What a bot or an operator may do to a recording. */
+export const RECORDING_REQUESTS = ['pause', 'resume'] as const;
+export type RecordingRequest = (typeof RECORDING_REQUESTS)[number];
+
 /** What a bot is told about its call in `start`. */
 export interface StartFields {
   readonly callId: string;
@@ -25,14 +38,14 @@ export interface StartFields {
   readonly tenant: string | undefined;
   readonly encoding: WireEncoding;
   readonly sampleRate: WireRate;
-  readonly direction: 'inbound' | 'outbound';
+  readonly direction: Direction;
   readonly channelId: string;
   readonly sipCallId: string;
   readonly sipProvider: string;
   readonly from: string;
   readonly to: string;
   /** Whether an inbound caller shows their number. Absent if that is not known. */
-  readonly callerIdPresentation?: 'allowed' | 'restricted' | 'unavailable' | undefined;
+  readonly callerIdPresentation?: Presentation | undefined;
   /** Those of `CALL_VARIABLES` that are set. */
   readonly variables: Readonly<Record<string, string>>;
   readonly appArgs: readonly string[];
@@ -125,7 +138,7 @@ export type BotMessage =
   | { readonly type: 'mark'; readonly name: string }
   | { readonly type: 'dtmf'; readonly digits: string }
   | { readonly type: 'hangup'; readonly immediate: boolean }
-  | { readonly type: 'recording'; readonly state: 'pause' | 'resume' }
+  | { readonly type: 'recording'; readonly state: RecordingRequest }
   | ({ readonly type: 'transfer' } & TransferRequest)
   /**
    * An event that the dialect does not know, or JSON without an event. It is ignored: bots may be

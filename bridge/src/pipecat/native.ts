@@ -92,7 +92,7 @@ export class NativeDialect implements Dialect {
   }: WireMessage): WireMedia {
     const encoding = typeof said === 'string' ? said.toLowerCase() : said;
     if (!ENCODINGS.includes(encoding as WireEncoding) || !RATES.includes(sampleRate as WireRate)) {
-      const detail = `the bot sends ${shown(said)} at ${shown(sampleRate)} Hz; this call is ${this.#encoding} at ${this.#sampleRate} Hz, and pcmu, pcma and pcm16 at 8000, 16000 and 24000 Hz are taken`;
+      const detail = `the bot sends ${shown(said)} at ${shown(sampleRate)} Hz; this call is ${this.#encoding} at ${this.#sampleRate} Hz, and ${listed(ENCODINGS)} at ${listed(RATES)} Hz are taken`;
       return { type: 'bad', code: 'wrong-encoding', detail };
     }
     if (typeof payload !== 'string') {
@@ -101,6 +101,10 @@ export class NativeDialect implements Dialect {
     return { type: 'media', payload, encoding: encoding as WireEncoding, sampleRate: sampleRate as WireRate };
   }
 }
+
+/** Values as words: `a, b and c`. */
+const listed = (values: readonly (string | number)[]): string =>
+  `${values.slice(0, -1).join(', ')} and ${values.at(-1)}`;
 
 /** A value of a bot's message for display: cut, without control characters. */
 function shown(value: unknown): string {

@@ -1,3 +1,4 @@
+import { FRAME_MS } from '../units/audio.ts';
 import { CallerClock } from './caller-clock.ts';
 
 /** Format of the line, and the consumer of the recorded audio. */
@@ -15,7 +16,6 @@ export interface StereoTrackOptions {
   readonly onAudio: (audio: Buffer, from: number) => void;
 }
 
-const FRAME_MS = 20;
 const BLOCK_MS = 1_000;
 /**
  * The caller's audio is still recorded at its position if it is late by up to this time: longer

@@ -2,6 +2,7 @@ import { treatmentOf } from '../call/end-reason.ts';
 import type { CallInfo } from '../call/info.ts';
 import { callOutcome, type Outcome } from '../call/outcome.ts';
 import type { CallResult } from '../call/result.ts';
+import { URL_MAX_CHARS } from '../config/callback-url.ts';
 import type { MediaFigures } from '../media/session.ts';
 import { causeText } from '../q850/causes.ts';
 import { printable } from '../text/outside-text.ts';
@@ -9,8 +10,6 @@ import type { CallRecord, RecordState } from './record.ts';
 
 /** G.711 bytes per millisecond (RFC 3551 section 4.5.14). */
 const G711_BYTES_PER_MS = 8;
-/** Longest callback URL that a record holds. */
-const URL_MAX_CHARS = 2_048;
 
 /** What a call's record needs besides the call's own data. */
 export interface RecordContext {

@@ -1,7 +1,8 @@
 import { z } from 'zod';
-import { END_REASONS } from '../call/end-reason.ts';
+import { END_REASONS, REQUESTERS } from '../call/end-reason.ts';
 import { OUTCOMES } from '../call/outcome.ts';
-import { ENCODINGS } from '../pipecat/dialect.ts';
+import { TRANSPORTS } from '../config/media-settings.ts';
+import { DIRECTIONS, ENCODINGS, PRESENTATIONS } from '../pipecat/dialect.ts';
 
 const time = z.iso.datetime({ precision: 3 });
 const count = z.int().min(0);
@@ -67,7 +68,7 @@ export const callRecordSchema = z.object({
   channelId: z.string(),
   sipCallId: z.string().optional(),
   provider: z.string(),
-  direction: z.enum(['inbound', 'outbound']),
+  direction: z.enum(DIRECTIONS),
   tenant: z.string().optional(),
   from: z.string(),
   to: z.string(),
@@ -75,12 +76,12 @@ export const callRecordSchema = z.object({
    * Whether an inbound caller presents their number. If not, `from` is `anonymous`, unless the
    * provider's file passes withheld numbers.
    */
-  callerIdPresentation: z.enum(['allowed', 'restricted', 'unavailable']).optional(),
+  callerIdPresentation: z.enum(PRESENTATIONS).optional(),
   /** The bot's wire format, then its audio format. Absent if no bot was contacted. */
   dialect: z.string().optional(),
   encoding: z.enum(ENCODINGS).optional(),
   sampleRateHz: z.int().optional(),
-  transport: z.enum(['rtp', 'websocket']).optional(),
+  transport: z.enum(TRANSPORTS).optional(),
   state: z.enum(['dialling', 'ringing', 'setup', 'active', 'closing', 'closed']),
   times: timesSchema,
   /** From the offer to each step of the set-up, ms. */
@@ -109,7 +110,7 @@ export const callRecordSchema = z.object({
   maxDurationSeconds: z.number().optional(),
   transfer: transferSchema.optional(),
   /** Who asked for the transfer. Absent after the end, when `endedBy` says it. */
-  transferBy: z.enum(['bot', 'operator']).optional(),
+  transferBy: z.enum(REQUESTERS).optional(),
   /** What went wrong without ending the call. */
   warnings: z.array(z.string()).optional(),
   /** Where the status callback will be sent. Absent after the end. */

@@ -1,21 +1,18 @@
+import { FRAME_MS, IDLE_MS, MAX_LEAD_MS } from '../units/audio.ts';
 import { RTP_HEADER_BYTES } from './packet.ts';
 import { RtpReceiver } from './receiver.ts';
 import type { RtpReceiverOptions } from './receiver-options.ts';
 import { RtpSender } from './sender.ts';
 import type { RtpSocket } from './socket.ts';
 
-const FRAME_SAMPLES = 160;
 const CLOCK_RATE = 8_000;
+const FRAME_SAMPLES = (FRAME_MS * CLOCK_RATE) / 1000;
 /** Static payload types (RFC 3551 table 4), and the byte value of silence. */
 const CODECS = { pcmu: { payloadType: 0, silence: 0xff }, pcma: { payloadType: 8, silence: 0xd5 } } as const;
 /** Payload type of telephone events (RFC 4733) on external media. Digits are reported by ARI. */
 const DTMF_PAYLOAD_TYPE = 101;
 /** How long a packet is held for a missing one before it. */
 const MAX_REORDER_MS = 60;
-/** Without a packet for this time silence is inserted for the caller. */
-const IDLE_MS = 200;
-/** How far the caller's timeline may run ahead of the clock. */
-const MAX_LEAD_MS = 200;
 
 /** G.711: the only codec that RTP external media carries in both directions in a call at 8 kHz. */
 export type RtpCodec = keyof typeof CODECS;
