@@ -67,6 +67,24 @@ for (const { code, to } of [
   });
 }
 
+test('an AI that hangs in mid-call: the caller hears a tone within 3 s, then the AI again', async () => {
+  const callId = newCallId('hang');
+  const { sip, heard } = await stack.phones.callOnce({ to: '124', callId, seconds: 10 });
+  assert.equal(sip.endedBy, 'us');
+  const said = heard.segments.findLast(({ sound }) => sound === MARKER_HZ);
+  const next = heard.segments.find(
+    ({ sound, fromMs }) => sound !== 'silence' && fromMs >= (said?.toMs ?? Infinity),
+  );
+  const gapMs = (next?.fromMs ?? Infinity) - (said?.toMs ?? 0);
+  assert.ok(gapMs < 3_300, `${Math.round(gapMs)} ms of silence`);
+  assert.notEqual(next?.sound, SECOND_HZ, 'a tone comes first');
+  assert.ok(heardMs(heard, SECOND_HZ) > 2000, `${heardMs(heard, SECOND_HZ)} ms of the AI again`);
+  const bot = await stack.bot.wait(callId, 'closed');
+  assert.equal(bot.attempt, 2);
+  assert.equal(bot.start?.reconnected, true);
+  expectNoViolations(bot);
+});
+
 test('an AI that stays lost: the call ends after the time to reconnect', async () => {
   const { sip } = await stack.phones.callOnce({ to: '119', callId: newCallId('stays-lost'), seconds: 30 });
   assert.equal(sip.endedBy, 'them');

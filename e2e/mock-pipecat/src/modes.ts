@@ -154,6 +154,17 @@ function stopReading(bot: Bot): Reactions {
   return {};
 }
 
+/**
+ * Speaks, then hangs: sends nothing and reads nothing, not even pings, for `ms`. A call that comes
+ * back is answered with the second tone.
+ */
+function hanging(bot: Bot): Reactions {
+  if (bot.record.attempt > 1) bot.endlessTone(SECOND_HZ);
+  else
+    bot.tone(hz(bot), bot.options.after_ms ?? 2000, undefined, () => bot.stopReading(bot.options.ms ?? 8000));
+  return {};
+}
+
 /** Five tones of 500 ms at once, each with a mark behind it. */
 function marks(bot: Bot): Reactions {
   for (let i = 1; i <= 5; i++) {
@@ -253,6 +264,7 @@ export const MODES: readonly [Mode, ...Mode[]] = [
   { number: '121', name: 'digits-out', run: digitsOut },
   { number: '122', name: 'pipecat-end', run: pipecatEnd },
   { number: '123', name: 'flood', run: flood },
+  { number: '124', name: 'hang', run: hanging },
   { number: '130', name: 'rtvi', run: rtvi },
   { number: '131', name: 'pipecat-stays', run: pipecatStays },
 ];

@@ -199,6 +199,19 @@ test('a bot that stops reading goes on speaking and notices that the bridge is g
   assert.equal((await bridge.view('?wait=closed')).close.code, 1006);
 });
 
+test('a bot that hangs speaks, then neither sends nor reads, and greets the call that comes back', async () => {
+  const options = { to_number: '124', call_id: 'hanging', after_ms: '200', ms: '1000' };
+  const bridge = await new FakeBridge(options).open();
+  await bridge.until(() => audioMs(bridge) >= 200);
+  bridge.media(CALLER_HZ, 100);
+  const back = await new FakeBridge(options).open();
+  await back.until(() => audioMs(back) > 0);
+  assert.equal(dominantTone(back.audio(), 8000), SECOND_HZ);
+  assert.equal(audioMs(bridge), 200);
+  bridge.socket.terminate();
+  await back.hangUp();
+});
+
 test('garbage comes in every kind while the tone goes on', async () => {
   const bridge = await new FakeBridge({ to_number: '116' }).open();
   await bridge.until((got) => got.filter(({ event }) => event !== 'media').length >= 8);
