@@ -48,6 +48,14 @@ wait_for() {
   done
 }
 
+wait_until_ready() {
+  local deadline=$(($(date +%s) + WAIT_S))
+  until http_get 127.0.0.1 27090 /readyz | grep -q '"ready"'; do
+    [ "$(date +%s)" -lt "$deadline" ] || fail "the bridge is not ready after $WAIT_S s"
+    sleep 0.2
+  done
+}
+
 # call SECONDS: a call in the background, until it has been taken.
 call() {
   (CALL_SECONDS="$1" in_lab scripts/call.sh >"$DIRECTORY/call.log" 2>&1) &
@@ -110,8 +118,14 @@ asterisk_too() {
   expect_record shutdown
 }
 
-compose_stop() {
+compose_alone() {
+  step "docker compose restart asterisk: it tells the bridge first"
+  call 60
+  in_lab docker compose restart asterisk
+  in_lab docker compose up --detach --wait
+  expect_record shutdown
   step "docker compose stop: the bridge stops first"
+  wait_until_ready
   call 60
   in_lab docker compose stop
   in_lab docker compose up --detach --wait
@@ -150,7 +164,7 @@ main() {
   new_version
   asterisk_too
   drained
-  compose_stop
+  compose_alone
   for name in "${RETAGGED[@]}"; do docker image rm "pipecat-bridge/$name:$TAG-again" >/dev/null; done
   step "fine"
 }

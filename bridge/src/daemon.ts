@@ -45,6 +45,8 @@ export async function startDaemon(config: Config, log: Logger, make = makeWorker
 const INSTANCE_BYTES = 4;
 /** Unreadable events may come in bursts: one comparison runs for all of them, after this time. */
 const CATCH_UP_MS = 1_000;
+/** Longest time for last words when Asterisk stops: it waits no longer (`asterisk/stop-calls`). */
+const ASTERISK_STOPS_MS = 2_000;
 /** While the bridge drains, the number of calls is looked at this often. */
 const DRAIN_LOOK_MS = 50;
 
@@ -103,6 +105,7 @@ export class Daemon {
       onReady: () => this.#ariReady(),
       onDown: (why) => this.#ariDown(why),
       onTakenOver: () => this.#takenOver(),
+      onAsteriskStopping: () => this.#asteriskStopping(),
       onEvent: (event) => this.#switchboard.dispatch(event),
       onUnreadable: (error) => this.#unreadable(error),
       onHandingOver: () => this.#switchboard.handingOver.begin(),
@@ -365,6 +368,13 @@ export class Daemon {
       'the Stasis app was taken over by another process',
     );
     this.#switchboard.letGo();
+  }
+
+  /** Ends all calls: Asterisk would cut them, and nobody would know why. The bridge goes on. */
+  #asteriskStopping(): void {
+    this.#log.warn({ calls: this.#switchboard.callsActive }, 'Asterisk stops, its calls end');
+    this.#switchboard.endCalls();
+    setTimeout(() => this.#switchboard.cutCalls(), ASTERISK_STOPS_MS).unref();
   }
 
   /** An unreadable event counts as lost: a comparison finds what it reported. */

@@ -227,3 +227,21 @@ test('a control thread that is late for 3 s takes no new calls, and does again a
   assert.equal((await lab.get('/readyz')).status, 200);
   for (const id of [channel.id, late.id]) lab.ari.hangUp(id);
 });
+
+test('Asterisk is about to stop: its calls end as a shutdown, and the bridge goes on with the next ones', async (t) => {
+  const lab = await Lab.start(t, { config: { API_TOKEN } });
+  const { channel, session } = await lab.call();
+  lab.bot.decide = () => 'never';
+  const ringing = lab.ari.inbound();
+  await until(() => lab.bot.attempts === 2, 'the second caller hears ringing');
+  lab.bot.decide = () => 'accept';
+  lab.ari.emit('ChannelUserevent', { application: 'pipecat', eventname: 'asterisk-stopping' });
+  await until(() => ringing.continued, 'who rings is given back');
+  await until(() => lab.ari.channels.get(channel.id)?.continued === true, 'who talks is given back');
+  await until(() => session.closed !== undefined, 'the bot is told');
+  const { body } = await api(lab, 'GET', `/calls/${channel.id}`);
+  assert.deepEqual([body.endReason, body.endedBy], ['shutdown', 'operator']);
+  for (const id of [channel.id, ringing.id]) lab.ari.hangUp(id);
+  const next = await lab.call();
+  lab.ari.hangUp(next.channel.id);
+});

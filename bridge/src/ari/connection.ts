@@ -32,6 +32,8 @@ export interface AriConnectionHandlers {
   /** The successor has the app. The connection has ended. */
   readonly onYielded: () => void;
   readonly onEvent: (event: ChannelEvent) => void;
+  /** Asterisk was told to stop, and waits some seconds for its calls (`asterisk/stop-calls`). */
+  readonly onAsteriskStopping: () => void;
   /** An event could not be parsed. It is ignored. */
   readonly onUnreadable: (error: Error) => void;
 }
@@ -56,6 +58,8 @@ const RETAKES_MS = 600_000;
 /** Pauses before the app is taken back again from a client without a claim. */
 const UNCLAIMED_MIN_MS = 5_000;
 const UNCLAIMED_MAX_MS = 60_000;
+/** Name of the user event that announces the end of Asterisk. */
+const ASTERISK_STOPPING = 'asterisk-stopping';
 /** Limit for clearing the claim when stopping. */
 const STOP_MS = 500;
 
@@ -281,6 +285,7 @@ export class AriConnection {
 
   #happened(event: AriEvent, heartbeat: Heartbeat, catchUp: CatchUp): void {
     if (event.type === 'ChannelUserevent') {
+      if (event.eventname === ASTERISK_STOPPING) return this.#handlers.onAsteriskStopping();
       const successor = parseRequest(event.eventname);
       if (successor !== undefined) return this.#handlers.onAsked(successor);
       catchUp.heard(event.eventname);

@@ -90,6 +90,7 @@ export class AriLink {
       onTakenOver: ignore,
       onAsked: ignore,
       onYielded: ignore,
+      onAsteriskStopping: ignore,
       onEvent: ignore,
       onUnreadable: ignore,
     });
@@ -174,6 +175,7 @@ export class AriLink {
       onTakenOver: () => this.#handlers.onTakenOver(),
       onAsked: () => {},
       onYielded: () => {},
+      onAsteriskStopping: this.#handlers.onAsteriskStopping,
       onEvent: (event) => this.#ownEvent(event),
       onUnreadable: this.#handlers.onUnreadable,
     });
