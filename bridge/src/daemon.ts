@@ -126,8 +126,8 @@ export class Daemon {
     this.#asteriskPorts = new AsteriskPorts(portNeeds(config).asterisk);
     const { RECORDS_DIR: directory, RECORDS_DAYS: days, RECORDS_MAX_MB: maxMegabytes } = config;
     this.#records = new RecordStore({ directory, process: instance, days, maxMegabytes }, log, (records) => {
-      log.warn({ calls: records.length }, 'the process before died in mid-call');
-      this.#switchboard.inherit(records);
+      log.warn({ calls: records.length }, 'the previous process died during calls');
+      this.#switchboard.adopt(records);
     });
     const recordWriter = new RecordWriter(this.#records, config.RECORDS_STDOUT, log);
     this.#callbacks = new StatusCallbacks(

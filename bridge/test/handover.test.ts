@@ -45,7 +45,7 @@ test('a new process takes the new calls; a call in progress stays with the old o
   await handedOver(first);
   assert.equal(first.ari.takeovers, takeovers + 1, 'the app was taken once');
   assert.equal(first.logged('call ended').length, 0);
-  assert.equal(second.logged('left over from before: removed or adopted').length, 0);
+  assert.equal(second.logged('objects of a previous process: removed or adopted').length, 0);
   session.speak(speech(3, 5));
   const rtp = first.ari.mediaOf(channel.id);
   await until(() => rtp.speech().includes(speech(3, 5)), 'the caller hears the first bot');

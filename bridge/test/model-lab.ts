@@ -191,7 +191,7 @@ export class ModelLab {
     this.#bridges += 1;
     this.bridge = new ModelBridge(this, this.#bridges);
     const live = [...this.records.values()].filter(({ state }) => state !== 'closed');
-    this.bridge.switchboard.inherit(live);
+    this.bridge.switchboard.adopt(live);
     this.disconnect();
     this.connect();
   }

@@ -30,7 +30,7 @@ test('two hundred requests without a token cost who has it nothing, from the sam
   assert.notEqual(guesses.at(-1)?.headers.get('retry-after'), null);
   for (let i = 0; i < 20; i += 1) assert.equal((await api(lab, 'GET', '/calls')).status, 200);
   assert.equal(await lab.metric('http_unauthorized_total{route="api"}'), 400);
-  const [line] = lab.logged('wrong tokens, again and again');
+  const [line] = lab.logged('many requests with a wrong token');
   assert.equal(line?.address, '127.0.0.1');
   assert.doesNotMatch(JSON.stringify(lab.logs), /guess"/);
 });

@@ -29,13 +29,17 @@ export class AriClient {
   readonly #access: AriAccess;
   #app: string;
   readonly #requests: AriRequests;
-  /** When Asterisk last failed to make a media channel, monotonic clock, ms. */
-  mediaRefusedMs: number | undefined;
+  #mediaRefusedMs: number | undefined;
 
   constructor(access: AriAccess) {
     this.#access = access;
     this.#app = access.app;
     this.#requests = new AriRequests(access);
+  }
+
+  /** When Asterisk last failed to make a media channel, monotonic clock, ms. */
+  get mediaRefusedMs(): number | undefined {
+    return this.#mediaRefusedMs;
   }
 
   /** Requests that change something wait from now on: another process may have the app. */
@@ -188,7 +192,7 @@ export class AriClient {
     try {
       return parseMediaAddress(await this.#requests.send('POST', '/channels/externalMedia', query));
     } catch (error) {
-      if (error instanceof AriError && error.status >= 500) this.mediaRefusedMs = performance.now();
+      if (error instanceof AriError && error.status >= 500) this.#mediaRefusedMs = performance.now();
       throw error;
     }
   }

@@ -19,7 +19,7 @@ export interface CallerContext {
 /** The caller's channel: the first one, or another one that has replaced it. */
 export class CallerChannel {
   readonly #context: CallerContext;
-  readonly #keys: DtmfSender;
+  readonly #dtmf: DtmfSender;
   #keyRepeats = new KeyRepeats();
   #id: string;
   #release: ChannelRelease | undefined;
@@ -27,7 +27,7 @@ export class CallerChannel {
   constructor(context: CallerContext) {
     this.#context = context;
     this.#id = context.info.adopted?.callerId ?? context.info.channelId;
-    this.#keys = new DtmfSender(context.ari, () => this.#id, context.ending.signal);
+    this.#dtmf = new DtmfSender(context.ari, () => this.#id, context.ending.signal);
   }
 
   get id(): string {
@@ -112,7 +112,7 @@ export class CallerChannel {
    * Sends DTMF digits. `w` and `,` are pauses of 500 ms. If too many wait, drops these and logs it.
    */
   dtmf(digits: string): void {
-    this.#keys.send(digits).catch((error: Error) => this.#context.warn(error, 'keys dropped'));
+    this.#dtmf.send(digits).catch((error: Error) => this.#context.warn(error, 'keys dropped'));
   }
 
   /**

@@ -79,7 +79,7 @@ export class Dial {
   }
 
   /** ARI: the callee's phone rings. Returns true the first time. */
-  rings(): boolean {
+  markRinging(): boolean {
     const isNews = !this.#ringing;
     this.#ringing = true;
     return isNews;

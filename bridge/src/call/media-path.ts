@@ -11,7 +11,7 @@ import { type OwnKind, ownId } from './asterisk-ids.ts';
  * Parts of the ids of a call's objects in Asterisk: the process, the number of its call, and the
  * caller's channel.
  */
-export interface CallIds {
+export interface ObjectIdParts {
   readonly instance: string;
   readonly number: number;
   readonly callerId: string;
@@ -29,7 +29,7 @@ const isLate = () => new Error('the media channel did not enter Stasis in time')
 export class MediaPath {
   readonly bridgeId: string;
   #mediaChannelId: string;
-  readonly #ids: CallIds;
+  readonly #ids: ObjectIdParts;
   readonly #ari: AriClient;
   readonly #settings: MediaSettings;
   #entered = Promise.withResolvers<void>();
@@ -51,7 +51,7 @@ export class MediaPath {
   /** Number of media channels created after the first one. */
   #renewals = 0;
 
-  constructor(ids: CallIds, settings: MediaSettings, ari: AriClient) {
+  constructor(ids: ObjectIdParts, settings: MediaSettings, ari: AriClient) {
     this.#ids = ids;
     this.bridgeId = this.#id('pcb', `${ids.number}`);
     this.#mediaChannelId = this.#id('pcm', `${ids.number}`);

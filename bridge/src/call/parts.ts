@@ -11,7 +11,7 @@ import { Ending } from './ending.ts';
 import type { CallInfo } from './info.ts';
 import type { KeptTalk } from './kept-talk.ts';
 import { dispatchMediaEvent, type MediaEventHooks } from './media-events.ts';
-import { type CallIds, MediaPath } from './media-path.ts';
+import { MediaPath, type ObjectIdParts } from './media-path.ts';
 import { MediaTroubles } from './media-troubles.ts';
 import { RecordingLog } from './recording-log.ts';
 import type { ReleaseContext } from './release.ts';
@@ -21,14 +21,14 @@ import { Steps } from './steps.ts';
 import { CallTransfers, type TransfersContext } from './transfers.ts';
 
 /** What a call and its parts work with. */
-export interface PartsContext extends Pick<TransfersContext, 'mayDial'> {
+export interface PartsContext extends Pick<TransfersContext, 'admitLeg'> {
   readonly ari: AriClient;
   readonly media: MediaPool;
   readonly log: Logger;
   /** For a caller whom a previous process transferred to a second leg. */
   readonly talk?: KeptTalk | undefined;
   /** The process and the call's number: parts of the ids of its objects in Asterisk. */
-  readonly ids: Pick<CallIds, 'instance' | 'number'>;
+  readonly ids: Pick<ObjectIdParts, 'instance' | 'number'>;
 }
 
 /** What the parts ask of their call, and report to it. */
@@ -113,7 +113,7 @@ export class CallParts implements SetUpContext, ReleaseContext {
     });
     this.transfers = new CallTransfers({
       ari,
-      mayDial: context.mayDial,
+      admitLeg: context.admitLeg,
       info,
       path: this.path,
       settings: settings.transfer,

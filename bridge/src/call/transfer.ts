@@ -158,7 +158,7 @@ export class Transfer {
       await delay(TAIL_MS, undefined, { signal });
       this.#isApart = true;
       media.expectAudio(false);
-      await this.#handOver(signal);
+      await this.#toTarget(signal);
       this.#status = 'completed';
       media.tellBot({ type: 'transfer', status: 'completed' });
     } catch (error) {
@@ -229,7 +229,7 @@ export class Transfer {
     await this.#context.ari.hangUp(leg.id, CAUSE.normalClearing);
   }
 
-  async #handOver(signal: AbortSignal): Promise<void> {
+  async #toTarget(signal: AbortSignal): Promise<void> {
     const { target } = this;
     if (target.kind === 'dialplan') return await this.#toDialplan(target, signal);
     if (target.method === 'bridge') return await this.#toLeg(target, signal);

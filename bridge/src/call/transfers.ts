@@ -26,8 +26,8 @@ export interface TransfersContext {
   readonly path: MediaPath;
   readonly ari: AriClient;
   readonly settings: TransferSettings;
-  /** Whether a call over this provider may begin now. If so, it counts against its limits. */
-  readonly mayDial: (provider: Provider) => boolean;
+  /** Takes a permit of a provider for a second leg. Returns false if a limit is reached. */
+  readonly admitLeg: (provider: Provider) => boolean;
   /** Fires when the call ends. */
   readonly signal: AbortSignal;
   readonly end: (reason: EndReason) => void;
@@ -133,7 +133,7 @@ export class CallTransfers {
     const { info, path, ari, settings } = this.#context;
     const target = transferTarget(request, info, settings);
     if (typeof target === 'string') return target;
-    if (target.kind === 'number' && !this.#mayDial(target.provider)) return 'provider-full';
+    if (target.kind === 'number' && !this.#admitLeg(target.provider)) return 'provider-full';
     this.#count += 1;
     this.#by = by;
     const channelId = this.#context.channelId();
@@ -176,10 +176,10 @@ export class CallTransfers {
   }
 
   /** A second leg and a REFER both count as calls over the provider. */
-  #mayDial(name: string): boolean {
-    const { settings, mayDial } = this.#context;
+  #admitLeg(name: string): boolean {
+    const { settings, admitLeg } = this.#context;
     const provider = settings.providers.get(name);
-    return provider !== undefined && mayDial(provider);
+    return provider !== undefined && admitLeg(provider);
   }
 
   get #isPending(): boolean {

@@ -16,7 +16,7 @@ const NOT_FOR_ORDERS: readonly string[] = [
 const KNOWN: readonly string[] = CALL_VARIABLES.filter((name) => !NOT_FOR_ORDERS.includes(name));
 
 /** The part of an order that becomes channel variables. */
-interface Order {
+interface OrderedExtras {
   readonly tenant?: string | undefined;
   readonly callbackUrl?: string | undefined;
   readonly variables?: Readonly<Record<string, string>> | undefined;
@@ -28,7 +28,7 @@ interface Order {
  * an externally originated channel. `shown` are the variables that are only sent to the bot.
  */
 export function orderVariables(
-  { tenant, callbackUrl, variables = {} }: Order,
+  { tenant, callbackUrl, variables = {} }: OrderedExtras,
   callId: string,
 ): { channelVariables: Record<string, string>; shown: Record<string, string> } {
   const given = Object.entries(variables);

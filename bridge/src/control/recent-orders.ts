@@ -34,7 +34,7 @@ export class RecentOrders {
 }
 
 /** The fields of an order that identify its call. */
-interface Order {
+interface RecentOrder {
   readonly to: string;
   readonly provider: string;
 }
@@ -46,7 +46,7 @@ interface Order {
  * is not compared. An invalid number is not compared either.
  */
 export function otherCall(
-  order: Order,
+  order: RecentOrder,
   call: CallRecord,
   ordered: CallRecord | undefined,
   plan: NumberPlan | undefined,

@@ -71,7 +71,7 @@ export class NameLookups {
     this.#queue.add(wanted);
     wanted.turn = setTimeout(() => {
       this.#queue.delete(wanted);
-      const why = new Error(`too many names are being looked up: ${name} has waited in vain`);
+      const why = new Error(`too many names are being looked up: ${name} was not looked up in time`);
       finish(Object.assign(why, { code: 'ETIMEOUT' }), []);
     }, this.#limits.waitMs);
   }

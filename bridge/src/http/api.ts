@@ -166,7 +166,7 @@ function addActions(routes: Routes, { control }: ApiContext): void {
     {
       schema: {
         operationId: 'transferCall',
-        summary: 'Hand the caller over; GET /events tells how it goes',
+        summary: 'Transfer the caller; GET /events tells how it goes',
         params: callParams,
         body: transferSchema,
         response: { 202: callSchema, default: failure },

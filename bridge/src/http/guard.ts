@@ -20,7 +20,7 @@ export class Guard {
     this.#count(route);
     const { retryAfterS, toTell } = this.#failures.failed(request.ip, performance.now());
     if (toTell !== undefined)
-      request.log.warn({ address: request.ip, route, refused: toTell }, 'wrong tokens, again and again');
+      request.log.warn({ address: request.ip, route, refused: toTell }, 'many requests with a wrong token');
     return retryAfterS;
   }
 }

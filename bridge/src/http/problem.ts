@@ -43,7 +43,7 @@ export function sendError(
     const errors = error.validation.map(({ instancePath, message, params }) => {
       const unknown = (params as { keys?: string[] }).keys;
       const path = instancePath.split('/').filter((part) => part !== '');
-      return { field: [...path, ...(unknown ?? [])].join('.'), reason: message ?? 'is not right' };
+      return { field: [...path, ...(unknown ?? [])].join('.'), reason: message ?? 'is invalid' };
     });
     return sendProblem(
       reply,

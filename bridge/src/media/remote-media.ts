@@ -43,9 +43,9 @@ export class RemoteMedia implements MediaSession, BotSeeker {
   #wasOpened = false;
   #isPaused: boolean;
   #botHasActed: boolean;
-  rtpPort = 0;
-  hasBot = false;
-  relays = false;
+  #rtpPort = 0;
+  #hasBot = false;
+  #relays = false;
 
   constructor(
     settings: MediaSettings,
@@ -59,6 +59,18 @@ export class RemoteMedia implements MediaSession, BotSeeker {
     this.#findPlace = findPlace;
     this.#isPaused = settings.recording?.paused ?? false;
     this.#botHasActed = settings.botHasActed ?? false;
+  }
+
+  get rtpPort(): number {
+    return this.#rtpPort;
+  }
+
+  get hasBot(): boolean {
+    return this.#hasBot;
+  }
+
+  get relays(): boolean {
+    return this.#relays;
   }
 
   get botName(): string {
@@ -76,7 +88,7 @@ export class RemoteMedia implements MediaSession, BotSeeker {
     try {
       if (this.#closed) throw new MediaError('worker-died', 'the call has ended');
       this.#current = { thread, id };
-      this.rtpPort = (await thread.ask(id, { method: 'open', settings })) as number;
+      this.#rtpPort = (await thread.ask(id, { method: 'open', settings })) as number;
     } catch (error) {
       thread.forget(id);
       throw error;
@@ -86,7 +98,7 @@ export class RemoteMedia implements MediaSession, BotSeeker {
 
   async reopen(): Promise<void> {
     // Nothing was heard or recorded yet, so the bot starts from the beginning.
-    if (!this.relays) return await this.open();
+    if (!this.#relays) return await this.open();
     const { recording } = this.#settings;
     // Use a new file. The old one is playable up to its last write.
     const path =
@@ -102,8 +114,8 @@ export class RemoteMedia implements MediaSession, BotSeeker {
 
   /** For the thread: it has died. */
   workerDied(detail: string): void {
-    this.hasBot = false;
-    this.rtpPort = 0;
+    this.#hasBot = false;
+    this.#rtpPort = 0;
     this.#botAccess.left(this);
     // If this was the first `open`, its promise rejects instead.
     if (this.#wasOpened) this.#tell({ type: 'worker-died', detail });
@@ -121,7 +133,7 @@ export class RemoteMedia implements MediaSession, BotSeeker {
 
   /** An event from the worker. */
   happened(event: MediaEvent, hasBot: boolean): void {
-    this.hasBot = hasBot;
+    this.#hasBot = hasBot;
     if (event.type === 'bot-ask') {
       if (this.#botAccess.ask(this, false)) this.admitted();
       return;
@@ -150,7 +162,7 @@ export class RemoteMedia implements MediaSession, BotSeeker {
   }
 
   startRelay(): void {
-    this.relays = true;
+    this.#relays = true;
     this.#order({ method: 'startRelay' });
   }
 
@@ -199,7 +211,7 @@ export class RemoteMedia implements MediaSession, BotSeeker {
       // A dead worker holds nothing any more.
       if ((error as MediaError).code !== 'worker-died') throw error;
     } finally {
-      this.hasBot = false;
+      this.#hasBot = false;
       this.#current?.thread.forget(this.#current.id);
     }
   }

@@ -68,7 +68,7 @@ export const CONTROLS = {
     })
     .meta(
       means(
-        'Hand the caller over: to a number, or to a place in the dialplan.',
+        'Transfer the caller: to a number, or to a place in the dialplan.',
         { event: 'transfer', to: '+4930123456' },
         { event: 'transfer', to: 'reception', mode: 'dialplan', context: 'human' },
       ),
@@ -224,7 +224,7 @@ export const NATIVE_TO_BOT = {
     })
     .meta(
       means(
-        'A message of the bot was refused, or (overflow) so many ms of its audio were dropped; told at most once a second.',
+        'A message of the bot was refused, or (overflow) audio was dropped, `ms` long; told at most once a second.',
         { event: 'error', code: 'bad-base64', message: 'media.payload is not base64' },
         { event: 'error', code: 'overflow', message: 'more audio waits than is kept', ms: 2_000 },
       ),

@@ -10,7 +10,7 @@ import type { CallRecord } from '../records/record.ts';
 export class AdoptableCalls {
   readonly #records = new Map<string, CallRecord>();
   /** Bridged transfers to adopt, by the caller's channel, until the caller has a call. */
-  readonly talks = new Map<string, KeptTalk>();
+  readonly #talks = new Map<string, KeptTalk>();
 
   add(records: readonly CallRecord[]): void {
     for (const record of records) this.#records.set(record.channelId, record);
@@ -36,10 +36,21 @@ export class AdoptableCalls {
     return channelId !== undefined && this.#records.delete(channelId);
   }
 
+  /** The bridged transfers of all callers that have one. */
+  get talks(): ReadonlyMap<string, KeptTalk> {
+    return this.#talks;
+  }
+
+  /** A caller has this bridged transfer, or none. */
+  setTalk(callerId: string, talk: KeptTalk | undefined): void {
+    if (talk === undefined) this.#talks.delete(callerId);
+    else this.#talks.set(callerId, talk);
+  }
+
   /** Removes and returns a caller's bridged transfer. */
   takeTalk(callerId: string): KeptTalk | undefined {
-    const talk = this.talks.get(callerId);
-    this.talks.delete(callerId);
+    const talk = this.#talks.get(callerId);
+    this.#talks.delete(callerId);
     return talk;
   }
 

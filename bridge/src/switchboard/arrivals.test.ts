@@ -8,7 +8,7 @@ import { Arrivals, type ArrivalsContext } from './arrivals.ts';
 for (const why of ['shutdown', 'merged'] as const) {
   test(`a caller who is given back (${why}) leaves no talk for a later call`, () => {
     const adoptable = new AdoptableCalls();
-    adoptable.talks.set('1.1', TALK_IS_OVER);
+    adoptable.setTalk('1.1', TALK_IS_OVER);
     const released: string[] = [];
     const context = {
       adoptable,

@@ -74,7 +74,7 @@ export class Arrivals {
       const variables = channel.channelvars ?? {};
       const caller = dial ? undefined : callInfo(config, channel, args, variables, undefined, mayHave);
       reports.refused(channel.id, refusal, caller);
-      return this.#giveBack(channel.id, refusal, dial !== undefined);
+      return this.#refuse(channel.id, refusal, dial !== undefined);
     }
     this.#context.others.answered(channel.id);
     const variables = channel.channelvars;
@@ -97,7 +97,7 @@ export class Arrivals {
    * Returns a refused inbound channel to the dialplan. Hangs up an outbound callee, which came from
    * no dialplan.
    */
-  #giveBack(channelId: string, why: string, isOutbound: boolean): void {
+  #refuse(channelId: string, why: string, isOutbound: boolean): void {
     this.#context.adoptable.takeTalk(channelId);
     const release = { status: isOutbound ? undefined : why, cause: CAUSE.switchingCongestion, isDone: false };
     this.#context.background.run(this.#context.pendingReleases.say(channelId, release), 'give a call back');
@@ -110,7 +110,7 @@ export class Arrivals {
     dial: Originated | undefined,
   ): void {
     if (!dial && this.#context.ids.isMerged(channel.id, variables))
-      return this.#giveBack(channel.id, 'merged', false);
+      return this.#refuse(channel.id, 'merged', false);
     const mayHave = (id: string) => this.#context.ids.claim(channel.id, id);
     const info = callInfo(this.#context.config, channel, appArgs, variables, dial, mayHave);
     const adoptable = asAdopted(info, dial?.before ?? this.#context.adoptable.take(channel.id));

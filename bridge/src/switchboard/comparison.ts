@@ -86,7 +86,7 @@ export class Comparison {
    * Calls of the previous process. A call that has already begun here gets its record. A comparison
    * decides about the others.
    */
-  inherit(records: readonly CallRecord[]): void {
+  adopt(records: readonly CallRecord[]): void {
     this.#context.adoptable.add(records);
     for (const { channelId } of records) this.#recall(channelId);
   }
@@ -206,10 +206,10 @@ export class Comparison {
     const bridges = count('destroy-bridge');
     const { log } = this.#context;
     if (bridges + media + adopted > 0)
-      log.warn({ bridges, media, adopted }, 'left over from before: removed or adopted');
+      log.warn({ bridges, media, adopted }, 'objects of a previous process: removed or adopted');
     if (unreadable > 0) log.error({ unreadable }, 'channels that Asterisk cannot show are hung up');
     const missed = actions.filter(({ type }) => MISSED.has(type)).map(({ type }) => type);
-    if (missed.length > 0) log.warn({ missed }, 'events were lost: made good');
+    if (missed.length > 0) log.warn({ missed }, 'events were lost: what they ask for is done now');
   }
 
   #act(action: Action, before: ReadonlyMap<string, Before>): void {
@@ -221,9 +221,9 @@ export class Comparison {
         if (pendingReleases.has(action.channel.id)) return;
         if (action.type === 'keep-talk') {
           const { channel, leg, bridgeId, isJoined } = action;
-          adoptable.talks.set(channel.id, keptTalk(leg, bridgeId, isJoined));
-        } else if (action.type === 'end-talk') adoptable.talks.set(action.channel.id, TALK_IS_OVER);
-        else adoptable.talks.delete(action.channel.id);
+          adoptable.setTalk(channel.id, keptTalk(leg, bridgeId, isJoined));
+        } else if (action.type === 'end-talk') adoptable.setTalk(action.channel.id, TALK_IS_OVER);
+        else adoptable.setTalk(action.channel.id, undefined);
         // A created and dialled channel had its own app arguments when it entered Stasis before.
         const args = others.all.get(action.channel.id)?.args ?? action.args;
         return stasisStart(action.channel, args);

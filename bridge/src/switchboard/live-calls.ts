@@ -62,8 +62,8 @@ export class LiveCalls {
     return legs.length + placed.length + dials.length;
   }
 
-  /** Whether a second leg over this provider may begin now. If so, takes a permit of its rate. */
-  admits(provider: Provider): boolean {
+  /** Takes a permit of a provider for a second leg. Returns false if a limit is reached. */
+  admitLeg(provider: Provider): boolean {
     const { maxCalls } = provider.limits;
     const isFull = maxCalls > 0 && this.outbound(provider.name) >= maxCalls;
     return !isFull && this.rates.take(provider, performance.now()) === 0;

@@ -6,7 +6,7 @@ import type { Beliefs, BelievedCall, BelievedDial, BelievedRelease } from './bel
 import { hasHungUp, isHere, stasisArgs } from './channel-place.ts';
 import { forwardedLegs } from './forwarded-leg.ts';
 import type { Holdings } from './holdings.ts';
-import { findTalks, type Talk, wasHandedOver } from './talks.ts';
+import { findTalks, type Talk, talkedToLeg } from './talks.ts';
 
 /** What to do about a difference. `channelId` is the call's own channel. */
 export type Action =
@@ -224,7 +224,7 @@ function ofNobody(
     const before = moved.get(id) ?? adoptable.find(({ channelId }) => channelId === id);
     if (talk !== undefined) actions.push({ ...talk, type: 'keep-talk', channel, args: args ?? [] });
     else if (from !== undefined) actions.push({ type: 'refuse-forward', channel });
-    else if (args !== undefined && wasHandedOver(before, id, bridges))
+    else if (args !== undefined && talkedToLeg(before, id, bridges))
       actions.push({ type: 'end-talk', channel, args });
     else if (args !== undefined) actions.push({ type: 'offer', channel, args });
   }

@@ -100,9 +100,9 @@ export class Switchboard {
    * Takes the records of the previous process's calls. A call that has already begun here gets its
    * record. The next comparison decides about the others.
    */
-  inherit(records: readonly CallRecord[]): void {
+  adopt(records: readonly CallRecord[]): void {
     for (const { channelId, callId } of records) this.ids.claim(channelId, callId);
-    this.#comparison.inherit(records);
+    this.#comparison.adopt(records);
   }
 
   #isLive(channelId: string): boolean {
@@ -257,7 +257,7 @@ export class Switchboard {
 
   /** Hangs up a channel that gets no call. */
   #dismiss({ id, name }: AriChannel, cause: number, why: string): void {
-    this.#context.log.warn({ channelId: id, name, why }, 'a channel is turned away');
+    this.#context.log.warn({ channelId: id, name, why }, 'a channel is refused');
     this.#context.background.run(this.#context.ari.hangUp(id, cause), 'turn a channel away');
   }
 
@@ -289,7 +289,7 @@ export class Switchboard {
       ari,
       media,
       log,
-      mayDial: (provider) => this.live.admits(provider),
+      admitLeg: (provider) => this.live.admitLeg(provider),
       onChange: (changed, change) => reports.changed(changed, change),
     };
     const call = new Call(info, isUp, settings, context, dial);
@@ -366,7 +366,7 @@ export class Switchboard {
 
   #rings(channel: AriChannel): void {
     const call = this.#calls.get(channel.id);
-    if (call?.pendingDial?.rings()) this.#context.reports.changed(call, 'ringing');
+    if (call?.pendingDial?.markRinging()) this.#context.reports.changed(call, 'ringing');
     this.#others.rings(channel.id);
   }
 

@@ -54,7 +54,7 @@ export function findTalks(
  * died. That leg has hung up since. A caller that a REFER or the dialplan took is not in our app. A
  * caller bridged with a media channel has a bot again.
  */
-export function wasHandedOver(before: CallRecord | undefined, callerId: string, bridges: Bridges): boolean {
+export function talkedToLeg(before: CallRecord | undefined, callerId: string, bridges: Bridges): boolean {
   const { status, mode } = before?.transfer ?? {};
   const hasBot = bridges.some(
     ({ channels }) => channels.includes(callerId) && channels.some((id) => isOwn(id, 'pcm')),
