@@ -14,6 +14,7 @@ import {
   packed,
   roomOf,
   tooLong,
+  undocumented,
   upward,
 } from './house-rules.ts';
 import { pathsBelow, readSources, type SourceFile } from './source-file.ts';
@@ -274,6 +275,10 @@ describe('the house', () => {
 });
 
 describe('the words', () => {
+  test('each export has a doc comment', () => {
+    assert.deepEqual(undocumented(sources), []);
+  });
+
   test('no comment line has more than 100 columns', () => {
     assert.deepEqual(longComments(everything), []);
   });

@@ -10,6 +10,7 @@ import {
   longComments,
   packed,
   tooLong,
+  undocumented,
   upward,
 } from './house-rules.ts';
 import { sourceFile } from './source-file.ts';
@@ -245,4 +246,17 @@ test('a comment line of more than 100 columns is found, wherever it stands', () 
 
 test('a file with too many lines is found', () => {
   assert.deepEqual(tooLong(files(['call/a.ts', 'a;\nb;\n'], ['call/b.ts', 'a;\n']), 1), ['call/a.ts: 2']);
+});
+
+test('an export without a doc comment is found', () => {
+  const text = `/** a */
+export const A = ['b'] as const;
+export type B = (typeof A)[number];
+// c
+export const c = 1;
+/** */
+export function d() {}
+export interface E {}
+`;
+  assert.deepEqual(undocumented(files(['call/a.ts', text])), ['call/a.ts:5', 'call/a.ts:7', 'call/a.ts:8']);
 });

@@ -269,6 +269,24 @@ export const longComments = (files: readonly SourceFile[]): string[] =>
     );
   });
 
+/** A type that follows from a value, which has the comment: `(typeof NAMES)[number]`, `z.infer`. */
+const followsFromValue = (declaration: SyntaxNode, file: SourceFile): boolean =>
+  declaration.type === 'TSTypeAliasDeclaration' &&
+  /\btypeof /.test(file.text.slice(declaration.start as number, declaration.end as number));
+
+/** Exports without a doc comment, as `path:line`. */
+export const undocumented = (files: readonly SourceFile[]): string[] =>
+  files.flatMap((file) =>
+    file.nodes
+      .filter(({ node }) => /^Export(Named|Default)Declaration$/.test(node.type) && isNode(node.declaration))
+      .filter(({ node }) => !followsFromValue(node.declaration as SyntaxNode, file))
+      .filter(({ node }) => {
+        const comments = (node.leadingComments ?? []) as { type: string; value: string }[];
+        return !comments.some(({ type, value }) => type === 'CommentBlock' && /^\*\W*\w/.test(value));
+      })
+      .map(({ node }) => `${file.path}:${node.loc.start.line}`),
+  );
+
 /** Files with more lines than are allowed, as `path: lines`. */
 export const tooLong = (files: readonly SourceFile[], linesMax: number): string[] =>
   files

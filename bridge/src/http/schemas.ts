@@ -15,6 +15,7 @@ export const callParams = z.object({
     .describe("The call's id, or its channel's; URL-encoded"),
 });
 
+/** Answer of a list: a page of calls, and where the next one begins. */
 export const callPageSchema = z
   .object({
     calls: z.array(callSchema),
@@ -22,12 +23,14 @@ export const callPageSchema = z
   })
   .meta({ id: 'CallPage' });
 
+/** Request: keys to send to the caller. */
 export const dtmfSchema = z.strictObject({
   digits: z.string().regex(/^[0-9A-D*#wW,]{1,64}$/i, {
     error: 'must be 1 to 64 of 0-9 A-D * #, and w or , for a pause of 500 ms',
   }),
 });
 
+/** Request: a transfer of the caller. */
 export const transferSchema = z.strictObject({
   to: text(256).describe('Number; with mode dialplan the extension, unless `extension` says another'),
   provider: text(64).optional().describe("Whose trunk is dialled over [the call's own]"),
@@ -36,7 +39,9 @@ export const transferSchema = z.strictObject({
   extension: text(128).optional(),
 });
 
+/** Request: pause or resume the recording. */
 export const recordingSchema = z.strictObject({ state: z.enum(RECORDING_REQUESTS) });
+/** Answer: what the recording is now. */
 export const recordingStateSchema = z.object({ state: z.enum(['on', 'paused', 'failed', 'off']) });
 
 const fieldErrorSchema = z.object({ field: z.string(), reason: z.string() });

@@ -6,6 +6,7 @@ export const ENCODINGS = ['pcmu', 'pcma', 'pcm16'] as const;
 export type WireEncoding = (typeof ENCODINGS)[number];
 /** Sample rates of the bot's audio, Hz. A bot may send any of them, whatever the call's rate. */
 export const RATES = SAMPLE_RATES;
+/** One of them, Hz. */
 export type WireRate = SampleRate;
 
 /** Wire formats of bots: our own (native), and Twilio Media Streams. */

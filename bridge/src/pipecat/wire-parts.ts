@@ -3,13 +3,20 @@ import { type BotMessage, type BridgeMessage, ENCODINGS, RATES } from './dialect
 
 /** Limits of what a bot may send in one message. */
 const MARK_NAME_MAX_CHARS = 256;
+/** Most keys in one message. */
 export const DTMF_MAX_DIGITS = 128;
+/** Longest `to` of a transfer, characters. */
 export const TRANSFER_TO_MAX_CHARS = 256;
+/** Longest name of a context or provider, and longest extension, characters. */
 export const NAME_MAX_CHARS = 80;
 
+/** The name of a mark: the bot's own text. */
 export const markName = z.string().max(MARK_NAME_MAX_CHARS);
+/** Encoding of audio. */
 export const encoding = z.enum(ENCODINGS);
+/** Sample rate of audio, Hz. */
 export const sampleRate = z.literal(RATES);
+/** Texts by name, such as variables of a channel. */
 export const strings = z.record(z.string(), z.string());
 /** 16 samples of mu-law in base64. */
 export const PAYLOAD = '//79/Pv6+fj39vX08/Lx8A==';

@@ -119,6 +119,7 @@ export const callRecordSchema = z.object({
 
 /** A call record: JSON as it is stored, logged and returned by the API. */
 export type CallRecord = z.infer<typeof callRecordSchema>;
+/** How far a call has come. */
 export type RecordState = CallRecord['state'];
 
 /** A record without user and password in its callback URL, for the API and its events. */

@@ -1,4 +1,6 @@
+/** A day, s. */
 export const DAY_S = 86_400;
+/** A day, ms. */
 export const DAY_MS = 86_400_000;
 /** The unit of recording sizes in settings. */
 export const MEGABYTE = 1_000_000;
