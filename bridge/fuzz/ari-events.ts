@@ -69,6 +69,7 @@ const start = fc.record({
         INBOUND_PROVIDER: text,
         AGENT_ID: text,
         INBOUND_PRESENTATION: text,
+        INBOUND_WAIT_S: text,
         CUSTOM_VARS: text.map((value) => `a=${encodeURIComponent(value.toWellFormed())}`),
         SIP_HEADERS: text.map((value) => `X-Call-ID=${encodeURIComponent(value.toWellFormed())}`),
       },
