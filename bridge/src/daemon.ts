@@ -92,11 +92,16 @@ export class Daemon {
     };
     this.#ari = new AriClient(access);
     const instance = randomBytes(INSTANCE_BYTES).toString('hex');
-    const connection = { instance, heartbeatMs: config.ARI_HEARTBEAT_MS };
+    const connection = {
+      instance,
+      heartbeatMs: config.ARI_HEARTBEAT_MS,
+      isDead: (other: string) => this.#records.isDead(other),
+    };
     this.#predecessors = new Predecessors({
       instance,
       app: config.ARI_APP,
       ari: this.#ari,
+      heartbeatMs: config.ARI_HEARTBEAT_MS,
       takeAppOf: (other) => this.#events.takeAppOf(other),
       recover: () => this.#recover(),
     });
@@ -104,14 +109,14 @@ export class Daemon {
       onConnected: () => this.#ariConnected(),
       onReady: () => this.#ariReady(),
       onDown: (why) => this.#ariDown(why),
-      onTakenOver: () => this.#takenOver(),
+      onTakenOver: (isElsewhere) => this.#takenOver(isElsewhere),
       onAsteriskStopping: () => this.#asteriskStopping(),
       onEvent: (event) => this.#switchboard.dispatch(event),
       onUnreadable: (error) => this.#unreadable(error),
       onHandingOver: () => this.#switchboard.handingOver.begin(),
       isKept: (channelId) => this.#switchboard.handingOver.isKept(channelId),
       onHandedOver: () => this.#handedOver(),
-      onResumed: () => this.#resumed(),
+      onResumed: (why) => this.#resumed(why),
     });
     this.#media = new MediaPool(
       {
@@ -333,11 +338,12 @@ export class Daemon {
 
   /** A successor has the app. Our calls go on; if it ends, new calls come here again. */
   #handedOver(): void {
+    this.#switchboard.handingOver.complete();
     this.#log.info({ calls: this.#switchboard.callsActive }, 'handed over to a new process');
   }
 
-  #resumed(): void {
-    this.#log.warn('the new process is gone: new calls come here again');
+  #resumed(why: string): void {
+    this.#log.warn({ why }, 'new calls come here again');
     this.#switchboard.handingOver.end();
   }
 
@@ -362,12 +368,12 @@ export class Daemon {
   }
 
   /** Another process took our Stasis app, and serves our calls. */
-  #takenOver(): void {
+  #takenOver(isElsewhere: (channelId: string) => boolean): void {
     this.#log.error(
       { app: this.#config.ARI_APP, calls: this.#switchboard.callsActive },
       'the Stasis app was taken over by another process',
     );
-    this.#switchboard.letGo();
+    this.#switchboard.letGo(isElsewhere);
   }
 
   /** Ends all calls: Asterisk would cut them, and nobody would know why. The bridge goes on. */

@@ -83,6 +83,7 @@ class ModelBridge {
         instance,
         app: 'pipecat',
         ari: this.ari.client,
+        heartbeatMs: 1_000,
         takeAppOf: async () => async () => {},
         recover: async () => {},
       }),

@@ -19,6 +19,9 @@ const UNCHANGED_LOOKS_MAX = 4;
 /** The same without a claim: its holder may renew it after a restart of Asterisk. */
 const ABSENT_LOOKS_MAX = 2;
 
+/** The claim of a process's own app after it has stopped. */
+export const ENDED = 'ended';
+
 /** Name of the global variable that holds an app's claim. */
 export function claimVariable(app: string): string {
   return `PIPECAT_BRIDGE_${app}`;

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AriAccess } from './access.ts';
 import { CatchUp } from './catch-up.ts';
-import { claimVariable, formatClaim, HolderWatch } from './claim.ts';
+import { claimVariable, formatClaim, HolderWatch, parseClaim } from './claim.ts';
 import { AriClient } from './client.ts';
 import { EventsSocket } from './events.ts';
 import { HandoverRequest, parseRequest } from './handover.ts';
@@ -45,6 +45,10 @@ export interface AriConnectionOptions {
   readonly heartbeatMs: number;
   /** Waits until no other process has the app, before it connects first. */
   readonly waits?: boolean;
+  /** Whether another process is known to be dead. It is not asked for the app then. */
+  readonly isDead?: (instance: string) => Promise<boolean>;
+  /** The claim that a stop leaves. Empty by default. */
+  readonly lastClaim?: string;
 }
 
 const BACKOFF_MIN_MS = 200;
@@ -145,7 +149,9 @@ export class AriConnection {
     this.#abort.abort();
     const isOurs = this.#isProved && !keepsClaim;
     this.#socket?.close('stopped');
-    const freed = isOurs ? this.#own.setGlobalVariable(this.#variable, '').catch(() => {}) : undefined;
+    const freed = isOurs
+      ? this.#own.setGlobalVariable(this.#variable, this.#options.lastClaim ?? '').catch(() => {})
+      : undefined;
     await Promise.race([freed, delay(STOP_MS, undefined, { ref: false })]);
     await this.#own.close();
     await this.#running;
@@ -164,9 +170,9 @@ export class AriConnection {
     };
   }
 
-  /** A successor may take the app now. Until it does, events arrive as before. */
-  yield(): void {
-    this.#isYielding = true;
+  /** Whether a successor may take the app. Until it does, events arrive as before. */
+  yield(isYielding = true): void {
+    this.#isYielding = isYielding;
   }
 
   /** Closes the connection. It is opened again, after a pause that grows with each failure. */
@@ -208,8 +214,10 @@ export class AriConnection {
 
   /** Whether another process had the app, and has made room for us. */
   async #askHolder(): Promise<boolean> {
-    const claim = await this.#own.globalVariable(this.#variable).catch(() => '');
-    return this.#watch.isOther(claim) && (await this.#handover.ask());
+    const claim = await this.#own.globalVariable(this.#variable);
+    const holder = parseClaim(claim)?.instance;
+    if (holder === undefined || !this.#watch.isOther(claim)) return false;
+    return !(await this.#options.isDead?.(holder)) && (await this.#handover.ask());
   }
 
   /** Resolves when the connection has ended. */

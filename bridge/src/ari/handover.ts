@@ -4,17 +4,18 @@ import { AriError } from './requests.ts';
 /**
  * The handover of the Stasis app from one process of the bridge, the holder, to its successor. ARI
  * carries it: the successor asks by a user event through the app, the holder answers in a global
- * variable. `asked`: the holder has heard it. `ready`: its calls are in an app of its own, and the
- * successor may connect. `done`: no call of the holder is left in the shared app.
+ * variable. `busy`: another successor is being served; ask again. `asked`: the holder has heard it.
+ * `ready`: its calls are in an app of its own, and the successor may connect. `done`: no call of
+ * the holder is left in the shared app.
  */
-export type HandoverStep = 'asked' | 'ready' | 'done';
+export type HandoverStep = 'busy' | 'asked' | 'ready' | 'done';
 
-const STEPS: readonly HandoverStep[] = ['asked', 'ready', 'done'];
+const STEPS: readonly HandoverStep[] = ['busy', 'asked', 'ready', 'done'];
 const REQUEST = /^handover-([\w-]{1,64})$/;
 
-/** Name of the global variable in which an app's holder answers. */
-export function handoverVariable(app: string): string {
-  return `PIPECAT_BRIDGE_HANDOVER_${app}`;
+/** Name of the global variable in which an app's holder answers a successor. */
+export function handoverVariable(app: string, successor: string): string {
+  return `PIPECAT_BRIDGE_HANDOVER_${app}_${successor}`;
 }
 
 /** Name of the user event by which a successor asks. */
@@ -27,14 +28,9 @@ export function parseRequest(eventName: string): string | undefined {
   return REQUEST.exec(eventName)?.[1];
 }
 
-/** The holder's answer as the variable's value. */
-export function formatStep(successor: string, step: HandoverStep): string {
-  return `${successor}/${step}`;
-}
-
-/** The answer to this successor. Undefined: none, or it is meant for another one. */
-export function parseStep(text: string, successor: string): HandoverStep | undefined {
-  return STEPS.find((step) => text === formatStep(successor, step));
+/** The answer that the variable holds. Undefined: none. */
+export function parseStep(text: string): HandoverStep | undefined {
+  return STEPS.find((step) => text === step);
 }
 
 /** The app that a process moves its calls to. */
@@ -50,10 +46,14 @@ export function ownerOf(ownAppName: string, app: string): string | undefined {
 
 const POLL_MS = 25;
 /** A holder that lives answers the request within this time. A new process waits it out. */
-const ASKED_MS = 300;
-/** Then it has moved its calls within this time. */
-const READY_MS = 5_000;
-const DONE_MS = 1_000;
+const ASKED_MS = 1_000;
+/** Then it has moved its calls within this time: more than one request that is not answered. */
+const READY_MS = 20_000;
+/** A call that came in the last moment is moved within this time, or its holder is dead. */
+const DONE_MS = 20_000;
+/** A successor that finds another one before it asks again after this time, this often. */
+const BUSY_MS = 500;
+const BUSY_TRIES = 60;
 
 /** What a successor needs of ARI. */
 export interface HandoverRequests {
@@ -70,7 +70,7 @@ export class HandoverRequest {
 
   constructor(ari: HandoverRequests, app: string, successor: string, signal: AbortSignal) {
     this.#ari = ari;
-    this.#variable = handoverVariable(app);
+    this.#variable = handoverVariable(app, successor);
     this.#successor = successor;
     this.#signal = signal;
   }
@@ -80,17 +80,21 @@ export class HandoverRequest {
    * answer: it is gone, hangs, or is of a version that knows no handover.
    */
   async ask(): Promise<boolean> {
-    try {
-      await this.#ari.sendUserEvent(formatRequest(this.#successor));
-    } catch (error) {
-      // Nobody has had the app since Asterisk started.
-      if (error instanceof AriError && error.status === 404) return false;
-      throw error;
+    for (let attempt = 1; attempt <= BUSY_TRIES && !this.#signal.aborted; attempt++) {
+      try {
+        await this.#ari.sendUserEvent(formatRequest(this.#successor));
+      } catch (error) {
+        // Nobody has had the app since Asterisk started.
+        if (error instanceof AriError && error.status === 404) return false;
+        throw error;
+      }
+      if (!(await this.#reaches('busy', ASKED_MS))) return false;
+      if (await this.#reaches('asked', BUSY_MS)) return await this.#reaches('ready', READY_MS);
     }
-    return (await this.#reaches('asked', ASKED_MS)) && (await this.#reaches('ready', READY_MS));
+    return false;
   }
 
-  /** Waits until no call of the holder is left in the shared app, at most 1 s. */
+  /** Waits until no call of the holder is left in the shared app, at most 20 s. */
   async done(): Promise<void> {
     await this.#reaches('done', DONE_MS);
   }
@@ -98,7 +102,7 @@ export class HandoverRequest {
   async #reaches(wanted: HandoverStep, limitMs: number): Promise<boolean> {
     const endMs = performance.now() + limitMs;
     while (!this.#signal.aborted) {
-      const step = parseStep(await this.#ari.globalVariable(this.#variable), this.#successor);
+      const step = parseStep(await this.#ari.globalVariable(this.#variable));
       if (step !== undefined && STEPS.indexOf(step) >= STEPS.indexOf(wanted)) return true;
       if (performance.now() > endMs) return false;
       await delay(POLL_MS, undefined, { signal: this.#signal }).catch(() => {});

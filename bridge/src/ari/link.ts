@@ -1,24 +1,33 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AriAccess } from './access.ts';
+import { ENDED } from './claim.ts';
 import type { AriClient } from './client.ts';
 import { AriConnection, type AriConnectionHandlers, type AriConnectionOptions } from './connection.ts';
-import { formatStep, type HandoverStep, handoverVariable, ownApp } from './handover.ts';
+import { type HandoverStep, handoverVariable, ownApp } from './handover.ts';
 import type { ChannelEvent } from './model.ts';
 
 /** Notifications to the owner of the link. */
-export interface AriLinkHandlers extends Omit<AriConnectionHandlers, 'onAsked' | 'onYielded'> {
-  /** A successor asks for the app: take no new orders, and let go of dials of other clients. */
+export interface AriLinkHandlers
+  extends Omit<AriConnectionHandlers, 'onAsked' | 'onYielded' | 'onTakenOver'> {
+  /**
+   * Another process has taken the app without asking. `isElsewhere` tells whether a channel is in
+   * our own app: its call goes on.
+   */
+  readonly onTakenOver: (isElsewhere: (channelId: string) => boolean) => void;
+  /** A successor asks for the app: take no new orders. */
   readonly onHandingOver: () => void;
   /** Whether a channel of the shared app stays with this process. */
   readonly isKept: (channelId: string) => boolean;
   /** The successor has the shared app. This process keeps its calls, and gets no new ones. */
   readonly onHandedOver: () => void;
   /** The successor is gone: this process has the shared app again, and gets new calls. */
-  readonly onResumed: () => void;
+  readonly onResumed: (why: string) => void;
 }
 
 /** An app beside the shared one must be open within this time, ms. */
 const OWN_APP_MS = 3_000;
+/** A successor that is told `ready` takes the app within this time, or it has died. */
+const SUCCESSOR_MS = 5_000;
 
 /**
  * The link to Asterisk's events: a connection for the shared app, and after a handover one for an
@@ -46,21 +55,33 @@ export class AriLink {
   /** Channels whose StasisStart in our own app is of our move. */
   readonly #arriving = new Set<string>();
   readonly #moves = new Set<Promise<void>>();
+  /** Channels whose events come from our own app. */
+  readonly #elsewhere = new Set<string>();
+  #waiting: NodeJS.Timeout | undefined;
 
   constructor(access: AriAccess, options: AriConnectionOptions, ari: AriClient, handlers: AriLinkHandlers) {
     this.#access = access;
     this.#options = options;
     this.#ari = ari;
     this.#handlers = handlers;
-    this.#shared = this.#connection(handlers, options);
+    this.#shared = this.#connection(options);
     this.takeovers = this.#shared.takeovers;
   }
 
-  #connection(handlers: AriLinkHandlers, options: AriConnectionOptions): AriConnection {
+  #connection(options: AriConnectionOptions): AriConnection {
     return new AriConnection(this.#access, options, this.#ari, {
-      ...handlers,
+      ...this.#handlers,
+      onConnected: async () => {
+        this.#resume();
+        await this.#handlers.onConnected();
+      },
+      // Without the shared app, our own one tells of troubles with Asterisk.
+      onDown: (why) => {
+        if (!this.#isOver) this.#handlers.onDown(why);
+      },
+      onTakenOver: () => this.#takenOver(),
       onEvent: (event) => this.#sharedEvent(event),
-      onAsked: (successor) => void this.#handOver(successor),
+      onAsked: (successor) => void this.#asked(successor),
       onYielded: () => void this.#yielded(),
     });
   }
@@ -71,6 +92,7 @@ export class AriLink {
 
   async stop(): Promise<void> {
     this.#isStopped = true;
+    clearTimeout(this.#waiting);
     await Promise.all([this.#shared.stop(), this.#own?.stop()]);
   }
 
@@ -128,9 +150,13 @@ export class AriLink {
     return ownApp(this.#access.app, this.#options.instance);
   }
 
-  /** Rejects never: a handover that fails leaves all as it is, and the successor takes the app. */
+  async #asked(successor: string): Promise<void> {
+    if (!this.#isHandingOver) return await this.#handOver(successor);
+    if (successor !== this.#successor) await this.#say('busy', successor).catch(() => {});
+  }
+
+  /** Rejects never: after a handover that fails new calls come here as before. */
   async #handOver(successor: string): Promise<void> {
-    if (this.#isHandingOver) return;
     this.#isHandingOver = true;
     this.#successor = successor;
     try {
@@ -141,17 +167,24 @@ export class AriLink {
       this.#ari.useApp(this.#ownName);
       await Promise.all(held.filter(this.#handlers.isKept).map((id) => this.#move(id, [])));
       this.#shared.yield();
+      this.#waiting = setTimeout(() => this.#giveUp('the successor did not come'), SUCCESSOR_MS);
       await this.#say('ready');
     } catch (error) {
-      this.#isHandingOver = false;
-      this.#ari.useApp(this.#access.app);
-      this.#handlers.onUnreadable(error as Error);
+      if (!this.#isOver) this.#giveUp((error as Error).message);
     }
   }
 
-  async #say(step: HandoverStep): Promise<void> {
-    const variable = handoverVariable(this.#access.app);
-    await this.#ari.setGlobalVariable(variable, formatStep(this.#successor, step));
+  /** There is no successor. Channels that were moved stay in our own app. */
+  #giveUp(why: string): void {
+    clearTimeout(this.#waiting);
+    this.#shared.yield(false);
+    this.#isHandingOver = false;
+    this.#ari.useApp(this.#access.app);
+    this.#handlers.onResumed(why);
+  }
+
+  async #say(step: HandoverStep, successor = this.#successor): Promise<void> {
+    await this.#ari.setGlobalVariable(handoverVariable(this.#access.app, successor), step);
   }
 
   /** Opens the app of our own. It stays open: a second handover moves further calls there. */
@@ -161,7 +194,7 @@ export class AriLink {
     const access = { ...this.#access, app: this.#ownName };
     // While the shared app is ours too, its connection tells of troubles with Asterisk.
     const isAlone = () => this.#isOver;
-    const own = new AriConnection(access, this.#options, this.#ari, {
+    const own = new AriConnection(access, { ...this.#options, lastClaim: ENDED }, this.#ari, {
       onConnected: async () => {
         if (isAlone()) await this.#handlers.onConnected();
       },
@@ -172,7 +205,7 @@ export class AriLink {
       onDown: (why) => {
         if (isAlone()) this.#handlers.onDown(why);
       },
-      onTakenOver: () => this.#handlers.onTakenOver(),
+      onTakenOver: () => this.#handlers.onTakenOver(() => false),
       onAsked: () => {},
       onYielded: () => {},
       onAsteriskStopping: this.#handlers.onAsteriskStopping,
@@ -184,7 +217,23 @@ export class AriLink {
     await Promise.race([ready.promise, tooLate(this.#ownName)]);
   }
 
+  /** The app was taken without asking. Calls in our own app are not concerned. */
+  #takenOver(): void {
+    clearTimeout(this.#waiting);
+    const isElsewhere = (id: string) => this.#elsewhere.has(id);
+    const { size } = this.#elsewhere;
+    this.#handlers.onTakenOver(isElsewhere);
+    if (size === 0) return;
+    this.#isOver = true;
+    this.#isHandingOver = true;
+    this.#ari.useApp(this.#ownName);
+    this.#ari.release();
+    this.#handlers.onHandedOver();
+    this.#handlers.onReady();
+  }
+
   async #yielded(): Promise<void> {
+    clearTimeout(this.#waiting);
     this.#isOver = true;
     while (this.#moves.size > 0) await Promise.all(this.#moves);
     await this.#say('done').catch(() => {});
@@ -195,20 +244,7 @@ export class AriLink {
   /** Waits for the end of the successor, to take new calls again. */
   #standBy(): void {
     if (this.#isStopped) return;
-    this.#shared = this.#connection(
-      {
-        ...this.#handlers,
-        // Our own app tells of troubles with Asterisk until the shared one is ours again.
-        onDown: (why) => {
-          if (!this.#isOver) this.#handlers.onDown(why);
-        },
-        onConnected: async () => {
-          this.#resume();
-          await this.#handlers.onConnected();
-        },
-      },
-      { ...this.#options, waits: true },
-    );
+    this.#shared = this.#connection({ ...this.#options, waits: true });
     this.#shared.start();
   }
 
@@ -218,7 +254,7 @@ export class AriLink {
     this.#isHandingOver = false;
     this.#left.clear();
     this.#ari.useApp(this.#access.app);
-    this.#handlers.onResumed();
+    this.#handlers.onResumed('the new process is gone');
   }
 
   #sharedEvent(event: ChannelEvent): void {
@@ -236,6 +272,7 @@ export class AriLink {
   }
 
   #ownEvent(event: ChannelEvent): void {
+    if (event.type === 'ChannelDestroyed') this.#elsewhere.delete(event.channel.id);
     if (event.type === 'StasisStart' && this.#arriving.delete(event.channel.id)) return;
     this.#handlers.onEvent(event);
   }
@@ -244,8 +281,10 @@ export class AriLink {
   async #move(id: string, args: readonly string[]): Promise<void> {
     this.#leaving.add(id);
     this.#arriving.add(id);
-    const isMoved = await this.#ari.moveChannel(id, this.#ownName, args).catch(() => false);
-    if (!isMoved) {
+    const isMoved = await this.#ari.moveChannel(id, this.#ownName, args).catch(() => undefined);
+    this.#elsewhere.add(id);
+    // Without a reply it may have been moved.
+    if (isMoved === false) {
       this.#leaving.delete(id);
       this.#arriving.delete(id);
     }

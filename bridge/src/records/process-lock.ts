@@ -13,6 +13,8 @@ export class ProcessLock {
   readonly #directory: string;
   readonly #process: string;
   readonly #held: DatabaseSync;
+  /** Processes whose death was seen. */
+  readonly #dead = new Set<string>();
 
   /** Takes the lock of `process`. Throws SQLite's errors, also if another process has it. */
   constructor(directory: string, process: string) {
@@ -44,7 +46,14 @@ export class ProcessLock {
       file.close();
     }
     rmSync(path, { force: true });
+    this.#dead.add(process);
     return false;
+  }
+
+  /** Whether a process that shared this folder is dead. False also if it is not known. */
+  isDead(process: string): boolean {
+    this.isAlive(process);
+    return this.#dead.has(process);
   }
 
   /** Releases the lock. */

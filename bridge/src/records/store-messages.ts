@@ -71,6 +71,7 @@ export type Question =
     }
   | { readonly type: 'callbacks' }
   | { readonly type: 'recover' }
+  | { readonly type: 'is-dead'; readonly process: string }
   | { readonly type: 'close' };
 
 /** Messages to the store's thread. */

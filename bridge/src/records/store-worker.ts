@@ -173,6 +173,8 @@ function answer(question: Question): unknown {
       return opened().list(question.filter, question.limit, question.cursor);
     case 'callbacks':
       return opened().callbacks((process) => process === settings.process || isDead(process));
+    case 'is-dead':
+      return lock?.isDead(question.process) ?? false;
     case 'recover':
       return recover(opened());
     case 'close':

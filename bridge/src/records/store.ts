@@ -90,6 +90,11 @@ export class RecordStore {
     await this.#ask({ type: 'recover' });
   }
 
+  /** Whether a process that wrote to this folder is dead. False also if it is not known. */
+  async isDead(process: string): Promise<boolean> {
+    return (await this.#ask({ type: 'is-dead', process }).catch(() => false)) === true;
+  }
+
   /** Why records cannot be written now. Undefined if they can. */
   get problem(): string | undefined {
     return this.#problem ?? (this.#hanging ? HANGING : undefined);

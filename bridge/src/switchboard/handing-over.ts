@@ -23,11 +23,16 @@ export class HandingOver {
     return this.#isUnderWay;
   }
 
-  /** A successor takes the app: new orders go to it. Dials of other clients become its own. */
+  /** A successor asks for the app: new orders are for it. */
   begin(): void {
     this.#isUnderWay = true;
-    this.#context.gate.letGo();
     this.#context.predecessors.stepBack(true);
+  }
+
+  /** The successor has the app: the gate and the dials of other clients are its own. */
+  complete(): void {
+    this.begin();
+    this.#context.gate.letGo();
     this.#context.others.letGo();
   }
 

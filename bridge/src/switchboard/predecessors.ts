@@ -1,4 +1,4 @@
-import { claimVariable, HolderWatch } from '../ari/claim.ts';
+import { claimVariable, ENDED, HolderWatch } from '../ari/claim.ts';
 import type { AriClient } from '../ari/client.ts';
 import { ownApp, ownerOf } from '../ari/handover.ts';
 import { parseOwnId } from '../call/asterisk-ids.ts';
@@ -11,6 +11,8 @@ export interface PredecessorsContext {
   /** The app that predecessors handed over. */
   readonly app: string;
   readonly ari: Pick<AriClient, 'applications' | 'globalVariable' | 'moveChannel' | 'unsubscribe'>;
+  /** Interval at which a process renews its claim, ms. */
+  readonly heartbeatMs: number;
   /** Takes the app of a process that is gone. Resolves to a function that closes the app. */
   readonly takeAppOf: (instance: string) => Promise<() => Promise<void>>;
   /** A process is gone: reads the records of its calls, before its channels come. */
@@ -19,6 +21,8 @@ export interface PredecessorsContext {
 
 interface Predecessor {
   readonly watch: HolderWatch;
+  /** When the claim was last read, by `performance.now()`. */
+  readMs: number;
   held: ReadonlySet<string>;
 }
 
@@ -59,9 +63,15 @@ export class Predecessors {
    * moved to the shared app. Resolves to whether one is gone. One look runs at a time.
    */
   look(): Promise<boolean> {
-    this.#looking ??= this.#look().finally(() => {
-      this.#looking = undefined;
-    });
+    this.#looking ??= this.#look()
+      .catch((error: unknown) => {
+        // While Asterisk does not answer, nobody can renew a claim either.
+        for (const { watch } of this.#all.values()) watch.failed();
+        throw error;
+      })
+      .finally(() => {
+        this.#looking = undefined;
+      });
     return this.#looking;
   }
 
@@ -73,18 +83,19 @@ export class Predecessors {
       const instance = ownerOf(name, app);
       if (instance === undefined || instance === own) continue;
       // Asterisk keeps the app of a process that has ended for as long as it has a channel.
-      const known = this.#all.get(instance);
       const claim = await ari.globalVariable(claimVariable(name));
-      const watch = known?.watch ?? new HolderWatch(own);
-      const isGone = claim === '' || watch.isGone(claim);
-      if (isGone) {
+      // An app that somebody else gave such a name.
+      if (claim === '') continue;
+      const known = this.#all.get(instance);
+      if (this.#isGone(known, claim)) {
         const isMoved = await this.#inherit(instance, channelIds);
         this.#all.delete(instance);
         isOneGone ||= known !== undefined || isMoved;
         continue;
       }
       seen.add(instance);
-      this.#all.set(instance, { watch, held: new Set(channelIds) });
+      if (known !== undefined) known.held = new Set(channelIds);
+      else this.#meet(instance, claim, channelIds);
     }
     for (const instance of this.#all.keys()) {
       if (seen.has(instance)) continue;
@@ -92,6 +103,21 @@ export class Predecessors {
       isOneGone = true;
     }
     return isOneGone;
+  }
+
+  /** A claim is judged by readings that are one renewal apart, however often it is read. */
+  #isGone(known: Predecessor | undefined, claim: string): boolean {
+    if (claim === ENDED) return true;
+    const nowMs = performance.now();
+    if (known === undefined || nowMs - known.readMs < this.#context.heartbeatMs * 0.9) return false;
+    known.readMs = nowMs;
+    return known.watch.isGone(claim);
+  }
+
+  #meet(instance: string, claim: string, channelIds: readonly string[]): void {
+    const watch = new HolderWatch(this.#context.instance);
+    watch.isGone(claim);
+    this.#all.set(instance, { watch, readMs: performance.now(), held: new Set(channelIds) });
   }
 
   /** Moves a dead process's channels to the shared app. Resolves to whether it had any. */

@@ -175,9 +175,9 @@ export class Switchboard {
   }
 
   /** Another process took our app: ends our calls here; further events go to that process. */
-  letGo(): void {
+  letGo(isElsewhere: (channelId: string) => boolean): void {
     this.#arrivals.takeAll();
-    for (const call of this.#calls.values()) call.end({ kind: 'taken-over' });
+    for (const [id, call] of this.#calls) if (!isElsewhere(id)) call.end({ kind: 'taken-over' });
     this.#others.letGo();
     for (const waiting of [this.#returns, this.#pendingReleases]) waiting.clear();
   }
