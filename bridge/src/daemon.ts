@@ -25,6 +25,7 @@ import { AsteriskPorts } from './switchboard/asterisk-ports.ts';
 import { Background } from './switchboard/background.ts';
 import { Gate } from './switchboard/gate.ts';
 import { Predecessors } from './switchboard/predecessors.ts';
+import { Sweep } from './switchboard/sweep.ts';
 import { Switchboard } from './switchboard/switchboard.ts';
 import { DAY_MS, MEGABYTE } from './units/units.ts';
 
@@ -43,8 +44,6 @@ export async function startDaemon(config: Config, log: Logger, make = makeWorker
 
 /** Length of the process's random id, bytes. */
 const INSTANCE_BYTES = 4;
-/** Unreadable events may come in bursts: one comparison runs for all of them, after this time. */
-const CATCH_UP_MS = 1_000;
 /** Longest time for last words when Asterisk stops: it waits no longer (`asterisk/stop-calls`). */
 const ASTERISK_STOPS_MS = 2_000;
 /** While the bridge drains, the number of calls is looked at this often. */
@@ -70,8 +69,7 @@ export class Daemon {
   /** Event ids are unique to this process. Ids of a previous process are not valid. */
   readonly #changes = new EventStream(Date.now().toString(36));
   #http: FastifyInstance | undefined;
-  #sweep: NodeJS.Timeout | undefined;
-  #catchUp: NodeJS.Timeout | undefined;
+  readonly #sweep: Sweep;
   #ariProblem: { readonly why: string } | undefined = { why: 'ARI has not been reached yet' };
   /** Fires when the calls under way are not to be waited for any more. */
   readonly #hurry = new AbortController();
@@ -83,6 +81,7 @@ export class Daemon {
     this.#config = config;
     this.#log = log;
     this.#background = new Background(log);
+    this.#sweep = new Sweep(config.RECONCILE_MS, () => this.#background.run(this.#compare(), 'reconcile'));
     const access: AriAccess = {
       url: config.ARI_URL,
       username: config.ARI_USERNAME,
@@ -241,7 +240,7 @@ export class Daemon {
     this.#background.run(this.#callbacks.resume(), 'resume callbacks');
     this.#recordings.start();
     this.#gate.start();
-    this.#sweep = setInterval(() => this.#compare(), this.#config.RECONCILE_MS);
+    this.#sweep.start();
     this.#watch = setInterval(
       () => this.#background.run(this.#lookAfterPredecessors(), 'look after predecessors'),
       this.#config.ARI_HEARTBEAT_MS,
@@ -278,9 +277,8 @@ export class Daemon {
   async stop(): Promise<void> {
     this.#draining = true;
     this.#stopping = true;
-    clearInterval(this.#sweep);
+    this.#sweep.stop();
     clearInterval(this.#watch);
-    clearTimeout(this.#catchUp);
     this.#recordings.stop();
     this.#log.info({ calls: this.#switchboard.callsActive }, 'bridge stopping');
     this.#switchboard.close();
@@ -386,19 +384,15 @@ export class Daemon {
   /** An unreadable event counts as lost: a comparison finds what it reported. */
   #unreadable(error: Error): void {
     this.#log.warn({ error: error.message }, 'ARI event could not be read');
-    this.#catchUp ??= setTimeout(() => {
-      this.#catchUp = undefined;
-      this.#compare();
-    }, CATCH_UP_MS);
+    this.#sweep.soon();
   }
 
-  #compare(): void {
+  async #compare(): Promise<void> {
     if (this.#ariProblem !== undefined || this.#stopping) return;
-    const compared = this.#switchboard.reconcile().catch((error: unknown) => {
+    await this.#switchboard.reconcile().catch((error: unknown) => {
       // The WebSocket may still be open, but without the Stasis app no event arrives.
       if (error instanceof AriError && error.status === 404) this.#events.reconnect(error.message);
       throw error;
     });
-    this.#background.run(compared, 'reconcile');
   }
 }
