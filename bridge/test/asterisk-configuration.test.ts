@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { dialplanFaults, entranceFaults, readDialplan } from './dialplan.ts';
+import { bypassFaults, dialplanFaults, entranceFaults, readDialplan } from './dialplan.ts';
 
 const folder = new URL('../../asterisk/etc/', import.meta.url);
 const read = (name: string): string => readFileSync(new URL(name, folder), 'utf8');
@@ -72,6 +72,33 @@ for (const [name, lines] of Object.entries(ENTRANCES)) {
   test(`an entrance is seen: ${name}`, () => {
     assert.deepEqual(entranceFaults(readDialplan(GUARDED)), []);
     assert.equal(entranceFaults(readDialplan(`${GUARDED}[hole]\n${lines}\n`)).length, 1);
+  });
+}
+
+const ENDPOINTS = /^context = (\S+)$/m.exec(read('pjsip.conf'))?.[1] ?? '';
+
+test('whatever extension an INVITE names, it passes the same checks in the same order', () => {
+  assert.deepEqual(bypassFaults(dialplan, ENDPOINTS), []);
+});
+
+/** Changes of the endpoints' context that let a caller go past a check. */
+const BYPASSES: Record<string, [RegExp, string]> = {
+  'an extension s': [/^exten => h/m, 'exten => s,1,Goto(unserved,s,1)\nexten => h'],
+  'an extension T': [/^exten => h/m, 'exten => T,1,Goto(unserved,s,1)\nexten => h'],
+  'an h that goes on': [/^exten => h,1,Hangup\(\)/m, 'exten => h,1,Goto(unserved,s,1)'],
+  'an exit first': [/^ same/m, ' same => n,GotoIf($[${closed}]?unserved,closed,1)\n same'],
+  'the app first': [/^ same/m, ' same => n,Stasis(${ARI_APP})\n same'],
+  'a way back for all': [/^ same/m, ' same => n,Goto(back)\n same'],
+  'a wide question': [/!= "Ring" \|/, '!= "Down" |'],
+  'no count': [/^.*GROUP\(provider\)=\$.*$/m, ''],
+  'no limit': [/^.*\?full\).*$/m, ''],
+  'no check of the number': [/^.*EXTEN.*unreadable.*$/m, ''],
+  'no check of the Call-ID': [/^.*call-id.*unreadable.*$/m, ''],
+  'no filter of the caller': [/^.*Set\(CALLERID\(num\).*$/m, ''],
+};
+for (const [name, [place, change]] of Object.entries(BYPASSES)) {
+  test(`a way past the checks is seen: ${name}`, () => {
+    assert.notEqual(bypassFaults(readDialplan(text.replace(place, () => change)), ENDPOINTS).length, 0);
   });
 }
 

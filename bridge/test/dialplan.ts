@@ -177,6 +177,55 @@ function jumpFaults({ context, application, data }: Step): string[] {
     .map((place) => `[${context}] jumps to ${place}, behind the question`);
 }
 
+/** What a step before any way out of the endpoints' context has checked, counted or filtered. */
+const CHECKED = [
+  /^GotoIf\(.*EXTEN.*\?unreadable,s,1\)$/,
+  /^GotoIf\(.*call-id.*\?unreadable,s,1\)$/,
+  /^Set\(GROUP\(provider\)=/,
+  /^GotoIf\(.*PROVIDER_MAX_CALLS.*\?full\)$/,
+  ...['PROVIDER', 'DID', 'FROM', 'PRESENTATION'].map((name) => new RegExp(`^Set\\(INBOUND_${name}=`)),
+  /^Set\(CALLERID\(num\)=/,
+  /^Set\(CALLERID\(name\)=/,
+];
+/** Any number or name, also each special extension. */
+const ANY_USER = '_[+*#0-9a-zA-Z]!';
+/** Only a channel that is no new inbound call goes past the checks. */
+const NO_NEW_CALL = 'GotoIf($["${CHANNEL(state)}" != "Ring" | ${LEN(${INBOUND_WAIT_S})} > 0]?back)';
+
+/**
+ * Where a caller could go past a check of the endpoints' context, by the extension that the INVITE
+ * names or by an early way out: one line each.
+ */
+export function bypassFaults({ steps }: Dialplan, context: string): string[] {
+  const faults: string[] = [];
+  const own = steps.filter((step) => step.context === context);
+  for (const { extension, application, data, priority } of own) {
+    const isRefusal = extension === 'h' && application === 'Hangup' && data === '' && priority === 1;
+    if (extension !== ANY_USER && !isRefusal) faults.push(`[${context}] ${extension} goes past the checks`);
+  }
+  const lines = stepsOf(ANY_USER, own).map(({ label, application, data }) => ({
+    label,
+    text: `${application}(${data})`,
+  }));
+  const back = lines.findIndex(({ label }) => label === 'back');
+  const wait = lines.findIndex(({ text }) => text.startsWith('Set(INBOUND_WAIT_S='));
+  const checked = Math.max(
+    ...CHECKED.map((check) => {
+      const at = lines.findIndex(({ text }) => check.test(text));
+      return at < 0 ? lines.length : at;
+    }),
+  );
+  for (const [at, { text }] of lines.entries()) {
+    const leaves = /^Stasis\(/.test(text) || (/^Goto/.test(text) && /,\d+\)$/.test(text));
+    const goesBack = /^Goto(?:If)?\((?:.*\?)?(?:.*:)?back(?::.*)?\)$/.test(text);
+    const isAllowed = text === NO_NEW_CALL || text.endsWith('?unreadable,s,1)');
+    if (at <= checked && (leaves || goesBack) && !isAllowed) faults.push(`[${context}] ${text} is too early`);
+  }
+  // Whoever waited has passed the checks only if nothing sets it before them.
+  if (wait <= checked || back <= checked) faults.push(`[${context}] the way back is before the checks`);
+  return faults;
+}
+
 /** Variables that hold plain characters wherever they are set. */
 function plainVariables(steps: readonly Step[]): ReadonlySet<string> {
   const sets = steps

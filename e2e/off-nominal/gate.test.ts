@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CallOutput } from '../phones/phones.ts';
-import { SipPhone } from '../phones/sip-phone.ts';
+import { type SipDialogue, SipPhone } from '../phones/sip-phone.ts';
+import { requestText, type SipRequest } from '../sipp/text.ts';
 import { expectBothHeard } from '../stack/expect.ts';
-import { ATTENTIVE, FINTECH } from '../stack/ports.ts';
+import { ATTENTIVE, FINTECH, LOCALHOST, PICKY, PORTS, PROVIDER_PORT } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack/stack.ts';
 
 /** The limit of the issue: a flood of 503 beside live calls. */
@@ -135,4 +136,96 @@ test('a bridge that does not react: ringing at once, then the fallback; a call t
   assert.equal(report.sip.endedBy, 'us', 'the call was longer than the limit');
   await stack.ready();
   await stack.leaks.expectNone();
+});
+
+/** A usual number, extensions with a meaning of their own in Asterisk, and none. */
+const USERS = ['102', 's', 'T', 't', 'i', 'e', 'o', 'a', 'h', ''];
+
+/** An INVITE to this user. Without one, the URI is a host alone. */
+function parts(user: string, more: Partial<SipRequest> = {}): Partial<SipRequest> {
+  const uri = user === '' ? `sip:${LOCALHOST}:${PORTS.sip}` : `sip:${user}@${LOCALHOST}:${PORTS.sip}`;
+  return { uri, to: `<${uri}>`, ...more };
+}
+
+/** Whether a caller heard anything before the final reply. */
+function wasHeard(phone: SipPhone, { invite }: SipDialogue): boolean {
+  return phone.arrivals.some(
+    ({ status, headers }) =>
+      headers['call-id'] === invite.callId && (status === 183 || status === 180 || status === 200),
+  );
+}
+
+/** A caller who gets the fallback, and stays. */
+async function staysInFallback(phone: SipPhone, user: string, from: string): Promise<SipRequest> {
+  const invite = phone.request('102', parts(user, { from }));
+  await phone.write(requestText(invite));
+  const early = ({ status, headers }: { status?: number; headers: Record<string, string> }) =>
+    headers['call-id'] === invite.callId && (status ?? 0) > 100;
+  assert.equal((await phone.next(`183 for ${user}`, early)).status, 183);
+  return invite;
+}
+
+test('whatever extension an INVITE names: the gate, the limit of its provider and the filters come first', async () => {
+  stack = await Stack.start({ asterisk: { FALLBACK: 'human,waits' } });
+  const { ari, ports } = stack;
+  await stack.pausePart('bridge');
+  const setGlobal = (variable: string, value: string) =>
+    ari.request('POST', `/asterisk/variable?${new URLSearchParams({ variable, value })}`);
+  const closeGate = () => setGlobal('PIPECAT_GATE_pipecat', `${Math.floor(Date.now() / 1000) + 25}`);
+  // Its file says MAX_CALLS=2.
+  await using phone = await SipPhone.open({ address: PICKY }, ports);
+  const refusals = async (more: Partial<SipRequest> = {}): Promise<Record<string, string>> => {
+    const found: Record<string, string> = {};
+    for (const user of USERS) {
+      const fresh = more.callId === undefined ? {} : { callId: `${more.callId}-${user}` };
+      const dialogue = await phone.call('102', parts(user, { ...more, ...fresh }));
+      found[user] = `${dialogue.status}${wasHeard(phone, dialogue) ? ', heard' : ''}`;
+    }
+    return found;
+  };
+  const all = (status: number) => ({
+    ...Object.fromEntries(USERS.map((user) => [user, `${status}`])),
+    // `h` is where a channel is when it ends: no number.
+    h: '603',
+  });
+
+  await closeGate();
+  assert.deepEqual(await refusals(), all(503), 'the gate is closed');
+
+  await setGlobal('TURN_AWAY', 'fallback');
+  await closeGate();
+  const callId = 'stuck\x07';
+  assert.deepEqual(await refusals({ callId }), all(400), 'a Call-ID that ARI cannot show');
+  const from = `<sip:1%26Local%2F2%24%7BX%7D@${PICKY}>;tag=`;
+  const staying = [
+    await staysInFallback(phone, '102', `${from}1`),
+    await staysInFallback(phone, 's', `${from}2`),
+  ];
+  for (const { id } of await ari.channels()) {
+    const { caller } = (await ari.request('GET', `/channels/${id}`)) as { caller: { number: string } };
+    assert.equal(caller.number, '1Local2X');
+    const variable = await ari.request('GET', `/channels/${id}/variable?variable=INBOUND_FROM`);
+    assert.deepEqual(variable, { value: '1Local2X' });
+  }
+  await closeGate();
+  assert.deepEqual(await refusals(), all(486), 'the provider has its two calls');
+  for (const invite of staying)
+    await phone.write(requestText({ ...invite, method: 'CANCEL', body: '', headers: [] }));
+  await until('they have left', 3000, async () => (await ari.channels()).length === 0);
+
+  // An outbound call that an ARI client gives back is no new caller.
+  await setGlobal('PIPECAT_GATE_pipecat', '');
+  await using callee = await SipPhone.open({ address: FINTECH, port: PROVIDER_PORT }, ports);
+  const { id } = await ari.originate({ to: '+4930555102@pb_fintech', callId: newCallId('given-back') });
+  callee.reply(await callee.nextRequest('INVITE'), '200 OK', callee.sdp());
+  const place = async () => {
+    const { dialplan } = (await ari.request('GET', `/channels/${id}`)) as {
+      dialplan: Record<string, string>;
+    };
+    return [dialplan.context, dialplan.exten, dialplan.app_name].join();
+  };
+  await until('it is in the app', 3000, async () => (await place()).endsWith('Stasis'));
+  await ari.request('POST', `/channels/${id}/continue`);
+  await until('it is in the fallback', 3000, async () => (await place()) === 'human,waits,Wait');
+  await ari.request('DELETE', `/channels/${id}`);
 });
