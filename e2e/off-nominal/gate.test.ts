@@ -165,56 +165,42 @@ async function staysInFallback(phone: SipPhone, user: string, from: string): Pro
   return invite;
 }
 
-test('whatever extension an INVITE names: the gate, the limit of its provider and the filters come first', async () => {
-  stack = await Stack.start({ asterisk: { FALLBACK: 'human,waits' } });
+/**
+ * An Asterisk whose bridge does not react, so only the test sets the gate. `refusals` is what a
+ * caller of each extension gets.
+ */
+async function leftAlone(asterisk: Record<string, string> = {}) {
+  stack = await Stack.start({ asterisk: { FALLBACK: 'human,waits', ...asterisk } });
   const { ari, ports } = stack;
   await stack.pausePart('bridge');
-  const setGlobal = (variable: string, value: string) =>
+  const variable = 'PIPECAT_GATE_pipecat';
+  const setGate = (value: string) =>
     ari.request('POST', `/asterisk/variable?${new URLSearchParams({ variable, value })}`);
-  const closeGate = () => setGlobal('PIPECAT_GATE_pipecat', `${Math.floor(Date.now() / 1000) + 25}`);
+  const closeGate = () => setGate(`${Math.floor(Date.now() / 1000) + 25}`);
   // Its file says MAX_CALLS=2.
-  await using phone = await SipPhone.open({ address: PICKY }, ports);
-  const refusals = async (more: Partial<SipRequest> = {}): Promise<Record<string, string>> => {
+  const phone = await SipPhone.open({ address: PICKY }, ports);
+  const refusals = async (callId: string = newCallId('refused')): Promise<Record<string, string>> => {
+    await closeGate();
     const found: Record<string, string> = {};
     for (const user of USERS) {
-      const fresh = more.callId === undefined ? {} : { callId: `${more.callId}-${user}` };
-      const dialogue = await phone.call('102', parts(user, { ...more, ...fresh }));
+      const dialogue = await phone.call('102', parts(user, { callId: `${callId}-${user}` }));
       found[user] = `${dialogue.status}${wasHeard(phone, dialogue) ? ', heard' : ''}`;
     }
     return found;
   };
-  const all = (status: number) => ({
-    ...Object.fromEntries(USERS.map((user) => [user, `${status}`])),
-    // `h` is where a channel is when it ends: no number.
-    h: '603',
-  });
+  return { ari, ports, phone, setGate, closeGate, refusals };
+}
 
-  await closeGate();
-  assert.deepEqual(await refusals(), all(503), 'the gate is closed');
+/** The same for each extension. `h` is where a channel is when it ends, and no number. */
+function all(status: number): Record<string, string> {
+  return { ...Object.fromEntries(USERS.map((user) => [user, `${status}`])), h: '603' };
+}
 
-  await setGlobal('TURN_AWAY', 'fallback');
-  await closeGate();
-  const callId = 'stuck\x07';
-  assert.deepEqual(await refusals({ callId }), all(400), 'a Call-ID that ARI cannot show');
-  const from = `<sip:1%26Local%2F2%24%7BX%7D@${PICKY}>;tag=`;
-  const staying = [
-    await staysInFallback(phone, '102', `${from}1`),
-    await staysInFallback(phone, 's', `${from}2`),
-  ];
-  for (const { id } of await ari.channels()) {
-    const { caller } = (await ari.request('GET', `/channels/${id}`)) as { caller: { number: string } };
-    assert.equal(caller.number, '1Local2X');
-    const variable = await ari.request('GET', `/channels/${id}/variable?variable=INBOUND_FROM`);
-    assert.deepEqual(variable, { value: '1Local2X' });
-  }
-  await closeGate();
-  assert.deepEqual(await refusals(), all(486), 'the provider has its two calls');
-  for (const invite of staying)
-    await phone.write(requestText({ ...invite, method: 'CANCEL', body: '', headers: [] }));
-  await until('they have left', 3000, async () => (await ari.channels()).length === 0);
-
-  // An outbound call that an ARI client gives back is no new caller.
-  await setGlobal('PIPECAT_GATE_pipecat', '');
+test('whatever extension an INVITE names, a closed gate is closed; an outbound call given back is no caller', async () => {
+  const { ari, ports, phone, setGate, refusals } = await leftAlone();
+  await using _ = phone;
+  assert.deepEqual(await refusals(), all(503));
+  await setGate('');
   await using callee = await SipPhone.open({ address: FINTECH, port: PROVIDER_PORT }, ports);
   const { id } = await ari.originate({ to: '+4930555102@pb_fintech', callId: newCallId('given-back') });
   callee.reply(await callee.nextRequest('INVITE'), '200 OK', callee.sdp());
@@ -228,4 +214,26 @@ test('whatever extension an INVITE names: the gate, the limit of its provider an
   await ari.request('POST', `/channels/${id}/continue`);
   await until('it is in the fallback', 3000, async () => (await place()) === 'human,waits,Wait');
   await ari.request('DELETE', `/channels/${id}`);
+});
+
+test('TURN_AWAY=fallback: the fallback gets callers of any extension checked, counted and filtered', async () => {
+  const { ari, phone, closeGate, refusals } = await leftAlone({ TURN_AWAY: 'fallback' });
+  await using _ = phone;
+  assert.deepEqual(await refusals('stuck\x07'), all(400), 'a Call-ID that ARI cannot show');
+  await closeGate();
+  const from = `<sip:1%26Local%2F2%24%7BX%7D@${PICKY}>;tag=`;
+  const staying = [
+    await staysInFallback(phone, '102', `${from}1`),
+    await staysInFallback(phone, 's', `${from}2`),
+  ];
+  for (const { id } of await ari.channels()) {
+    const { caller } = (await ari.request('GET', `/channels/${id}`)) as { caller: { number: string } };
+    assert.equal(caller.number, '1Local2X');
+    const variable = await ari.request('GET', `/channels/${id}/variable?variable=INBOUND_FROM`);
+    assert.deepEqual(variable, { value: '1Local2X' });
+  }
+  assert.deepEqual(await refusals(), all(486), 'the provider has its two calls');
+  for (const invite of staying)
+    await phone.write(requestText({ ...invite, method: 'CANCEL', body: '', headers: [] }));
+  await until('they have left', 3000, async () => (await ari.channels()).length === 0);
 });
