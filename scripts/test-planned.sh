@@ -83,7 +83,7 @@ nothing_changed() {
 
 nothing_unasked() {
   step "a change of the bridge with a call in progress: refused without --drain or --now"
-  call 60
+  call 120
   remember
   set_in_env BOT_PING_MS 14000
   up 3
@@ -109,7 +109,7 @@ new_version() {
 
 asterisk_too() {
   step "a change of Asterisk, --now: the bridge stops first"
-  call 60
+  call 120
   remember
   echo 'QUALIFY_SECONDS=30' >>"$DIRECTORY/$FILE"
   up 0 --now
@@ -120,13 +120,13 @@ asterisk_too() {
 
 compose_alone() {
   step "docker compose restart asterisk: it tells the bridge first"
-  call 60
+  call 120
   in_lab docker compose restart asterisk
   in_lab docker compose up --detach --wait
   expect_record shutdown
   step "docker compose stop: the bridge stops first"
   wait_until_ready
-  call 60
+  call 120
   in_lab docker compose stop
   in_lab docker compose up --detach --wait
   expect_record shutdown
@@ -134,15 +134,18 @@ compose_alone() {
 
 drained() {
   step "--drain: the call goes on to its end, new ones get 503"
-  call 20
+  call 40
   remember
   set_in_env BOT_PING_MS 13000
-  up 0 --drain &
-  local draining=$!
-  sleep 7
+  up 0 --drain >"$DIRECTORY/drain.log" 2>&1 &
+  local draining=$! deadline=$(($(date +%s) + 2 * WAIT_S))
+  until grep -q 'call(s) go on' "$DIRECTORY/drain.log"; do
+    [ "$(date +%s)" -lt "$deadline" ] || fail "no drain: $(cat "$DIRECTORY/drain.log")"
+    sleep 0.2
+  done
   (CALL_SECONDS=1 in_lab scripts/call.sh || true) | tee "$DIRECTORY/refused.log"
   grep -q '^SIP .* 503' "$DIRECTORY/refused.log" || fail "a new call was not turned away with 503"
-  wait "$draining"
+  wait "$draining" || fail "the drain: $(cat "$DIRECTORY/drain.log")"
   grep -q 'ended by this end' "$DIRECTORY/call.log" || fail "the call was cut: $(cat "$DIRECTORY/call.log")"
   expect_same asterisk
   expect_other bridge
