@@ -51,6 +51,8 @@ describe('a bot whose process hangs in mid-call', { concurrency: 6 }, () => {
     const lab = await Lab.start(t);
     const { channel, session } = await lab.call();
     const rtp = lab.ari.mediaOf(channel.id);
+    session.speak(speech(1));
+    await until(() => rtp.speech().length === 160, 'the bot');
     const sinceMs = performance.now();
     session.stopReading();
     await until(() => lab.logged('bot lost, trying again').length > 0, 'the loss');
@@ -58,7 +60,7 @@ describe('a bot whose process hangs in mid-call', { concurrency: 6 }, () => {
     assert.ok(lostMs < 3_300, `noticed after ${Math.round(lostMs)} ms`);
     const again = await lab.session(1);
     assert.equal(again.events[0]?.reconnected, true);
-    await until(() => rtp.speech().length > 0, 'the tone');
+    await until(() => rtp.speech().length > 160, 'the tone');
     session.resumeReading();
     lab.ari.hangUp(channel.id);
     await lab.ended();
@@ -68,11 +70,13 @@ describe('a bot whose process hangs in mid-call', { concurrency: 6 }, () => {
     const lab = await Lab.start(t, { config: { BOT_HUNG_MS: '400', BOT_PING_MS: '100' } });
     const { channel, session } = await lab.call();
     const rtp = lab.ari.mediaOf(channel.id);
+    session.speak(speech(1));
+    await until(() => rtp.speech().length === 160, 'the bot');
     lab.bot.decide = () => 'never';
     session.stopReading();
     await until(() => lab.bot.attempts === 2, 'another try');
     const sinceMs = performance.now();
-    await until(() => rtp.speech().length > 0, 'the tone');
+    await until(() => rtp.speech().length > 160, 'the tone');
     assert.ok(performance.now() - sinceMs < 500, 'at once');
     session.resumeReading();
     lab.ari.hangUp(channel.id);
@@ -83,6 +87,8 @@ describe('a bot whose process hangs in mid-call', { concurrency: 6 }, () => {
     const lab = await Lab.start(t);
     const { channel, session } = await lab.call();
     const BLOCKED_MS = 2_000;
+    session.speak(speech(1));
+    await delay(300);
     session.stopReading();
     await delay(BLOCKED_MS);
     session.resumeReading();

@@ -44,6 +44,10 @@ test('a bot that sends but answers no ping for 30 s is lost', () => {
   assert.equal(said.indexOf('lost') - ping, 120);
 });
 
+test('a bot that was never heard has 10 s: it may load models first', () => {
+  assert.equal(run(new LifeWatch(LIMITS), 200, () => false).indexOf('lost'), 39);
+});
+
 test('with hungMs 0 a quiet bot is lost for its unanswered ping only', () => {
   const said = run(new LifeWatch({ pingMs: 500, hungMs: 0 }), 200, () => false);
   assert.equal(said.indexOf('lost'), 120);
@@ -53,7 +57,7 @@ test('a long ping interval makes the limit as long as two of them', () => {
   const watch = new LifeWatch({ pingMs: 15_000, hungMs: 3_000 });
   assert.equal(watch.tickMs, 7_500);
   assert.deepEqual(
-    run(watch, 3, () => false),
-    ['ping', undefined, 'lost'],
+    run(watch, 4, (tick) => tick === 0),
+    [undefined, 'ping', undefined, 'lost'],
   );
 });

@@ -8,6 +8,8 @@ export interface LifeLimits {
 
 /** A bot that sends, but does not answer a ping for this time, reads nothing and is lost, ms. */
 const UNANSWERED_MS = 30_000;
+/** A bot may load models, with its event loop blocked, before anything comes from it, ms. */
+const BEGINNING_MS = 10_000;
 
 /**
  * Finds a bot whose connection is open but that does not react. Everything that it sends is a sign
@@ -18,6 +20,9 @@ export class LifeWatch {
   /** Call {@link tick} this often, ms. */
   readonly tickMs: number;
   readonly #quietMax: number;
+  /** The same until the bot is heard for the first time. */
+  readonly #beginningMax: number;
+  #isNew = true;
   readonly #unansweredMax: number;
   /** Ticks since the bot was last heard. */
   #quiet = 0;
@@ -30,6 +35,7 @@ export class LifeWatch {
     // A bot is heard at an unknown time within a tick, so it was quiet for one tick more.
     const ticks = Math.floor(Math.max(hungMs, 2 * pingMs) / this.tickMs) - 1;
     this.#quietMax = hungMs === 0 ? Number.POSITIVE_INFINITY : ticks;
+    this.#beginningMax = Math.max(this.#quietMax, Math.floor(BEGINNING_MS / this.tickMs));
     this.#unansweredMax = Math.max(UNANSWERED_MS, 2 * pingMs) / this.tickMs;
   }
 
@@ -40,9 +46,10 @@ export class LifeWatch {
 
   /** `isHeard`: something came from the bot since the last tick. */
   tick(isHeard: boolean): 'ping' | 'lost' | undefined {
+    if (isHeard) this.#isNew = false;
     this.#quiet = isHeard ? 0 : this.#quiet + 1;
     this.#sincePing += 1;
-    if (this.#quiet >= this.#quietMax) return 'lost';
+    if (this.#quiet >= (this.#isNew ? this.#beginningMax : this.#quietMax)) return 'lost';
     if (!this.#isAnswered && this.#sincePing >= this.#unansweredMax) return 'lost';
     if (this.#quiet % 2 === 1) return this.#ping();
     return this.#isAnswered && this.#sincePing >= this.#unansweredMax / 2 ? this.#ping() : undefined;
