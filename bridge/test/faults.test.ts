@@ -23,7 +23,7 @@ const FRAMEWORK_STATUSES = ['400', '413', '415', '500'];
 /** Functions and errors of the room `ari` whose text becomes a problem of /readyz. */
 const PROBLEM_TELLERS = new Set(['Error', 'close', 'closed', 'down', 'lost', 'onDown']);
 /** Our own close of the connection, when it is not opened again, is shown nowhere. */
-const NOT_SHOWN = new Set(['', 'stopped', 'the successor has the Stasis app']);
+const NOT_SHOWN = new Set(['', 'stopped']);
 /** They pass on the text of another call or error, which is found by itself. */
 const PASSED_ON = /: (.*\b(why|problem|message)|ended\(\))$/;
 
