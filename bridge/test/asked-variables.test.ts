@@ -91,8 +91,9 @@ test('where Asterisk does not tell the variables the caller is given back, a cal
   assert.equal(lab.bot.attempts, 0);
 });
 
-test('a dial that is answered when another process takes the app ends here as taken over', async (t) => {
+test('a dial that is answered when another process takes the app without asking ends here as taken over', async (t) => {
   const { lab, asked, replied } = await start(t);
+  lab.ari.before(/^POST \/events\/user\/handover-/, () => 404);
   const channel = lab.ari.originate();
   lab.ari.answered(channel);
   await asked();

@@ -214,7 +214,11 @@ export class AriConnection {
 
   /** Whether another process had the app, and has made room for us. */
   async #askHolder(): Promise<boolean> {
-    const claim = await this.#own.globalVariable(this.#variable);
+    const claim = await this.#own.globalVariable(this.#variable).catch((error: AriError) => {
+      // The handshake is refused too, and says why in better words.
+      if (error.status === 401 || error.status === 403) return '';
+      throw error;
+    });
     const holder = parseClaim(claim)?.instance;
     if (holder === undefined || !this.#watch.isOther(claim)) return false;
     return !(await this.#options.isDead?.(holder)) && (await this.#handover.ask());
