@@ -60,6 +60,7 @@ const IO_FILES = new Set([
   'ari/client.ts',
   'ari/connection.ts',
   'ari/handover.ts',
+  'ari/holding.ts',
   'ari/link.ts',
   'ari/events.ts',
   'ari/heartbeat.ts',

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AriAccess } from './access.ts';
 import { CatchUp } from './catch-up.ts';
-import { claimVariable, formatClaim, HolderWatch, parseClaim } from './claim.ts';
 import { AriClient } from './client.ts';
 import { EventsSocket } from './events.ts';
-import { HandoverRequest, parseRequest } from './handover.ts';
+import { parseRequest } from './handover.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { Holding } from './holding.ts';
 import { type AriEvent, type ChannelEvent, EVENT_TYPES } from './model.ts';
 import type { AriError } from './requests.ts';
 
@@ -54,14 +54,6 @@ export interface AriConnectionOptions {
 const BACKOFF_MIN_MS = 200;
 /** Longest pause between attempts. It is short, because all callers wait. */
 const BACKOFF_MAX_MS = 1_000;
-/** A process that took the app writes its claim within this time. */
-const CLAIM_WAIT_MS = 250;
-/** Times that the app is taken back within {@link RETAKES_MS} from a client without a claim. */
-const RETAKES_MAX = 3;
-const RETAKES_MS = 600_000;
-/** Pauses before the app is taken back again from a client without a claim. */
-const UNCLAIMED_MIN_MS = 5_000;
-const UNCLAIMED_MAX_MS = 60_000;
 /** Name of the user event that announces the end of Asterisk. */
 const ASTERISK_STOPPING = 'asterisk-stopping';
 /** Limit for clearing the claim when stopping. */
@@ -88,8 +80,7 @@ export class AriConnection {
   readonly #own: AriClient;
   readonly #handlers: AriConnectionHandlers;
   readonly #abort = new AbortController();
-  readonly #watch: HolderWatch;
-  readonly #variable: string;
+  readonly #holding: Holding;
   #socket: EventsSocket | undefined;
   /** Catch-up of the current connection. */
   #catchUp: CatchUp | undefined;
@@ -103,19 +94,10 @@ export class AriConnection {
   #wasOurs = false;
   #isProved = false;
   #wasReplaced = false;
-  #hasLetGo = false;
   /** Another process has taken the app since it was last ours. */
   #isTaken = false;
   /** A successor may take the app: our calls are in another app. */
   #isYielding = false;
-  #handover: HandoverRequest;
-  /** The holder before us has moved its calls out of the app. */
-  #isHandedOver = false;
-  /** The app was given up to a client without a claim. */
-  #isUnclaimed = false;
-  /** Times when a client without a claim took the app, monotonic ms. */
-  #losses: number[] = [];
-  #unclaimedMs = UNCLAIMED_MIN_MS;
 
   /**
    * `ari`: the client of the calls. Its requests are held while another process may have the app.
@@ -131,12 +113,11 @@ export class AriConnection {
     this.#ari = ari;
     this.#own = new AriClient(access);
     this.#handlers = handlers;
-    this.#watch = new HolderWatch(options.instance);
-    this.#variable = claimVariable(access.app);
-    const { instance, waits = false } = options;
+    const { instance, heartbeatMs, isDead, waits = false } = options;
+    const { signal } = this.#abort;
+    const ours = { app: access.app, instance, heartbeatMs };
+    this.#holding = new Holding({ ari: this.#own, ...ours, isDead, signal }, waits);
     this.#wasOurs = waits;
-    this.#hasLetGo = waits;
-    this.#handover = new HandoverRequest(this.#own, access.app, instance, this.#abort.signal);
   }
 
   /** Starts connecting, and reconnects until `stop()`. */
@@ -149,9 +130,7 @@ export class AriConnection {
     this.#abort.abort();
     const isOurs = this.#isProved && !keepsClaim;
     this.#socket?.close('stopped');
-    const freed = isOurs
-      ? this.#own.setGlobalVariable(this.#variable, this.#options.lastClaim ?? '').catch(() => {})
-      : undefined;
+    const freed = isOurs ? this.#holding.clear(this.#options.lastClaim ?? '') : undefined;
     await Promise.race([freed, delay(STOP_MS, undefined, { ref: false })]);
     await this.#own.close();
     await this.#running;
@@ -189,8 +168,8 @@ export class AriConnection {
       try {
         await this.#ping();
         // At its first start a process takes the app from any holder, as the operator intends.
-        if (!this.#wasOurs) this.#isHandedOver = await this.#askHolder();
-        else if (!(await this.#isFree())) continue;
+        if (!this.#wasOurs) await this.#holding.ask();
+        else if (!(await this.#holding.isFree(this.#wasReplaced, () => this.#letGo()))) continue;
         if (this.#stopped) return;
         await this.#connect();
         // Check at once who has taken the app.
@@ -210,18 +189,6 @@ export class AriConnection {
     await this.#own.ping().catch((error: AriError) => {
       if (error.status === 0) throw error;
     });
-  }
-
-  /** Whether another process had the app, and has made room for us. */
-  async #askHolder(): Promise<boolean> {
-    const claim = await this.#own.globalVariable(this.#variable).catch((error: AriError) => {
-      // The handshake is refused too, and says why in better words.
-      if (error.status === 401 || error.status === 403) return '';
-      throw error;
-    });
-    const holder = parseClaim(claim)?.instance;
-    if (holder === undefined || !this.#watch.isOther(claim)) return false;
-    return !(await this.#options.isDead?.(holder)) && (await this.#handover.ask());
   }
 
   /** Resolves when the connection has ended. */
@@ -262,7 +229,7 @@ export class AriConnection {
   #opened(heartbeat: Heartbeat): void {
     const socket = this.#socket;
     this.#wasOurs = true;
-    this.#hasLetGo = false;
+    this.#holding.taken();
     if (this.#isTaken) this.takeovers.regained += 1;
     this.#isTaken = false;
     // Tells an earlier holder that this is another process, not a late handshake of its own.
@@ -274,8 +241,7 @@ export class AriConnection {
     // Not earlier: Asterisk hangs up channels that enter an app that is not active yet.
     const connected = proved.then(async () => {
       // Calls of the holder that came in the last moment are not ours.
-      if (this.#isHandedOver) await this.#handover.done();
-      this.#isHandedOver = false;
+      await this.#holding.settled();
       if (this.#socket !== socket) return;
       this.#ari.release();
       // The handler has a problem of its own from now on: the next one is reported again.
@@ -320,33 +286,7 @@ export class AriConnection {
 
   /** Never rejects. The next heartbeat writes the claim again. */
   async #claim(beat: number): Promise<void> {
-    if (this.#wasReplaced || this.#stopped) return;
-    const { instance, heartbeatMs: everyMs } = this.#options;
-    await this.#own
-      .setGlobalVariable(this.#variable, formatClaim({ instance, beat, everyMs }))
-      .catch(() => {});
-  }
-
-  /**
-   * Whether the app may be taken: not while another process holds it. Waits one heartbeat interval
-   * if so. Rejects if Asterisk does not answer.
-   */
-  async #isFree(): Promise<boolean> {
-    if (this.#hasLetGo) return await this.#waitForHolder();
-    if (this.#wasReplaced) await this.#pause(CLAIM_WAIT_MS * (1 + Math.random()));
-    const claim = await this.#own.globalVariable(this.#variable);
-    const isOther = this.#watch.isOther(claim);
-    if (!isOther && (!this.#wasReplaced || this.#mayTakeBack())) return true;
-    this.#isUnclaimed = !isOther;
-    this.#letGo();
-    return false;
-  }
-
-  #mayTakeBack(): boolean {
-    const nowMs = performance.now();
-    this.#losses = [...this.#losses.filter((lostMs) => nowMs - lostMs < RETAKES_MS), nowMs];
-    if (this.#losses.length === 1) this.#unclaimedMs = UNCLAIMED_MIN_MS;
-    return this.#losses.length <= RETAKES_MAX;
+    if (!this.#wasReplaced && !this.#stopped) await this.#holding.claim(beat);
   }
 
   /** Reported by Asterisk, or found by a claim after the socket closed. */
@@ -356,27 +296,10 @@ export class AriConnection {
   }
 
   #letGo(): void {
-    this.#hasLetGo = true;
     this.#lost();
-    this.#watch.failed();
     this.#ari.refuse();
     this.#down(`another process has taken over the Stasis app ${this.#access.app}`);
     this.#handlers.onTakenOver();
-  }
-
-  async #waitForHolder(): Promise<boolean> {
-    if (this.#isUnclaimed) {
-      await this.#pause(this.#unclaimedMs);
-      this.#unclaimedMs = Math.min(UNCLAIMED_MAX_MS, this.#unclaimedMs * 2);
-      return true;
-    }
-    await this.#pause(this.#options.heartbeatMs);
-    try {
-      return this.#watch.isGone(await this.#own.globalVariable(this.#variable));
-    } catch (error) {
-      this.#watch.failed();
-      throw error;
-    }
   }
 
   async #backOff(): Promise<void> {

@@ -1,0 +1,134 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { claimVariable, formatClaim, HolderWatch, parseClaim } from './claim.ts';
+import type { AriClient } from './client.ts';
+import { HandoverRequest } from './handover.ts';
+import type { AriError } from './requests.ts';
+
+/** A process that took the app writes its claim within this time. */
+const CLAIM_WAIT_MS = 250;
+/** Times that the app is taken back within {@link RETAKES_MS} from a client without a claim. */
+const RETAKES_MAX = 3;
+const RETAKES_MS = 600_000;
+/** Pauses before the app is taken back again from a client without a claim. */
+const UNCLAIMED_MIN_MS = 5_000;
+const UNCLAIMED_MAX_MS = 60_000;
+
+/** What is needed to know who holds an app. */
+export interface HoldingContext {
+  /** A client of its own: readings must not wait behind requests of calls. */
+  readonly ari: AriClient;
+  readonly app: string;
+  /** Name of this process. */
+  readonly instance: string;
+  readonly heartbeatMs: number;
+  /** Whether another process is known to be dead. It is not asked for the app then. */
+  readonly isDead: ((instance: string) => Promise<boolean>) | undefined;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Who holds the Stasis app, and whether this process may take it. At its first start a process
+ * asks the holder. After a loss it takes the app back only if no other process holds it.
+ */
+export class Holding {
+  readonly #context: HoldingContext;
+  readonly #watch: HolderWatch;
+  readonly #variable: string;
+  readonly #handover: HandoverRequest;
+  /** The holder before us has moved its calls out of the app. */
+  #isHandedOver = false;
+  #hasLetGo: boolean;
+  /** The app was given up to a client without a claim. */
+  #isUnclaimed = false;
+  /** Times when a client without a claim took the app, monotonic ms. */
+  #losses: number[] = [];
+  #unclaimedMs = UNCLAIMED_MIN_MS;
+
+  /** `waits`: another process has the app, and is waited for. */
+  constructor(context: HoldingContext, waits: boolean) {
+    const { ari, app, instance, signal } = context;
+    this.#context = context;
+    this.#watch = new HolderWatch(instance);
+    this.#variable = claimVariable(app);
+    this.#handover = new HandoverRequest(ari, app, instance, signal);
+    this.#hasLetGo = waits;
+  }
+
+  /** Asks another process that has the app to make room. Rejects if Asterisk does not answer. */
+  async ask(): Promise<void> {
+    const claim = await this.#context.ari.globalVariable(this.#variable).catch((error: AriError) => {
+      // The handshake is refused too, and says why in better words.
+      if (error.status === 401 || error.status === 403) return '';
+      throw error;
+    });
+    const holder = parseClaim(claim)?.instance;
+    const isOther = holder !== undefined && this.#watch.isOther(claim);
+    this.#isHandedOver = isOther && !(await this.#context.isDead?.(holder)) && (await this.#handover.ask());
+  }
+
+  /** The events socket is open: the app is ours. */
+  taken(): void {
+    this.#hasLetGo = false;
+  }
+
+  /** Waits until no call of a holder that made room is left in the app. */
+  async settled(): Promise<void> {
+    if (this.#isHandedOver) await this.#handover.done();
+    this.#isHandedOver = false;
+  }
+
+  /** Writes our claim. Never rejects. The next heartbeat writes it again. */
+  async claim(beat: number): Promise<void> {
+    const { ari, instance, heartbeatMs: everyMs } = this.#context;
+    await ari.setGlobalVariable(this.#variable, formatClaim({ instance, beat, everyMs })).catch(() => {});
+  }
+
+  /** Writes what is left of our claim. Never rejects. */
+  async clear(text: string): Promise<void> {
+    await this.#context.ari.setGlobalVariable(this.#variable, text).catch(() => {});
+  }
+
+  /**
+   * Whether the app may be taken: not while another process holds it. Waits one heartbeat interval
+   * if so. `wasReplaced`: ARI reported that somebody took it. `onLetGo` is called when the app is
+   * given up. Rejects if Asterisk does not answer.
+   */
+  async isFree(wasReplaced: boolean, onLetGo: () => void): Promise<boolean> {
+    if (this.#hasLetGo) return await this.#waitForHolder();
+    if (wasReplaced) await this.#pause(CLAIM_WAIT_MS * (1 + Math.random()));
+    const claim = await this.#context.ari.globalVariable(this.#variable);
+    const isOther = this.#watch.isOther(claim);
+    if (!isOther && (!wasReplaced || this.#mayTakeBack())) return true;
+    this.#isUnclaimed = !isOther;
+    this.#hasLetGo = true;
+    this.#watch.failed();
+    onLetGo();
+    return false;
+  }
+
+  #mayTakeBack(): boolean {
+    const nowMs = performance.now();
+    this.#losses = [...this.#losses.filter((lostMs) => nowMs - lostMs < RETAKES_MS), nowMs];
+    if (this.#losses.length === 1) this.#unclaimedMs = UNCLAIMED_MIN_MS;
+    return this.#losses.length <= RETAKES_MAX;
+  }
+
+  async #waitForHolder(): Promise<boolean> {
+    if (this.#isUnclaimed) {
+      await this.#pause(this.#unclaimedMs);
+      this.#unclaimedMs = Math.min(UNCLAIMED_MAX_MS, this.#unclaimedMs * 2);
+      return true;
+    }
+    await this.#pause(this.#context.heartbeatMs);
+    try {
+      return this.#watch.isGone(await this.#context.ari.globalVariable(this.#variable));
+    } catch (error) {
+      this.#watch.failed();
+      throw error;
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await delay(ms, undefined, { signal: this.#context.signal }).catch(() => {});
+  }
+}
