@@ -118,7 +118,7 @@ check_ports() {
   echo "Ports"
   local running service protocol address port purpose holder
   running=""
-  if [ -z "$(stack_owner)" ]; then running="$(docker compose ps --services --status running 2>/dev/null)"; fi
+  if [ -z "$(stack_owner)" ]; then running="$(docker compose ps --services --status running --status paused 2>/dev/null)"; fi
   while read -r service protocol address port purpose; do
     holder="$(port_holder "$protocol" "$address" "$port")"
     if grep -qx "$service" <<<"$running"; then
@@ -146,6 +146,8 @@ check_stack() {
     any=yes
     case "$status" in
       *'(healthy)'*) ok "$service: $status" ;;
+      *'(Paused)'*) bad "$service: $status" "docker compose unpause $service" ;;
+      'Exited '*) bad "$service: $status" "make up; its last words: $(docker compose --ansi never logs --no-log-prefix --tail 1 "$service" 2>&1 | cut -c -160)" ;;
       *) bad "$service: $status" "its last words: $(docker compose --ansi never logs --no-log-prefix --tail 1 "$service" 2>&1 | cut -c -160)" ;;
     esac
   done < <(docker compose ps --all --format '{{.Service}} {{.Status}}' 2>/dev/null)
@@ -167,9 +169,9 @@ check_readiness() {
     bad "the bridge's HTTP port does not answer" "docker compose logs bridge"
   elif grep -q '"ready"' <<<"$answer"; then
     ok "the bridge is ready: ARI answers"
-    while IFS= read -r warning; do bad "$warning" "it takes calls all the same; .env.example describes the settings"; done < <(readyz_warnings "$answer")
+    while IFS= read -r warning; do bad "$warning" "it takes calls all the same; docs/FAULTS.md, 'Warnings', says what to do"; done < <(readyz_warnings "$answer")
   else
-    bad "the bridge is not ready: $answer" "put that right; a wrong ARI password or address is in .env"
+    bad "the bridge is not ready: $answer" "docs/FAULTS.md, 'Not ready', says what to do for each problem"
   fi
 }
 

@@ -52,7 +52,7 @@ http_get() {
 # The listeners of the running containers, as they were told at their start: a setting changed since
 # asks for other ports.
 running_listeners() (
-  environment="$(docker compose ps --quiet --status running 2>/dev/null | while read -r id; do
+  environment="$(docker compose ps --quiet --status running --status paused 2>/dev/null | while read -r id; do
     docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$id"
   done)"
   setting() {
@@ -68,7 +68,7 @@ running_listeners() (
 # and could not start again.
 require_free_ports() {
   local running own service protocol address port purpose holder
-  running="$(docker compose ps --services --status running 2>/dev/null)"
+  running="$(docker compose ps --services --status running --status paused 2>/dev/null)"
   own="$(running_listeners)"
   while read -r service protocol address port purpose; do
     if grep -qx "$service" <<<"$running" && has_port "$protocol" "$port" <<<"$own"; then continue; fi

@@ -121,3 +121,20 @@ test('make doctor: settings whose names end in _FILE are known, and only those',
   );
   assert.deepEqual(await blamedSettings(lab), ['  !!  .env sets names that nothing reads: PIPECAT_CA']);
 });
+
+test('make doctor: a container that is paused, or has ended, is named with what to type', async () => {
+  const script = `
+    . <(sed '/^main$/d' "$0")
+    stack_owner() { :; }
+    check_readiness() { :; }; check_registrations() { :; }; check_bot() { :; }
+    docker() {
+      case "$*" in
+        *' logs '*) echo 'killed' ;;
+        *) printf '%s\\n' 'asterisk Up 5 minutes (Paused)' 'bridge Exited (137) 2 minutes ago' ;;
+      esac
+    }
+    check_stack`;
+  const { stdout } = await promisify(execFile)('bash', ['-c', script, doctor]);
+  assert.match(stdout, /asterisk: Up 5 minutes \(Paused\)\n.*docker compose unpause asterisk/);
+  assert.match(stdout, /bridge: Exited \(137\) 2 minutes ago\n.*make up; its last words: killed/);
+});
