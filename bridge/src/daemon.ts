@@ -10,6 +10,7 @@ import { configDigest } from './config/digest.ts';
 import { type Config, portNeeds } from './config/environment.ts';
 import { rangeWarnings } from './config/port-ranges.ts';
 import { CallControl } from './control/call-control.ts';
+import { readiness } from './control/readiness.ts';
 import { EventStream } from './http/event-stream.ts';
 import { startHttp } from './http/server.ts';
 import type { Logger } from './log.ts';
@@ -264,6 +265,11 @@ export class Daemon {
       await delay(DRAIN_LOOK_MS, undefined, { signal }).catch(() => {});
   }
 
+  /** Takes no new calls for 10 s from now. To be repeated while the operator waits for the calls. */
+  hold(): void {
+    this.#switchboard.hold();
+  }
+
   /** Ends the wait of {@link drain} and the last words of {@link stop}. */
   hurry(): void {
     this.#hurry.abort();
@@ -300,24 +306,19 @@ export class Daemon {
     this.#log.info('bridge stopped');
   }
 
-  #readiness(): { problems: string[]; warnings: string[] } {
-    const problems: string[] = [];
-    if (this.#draining) problems.push('the bridge is stopping');
-    if (this.#switchboard.handingOver.isUnderWay) problems.push('a new process takes the new calls');
-    if (this.#ariProblem !== undefined) problems.push(this.#ariProblem.why);
-    if (this.#switchboard.callsActive >= this.#config.MAX_CALLS) problems.push('MAX_CALLS is reached');
-    if (this.#gate.isOverloaded) problems.push('the bridge is overloaded');
-    const warnings: string[] = [];
-    const { problem } = this.#records;
-    if (problem !== undefined) warnings.push(`call records cannot be written: ${problem}`);
-    const failures = this.#media.stats.reduce((sum, { recording }) => sum + recording.failures, 0);
-    const recordings =
-      this.#recordings.problem ?? this.#recordings.recentFailures(failures, performance.now());
-    if (recordings !== undefined) warnings.push(`recordings may have gaps or end early: ${recordings}`);
-    for (const problem of this.#media.botAccess.problems) warnings.push(`bot not reachable: ${problem}`);
-    warnings.push(...rangeWarnings(portNeeds(this.#config)));
-    warnings.push(...this.#asteriskPorts.warnings(this.#ari.mediaRefusedMs, performance.now()));
-    return { problems, warnings };
+  #readiness(): ReturnType<typeof readiness> {
+    return readiness({
+      config: this.#config,
+      switchboard: this.#switchboard,
+      gate: this.#gate,
+      records: this.#records,
+      media: this.#media,
+      recordings: this.#recordings,
+      asteriskPorts: this.#asteriskPorts,
+      ari: this.#ari,
+      isStopping: this.#draining,
+      ariProblem: this.#ariProblem?.why,
+    });
   }
 
   async #ariConnected(): Promise<void> {

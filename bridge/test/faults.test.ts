@@ -174,7 +174,7 @@ describe('docs/FAULTS.md names each fault and no other', () => {
     );
     assert.deepEqual(
       pushed.others.map((place) => place.replace(/:\d+:/, ':')),
-      ['daemon.ts: this.#ariProblem.why'],
+      ['control/readiness.ts: ariProblem'],
     );
     assert.deepEqual(
       [...told.others, ...again.others].filter((place) => !PASSED_ON.test(place)),
@@ -191,7 +191,8 @@ describe('docs/FAULTS.md names each fault and no other', () => {
     const ports = new AsteriskPorts(range);
     ports.saw(['PJSIP/a-1']);
     const pushes = calls.filter(
-      ({ name, object, file }) => name === 'push' && object === 'warnings' && file.path === 'daemon.ts',
+      ({ name, object, file }) =>
+        name === 'push' && object === 'warnings' && file.path === 'control/readiness.ts',
     );
     const [spread, own] = [true, false].map((isSpread) =>
       pushes.filter(({ given }) => (given[0]?.type === 'SpreadElement') === isSpread),

@@ -29,6 +29,23 @@ test('at MAX_CALLS Asterisk is told to turn callers away, until a call ends', as
   assert.equal(await lab.metric('gate_closed'), 0);
 });
 
+test('an operator who waits for the calls: the gate is closed and says so, orders are refused, the call goes on', async (t) => {
+  const lab = await startLab(t, PROVIDER);
+  const { channel } = await lab.call();
+  lab.daemon.hold();
+  await until(() => isClosed(lab.ari), 'closed');
+  const { status, body } = await lab.get('/readyz');
+  assert.equal(status, 503);
+  assert.match(body, /the operator lets the calls end/);
+  assert.equal((await api(lab, 'POST', '/calls', ORDER)).status, 503);
+  assert.equal(lab.logged('call ended').length, 0);
+  await until(() => !isClosed(lab.ari), 'it opens by itself', 15_000);
+  assert.equal((await lab.get('/readyz')).status, 200);
+  assert.equal((await api(lab, 'POST', '/calls', ORDER)).status, 202);
+  for (const id of [...lab.ari.channels.keys()]) lab.ari.hangUp(id);
+  assert.equal(channel.continued, false);
+});
+
 test('Asterisk is told how many calls one of several providers may have', async (t) => {
   const lab = await Lab.start(t, { config: { MAX_CALLS: '9', PROVIDER_SHARE_PERCENT: '70' } });
   await until(() => lab.ari.globals.variables.get('PIPECAT_SHARE_pipecat') === '7', 'the share');

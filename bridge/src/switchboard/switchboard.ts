@@ -29,6 +29,9 @@ export interface PlacedCall {
   readonly settings: CallSettings;
 }
 
+/** A hold ends by itself after this time, so that a script that dies leaves nothing closed. */
+const HOLD_MS = 10_000;
+
 /** Routes ARI events to calls and dials, and begins new calls. */
 export class Switchboard {
   readonly #context: SwitchboardContext;
@@ -49,6 +52,7 @@ export class Switchboard {
   /** Number of calls so far. */
   #begun = 0;
   #draining = false;
+  #heldUntilMs = 0;
   #closing = false;
   readonly handingOver: HandingOver;
   readonly #replacing: ReplacedCallersContext;
@@ -112,10 +116,22 @@ export class Switchboard {
 
   /** Why no new call can be taken now. Undefined if one can. */
   get refusal(): RefusalReason | undefined {
-    if (this.#draining) return 'shutdown';
+    if (this.#draining || this.isHeld) return 'shutdown';
     if (this.#context.gate.isOverloaded) return 'overload';
     const isFull = this.#calls.size + this.#placing.size >= this.#context.config.MAX_CALLS;
     return isFull ? 'at-capacity' : undefined;
+  }
+
+  /** Takes no new call for 10 s, if this is not repeated. The calls under way go on. */
+  hold(): void {
+    if (!this.isHeld) this.#context.log.warn('new calls are turned away until those under way have ended');
+    this.#heldUntilMs = performance.now() + HOLD_MS;
+    this.#context.gate.check();
+  }
+
+  /** Whether {@link hold} keeps new calls away. */
+  get isHeld(): boolean {
+    return performance.now() < this.#heldUntilMs;
   }
 
   /**
