@@ -265,7 +265,7 @@ export class Daemon {
       await delay(DRAIN_LOOK_MS, undefined, { signal }).catch(() => {});
   }
 
-  /** Takes no new calls for 10 s from now. To be repeated while the operator waits for the calls. */
+  /** Takes no new calls for 10 s. To be repeated while the operator waits for the calls. */
   hold(): void {
     this.#switchboard.hold();
   }

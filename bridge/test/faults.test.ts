@@ -201,7 +201,7 @@ describe('docs/FAULTS.md names each fault and no other', () => {
     assert.deepEqual(others, []);
     assert.deepEqual(
       spread?.map(({ file, given }) => sourceOf(file, given[0] as SyntaxNode).replace(/\(.*/s, '')),
-      ['...rangeWarnings', '...this.#asteriskPorts.warnings'],
+      ['...rangeWarnings', '...parts.asteriskPorts.warnings'],
     );
     const all = [
       ...texts,
