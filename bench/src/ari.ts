@@ -187,6 +187,7 @@ export class StandInAri {
     if (kind === 'bridges') return this.#onBridges(method, id, action, query);
     if (kind === 'channels') return this.#onChannels(method, id, action, query);
     if (kind === 'events') return this.#onUserEvent(action);
+    if (kind === 'applications' && id === '') return { status: 200, body: [] };
     return { status: 200, body: { name: 'pipecat', channel_ids: [], bridge_ids: [] } };
   }
 
