@@ -156,7 +156,7 @@ agree_to_cut() {
         return
       fi
       open_gate
-      fail "calls are still in progress after $limit s; nothing was stopped, new calls are taken again" "make up DRAIN=1 once more, or make up NOW=1"
+      fail "calls are still in progress after $limit s; nothing was stopped, new calls are taken again within 10 s" "make up DRAIN=1 once more, or make up NOW=1"
       ;;
     *) fail "calls are in progress; nothing was stopped" "to wait until they end, DRAIN_S seconds at most: make up DRAIN=1 (./install.sh --drain)" "to cut them: make up NOW=1 (./install.sh --now)" ;;
   esac

@@ -133,6 +133,9 @@ check_ports() {
   done < <(listeners)
 }
 
+# last_words SERVICE: the last line of its log.
+last_words() { docker compose --ansi never logs --no-log-prefix --tail 1 "$1" 2>&1 | cut -c -160; }
+
 check_stack() {
   echo "Stack"
   local service status owner any=""
@@ -147,8 +150,8 @@ check_stack() {
     case "$status" in
       *'(healthy)'*) ok "$service: $status" ;;
       *'(Paused)'*) bad "$service: $status" "docker compose unpause $service" ;;
-      'Exited '*) bad "$service: $status" "make up; its last words: $(docker compose --ansi never logs --no-log-prefix --tail 1 "$service" 2>&1 | cut -c -160)" ;;
-      *) bad "$service: $status" "its last words: $(docker compose --ansi never logs --no-log-prefix --tail 1 "$service" 2>&1 | cut -c -160)" ;;
+      'Exited '*) bad "$service: $status" "make up; its last words: $(last_words "$service")" ;;
+      *) bad "$service: $status" "its last words: $(last_words "$service")" ;;
     esac
   done < <(docker compose ps --all --format '{{.Service}} {{.Status}}' 2>/dev/null)
   if [ -z "$any" ]; then

@@ -66,7 +66,7 @@ const STOP_MS = 500;
  * take the app from its holder.
  *
  * Another process may take the app; our calls are then its calls. If it makes a claim ({@link
- * HolderWatch}), the app is taken back only when that process is gone. Without a claim the cause
+ * Holding}), the app is taken back only when that process is gone. Without a claim the cause
  * was a late handshake of ours, or another ARI client. Then the app is taken back at once, and
  * after some attempts with growing pauses.
  */

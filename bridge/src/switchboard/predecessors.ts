@@ -40,11 +40,6 @@ export class Predecessors {
     this.#context = context;
   }
 
-  /** Ids of the processes that live. */
-  get instances(): string[] {
-    return [...this.#all.keys()];
-  }
-
   /** The process that has a channel of the shared app, though it entered it here. */
   ownerOf(channelId: string): string | undefined {
     const { instance = '' } = parseOwnId(channelId) ?? {};
