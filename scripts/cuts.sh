@@ -93,10 +93,10 @@ drain() {
   trap - INT TERM
 }
 
-# While the gate is closed Asterisk answers INVITE and OPTIONS with 503 and Retry-After, as while the
-# bridge stops: the provider tries another way. It is closed up to a time, so it opens by itself if
-# this script dies. The bridge is told too: it refuses orders, and /readyz says why. One that shows
-# no digest at /livez is of a version that a signal would end.
+# While the gate is closed Asterisk answers INVITE and OPTIONS with 503 and Retry-After, as while
+# the bridge stops: the provider tries another way. It is closed up to a time, so it opens by itself
+# if this script dies. The bridge is told too: it refuses orders, and /readyz says why. One that
+# shows no digest at /livez is of a version that a signal would end.
 close_gate() {
   set_gate "\"$(($(date +%s) + GATE_S)) stopping\""
   if [ -n "$(running_digest bridge)" ]; then docker compose kill --signal SIGUSR2 bridge >/dev/null 2>&1 || true; fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What an operator does to a lab with a call in progress: what has not changed is left alone, nothing
-# is cut unasked, and the records say who ended a call. Needs the images of asterisk, bridge,
-# mock-pipecat and sipp.
+# What an operator does to a lab with a call in progress: what has not changed is left alone, no
+# call is cut unless the operator asks for it, and the records say who ended a call. Needs the
+# images of asterisk, bridge, mock-pipecat and sipp.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
@@ -39,7 +39,7 @@ expect_other() { [ "$(started "$1")" != "${before[$1]}" ] || fail "$1 was not st
 
 calls_active() { http_get 127.0.0.1 27090 /metrics | sed -n 's/^[a-z_]*calls_active //p'; }
 
-# wait_for NUMBER: until there are so many calls.
+# wait_for NUMBER: until that number of calls is in progress.
 wait_for() {
   local deadline=$(($(date +%s) + WAIT_S))
   until [ "$(calls_active)" = "$1" ]; do

@@ -26,7 +26,7 @@ struct stream {
   uint16_t rtp_sequence; /* DOWN only: of the packet before */
   uint32_t rtp_timestamp;
   int64_t rtp_arrived_ns; /* 0: none yet */
-  int64_t rtp_origin_ns;  /* where timestamp 0 of this stream would have been due, by the fastest packet so far */
+  int64_t rtp_origin_ns;  /* when timestamp 0 would have arrived, by the fastest packet */
 };
 
 /* One way, all calls. */

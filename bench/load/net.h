@@ -23,7 +23,7 @@ void raise_file_limit(void);
 void be_punctual(void);
 
 struct sockaddr_in loopback(const char *address, int port);
-/* Where a call's phone is: so many calls share a port, at addresses that follow each other. */
+/* Where a call's phone is: several calls share a port, at addresses that follow each other. */
 struct sockaddr_in phone_at(struct sockaddr_in first, int calls_per_socket, int call);
 /* A bound UDP socket that does not block. */
 int udp_open(const char *address, int port);

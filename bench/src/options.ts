@@ -2,7 +2,7 @@
 import { cpus } from 'node:os';
 import type { Mode } from './generator.ts';
 
-/** One row of the relay bench: so many calls, over so many media workers with a core each. */
+/** One row of the relay bench: the number of calls, and of media workers with a core each. */
 export interface Load {
   readonly calls: number;
   readonly workers: number;

@@ -1,4 +1,4 @@
-/** One run: so many calls through the bridge, or through the bare relay, for one window. */
+/** One run: a number of calls through the bridge, or through the bare relay, for one window. */
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type CallTimes, StandInAri, wallMs } from './ari.ts';

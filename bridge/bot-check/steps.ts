@@ -81,7 +81,7 @@ async function greeting({ caller, patience }: Stage): Promise<Outcome> {
       ok: false,
       detail: `nothing heard for ${time(patience.greetingMs)}`,
       advice:
-        'say something as soon as `start` comes: the caller hears dead air, and ANSWER_ON=first-audio waits in vain',
+        'say something as soon as `start` comes: the caller hears dead air, and ANSWER_ON=first-audio never answers',
     };
   }
   const afterMs = caller.firstHeardMs - caller.answeredMs;

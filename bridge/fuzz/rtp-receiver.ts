@@ -137,7 +137,7 @@ export const targets: readonly FuzzTarget[] = [
     ),
   },
   {
-    name: 'rtp receiver, media websocket: of bursts of tiny packets and messages so many a second are taken',
+    name: 'rtp receiver, media websocket: of a burst of tiny packets and messages at most the rate per second is taken',
     property: fc.property(bursts, (script) => {
       let now = 0;
       const { heard, onFrame } = listener(() => now);

@@ -88,7 +88,7 @@ describe('the API', () => {
     }
   });
 
-  test('answers so many requests a second and no more, the unauthorized among them', async (t) => {
+  test('answers requests up to its rate per second, counting the unauthorized ones', async (t) => {
     const lab = await startLab(t, PROVIDER, { config: { API_REQUESTS_PER_SECOND: '5' } });
     const answers = await Promise.all(
       Array.from({ length: 20 }, () => api(lab, 'GET', '/calls', undefined, {})),

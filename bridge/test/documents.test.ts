@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { badLayout, deadLinks, documentsIn } from './documents.ts';
+import { badLayout, commentedIn, deadLinks, documentsIn, longCommentLines } from './documents.ts';
 
 const repository = new URL('../../', import.meta.url).pathname;
 const documents = documentsIn(repository);
@@ -45,6 +45,50 @@ describe('the documents of the repository', () => {
     assert.deepEqual(
       pages.filter((page) => !index.includes(`](${page})`)),
       [],
+    );
+  });
+});
+
+describe('the comments outside TypeScript', () => {
+  const files = commentedIn(repository);
+
+  test('are found in scripts, settings, images and programs', () => {
+    for (const path of [
+      '.env.example',
+      'compose.yaml',
+      'asterisk/Dockerfile',
+      'asterisk/maintenance',
+      'asterisk/etc/extensions.conf',
+      'scripts/cuts.sh',
+      'bench/load/net.h',
+    ])
+      assert.ok(files.includes(path), path);
+  });
+
+  test('have short lines', () => {
+    assert.deepEqual(
+      files.flatMap((path) => longCommentLines(path, readFileSync(join(repository, path), 'utf8'))),
+      [],
+    );
+  });
+
+  test('a long one is found in each language, and a long line of code is not', () => {
+    const long = 'a'.repeat(100);
+    const lines = [
+      `# ${long}`,
+      `  ; ${long}`,
+      `#${long}`,
+      `/* ${long}`,
+      ` * ${long}`,
+      `// ${long}`,
+      `int a; /* ${long} */`,
+      `echo ${long}`,
+      `a = b * ${long};`,
+      `# ${'a'.repeat(98)}`,
+    ];
+    assert.deepEqual(
+      longCommentLines('a.sh', lines.join('\n')),
+      [1, 2, 3, 4, 5, 6, 7].map((line) => `a.sh:${line}`),
     );
   });
 });

@@ -1,4 +1,4 @@
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 
 const LINE_MAX = 100;
@@ -80,9 +80,38 @@ export function deadLinks(directory: string, files: readonly string[] = document
   );
 }
 
+/** Files of a directory by patterns, but not those of packages. */
+const filesIn = (directory: string, patterns: string[]): string[] =>
+  globSync(patterns, { cwd: directory, exclude: (path) => /node_modules|^\.git$/.test(path) }).sort();
+
 /** All documents below a directory, but not those of packages. */
-export const documentsIn = (directory: string): string[] =>
-  globSync('**/*.md', { cwd: directory, exclude: (path) => path.includes('node_modules') }).sort();
+export const documentsIn = (directory: string): string[] => filesIn(directory, ['**/*.md']);
+
+/** Files with comments that are not TypeScript: scripts, settings, images, programs in C. */
+const COMMENTED = [
+  '.env.example',
+  '**/*.{sh,conf,env,yaml,mk,c,h}',
+  '**/Dockerfile*',
+  '**/Makefile',
+  'asterisk/*',
+  '.ci/*',
+];
+/** A line that is only comment in one of these languages, or ends with a comment of C. */
+const COMMENT_LINE = /^\s*(#|;|\/\/|\/\*|\*(\s|\/|$))|\/\*.*\*\/\s*$/;
+
+/** Those files of a directory, without documents and folders. */
+export const commentedIn = (directory: string): string[] =>
+  filesIn(directory, COMMENTED).filter(
+    (path) => !path.endsWith('.md') && statSync(join(directory, path)).isFile(),
+  );
+
+/** Comment lines of such a file that are too long, as `file:line`. */
+export const longCommentLines = (file: string, text: string): string[] =>
+  text
+    .split('\n')
+    .flatMap((line, index) =>
+      [...line].length > LINE_MAX && COMMENT_LINE.test(line) ? [`${file}:${index + 1}`] : [],
+    );
 
 /**
  * Faults in the layout of a document, as `file:line`: lines of prose and cells of tables that are

@@ -37,7 +37,7 @@ export async function until<T>(
   for (;;) {
     const value = await condition();
     if (value !== undefined && value !== false) return value;
-    if (performance.now() > endMs) throw new Error(`waited ${limitMs} ms in vain: ${what}`);
+    if (performance.now() > endMs) throw new Error(`did not happen within ${limitMs} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }

@@ -35,7 +35,7 @@ export class ModelPool {
     return pool as unknown as MediaPool;
   }
 
-  /** Resolves after up to so many ms. */
+  /** Resolves after a random delay of up to `maxMs`. */
   #later(maxMs: number): Promise<void> {
     const { clock } = this.#model;
     return new Promise((resolve) => clock.after(this.#model.upTo(maxMs), resolve));

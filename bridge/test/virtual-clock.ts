@@ -14,7 +14,7 @@ export class VirtualClock {
   readonly #timers = new Set<Timer>();
   #order = 0;
 
-  /** Calls `fire` when so many ms have passed. Returns what takes that back. */
+  /** Calls `fire` after `ms`. Returns a function that cancels it. */
   after(ms: number, fire: () => void): () => void {
     this.#order += 1;
     const timer = { atMs: this.nowMs + Math.max(0, ms), order: this.#order, fire };
@@ -22,7 +22,7 @@ export class VirtualClock {
     return () => this.#timers.delete(timer);
   }
 
-  /** Lets so many ms pass, and all that follows from them happen. */
+  /** Moves the clock by `ms`, and runs each timer that is due and what follows from it. */
   async pass(ms: number): Promise<void> {
     const endMs = this.nowMs + ms;
     await settled();

@@ -103,7 +103,7 @@ test('two providers at the same time, in and out', async () => {
     expectBothHeard(report, await stack.bot.wait(ids[at] ?? '', 'closed'), 3000);
 });
 
-test('a provider may only have so many calls at once', async () => {
+test('a provider has a maximum of simultaneous calls', async () => {
   const options = { from: '+4989777', local: ACME, codec: 'pcma' };
   const { calls } = await stack.phones.call({
     ...options,

@@ -24,7 +24,7 @@ before(async () => {
 after(() => stack?.stop());
 afterEach(() => stack.leaks.expectNone());
 
-/** What the caller's side sends in place of audio, every so many ms. */
+/** What the caller's side sends in place of audio, and the interval in ms. */
 interface Sign {
   about: string;
   everyMs: number;

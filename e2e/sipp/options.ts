@@ -45,7 +45,7 @@ export interface CallOptions {
   password: string;
   /** Where the mock bot tells what it heard; undefined: only this end is judged. */
   mockUrl?: string;
-  /** A waiting end gives up after so many seconds without a call. */
+  /** Seconds after which a waiting end gives up if no call comes. */
   waitSeconds: number;
   json: boolean;
 }

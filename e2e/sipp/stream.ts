@@ -2,7 +2,7 @@
 import { decodeAlaw, decodeUlaw, dominantTone, rms } from '../mock-pipecat/src/tones.ts';
 import type { Datagram } from './pcap.ts';
 
-/** What a stretch of audio holds: a tone of so many Hz, other sound (speech), or silence. */
+/** What a stretch of audio holds: a tone of a frequency in Hz, other sound (speech), or silence. */
 export type Sound = number | 'other' | 'silence';
 
 /** A stretch of one kind of sound. */

@@ -63,7 +63,7 @@ describe('a change of rate', () => {
       }
     });
 
-  test('makes of so many samples as many as the rates say', () => {
+  test('makes as many samples as the ratio of the rates says', () => {
     for (const { from, to } of PAIRS)
       for (const samples of [0, 1, 2, 3, 479, 480, 961, 5_000]) {
         const made = resampled(Buffer.alloc(samples * 2), from, to);

@@ -127,7 +127,7 @@ describe('a decoder', () => {
     assert.ok(state.parsed > parsed);
   });
 
-  test('does no more than parse, once it has learnt in vain for long enough', () => {
+  test('does no more than parse, once it has found no pattern for long enough', () => {
     const { state, decoder } = counted();
     const say = (n: number) => decodeText(decoder, `{"event":"media","n":${n},"payload":"AAAA"}`);
     for (let n = 0; n < 32; n++) say(n);

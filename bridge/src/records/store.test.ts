@@ -43,7 +43,7 @@ function open(t: TestContext, directory: string | undefined, limits = {}): Opene
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   const endMs = performance.now() + 10_000;
   while (!(await condition())) {
-    assert.ok(performance.now() < endMs, 'waited in vain');
+    assert.ok(performance.now() < endMs, 'did not happen in time');
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
