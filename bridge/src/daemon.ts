@@ -4,8 +4,6 @@ import type { FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import type { AriAccess } from './ari/access.ts';
 import { AriClient } from './ari/client.ts';
-import { AriLink } from './ari/link.ts';
-import { AriError } from './ari/requests.ts';
 import { configDigest } from './config/digest.ts';
 import { type Config, portNeeds } from './config/environment.ts';
 import { rangeWarnings } from './config/port-ranges.ts';
@@ -22,11 +20,10 @@ import { RecordStore } from './records/store.ts';
 import { StatusCallbacks } from './reports/callbacks.ts';
 import { Metrics } from './reports/metrics.ts';
 import { CallReports } from './reports/reports.ts';
+import { AsteriskLink } from './switchboard/asterisk-link.ts';
 import { AsteriskPorts } from './switchboard/asterisk-ports.ts';
 import { Background } from './switchboard/background.ts';
 import { Gate } from './switchboard/gate.ts';
-import { Predecessors } from './switchboard/predecessors.ts';
-import { Sweep } from './switchboard/sweep.ts';
 import { Switchboard } from './switchboard/switchboard.ts';
 import { DAY_MS, MEGABYTE } from './units/units.ts';
 
@@ -45,8 +42,6 @@ export async function startDaemon(config: Config, log: Logger, make = makeWorker
 
 /** Length of the process's random id, bytes. */
 const INSTANCE_BYTES = 4;
-/** Longest time for last words when Asterisk stops: it waits no longer (`asterisk/stop-calls`). */
-const ASTERISK_STOPS_MS = 2_000;
 /** While the bridge drains, the number of calls is looked at this often. */
 const DRAIN_LOOK_MS = 50;
 
@@ -56,8 +51,7 @@ export class Daemon {
   readonly #log: Logger;
   readonly #background: Background;
   readonly #ari: AriClient;
-  readonly #events: AriLink;
-  readonly #predecessors: Predecessors;
+  readonly #link: AsteriskLink;
   readonly #media: MediaPool;
   readonly #asteriskPorts: AsteriskPorts;
   readonly #metrics: Metrics;
@@ -70,19 +64,14 @@ export class Daemon {
   /** Event ids are unique to this process. Ids of a previous process are not valid. */
   readonly #changes = new EventStream(Date.now().toString(36));
   #http: FastifyInstance | undefined;
-  readonly #sweep: Sweep;
-  #ariProblem: { readonly why: string } | undefined = { why: 'ARI has not been reached yet' };
   /** Fires when the calls under way are not to be waited for any more. */
   readonly #hurry = new AbortController();
   #draining = false;
-  #stopping = false;
-  #watch: NodeJS.Timeout | undefined;
 
   constructor(config: Config, log: Logger, make: MakeWorker) {
     this.#config = config;
     this.#log = log;
     this.#background = new Background(log);
-    this.#sweep = new Sweep(config.RECONCILE_MS, () => this.#background.run(this.#compare(), 'reconcile'));
     const access: AriAccess = {
       url: config.ARI_URL,
       username: config.ARI_USERNAME,
@@ -92,32 +81,6 @@ export class Daemon {
     };
     this.#ari = new AriClient(access);
     const instance = randomBytes(INSTANCE_BYTES).toString('hex');
-    const connection = {
-      instance,
-      heartbeatMs: config.ARI_HEARTBEAT_MS,
-      isDead: (other: string) => this.#records.isDead(other),
-    };
-    this.#predecessors = new Predecessors({
-      instance,
-      app: config.ARI_APP,
-      ari: this.#ari,
-      heartbeatMs: config.ARI_HEARTBEAT_MS,
-      takeAppOf: (other) => this.#events.takeAppOf(other),
-      recover: () => this.#recover(),
-    });
-    this.#events = new AriLink(access, connection, this.#ari, {
-      onConnected: () => this.#ariConnected(),
-      onReady: () => this.#ariReady(),
-      onDown: (why) => this.#ariDown(why),
-      onTakenOver: (isElsewhere) => this.#takenOver(isElsewhere),
-      onAsteriskStopping: () => this.#asteriskStopping(),
-      onEvent: (event) => this.#switchboard.dispatch(event),
-      onUnreadable: (error) => this.#unreadable(error),
-      onHandingOver: () => this.#switchboard.handingOver.begin(),
-      isKept: (channelId) => this.#switchboard.handingOver.isKept(channelId),
-      onHandedOver: () => this.#handedOver(),
-      onResumed: (why) => this.#resumed(why),
-    });
     this.#media = new MediaPool(
       {
         workers: config.MEDIA_WORKERS,
@@ -150,11 +113,11 @@ export class Daemon {
     this.#metrics = new Metrics({
       callsActive: () => this.#switchboard.callsActive,
       media: () => this.#media,
-      ariUp: () => this.#ariProblem === undefined,
+      ariUp: () => this.#link.problem === undefined,
       callbacks: () => this.#callbacks,
       records: () => this.#records,
       eventStreams: () => this.#changes,
-      takeovers: () => this.#events.takeovers,
+      takeovers: () => this.#link.takeovers,
       recordingsStoredBytes: () => this.#recordings.storedBytes,
       gateClosed: () => this.#gate.why !== undefined,
     });
@@ -168,12 +131,24 @@ export class Daemon {
       onClosed: (why) => this.#metrics.gateClosed(why),
       log,
     });
+    this.#link = new AsteriskLink({
+      instance,
+      config,
+      access,
+      ari: this.#ari,
+      records: this.#records,
+      callbacks: this.#callbacks,
+      gate: this.#gate,
+      switchboard: () => this.#switchboard,
+      background: this.#background,
+      log,
+    });
     this.#switchboard = new Switchboard({
       instance,
       config,
       ari: this.#ari,
-      caughtUp: () => this.#events.caughtUp(),
-      predecessors: this.#predecessors,
+      caughtUp: () => this.#link.caughtUp(),
+      predecessors: this.#link.predecessors,
       media: this.#media,
       asteriskPorts: this.#asteriskPorts,
       reports: new CallReports({
@@ -195,7 +170,7 @@ export class Daemon {
       ari: this.#ari,
       switchboard: this.#switchboard,
       records: this.#records,
-      ariProblem: () => this.#ariProblem?.why,
+      ariProblem: () => this.#link.problem,
     });
   }
 
@@ -233,19 +208,10 @@ export class Daemon {
         version,
       },
     });
-    // The previous process's records must be read before ARI reports its calls.
-    this.#background.run(
-      this.#records.ready().then(() => !this.#stopping && this.#events.start()),
-      'connect to ARI',
-    );
+    this.#link.start();
     this.#background.run(this.#callbacks.resume(), 'resume callbacks');
     this.#recordings.start();
     this.#gate.start();
-    this.#sweep.start();
-    this.#watch = setInterval(
-      () => this.#background.run(this.#lookAfterPredecessors(), 'look after predecessors'),
-      this.#config.ARI_HEARTBEAT_MS,
-    );
     for (const warning of rangeWarnings(portNeeds(this.#config))) this.#log.warn(warning);
     this.#log.info({ http: `${HTTP_ADDRESS}:${this.httpPort}`, ari: this.#config.ARI_URL }, 'bridge started');
   }
@@ -282,9 +248,7 @@ export class Daemon {
    */
   async stop(): Promise<void> {
     this.#draining = true;
-    this.#stopping = true;
-    this.#sweep.stop();
-    clearInterval(this.#watch);
+    this.#link.stopComparing();
     this.#recordings.stop();
     this.#log.info({ calls: this.#switchboard.callsActive }, 'bridge stopping');
     this.#switchboard.close();
@@ -296,7 +260,7 @@ export class Daemon {
     });
     clearTimeout(limit);
     await this.#gate.stop();
-    await this.#events.stop();
+    await this.#link.close();
     await this.#callbacks.close(this.#config.SHUTDOWN_MS);
     this.#changes.close();
     await this.#http?.close();
@@ -317,83 +281,7 @@ export class Daemon {
       asteriskPorts: this.#asteriskPorts,
       ari: this.#ari,
       isStopping: this.#draining,
-      ariProblem: this.#ariProblem?.why,
-    });
-  }
-
-  async #ariConnected(): Promise<void> {
-    // Before the comparison an order could place a call that is already live.
-    this.#ariProblem = { why: 'what Asterisk holds is not known yet' };
-    await this.#predecessors.look();
-    await this.#switchboard.reconcile();
-  }
-
-  #ariReady(): void {
-    this.#ariProblem = undefined;
-    // After a handover the gate is the successor's.
-    if (!this.#switchboard.handingOver.isUnderWay) this.#gate.take();
-    this.#log.info('ARI connected');
-  }
-
-  /** A successor has the app. Our calls go on; if it ends, new calls come here again. */
-  #handedOver(): void {
-    this.#switchboard.handingOver.complete();
-    this.#log.info({ calls: this.#switchboard.callsActive }, 'handed over to a new process');
-  }
-
-  #resumed(why: string): void {
-    this.#log.warn({ why }, 'new calls come here again');
-    this.#switchboard.handingOver.end();
-  }
-
-  /** A predecessor may die: its calls are ours then. */
-  async #lookAfterPredecessors(): Promise<void> {
-    if (this.#ariProblem !== undefined || this.#stopping || this.#switchboard.handingOver.isUnderWay) return;
-    if (await this.#predecessors.look()) await this.#switchboard.reconcile();
-  }
-
-  /** A predecessor has died: its live calls and its callbacks are ours. Never rejects. */
-  async #recover(): Promise<void> {
-    await this.#records.recover().catch((error: Error) => {
-      this.#log.error({ error: error.message }, 'records of a process that ended cannot be read');
-    });
-    this.#background.run(this.#callbacks.resume(), 'resume callbacks');
-  }
-
-  #ariDown(why: string): void {
-    this.#ariProblem = { why };
-    this.#gate.letGo();
-    this.#log.error({ why }, 'ARI not connected, trying again');
-  }
-
-  /** Another process took our Stasis app, and serves our calls. */
-  #takenOver(isElsewhere: (channelId: string) => boolean): void {
-    this.#log.error(
-      { app: this.#config.ARI_APP, calls: this.#switchboard.callsActive },
-      'the Stasis app was taken over by another process',
-    );
-    this.#switchboard.letGo(isElsewhere);
-  }
-
-  /** Ends all calls: Asterisk would cut them, and nobody would know why. The bridge goes on. */
-  #asteriskStopping(): void {
-    this.#log.warn({ calls: this.#switchboard.callsActive }, 'Asterisk stops, its calls end');
-    this.#switchboard.endCalls();
-    setTimeout(() => this.#switchboard.cutCalls(), ASTERISK_STOPS_MS).unref();
-  }
-
-  /** An unreadable event counts as lost: a comparison finds what it reported. */
-  #unreadable(error: Error): void {
-    this.#log.warn({ error: error.message }, 'ARI event could not be read');
-    this.#sweep.soon();
-  }
-
-  async #compare(): Promise<void> {
-    if (this.#ariProblem !== undefined || this.#stopping) return;
-    await this.#switchboard.reconcile().catch((error: unknown) => {
-      // The WebSocket may still be open, but without the Stasis app no event arrives.
-      if (error instanceof AriError && error.status === 404) this.#events.reconnect(error.message);
-      throw error;
+      ariProblem: this.#link.problem,
     });
   }
 }

@@ -169,7 +169,9 @@ describe('docs/FAULTS.md names each fault and no other', () => {
         if (node.type === 'AssignmentExpression' && /#problem$/.test(sourceOf(file, node.left as SyntaxNode)))
           return /^ari\//.test(file.path) ? valuesOf(file, node.right as SyntaxNode).texts : [];
         const isWhy = node.type === 'ObjectProperty' && (node.key as SyntaxNode).name === 'why';
-        return isWhy && file.path === 'daemon.ts' ? valuesOf(file, node.value as SyntaxNode).texts : [];
+        return isWhy && file.path === 'switchboard/asterisk-link.ts'
+          ? valuesOf(file, node.value as SyntaxNode).texts
+          : [];
       }),
     );
     assert.deepEqual(
