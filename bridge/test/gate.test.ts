@@ -258,6 +258,7 @@ test('Asterisk is about to stop: its calls end as a shutdown, and the bridge goe
   await until(() => ringing.continued, 'who rings is given back');
   await until(() => lab.ari.channels.get(channel.id)?.continued === true, 'who talks is given back');
   await until(() => session.closed !== undefined, 'the bot is told');
+  await lab.ended(1);
   const { body } = await api(lab, 'GET', `/calls/${channel.id}`);
   assert.deepEqual([body.endReason, body.endedBy], ['shutdown', 'operator']);
   for (const id of [channel.id, ringing.id]) lab.ari.hangUp(id);
