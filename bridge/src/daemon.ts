@@ -19,6 +19,7 @@ import { RecordWriter } from './records/record-writer.ts';
 import { RecordStore } from './records/store.ts';
 import { StatusCallbacks } from './reports/callbacks.ts';
 import { Metrics } from './reports/metrics.ts';
+import type { OverdueWatch } from './reports/overdue.ts';
 import { CallReports } from './reports/reports.ts';
 import { AsteriskLink } from './switchboard/asterisk-link.ts';
 import { AsteriskPorts } from './switchboard/asterisk-ports.ts';
@@ -114,6 +115,7 @@ export class Daemon {
       callsActive: () => this.#switchboard.callsActive,
       media: () => this.#media,
       ariUp: () => this.#link.problem === undefined,
+      overdue: () => this.overdue,
       callbacks: () => this.#callbacks,
       records: () => this.#records,
       eventStreams: () => this.#changes,
@@ -183,6 +185,11 @@ export class Daemon {
   /** Whether a thread hangs, as in a disk operation: then only `exitNow` can end the process. */
   get hanging(): boolean {
     return this.#records.hanging || this.#media.hanging;
+  }
+
+  /** The watch over releases and tasks that do not end. */
+  get overdue(): OverdueWatch {
+    return this.#background.overdue;
   }
 
   /** Opens the HTTP interface and starts connecting to ARI. */

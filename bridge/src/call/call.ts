@@ -87,6 +87,11 @@ export class Call {
     return this.#parts.ending.isOver || this.#state === 'closing' || this.#state === 'closed';
   }
 
+  /** Whether the call has ended, and no more audio is to be played. */
+  get isReleasing(): boolean {
+    return this.isEnding && this.#parts.ending.signal.aborted;
+  }
+
   /** The outbound dial, until the callee answers. */
   get pendingDial(): Dial | undefined {
     return this.#parts.answer.pendingDial;

@@ -20,6 +20,7 @@ test('what fails is in the log, under the id that its answer names, whatever the
     ariUp: boom,
     recordingsStoredBytes: boom,
     gateClosed: () => false,
+    overdue: boom,
     callbacks: boom,
     records: boom,
     eventStreams: boom,

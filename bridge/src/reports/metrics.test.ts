@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { WorkerStats } from '../media/worker-messages.ts';
 import { Metrics } from './metrics.ts';
@@ -12,6 +13,8 @@ const STATS: WorkerStats = {
   heapBytes: 1_000,
 };
 
+const MISSING = 'promtool is not installed (Debian: package promtool, or prometheus)';
+
 function sample(): Metrics {
   const metrics = new Metrics({
     callsActive: () => 1,
@@ -23,6 +26,7 @@ function sample(): Metrics {
         botAccess: { problems: [], waiting: 0, stats: { failedTries: 2, outages: 1 } },
       }) as never,
     ariUp: () => true,
+    overdue: () => ({ count: () => 1, total: { call: 1, channel: 2, task: 3 } }) as never,
     recordingsStoredBytes: () => 5,
     gateClosed: () => false,
     callbacks: () =>
@@ -49,14 +53,24 @@ function sample(): Metrics {
   return metrics;
 }
 
+test('the alert rules are valid, and each asks for a metric that there is', async (t) => {
+  const rules = new URL('../../../docs/alerts.yaml', import.meta.url).pathname;
+  const text = await sample().registry.metrics();
+  const asked = [...readFileSync(rules, 'utf8').matchAll(/pipecat_bridge_\w+/g)].map(([name]) => name);
+  assert.ok(asked.length > 0);
+  for (const name of asked) assert.ok(text.includes(`# TYPE ${name} `), name);
+  const { error, status, stderr } = spawnSync('promtool', ['check', 'rules', rules], { encoding: 'utf8' });
+  if ((error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return t.skip(MISSING);
+  assert.deepEqual([error, status, stderr], [undefined, 0, '']);
+});
+
 test('promtool finds no fault in names, types and units of /metrics', async (t) => {
   const input = await sample().registry.metrics();
   const { error, status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], {
     input,
     encoding: 'utf8',
   });
-  if ((error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT')
-    return t.skip('promtool is not installed (Debian: package promtool, or prometheus)');
+  if ((error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return t.skip(MISSING);
   assert.deepEqual([error, status, stdout, stderr], [undefined, 0, '', '']);
 });
 

@@ -5,6 +5,7 @@ import type { MediaPool } from '../media/pool.ts';
 import type { WorkerStats } from '../media/worker-messages.ts';
 import type { RecordStore } from '../records/store.ts';
 import type { StatusCallbacks } from './callbacks.ts';
+import { OVERDUE_KINDS, type OverdueWatch } from './overdue.ts';
 
 /** Values that are read at each scrape. */
 export interface MetricSources {
@@ -14,6 +15,7 @@ export interface MetricSources {
   readonly recordingsStoredBytes: () => number;
   /** Whether new calls are turned away by Asterisk. */
   readonly gateClosed: () => boolean;
+  readonly overdue: () => OverdueWatch;
   readonly callbacks: () => StatusCallbacks;
   readonly records: () => RecordStore;
   /** How often another process took the Stasis app, and how often this process got it back. */
@@ -127,6 +129,7 @@ export class Metrics {
     );
     this.#counter('app_regained_total', 'Times that it was ours again', () => sources.takeovers().regained);
     this.#workerMetrics(() => sources.media().stats);
+    this.#overdueMetrics(sources.overdue);
     this.#callbackMetrics(sources.callbacks);
     this.#recordMetrics(sources.records);
   }
@@ -200,6 +203,28 @@ export class Metrics {
       () => access().stats.failedTries,
     );
     this.#counter('bot_outages_total', 'Times that a bot was found to be down', () => access().stats.outages);
+  }
+
+  #overdueMetrics(watch: () => OverdueWatch): void {
+    new Gauge({
+      name: `${PREFIX}overdue`,
+      help: 'Releases of calls and channels, and tasks, that have not ended within a minute',
+      labelNames: ['kind'],
+      registers: [this.registry],
+      collect() {
+        for (const kind of OVERDUE_KINDS) this.set({ kind }, watch().count(kind));
+      },
+    });
+    new Counter({
+      name: `${PREFIX}overdue_total`,
+      help: 'Releases of calls and channels, and tasks, that did not end within a minute, so far',
+      labelNames: ['kind'],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const kind of OVERDUE_KINDS) this.inc({ kind }, watch().total[kind]);
+      },
+    });
   }
 
   #callbackMetrics(callbacks: () => StatusCallbacks): void {

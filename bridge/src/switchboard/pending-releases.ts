@@ -1,6 +1,7 @@
 import type { AriClient } from '../ari/client.ts';
 import { type ChannelRelease, releaseChannel } from '../call/channel-release.ts';
 import { CAUSE } from '../q850/causes.ts';
+import type { Due, OverdueWatch } from '../reports/overdue.ts';
 import type { BelievedRelease } from './beliefs.ts';
 
 interface Kept {
@@ -19,8 +20,9 @@ export class PendingReleases {
   readonly #kept = new Map<string, Kept>();
   #era = 0;
 
-  constructor(ari: AriClient) {
+  constructor(ari: AriClient, overdue: OverdueWatch) {
     this.#ari = ari;
+    overdue.add(() => this.#due());
   }
 
   /**
@@ -80,6 +82,12 @@ export class PendingReleases {
     if (kept === undefined || kept.isUnderWay) return;
     kept.seen += 1;
     await this.#releaseChannel(channelId);
+  }
+
+  /** Releases that Asterisk has not accepted yet. */
+  *#due(): Iterable<Due> {
+    for (const [channelId, kept] of this.#kept)
+      if (!kept.release.isDone) yield { kind: 'channel', key: kept, facts: { channelId } };
   }
 
   async #releaseChannel(channelId: string): Promise<void> {

@@ -59,7 +59,7 @@ export class Switchboard {
 
   constructor(context: SwitchboardContext) {
     this.#context = context;
-    this.#pendingReleases = new PendingReleases(context.ari);
+    this.#pendingReleases = new PendingReleases(context.ari, context.background.overdue);
     const shared = { pendingReleases: this.#pendingReleases, adoptable: this.#adoptable };
     this.#others = new OthersDials({ ...shared, ids: this.ids, reports: context.reports });
     this.handingOver = new HandingOver({ ...context, others: this.#others });
@@ -314,7 +314,7 @@ export class Switchboard {
     this.#context.gate.check();
     reports.started(call);
     if (this.#draining && !call.answered) call.end({ kind: 'shutdown' });
-    this.#context.background.run(this.#run(call), 'run a call');
+    this.#context.background.run(this.#run(call), 'run a call', call);
     return call;
   }
 
