@@ -198,6 +198,24 @@ describe('a bot that accepts the call and says nothing', { concurrency: 6 }, () 
     assert.deepEqual(record?.warnings, ['bot: no audio within 1500 ms']);
   });
 
+  for (const [what, config] of [
+    ['', { BOT_SPEAKS_FIRST: 'yes' }],
+    [', and keeps the caller ringing no longer', { ANSWER_ON: 'first-audio' }],
+  ] as const)
+    test(`and breaks off before its time is over gets no more time by that${what}`, async (t) => {
+      const lab = await Lab.start(t, {
+        config: { ...config, FIRST_AUDIO_MS: '1000', BOT_RECONNECT_MS: '20000' },
+      });
+      lab.bot.onSession = (session) => void setTimeout(() => session.close(1011), 700);
+      const sinceMs = performance.now();
+      lab.ari.inbound();
+      const { reason } = await lab.ended();
+      const tookMs = performance.now() - sinceMs;
+      t.diagnostic(`given up after ${Math.round(tookMs)} ms, ${lab.bot.attempts} connections`);
+      assert.equal(reason.detail, 'the bot was not heard: no audio within 1000 ms, twice');
+      assert.ok(lab.bot.attempts <= 4, 'connected for 2000 ms in sum, 700 ms at most each time');
+    });
+
   test('with ANSWER_ON=first-audio never has the caller answered', async (t) => {
     const lab = await Lab.start(t, { config: { ANSWER_ON: 'first-audio', FIRST_AUDIO_MS: '300' } });
     const channel = lab.ari.inbound();

@@ -49,7 +49,7 @@ export class ModelPool {
     const connectBot = async () => {
       await this.#later(300);
       if (this.#refuses(media.channelId)) throw new MediaError('bot-unreachable', 'refused');
-      media.tell({ type: 'bot-open', reconnected: false });
+      media.tell({ type: 'bot-open', reconnected: false, connectionId: media.channelId });
     };
     return {
       rtpPort: 4_000,

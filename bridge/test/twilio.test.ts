@@ -6,9 +6,20 @@ import { Lab, speech, until } from './harness.ts';
 const API_TOKEN = 'token-of-the-api';
 const TWILIO = { PIPECAT_DIALECT: 'twilio', API_TOKEN };
 
+/** What a stock bot does when its pipeline ends or is cancelled. */
+async function hangUpByRest(lab: Lab, start: Record<string, string>, token: string): Promise<Response> {
+  const { accountSid, callSid } = start;
+  const path = `/2010-04-01/Accounts/${accountSid}/Calls/${callSid}.json`;
+  return await fetch(`http://127.0.0.1:${lab.daemon.httpPort}${path}`, {
+    method: 'POST',
+    headers: { authorization: `Basic ${btoa(`${accountSid}:${token}`)}` },
+    body: new URLSearchParams({ Status: 'completed' }),
+  });
+}
+
 /** A lab whose bots speak Twilio's format, with a call that is up and relayed. */
-async function call(t: TestContext) {
-  const lab = await Lab.start(t, { config: { RECORDS_STDOUT: 'full', ...TWILIO } });
+async function call(t: TestContext, config: Record<string, string> = {}) {
+  const lab = await Lab.start(t, { config: { RECORDS_STDOUT: 'full', ...TWILIO, ...config } });
   const channel = lab.ari.inbound();
   const session = await lab.session();
   const rtp = await until(
@@ -77,14 +88,7 @@ for (const [what, end] of [
 ] as const)
   test(`a bot that hangs up by Twilio’s REST API${what} is heard to its last word, and not sought again`, async (t) => {
     const { lab, session, rtp } = await call(t);
-    const { accountSid, callSid } = startOf(session);
-    const url = `http://127.0.0.1:${lab.daemon.httpPort}/2010-04-01/Accounts/${accountSid}/Calls/${callSid}.json`;
-    const post = (token: string) =>
-      fetch(url, {
-        method: 'POST',
-        headers: { authorization: `Basic ${btoa(`${accountSid}:${token}`)}` },
-        body: new URLSearchParams({ Status: 'completed' }),
-      });
+    const post = (token: string) => hangUpByRest(lab, startOf(session), token);
     session.send({ event: 'media', media: { payload: speech(20).toString('base64') } });
     await until(() => rtp.speech().length > 0, 'the goodbye has begun');
     assert.equal((await post('not the token')).status, 401);
@@ -108,7 +112,8 @@ test('a bot that was lost is given a stream that begins anew, and says that it d
   await until(() => payloads(again).includes(caller), 'the caller at the bot again');
   const former = startOf(session);
   const later = startOf(again);
-  assert.deepEqual([later.callSid, later.streamSid], [former.callSid, former.streamSid]);
+  assert.equal(later.streamSid, former.streamSid);
+  assert.notEqual(later.callSid, former.callSid, 'a hang-up by REST names its connection by it');
   assert.equal((later.customParameters as unknown as Record<string, string>).reconnected, 'true');
   assert.deepEqual(again.order().slice(0, 3), ['connected', 'start', 'media']);
   assert.deepEqual(
@@ -118,6 +123,31 @@ test('a bot that was lost is given a stream that begins anew, and says that it d
   again.send({ event: 'hangup', immediate: true });
   await lab.ended();
 });
+
+for (const [what, config, lose] of [
+  ['was lost', {}, (session: BotSession) => session.cut()],
+  ['we closed since it said nothing', { BOT_SPEAKS_FIRST: 'yes', FIRST_AUDIO_MS: '1500' }, () => {}],
+] as const)
+  test(`a hang-up by REST of a bot whose connection ${what} does not end the call of the next one`, async (t) => {
+    const { lab, session, channel, rtp } = await call(t, config);
+    const next = Promise.withResolvers<'accept'>();
+    lab.bot.decide = () => next.promise;
+    lose(session);
+    await until(() => lab.logged('bot lost, trying again')[0], 'the connection is over');
+    const early = await hangUpByRest(lab, startOf(session), API_TOKEN);
+    assert.equal(early.status, 404, 'while the next one is sought');
+    assert.equal(((await early.json()) as { code: number }).code, 20404);
+    next.resolve('accept');
+    const second = await lab.session(1);
+    const late = await hangUpByRest(lab, startOf(session), API_TOKEN);
+    assert.equal(late.status, 404, 'while the next one talks');
+    second.send({ event: 'media', media: { payload: speech(5).toString('base64') } });
+    await until(() => rtp.speech().includes(speech(5)), 'the second bot');
+    assert.ok(lab.ari.channels.has(channel.id));
+    assert.deepEqual(lab.logged('call ended'), []);
+    assert.equal((await hangUpByRest(lab, startOf(second), API_TOKEN)).status, 200, 'its own hang-up counts');
+    assert.equal((await lab.ended()).reason.kind, 'bot-hangup');
+  });
 
 test('a transfer that is refused is in the log, the record and the metrics, though the bot is told nothing', async (t) => {
   const { lab, session, channel } = await call(t);

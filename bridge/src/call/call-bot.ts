@@ -9,6 +9,7 @@ export class CallBot {
   readonly #firstAudio = Promise.withResolvers<void>();
   #media: MediaSession | undefined;
   #isGone = false;
+  #connectionId: string | undefined;
   #figures: MediaFigures | undefined;
 
   /** The media, once it is open. */
@@ -19,6 +20,16 @@ export class CallBot {
   /** Whether the bot was released and the call goes on without it. */
   get isGone(): boolean {
     return this.#isGone;
+  }
+
+  /** The bot's last connection. Undefined: it is lost, or there was none yet. */
+  get connectionId(): string | undefined {
+    return this.#connectionId;
+  }
+
+  /** A connection of the bot is open. Undefined: the last one is lost. */
+  connected(id: string | undefined): void {
+    this.#connectionId = id;
   }
 
   /** Resolves when the bot has sent its first audio. */

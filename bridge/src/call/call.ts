@@ -125,6 +125,11 @@ export class Call {
     this.end(why ?? { kind: this.pendingDial === undefined ? 'caller-hangup' : 'not-answered' });
   }
 
+  /** The bot's connection, which names itself in a hang-up by REST. Undefined: it is lost. */
+  get botConnectionId(): string | undefined {
+    return this.#parts.bot.connectionId;
+  }
+
   /** The bot hung up, but not by a message on its socket. */
   botHungUp(): void {
     const { media } = this.#parts.bot;

@@ -11,6 +11,8 @@ export interface MediaEventHooks {
   /** A step of the call was reached. */
   readonly mark: (step: string) => void;
   readonly firstBotAudio: () => void;
+  /** The bot's connection that is open now. Undefined: the last one is over. */
+  readonly botConnection: (id: string | undefined) => void;
   /** The bot was not heard in time. `isOwed`: it should have spoken first. */
   readonly botSilent: (detail: string, isOwed: boolean) => void;
   /** Ends the call. */
@@ -35,8 +37,10 @@ export function dispatchMediaEvent(event: MediaEvent, hooks: MediaEventHooks): v
       mark('firstBotAudio');
       return hooks.firstBotAudio();
     case 'bot-open':
+      hooks.botConnection(event.connectionId);
       return mark('bot');
     case 'bot-seeking':
+      hooks.botConnection(undefined);
       return warn(event.detail, 'bot lost, trying again');
     case 'bot-ask':
     case 'bot-failed':
@@ -67,6 +71,7 @@ export function dispatchMediaEvent(event: MediaEvent, hooks: MediaEventHooks): v
     case 'silence':
       return end({ kind: event.type });
     case 'worker-died':
+      hooks.botConnection(undefined);
       return void troubles.workerDied(event.detail);
     case 'lost':
       return botLeaves({ kind: 'media-failed', detail: event.detail });

@@ -128,6 +128,7 @@ export class CallParts implements SetUpContext, ReleaseContext {
       recordingLog: this.recordingLog,
       mark,
       firstBotAudio: () => bot.spoke(),
+      botConnection: (id) => bot.connected(id),
       botSilent: (detail, isOwed) => {
         this.warnings.add(`bot: ${detail}`);
         // A bot may wait for the caller to speak: then only the record says so.

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { doneWithin } from '../async/time-limit.ts';
 import type { PlayoutQueue } from '../audio/playout-queue.ts';
 import { Budget } from '../pipecat/budget.ts';
@@ -7,7 +8,7 @@ import type { RecordingState } from '../recording/recorder.ts';
 import { BotLink } from './bot-link.ts';
 import { BotMessages } from './bot-messages.ts';
 import { Comfort } from './comfort.ts';
-import { FirstAudio } from './first-audio.ts';
+import { FirstAudio, type FirstAudioHooks } from './first-audio.ts';
 import type { BotGone, MediaEvent, MediaFigures, MediaSettings } from './session.ts';
 import { TryPermit } from './try-permit.ts';
 
@@ -44,6 +45,7 @@ export class BotSide {
   #refusable: (() => void) | undefined;
   /** The connected bot was sent `start`. */
   #started = false;
+  #connectionId = '';
   #closed = false;
 
   /** The bot's audio goes to `queue`, which has the line's encoding. */
@@ -67,12 +69,13 @@ export class BotSide {
       release: () => this.link.release(),
       closeBot: (code, why) => void this.link.close(code, why),
     });
-    this.#firstAudio = new FirstAudio(settings.firstAudioMs, settings.speaksFirst, {
+    const firstAudioHooks: FirstAudioHooks = {
       isPresent: () => this.#messages.hasActed || this.#messages.hasEnded,
       silent: (detail, isOwed) => tell({ type: 'bot-silent', detail, isOwed }),
       renew: (detail) => this.link.renew(detail),
       failed: (detail) => this.#gone('silent', detail),
-    });
+    };
+    this.#firstAudio = new FirstAudio(settings.firstAudioMs, settings.speaksFirst, firstAudioHooks, now);
     this.permit = new TryPermit(() => tell({ type: 'bot-ask' }));
     this.link = new BotLink(
       settings.bot,
@@ -159,19 +162,22 @@ export class BotSide {
   #opened(reconnected: boolean): void {
     const isRelaying = this.#hooks.isRelaying();
     this.#started = false;
+    this.#connectionId = randomUUID();
     this.#comfort.stop();
     this.#messages.connected();
+    // Before `start`: a bot may hang up by REST as soon as it has that.
+    this.#hooks.tell({ type: 'bot-open', reconnected, connectionId: this.#connectionId });
     if (isRelaying || !this.#settings.startOnAnswer) this.#sayStart(reconnected);
     if (isRelaying) this.tell({ type: 'answered' });
     const state = this.#hooks.recording();
     if (isRelaying && state !== undefined) this.tell({ type: 'recording', state });
-    this.#hooks.tell({ type: 'bot-open', reconnected });
   }
 
   #sayStart(reconnected: boolean): void {
     this.#started = true;
     const { start, isResumed = false } = this.#settings;
-    for (const text of this.dialect.start(start, reconnected || isResumed)) this.link.send(text);
+    const texts = this.dialect.start(start, reconnected || isResumed, this.#connectionId);
+    for (const text of texts) this.link.send(text);
     this.#firstAudio.started();
   }
 

@@ -18,12 +18,21 @@ export class FirstAudio {
   readonly #limitMs: number;
   readonly #isOwed: boolean;
   readonly #hooks: FirstAudioHooks;
+  readonly #now: () => number;
+  /** What is left of the limit: a bot that is lost and comes back does not begin anew. */
+  #leftMs: number;
+  #startedMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isSecond = false;
 
-  /** `limitMs`: time from `start`. `isOwed`: the bot should speak first. */
-  constructor(limitMs: number, isOwed: boolean, hooks: FirstAudioHooks) {
+  /**
+   * `limitMs`: time connected, from `start`. `isOwed`: the bot should speak first. `now`: monotonic
+   * clock, ms.
+   */
+  constructor(limitMs: number, isOwed: boolean, hooks: FirstAudioHooks, now: () => number) {
     this.#limitMs = limitMs;
+    this.#leftMs = limitMs;
+    this.#now = now;
     this.#isOwed = isOwed;
     this.#hooks = hooks;
   }
@@ -31,15 +40,22 @@ export class FirstAudio {
   /** The bot was sent `start`. */
   started(): void {
     this.stop();
-    if (!this.#hooks.isPresent()) this.#timer = setTimeout(() => this.#isOver(), this.#limitMs);
+    if (this.#hooks.isPresent()) return;
+    this.#startedMs = this.#now();
+    this.#timer = setTimeout(() => this.#isOver(), this.#leftMs);
   }
 
   /** The connection is lost or closed. */
   stop(): void {
     clearTimeout(this.#timer);
+    if (this.#startedMs === undefined) return;
+    this.#leftMs = Math.max(0, this.#leftMs - (this.#now() - this.#startedMs));
+    this.#startedMs = undefined;
   }
 
   #isOver(): void {
+    this.#startedMs = undefined;
+    this.#leftMs = this.#limitMs;
     if (this.#hooks.isPresent()) return;
     const detail = `no audio within ${this.#limitMs} ms`;
     this.#hooks.silent(detail, this.#isOwed);

@@ -84,8 +84,12 @@ export type BotGone = 'closed' | 'silent' | 'absent' | 'lost';
 export type MediaEvent =
   | { readonly type: 'first-caller-audio' }
   | { readonly type: 'first-bot-audio' }
-  /** The bot's socket is open and `start` was sent. `reconnected`: after a loss. */
-  | { readonly type: 'bot-open'; readonly reconnected: boolean }
+  /**
+   * The bot's socket is open. `reconnected`: after a loss. `connectionId`: unique among all
+   * connections of all calls.
+   */
+  | { readonly type: 'bot-open'; readonly reconnected: boolean; readonly connectionId: string }
+  /** The bot's connection is over, and the next one is sought. */
   | { readonly type: 'bot-seeking'; readonly detail: string }
   /** For the pool only. The bot is to be tried again: `mayTry` is the answer. */
   | { readonly type: 'bot-ask' }

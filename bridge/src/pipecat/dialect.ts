@@ -168,9 +168,9 @@ export const ERROR_CODES = [...BAD_CODES, 'overflow'] as const;
 export interface Dialect {
   /**
    * The messages that open a connection, in order. `reconnected`: it replaces a lost connection of
-   * the call.
+   * the call. `connectionId`: unique among all connections of the call.
    */
-  start(fields: StartFields, reconnected: boolean): readonly string[];
+  start(fields: StartFields, reconnected: boolean, connectionId?: string): readonly string[];
   /**
    * Writes a message with the audio `source[start..end)`. `timestampMs` is its position on the
    * caller's timeline, ms.

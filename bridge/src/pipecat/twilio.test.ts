@@ -64,6 +64,20 @@ test('ids are the same for the same call, and others for another', () => {
   assert.notEqual(callSid('c-1'), callSid('c-2'));
 });
 
+test('each connection of a call has a CallSid of its own, as its stop message says too', () => {
+  const dialect = new TwilioDialect(START);
+  const sids = ['a', 'b'].map((id) => {
+    const start = JSON.parse(dialect.start(START, false, id)[1] ?? '').start;
+    const { stop } = JSON.parse(
+      dialect.encode({ type: 'hangup', reason: 'x', cause: 16, causeText: 'y' }) ?? '',
+    );
+    assert.equal(stop.callSid, start.callSid);
+    return start.callSid;
+  });
+  assert.deepEqual(sids, [callSid('ch-1', 'a'), callSid('ch-1', 'b')]);
+  assert.notEqual(sids[0], sids[1]);
+});
+
 test('messages are numbered from start on, and media by chunks of its own', () => {
   const { dialect, start } = opened();
   const { streamSid } = start;

@@ -13,10 +13,11 @@ const MEDIA_EXTRA_BYTES = 256;
 
 /**
  * Twilio's identifier of a call, made from its channel id. It is unique even if API clients ask for
- * equal call ids.
+ * equal call ids. Each connection of the call has its own: a hang-up by REST names nothing else,
+ * and a bot whose connection is over must not hang up on the next one.
  */
-export function callSid(channelId: string): string {
-  return sid('CA', channelId);
+export function callSid(channelId: string, connectionId = ''): string {
+  return sid('CA', `${channelId}${connectionId}`);
 }
 
 /** An identifier in Twilio's form: two letters and 32 hexadecimal digits. */
@@ -32,7 +33,8 @@ function sid(prefix: string, id: string): string {
  */
 export class TwilioDialect implements Dialect {
   readonly #accountSid: string;
-  readonly #callSid: string;
+  readonly #channelId: string;
+  #callSid = '';
   readonly #streamSid: string;
   readonly #mediaTail: Buffer;
   readonly #decoder = new MessageDecoder(TWILIO_CONTROLS, readMedia);
@@ -42,12 +44,13 @@ export class TwilioDialect implements Dialect {
 
   constructor({ channelId, streamId, sipProvider }: StartFields) {
     this.#accountSid = sid('AC', sipProvider);
-    this.#callSid = callSid(channelId);
+    this.#channelId = channelId;
     this.#streamSid = sid('MZ', streamId);
     this.#mediaTail = Buffer.from(`"},"streamSid":"${this.#streamSid}"}`);
   }
 
-  start(fields: StartFields, reconnected: boolean): readonly string[] {
+  start(fields: StartFields, reconnected: boolean, connectionId?: string): readonly string[] {
+    this.#callSid = callSid(this.#channelId, connectionId);
     this.#sequenceNumber = 0;
     this.#chunk = 0;
     const connected = { event: 'connected', protocol: 'Call', version: '1.0.0' };

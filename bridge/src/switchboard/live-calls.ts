@@ -48,9 +48,11 @@ export class LiveCalls {
     return this.#calls.get(id) ?? [...this.#calls.values()].find(({ info }) => info.channelId === id);
   }
 
-  /** A call by the Twilio SID that its bot knows. */
+  /** A call by the Twilio SID that its bot's present connection knows. */
   findBySid(sid: string): Call | undefined {
-    return [...this.#calls.values()].find(({ info }) => callSid(info.channelId) === sid);
+    return [...this.#calls.values()].find(({ info, botConnectionId: id }) => {
+      return id !== undefined && callSid(info.channelId, id) === sid;
+    });
   }
 
   /** Number of outbound calls, dials and second legs over a provider. These are charged. */
