@@ -237,6 +237,22 @@ describe('docs/FAULTS.md names each fault and no other', () => {
     assertMatched(sorted([...texts, ...remarks]), codes('Log'));
   });
 
+  test('lines of the log of level warn', () => {
+    const isLevelChosen = ({ object, node }: Called) =>
+      object === 'log' && (node.callee as SyntaxNode).computed === true;
+    const lines = calls.filter((call) => call.name === 'warn' || isLevelChosen(call));
+    const { texts, others } = textsGiven(lines, ({ given }) => given.at(-1));
+    // The daemon logs the warnings of /readyz too; a call's parts pass their texts on.
+    assert.deepEqual(others.map((place) => place.replace(/:\d+:/, ':')).sort(), [
+      'call/call-log.ts: message',
+      'call/parts.ts: message',
+      'call/parts.ts: message',
+      'daemon.ts: warning',
+      'switchboard/comparison.ts: full',
+    ]);
+    assertMatched(sorted(texts), codes('Warnings of the log'));
+  });
+
   test('exit codes', () => {
     const exits = calls.filter(({ name, file }) => /^(exit|exitNow)$/.test(name) && file.path !== 'exit.ts');
     const { texts, others } = textsGiven(exits, ({ given }) => given[0]);

@@ -196,10 +196,10 @@ export class Call {
   /** Rejects when the call ends, at the latest after its longest duration. */
   async #untilEnd(): Promise<never> {
     const { answeredAtMs = Date.now() } = this.info;
-    const warn = (remainingMs: number) =>
+    const tellBot = (remainingMs: number) =>
       this.#parts.bot.tell({ type: 'limit', kind: 'max-duration', remainingMs });
     const end = () => this.end({ kind: 'max-duration' });
-    const stop = limitDuration(this.#parts.settings, Date.now() - answeredAtMs, warn, end);
+    const stop = limitDuration(this.#parts.settings, Date.now() - answeredAtMs, tellBot, end);
     return await this.#parts.ending.ended.finally(stop);
   }
 

@@ -7,12 +7,13 @@ export interface DurationLimits {
 
 /**
  * Starts the timers of a call that was answered `spentMs` ago, perhaps in a previous process.
- * `warn` gets the remaining ms, `end` is called at the limit. Returns a function that stops them.
+ * `tellBot` gets the remaining ms, `end` is called at the limit. Returns a function that stops
+ * them.
  */
 export function limitDuration(
   { maxDurationMs, warningMs }: DurationLimits,
   spentMs: number,
-  warn: (remainingMs: number) => void,
+  tellBot: (remainingMs: number) => void,
   end: () => void,
 ): () => void {
   // If the limit passed while no process ran, the call gets the warning time: its bot can say
@@ -21,7 +22,7 @@ export function limitDuration(
   const leftMs = Math.max(leastMs, maxDurationMs - Math.max(0, spentMs));
   const remainingMs = Math.min(warningMs, leftMs);
   const isWarned = warningMs > 0 && warningMs < maxDurationMs;
-  const warning = isWarned ? setTimeout(() => warn(remainingMs), leftMs - remainingMs) : undefined;
+  const warning = isWarned ? setTimeout(() => tellBot(remainingMs), leftMs - remainingMs) : undefined;
   const limit = setTimeout(end, leftMs);
   return () => {
     clearTimeout(warning);
