@@ -67,7 +67,6 @@ export class Daemon {
   #http: FastifyInstance | undefined;
   /** Fires when the calls under way are not to be waited for any more. */
   readonly #hurry = new AbortController();
-  #draining = false;
 
   constructor(config: Config, log: Logger, make: MakeWorker) {
     this.#config = config;
@@ -128,7 +127,7 @@ export class Daemon {
       app: config.ARI_APP,
       limits: { loopMs: config.OVERLOAD_LOOP_MS, lateTicksPercent: config.OVERLOAD_LATE_PERCENT },
       providerShare: Math.ceil((config.MAX_CALLS * config.PROVIDER_SHARE_PERCENT) / 100),
-      refusal: () => this.#switchboard.refusal,
+      refusal: () => this.#switchboard.admission.refusal,
       ticks: () => this.#media.stats.map(({ pacer }) => pacer),
       onClosed: (why) => this.#metrics.gateClosed(why),
       log,
@@ -228,7 +227,6 @@ export class Daemon {
    * `STOP_DRAIN_S`, or until {@link hurry}. Everything else goes on.
    */
   async drain(): Promise<void> {
-    this.#draining = true;
     const { STOP_DRAIN_S } = this.#config;
     const endMs = performance.now() + STOP_DRAIN_S * 1_000;
     const { signal } = this.#hurry;
@@ -240,7 +238,7 @@ export class Daemon {
 
   /** Takes no new calls for 10 s. To be repeated while the operator waits for the calls. */
   hold(): void {
-    this.#switchboard.hold();
+    this.#switchboard.admission.hold();
   }
 
   /** Ends the wait of {@link drain} and the last words of {@link stop}. */
@@ -254,7 +252,6 @@ export class Daemon {
    * closes all connections.
    */
   async stop(): Promise<void> {
-    this.#draining = true;
     this.#link.stopComparing();
     this.#recordings.stop();
     this.#log.info({ calls: this.#switchboard.callsActive }, 'bridge stopping');
@@ -287,7 +284,6 @@ export class Daemon {
       recordings: this.#recordings,
       asteriskPorts: this.#asteriskPorts,
       ari: this.#ari,
-      isStopping: this.#draining,
       ariProblem: this.#link.problem,
     });
   }

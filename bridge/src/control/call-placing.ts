@@ -139,8 +139,8 @@ export class CallPlacing {
     const { ariProblem, switchboard } = this.#context;
     const problem = ariProblem();
     if (problem !== undefined) throw new RequestRefused(503, problem, { retryAfterS: CALLS_RETRY_S });
-    const { refusal, handingOver } = switchboard;
-    if (handingOver.isUnderWay)
+    const { orderRefusal: refusal } = switchboard.admission;
+    if (refusal === 'handover')
       throw new RequestRefused(503, 'a new process takes the new calls', { retryAfterS: CALLS_RETRY_S });
     if (refusal === 'shutdown')
       throw new RequestRefused(503, 'the bridge is stopping', { retryAfterS: CALLS_RETRY_S });

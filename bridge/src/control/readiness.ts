@@ -18,7 +18,6 @@ export interface ReadinessParts {
   readonly recordings: Pick<Retention, 'problem' | 'recentFailures'>;
   readonly asteriskPorts: AsteriskPorts;
   readonly ari: Pick<AriClient, 'mediaRefusedMs'>;
-  readonly isStopping: boolean;
   /** Why ARI cannot be used now. Undefined if it can. */
   readonly ariProblem: string | undefined;
 }
@@ -27,8 +26,8 @@ export interface ReadinessParts {
 export function readiness(parts: ReadinessParts): { problems: string[]; warnings: string[] } {
   const { config, switchboard, ariProblem } = parts;
   const problems: string[] = [];
-  if (parts.isStopping) problems.push('the bridge is stopping');
-  else if (switchboard.isHeld) problems.push('the operator lets the calls end');
+  if (switchboard.admission.isDraining) problems.push('the bridge is stopping');
+  else if (switchboard.admission.isHeld) problems.push('the operator lets the calls end');
   if (switchboard.handingOver.isUnderWay) problems.push('a new process takes the new calls');
   if (ariProblem !== undefined) problems.push(ariProblem);
   if (switchboard.callsActive >= config.MAX_CALLS) problems.push('MAX_CALLS is reached');

@@ -17,8 +17,7 @@ for (const why of ['shutdown', 'merged'] as const) {
       reports: { refused: () => {} },
       background: { run: () => {} },
       pendingReleases: { say: async (id: string) => void released.push(id) },
-      isClosing: () => why === 'shutdown',
-      refusal: () => 'shutdown',
+      admission: { refusal: 'shutdown', talkRefusal: why === 'shutdown' ? 'shutdown' : undefined },
       config: { providers: new Map() },
     } as unknown as ArrivalsContext;
     const channel = {

@@ -4,8 +4,8 @@ import { CALL_VARIABLES, type CallInfo } from '../call/info.ts';
 import type { KeptTalk } from '../call/kept-talk.ts';
 import { type CallSettings, callInfo, callSettings } from '../call/settings.ts';
 import { CAUSE } from '../q850/causes.ts';
+import type { Admission } from './admission.ts';
 import { type AdoptableCalls, asAdopted } from './adoption.ts';
-import type { RefusalReason } from './gate.ts';
 import type { Originated } from './originated.ts';
 import type { OthersDials } from './others-dials.ts';
 import type { PendingReleases } from './pending-releases.ts';
@@ -18,10 +18,7 @@ export interface ArrivalsContext
   readonly others: OthersDials;
   readonly adoptable: AdoptableCalls;
   readonly pendingReleases: PendingReleases;
-  /** Whether no call is taken any more, not even an adopted one. */
-  readonly isClosing: () => boolean;
-  /** Why no new call can be taken now. Undefined if one can. */
-  readonly refusal: () => RefusalReason | undefined;
+  readonly admission: Pick<Admission, 'refusal' | 'talkRefusal'>;
   /** Begins the call of a channel. */
   readonly begin: (info: CallInfo, isUp: boolean, settings: CallSettings, talk: KeptTalk | undefined) => void;
   /** Ends the call of a channel, if it has one. */
@@ -62,11 +59,8 @@ export class Arrivals {
   /** A channel entered our app and needs a call. Begins the call, or returns the channel. */
   offer(channel: AriChannel, args: readonly string[]): void {
     const dial = this.#context.others.all.get(channel.id);
-    // A running conversation (bridged transfer) is adopted even at capacity.
-    const refusal =
-      this.#context.adoptable.talks.has(channel.id) && !this.#context.isClosing()
-        ? undefined
-        : this.#context.refusal();
+    const { admission, adoptable } = this.#context;
+    const refusal = adoptable.talks.has(channel.id) ? admission.talkRefusal : admission.refusal;
     if (refusal !== undefined) {
       // A refused dial stays on the list: its end is reported to the client that placed it.
       const { config, reports } = this.#context;

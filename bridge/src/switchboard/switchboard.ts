@@ -9,11 +9,11 @@ import type { CallSettings } from '../call/settings.ts';
 import { CAUSE } from '../q850/causes.ts';
 import type { CallRecord } from '../records/record.ts';
 import { recordOf } from '../reports/reports.ts';
+import { Admission } from './admission.ts';
 import { AdoptableCalls } from './adoption.ts';
 import { Arrivals } from './arrivals.ts';
 import { Comparison } from './comparison.ts';
 import { Forwards } from './forwards.ts';
-import type { RefusalReason } from './gate.ts';
 import { HandingOver } from './handing-over.ts';
 import { LiveCalls } from './live-calls.ts';
 import { OthersDials } from './others-dials.ts';
@@ -28,9 +28,6 @@ export interface PlacedCall {
   readonly info: CallInfo;
   readonly settings: CallSettings;
 }
-
-/** A hold ends by itself after this time, so that a script that dies leaves nothing closed. */
-const HOLD_MS = 10_000;
 
 /** Routes ARI events to calls and dials, and begins new calls. */
 export class Switchboard {
@@ -51,10 +48,8 @@ export class Switchboard {
   readonly #returns: Returns;
   /** Number of calls so far. */
   #begun = 0;
-  #draining = false;
-  #heldUntilMs = 0;
-  #closing = false;
   readonly handingOver: HandingOver;
+  readonly admission: Admission;
   readonly #replacing: ReplacedCallersContext;
 
   constructor(context: SwitchboardContext) {
@@ -63,6 +58,12 @@ export class Switchboard {
     const shared = { pendingReleases: this.#pendingReleases, adoptable: this.#adoptable };
     this.#others = new OthersDials({ ...shared, ids: this.ids, reports: context.reports });
     this.handingOver = new HandingOver({ ...context, others: this.#others });
+    this.admission = new Admission({
+      ...context,
+      handingOver: this.handingOver,
+      maxCalls: context.config.MAX_CALLS,
+      calls: () => this.#calls.size + this.#placing.size,
+    });
     this.#replacing = { ...context, calls: this.#calls, pendingReleases: this.#pendingReleases };
     this.#forwards = new Forwards({ ...context, ...shared });
     this.live = new LiveCalls(this.#calls, this.#others.all);
@@ -72,8 +73,7 @@ export class Switchboard {
       ...shared,
       ids: this.ids,
       others: this.#others,
-      isClosing: () => this.#closing,
-      refusal: () => this.refusal,
+      admission: this.admission,
       begin: (info, isUp, settings, talk) => this.#begin(info, isUp, settings, undefined, talk),
       failed: (channelId, detail) => this.#calls.get(channelId)?.end({ kind: 'setup-failed', detail }),
     });
@@ -114,26 +114,6 @@ export class Switchboard {
     return lists.some((list) => list.has(channelId)) || this.live.findByChannel(channelId) !== undefined;
   }
 
-  /** Why no new call can be taken now. Undefined if one can. */
-  get refusal(): RefusalReason | undefined {
-    if (this.#draining || this.isHeld) return 'shutdown';
-    if (this.#context.gate.isOverloaded) return 'overload';
-    const isFull = this.#calls.size + this.#placing.size >= this.#context.config.MAX_CALLS;
-    return isFull ? 'at-capacity' : undefined;
-  }
-
-  /** Takes no new call for 10 s, if this is not repeated. The calls under way go on. */
-  hold(): void {
-    if (!this.isHeld) this.#context.log.warn('new calls are turned away until those under way have ended');
-    this.#heldUntilMs = performance.now() + HOLD_MS;
-    this.#context.gate.check();
-  }
-
-  /** Whether {@link hold} keeps new calls away. */
-  get isHeld(): boolean {
-    return performance.now() < this.#heldUntilMs;
-  }
-
   /**
    * Places a call on a channel that `create` creates with an id of ours. The bot is connected while
    * the callee's phone rings. Rejects with the error of `create`: then there is no call.
@@ -169,15 +149,18 @@ export class Switchboard {
    * elsewhere. The others go on.
    */
   drain(): void {
-    this.#draining = true;
-    this.#context.gate.check();
-    for (const call of this.#calls.values()) if (!call.answered) call.end({ kind: 'shutdown' });
+    this.admission.drain();
+    this.#endUnanswered();
   }
 
   /** Takes no call from now on, not even an adopted one. */
   close(): void {
-    this.#closing = true;
-    this.drain();
+    this.admission.close();
+    this.#endUnanswered();
+  }
+
+  #endUnanswered(): void {
+    for (const call of this.#calls.values()) if (!call.answered) call.end({ kind: 'shutdown' });
   }
 
   /** Ends every live call, after the bot's last words. */
@@ -313,7 +296,7 @@ export class Switchboard {
     this.#pendingReleases.forget(call.caller.id);
     this.#context.gate.check();
     reports.started(call);
-    if (this.#draining && !call.answered) call.end({ kind: 'shutdown' });
+    if (this.admission.isDraining && !call.answered) call.end({ kind: 'shutdown' });
     this.#context.background.run(this.#run(call), 'run a call', call);
     return call;
   }

@@ -1,0 +1,81 @@
+import type { Logger } from '../log.ts';
+import type { Gate, RefusalReason } from './gate.ts';
+import type { HandingOver } from './handing-over.ts';
+
+/** What decides whether a new call may begin. */
+export interface AdmissionContext {
+  /** Checked each time that the answer may have changed. */
+  readonly gate: Pick<Gate, 'isOverloaded' | 'check'>;
+  readonly handingOver: Pick<HandingOver, 'isUnderWay'>;
+  readonly maxCalls: number;
+  /** Number of calls under way or being placed. */
+  readonly calls: () => number;
+  readonly log: Logger;
+}
+
+/** A hold ends by itself after this time, so that a script that dies leaves nothing closed. */
+const HOLD_MS = 10_000;
+
+/**
+ * Whether a new call may begin, and if not, why. Calls are refused for a time (`hold`), until the
+ * process ends (`drain`), or then all of them, adopted ones too (`close`).
+ */
+export class Admission {
+  readonly #context: AdmissionContext;
+  #heldUntilMs = 0;
+  #isDraining = false;
+  #isClosed = false;
+
+  constructor(context: AdmissionContext) {
+    this.#context = context;
+  }
+
+  /** Why no new call can be taken now. Undefined if one can. */
+  get refusal(): RefusalReason | undefined {
+    if (this.#isDraining || this.isHeld) return 'shutdown';
+    if (this.#context.gate.isOverloaded) return 'overload';
+    return this.#context.calls() >= this.#context.maxCalls ? 'at-capacity' : undefined;
+  }
+
+  /**
+   * The same for a caller who talks to a second leg since the previous process: their call goes on,
+   * even at capacity.
+   */
+  get talkRefusal(): RefusalReason | undefined {
+    return this.#isClosed ? 'shutdown' : undefined;
+  }
+
+  /** The same for an order to place a call: while a successor has the app, orders are for it. */
+  get orderRefusal(): RefusalReason | 'handover' | undefined {
+    return this.#context.handingOver.isUnderWay ? 'handover' : this.refusal;
+  }
+
+  /** Whether {@link hold} keeps new calls away. */
+  get isHeld(): boolean {
+    return performance.now() < this.#heldUntilMs;
+  }
+
+  /** Whether new calls are refused until the process ends. */
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /** Refuses new calls for 10 s, if this is not repeated. The calls under way go on. */
+  hold(): void {
+    if (!this.isHeld) this.#context.log.warn('new calls are turned away until those under way have ended');
+    this.#heldUntilMs = performance.now() + HOLD_MS;
+    this.#context.gate.check();
+  }
+
+  /** Refuses new calls from now on. */
+  drain(): void {
+    this.#isDraining = true;
+    this.#context.gate.check();
+  }
+
+  /** Refuses every call from now on, even an adopted one. */
+  close(): void {
+    this.#isClosed = true;
+    this.drain();
+  }
+}
