@@ -111,7 +111,7 @@ export class Daemon {
       onError: (error) => log.error({ error: error.message }, 'recordings could not be looked through'),
     });
     this.#metrics = new Metrics({
-      callsActive: () => this.#switchboard.callsActive,
+      callsActive: () => this.#switchboard.running.all.size,
       media: () => this.#media,
       ariUp: () => this.#link.problem === undefined,
       overdue: () => this.overdue,
@@ -230,9 +230,9 @@ export class Daemon {
     const { STOP_DRAIN_S } = this.#config;
     const endMs = performance.now() + STOP_DRAIN_S * 1_000;
     const { signal } = this.#hurry;
-    this.#log.info({ calls: this.#switchboard.callsActive, limitS: STOP_DRAIN_S }, 'bridge draining');
+    this.#log.info({ calls: this.#switchboard.running.all.size, limitS: STOP_DRAIN_S }, 'bridge draining');
     this.#switchboard.drain();
-    while (!this.#switchboard.isIdle && !signal.aborted && performance.now() < endMs)
+    while (this.#switchboard.running.count > 0 && !signal.aborted && performance.now() < endMs)
       await delay(DRAIN_LOOK_MS, undefined, { signal }).catch(() => {});
   }
 
@@ -244,7 +244,7 @@ export class Daemon {
   /** Ends the wait of {@link drain} and the last words of {@link stop}. */
   hurry(): void {
     this.#hurry.abort();
-    this.#switchboard.cutCalls();
+    this.#switchboard.running.cutAll();
   }
 
   /**
@@ -254,13 +254,13 @@ export class Daemon {
   async stop(): Promise<void> {
     this.#link.stopComparing();
     this.#recordings.stop();
-    this.#log.info({ calls: this.#switchboard.callsActive }, 'bridge stopping');
+    this.#log.info({ calls: this.#switchboard.running.all.size }, 'bridge stopping');
     this.#switchboard.close();
     const limit = setTimeout(() => this.hurry(), this.#config.SHUTDOWN_MS);
     // A call may still be in set-up, and a refused channel still be on its way to the dialplan.
     await this.#background.settle(() => {
-      this.#switchboard.endCalls();
-      if (this.#hurry.signal.aborted) this.#switchboard.cutCalls();
+      this.#switchboard.running.endAll();
+      if (this.#hurry.signal.aborted) this.#switchboard.running.cutAll();
     });
     clearTimeout(limit);
     await this.#gate.stop();

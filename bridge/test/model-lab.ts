@@ -285,7 +285,7 @@ export class ModelLab {
       [],
       'calls without a caller',
     );
-    assert.equal(bridge.switchboard.callsActive, 0);
+    assert.equal(bridge.switchboard.running.all.size, 0);
     assert.equal(bridge.media.open.size, 0, 'media without a call');
     const live = [...this.records.values()].filter(({ state }) => state !== 'closed');
     assert.deepEqual(live, [], 'records without an end');

@@ -10,7 +10,8 @@ import type { Provider } from '../config/providers.ts';
 import { dialRecord } from '../records/build.ts';
 import type { CallRecord } from '../records/record.ts';
 import type { RecordStore } from '../records/store.ts';
-import type { PlacedCall, Switchboard } from '../switchboard/switchboard.ts';
+import type { PlacedCall } from '../switchboard/running-calls.ts';
+import type { Switchboard } from '../switchboard/switchboard.ts';
 import { type CheckedOrder, checkOrder } from './order-check.ts';
 import { orderVariables } from './order-variables.ts';
 import type { CallOrder } from './orders.ts';
@@ -120,7 +121,7 @@ export class CallPlacing {
     begin({ record: orderedRecord(checked, channelId), dial });
     try {
       const create = () => askAsterisk(() => this.#create(checked, channelId));
-      const record = await switchboard.place(channelId, dial, create);
+      const record = await switchboard.running.place(channelId, dial, create);
       this.recent.placed(record);
       return { record, isNew: true };
     } catch (error) {

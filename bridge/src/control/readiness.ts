@@ -30,7 +30,7 @@ export function readiness(parts: ReadinessParts): { problems: string[]; warnings
   else if (switchboard.admission.isHeld) problems.push('the operator lets the calls end');
   if (switchboard.handingOver.isUnderWay) problems.push('a new process takes the new calls');
   if (ariProblem !== undefined) problems.push(ariProblem);
-  if (switchboard.callsActive >= config.MAX_CALLS) problems.push('MAX_CALLS is reached');
+  if (switchboard.running.all.size >= config.MAX_CALLS) problems.push('MAX_CALLS is reached');
   if (parts.gate.isOverloaded) problems.push('the bridge is overloaded');
   const warnings: string[] = [];
   const { problem } = parts.records;

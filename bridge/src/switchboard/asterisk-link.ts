@@ -146,7 +146,7 @@ export class AsteriskLink {
   /** A successor has the app. Our calls go on; if it ends, new calls come here again. */
   #handedOver(): void {
     this.#switchboard.handingOver.complete();
-    this.#context.log.info({ calls: this.#switchboard.callsActive }, 'handed over to a new process');
+    this.#context.log.info({ calls: this.#switchboard.running.all.size }, 'handed over to a new process');
   }
 
   #resumed(why: string): void {
@@ -173,7 +173,7 @@ export class AsteriskLink {
   /** Another process took our Stasis app, and serves our calls. */
   #takenOver(isElsewhere: (channelId: string) => boolean): void {
     this.#context.log.error(
-      { app: this.#context.config.ARI_APP, calls: this.#switchboard.callsActive },
+      { app: this.#context.config.ARI_APP, calls: this.#switchboard.running.all.size },
       'the Stasis app was taken over by another process',
     );
     this.#switchboard.letGo(isElsewhere);
@@ -181,9 +181,9 @@ export class AsteriskLink {
 
   /** Ends all calls: Asterisk would cut them, and nobody would know why. The bridge goes on. */
   #asteriskStopping(): void {
-    this.#context.log.warn({ calls: this.#switchboard.callsActive }, 'Asterisk stops, its calls end');
-    this.#switchboard.endCalls();
-    setTimeout(() => this.#switchboard.cutCalls(), ASTERISK_STOPS_MS).unref();
+    this.#context.log.warn({ calls: this.#switchboard.running.all.size }, 'Asterisk stops, its calls end');
+    this.#switchboard.running.endAll();
+    setTimeout(() => this.#switchboard.running.cutAll(), ASTERISK_STOPS_MS).unref();
   }
 
   /** An unreadable event counts as lost: a comparison finds what it reported. */

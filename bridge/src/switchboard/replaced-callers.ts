@@ -1,16 +1,15 @@
 import type { AriChannel } from '../ari/model.ts';
 import { isOwn, parseOwnId } from '../call/asterisk-ids.ts';
-import type { Call } from '../call/call.ts';
 import { providerName } from '../call/info.ts';
 import type { Logger } from '../log.ts';
 import { CAUSE } from '../q850/causes.ts';
 import type { Background } from './background.ts';
 import type { PendingReleases } from './pending-releases.ts';
+import type { RunningCalls } from './running-calls.ts';
 
 /** What a replacement works with. */
 export interface ReplacedCallersContext {
-  /** By the caller's channel. */
-  readonly calls: Map<string, Call>;
+  readonly running: Pick<RunningCalls, 'all' | 'replace'>;
   readonly pendingReleases: PendingReleases;
   readonly background: Background;
   readonly log: Logger;
@@ -21,12 +20,12 @@ export interface ReplacedCallersContext {
  * caller's own provider. Returns false if the replaced channel is of no call.
  */
 export function takePlace(
-  { calls, pendingReleases, background, log }: ReplacedCallersContext,
+  { running, pendingReleases, background, log }: ReplacedCallersContext,
   channel: AriChannel,
   replacedId: string,
 ): boolean {
   const leg = isOwn(replacedId, 'pct') ? parseOwnId(replacedId) : undefined;
-  const call = calls.get(leg?.callerId ?? replacedId);
+  const call = running.all.get(leg?.callerId ?? replacedId);
   if (call === undefined) return false;
   const isSame = providerName(channel) === call.info.sipProvider && leg === undefined;
   const isTaken =
@@ -36,11 +35,8 @@ export function takePlace(
     'a channel takes the place of another',
   );
   const goes = isTaken ? replacedId : channel.id;
-  if (isTaken) {
-    calls.delete(replacedId);
-    calls.set(channel.id, call);
-    call.caller.replacedBy(channel.id);
-  } else call.caller.rejoin(replacedId);
+  if (isTaken) running.replace(call, replacedId, channel.id);
+  else call.caller.rejoin(replacedId);
   const release = { cause: isTaken ? CAUSE.normalClearing : CAUSE.callRejected, isDone: false };
   background.run(pendingReleases.say(goes, release), 'hang up a channel that was replaced');
   return true;

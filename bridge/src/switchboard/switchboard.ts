@@ -1,14 +1,11 @@
 import type { AriChannel, ChannelEvent } from '../ari/model.ts';
 import { isOwn, parseOwnId } from '../call/asterisk-ids.ts';
-import { Call, type CallContext } from '../call/call.ts';
+import type { Call } from '../call/call.ts';
 import { CallIds } from '../call/call-ids.ts';
-import { DIAL_ID_PREFIX, type Dial } from '../call/dial.ts';
-import { type CallInfo, isTelephone } from '../call/info.ts';
-import type { KeptTalk } from '../call/kept-talk.ts';
-import type { CallSettings } from '../call/settings.ts';
+import { DIAL_ID_PREFIX } from '../call/dial.ts';
+import { isTelephone } from '../call/info.ts';
 import { CAUSE } from '../q850/causes.ts';
 import type { CallRecord } from '../records/record.ts';
-import { recordOf } from '../reports/reports.ts';
 import { Admission } from './admission.ts';
 import { AdoptableCalls } from './adoption.ts';
 import { Arrivals } from './arrivals.ts';
@@ -21,19 +18,15 @@ import { PendingReleases } from './pending-releases.ts';
 import { REFER_RESULT } from './reconciliation.ts';
 import { type ReplacedCallersContext, takePlace } from './replaced-callers.ts';
 import { Returns } from './returns.ts';
+import { RunningCalls } from './running-calls.ts';
 import type { SwitchboardContext } from './switchboard-context.ts';
 
-/** An outbound call whose channel has been created. */
-export interface PlacedCall {
-  readonly info: CallInfo;
-  readonly settings: CallSettings;
-}
-
-/** Routes ARI events to calls and dials, and begins new calls. */
+/** Routes ARI events to calls and dials, and offers calls to new channels. */
 export class Switchboard {
   readonly #context: SwitchboardContext;
-  /** By the caller's channel. */
-  readonly #calls = new Map<string, Call>();
+  readonly running: RunningCalls;
+  /** Those running, by the caller's channel. */
+  readonly #calls: ReadonlyMap<string, Call>;
   readonly #arrivals: Arrivals;
   /** Assigns call ids. */
   readonly ids = new CallIds((channelId) => this.#isLive(channelId));
@@ -43,11 +36,7 @@ export class Switchboard {
   readonly #forwards: Forwards;
   readonly live: LiveCalls;
   readonly #comparison: Comparison;
-  /** Channels being created for outbound calls. */
-  readonly #placing = new Map<string, Dial>();
   readonly #returns: Returns;
-  /** Number of calls so far. */
-  #begun = 0;
   readonly handingOver: HandingOver;
   readonly admission: Admission;
   readonly #replacing: ReplacedCallersContext;
@@ -62,9 +51,19 @@ export class Switchboard {
       ...context,
       handingOver: this.handingOver,
       maxCalls: context.config.MAX_CALLS,
-      calls: () => this.#calls.size + this.#placing.size,
+      calls: () => this.running.count,
     });
-    this.#replacing = { ...context, calls: this.#calls, pendingReleases: this.#pendingReleases };
+    this.running = new RunningCalls({
+      ...context,
+      pendingReleases: this.#pendingReleases,
+      admission: this.admission,
+      admitLeg: (provider) => this.live.admitLeg(provider),
+      ended: async (id) => {
+        if (this.#returns.has(id)) await this.#returns.take(id);
+      },
+    });
+    this.#calls = this.running.all;
+    this.#replacing = { ...context, running: this.running, pendingReleases: this.#pendingReleases };
     this.#forwards = new Forwards({ ...context, ...shared });
     this.live = new LiveCalls(this.#calls, this.#others.all);
     const stasisStart = (channel: AriChannel, args: readonly string[]) => this.#stasisStart(channel, args);
@@ -74,7 +73,7 @@ export class Switchboard {
       ids: this.ids,
       others: this.#others,
       admission: this.admission,
-      begin: (info, isUp, settings, talk) => this.#begin(info, isUp, settings, undefined, talk),
+      begin: (info, isUp, settings, talk) => this.running.begin(info, isUp, settings, undefined, talk),
       failed: (channelId, detail) => this.#calls.get(channelId)?.end({ kind: 'setup-failed', detail }),
     });
     this.#returns = new Returns({ ...context, ...shared, stasisStart });
@@ -83,21 +82,11 @@ export class Switchboard {
       ...shared,
       others: this.#others,
       calls: this.#calls,
-      coming: () => [...this.#placing.keys(), ...this.#arrivals.ids, ...this.#returns.ids],
+      coming: () => [...this.running.placing.keys(), ...this.#arrivals.ids, ...this.#returns.ids],
       stasisStart,
       rings: (channel) => this.#rings(channel),
       forwarded: (leg) => this.#forwards.refuse(leg),
     });
-  }
-
-  /** Whether there is no call, and none is being placed. */
-  get isIdle(): boolean {
-    return this.#calls.size + this.#placing.size === 0;
-  }
-
-  /** Calls between offer and release. */
-  get callsActive(): number {
-    return this.#calls.size;
   }
 
   /**
@@ -110,38 +99,8 @@ export class Switchboard {
   }
 
   #isLive(channelId: string): boolean {
-    const lists = [this.#calls, this.#others.all, this.#placing, this.#arrivals, this.#adoptable];
+    const lists = [this.#calls, this.#others.all, this.running.placing, this.#arrivals, this.#adoptable];
     return lists.some((list) => list.has(channelId)) || this.live.findByChannel(channelId) !== undefined;
-  }
-
-  /**
-   * Places a call on a channel that `create` creates with an id of ours. The bot is connected while
-   * the callee's phone rings. Rejects with the error of `create`: then there is no call.
-   */
-  async place(channelId: string, dial: Dial, create: () => Promise<PlacedCall>): Promise<CallRecord> {
-    this.#placing.set(channelId, dial);
-    this.#context.gate.check();
-    const { era } = this.#pendingReleases;
-    try {
-      await this.#pendingReleases.finish(channelId);
-      const created = create();
-      // A stop waits for the channel, and ends the call that it becomes.
-      this.#context.background.run(
-        created.catch(() => {}),
-        'make a channel',
-      );
-      const { info, settings } = await created;
-      const call = this.#begin(info, false, settings, dial);
-      if (dial.cancelled) call.end({ kind: 'api-hangup' });
-      return recordOf(call);
-    } catch (error) {
-      this.#placing.delete(channelId);
-      await this.#pendingReleases.remove(channelId, era);
-      throw error;
-    } finally {
-      this.#placing.delete(channelId);
-      this.#context.gate.check();
-    }
   }
 
   /**
@@ -150,27 +109,13 @@ export class Switchboard {
    */
   drain(): void {
     this.admission.drain();
-    this.#endUnanswered();
+    this.running.endUnanswered();
   }
 
   /** Takes no call from now on, not even an adopted one. */
   close(): void {
     this.admission.close();
-    this.#endUnanswered();
-  }
-
-  #endUnanswered(): void {
-    for (const call of this.#calls.values()) if (!call.answered) call.end({ kind: 'shutdown' });
-  }
-
-  /** Ends every live call, after the bot's last words. */
-  endCalls(): void {
-    for (const call of this.#calls.values()) call.end({ kind: 'shutdown' });
-  }
-
-  /** Ends the last words of all calls that are ending. */
-  cutCalls(): void {
-    for (const call of this.#calls.values()) call.cut();
+    this.running.endUnanswered();
   }
 
   /** Another process took our app: ends our calls here; further events go to that process. */
@@ -229,7 +174,7 @@ export class Switchboard {
       const givenBack = this.#context.predecessors.giveBack(channel.id, owner, args);
       return this.#context.background.run(givenBack, 'give a channel back to its process');
     }
-    const dial = this.#placing.get(channel.id) ?? this.#calls.get(channel.id)?.pendingDial;
+    const dial = this.running.placing.get(channel.id) ?? this.#calls.get(channel.id)?.pendingDial;
     if (dial !== undefined) return dial.entered();
     const call = this.#calls.get(channel.id);
     if (call !== undefined) return this.#cameBack(call, channel, args);
@@ -280,38 +225,6 @@ export class Switchboard {
     );
   }
 
-  #begin(info: CallInfo, isUp: boolean, settings: CallSettings, dial?: Dial, talk?: KeptTalk): Call {
-    const { ari, media, log, reports, instance } = this.#context;
-    const context: CallContext = {
-      ids: talk?.ids ?? { instance, number: ++this.#begun },
-      talk,
-      ari,
-      media,
-      log,
-      admitLeg: (provider) => this.live.admitLeg(provider),
-      onChange: (changed, change) => reports.changed(changed, change),
-    };
-    const call = new Call(info, isUp, settings, context, dial);
-    this.#calls.set(call.caller.id, call);
-    this.#pendingReleases.forget(call.caller.id);
-    this.#context.gate.check();
-    reports.started(call);
-    if (this.admission.isDraining && !call.answered) call.end({ kind: 'shutdown' });
-    this.#context.background.run(this.#run(call), 'run a call', call);
-    return call;
-  }
-
-  async #run(call: Call): Promise<void> {
-    const { era } = this.#pendingReleases;
-    const result = await call.run();
-    const { id, release } = call.caller;
-    this.#calls.delete(id);
-    this.#context.gate.check();
-    this.#context.reports.ended(call, result);
-    if (release !== undefined && era === this.#pendingReleases.era) this.#pendingReleases.keep(id, release);
-    if (this.#returns.has(id)) await this.#returns.take(id);
-  }
-
   /** The call whose current media channel this is. */
   #mediaCall(id: string): Call | undefined {
     const call = this.live.findByChannel(parseOwnId(id)?.callerId ?? '');
@@ -346,7 +259,7 @@ export class Switchboard {
     const { dialstring, dialstatus, forward, forwarded } = event;
     // The leg of a forward is always refused, however late the event comes.
     if (forward) this.#forwards.refuse(forwarded, peer);
-    if (this.#placing.has(peer.id) || isOwn(peer.id, 'pcm') || this.#isPast(peer.id)) return;
+    if (this.running.placing.has(peer.id) || isOwn(peer.id, 'pcm') || this.#isPast(peer.id)) return;
     if (dialstatus === 'RINGING') this.#rings(peer);
     if (this.#calls.has(peer.id)) return;
     this.#others.dialled(peer, dialstring);
