@@ -20,6 +20,11 @@ import { AriError, AriRequests } from './requests.ts';
 /** Channel function that drops received frames, and the frame type to drop. */
 const DROPPED = 'FRAME_DROP(RX)';
 const COMFORT_NOISE = 'CNG';
+/**
+ * Asterisk's text for a channel without an audio stream. It has RTP statistics for all others, even
+ * on hold.
+ */
+const NO_AUDIO = /\bRTP\b/;
 
 /**
  * ARI's REST interface. Methods reject with {@link AriError}. Removals treat 404 as success,
@@ -295,11 +300,18 @@ export class AriClient {
     return parseChannels(await this.#requests.send('GET', '/channels'));
   }
 
-  /** `GET /channels/{id}/rtp_statistics`: counters of what the far end sent. */
-  async farEndCounts(channelId: string): Promise<Record<string, number>> {
-    return parseFarEndCounts(
-      await this.#requests.send('GET', `/channels/${segment(channelId)}/rtp_statistics`),
-    );
+  /**
+   * `GET /channels/{id}/rtp_statistics`: counters of what the far end sent. Undefined if the
+   * channel has no audio stream.
+   */
+  async farEndCounts(channelId: string): Promise<Record<string, number> | undefined> {
+    const path = `/channels/${segment(channelId)}/rtp_statistics`;
+    try {
+      return parseFarEndCounts(await this.#requests.send('GET', path));
+    } catch (error) {
+      if (error instanceof AriError && error.status === 404 && NO_AUDIO.test(error.message)) return undefined;
+      throw error;
+    }
   }
 
   /** `GET /channels/{id}`; undefined if it is gone. */

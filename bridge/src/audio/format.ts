@@ -1,9 +1,6 @@
-import type { SampleRate } from '../units/audio.ts';
+import type { Encoding, SampleRate } from '../units/audio.ts';
 
-export { FRAME_MS, type SampleRate } from '../units/audio.ts';
-
-/** Encoding of samples. pcm16 is signed, little-endian. */
-export type Encoding = 'pcmu' | 'pcma' | 'pcm16';
+export { type Encoding, FRAME_MS, type SampleRate } from '../units/audio.ts';
 
 /** The encodings of G.711. */
 type G711 = Exclude<Encoding, 'pcm16'>;

@@ -6,8 +6,13 @@ export const REQUESTERS = ['bot', 'operator'] as const;
 /** One of them. */
 export type Requester = (typeof REQUESTERS)[number];
 
-/** Who ended a call. */
-export type EndedBy = 'caller' | 'bot' | 'bridge' | 'operator';
+/** Who may end a call. */
+export const ENDERS = ['caller', 'bot', 'bridge', 'operator'] as const;
+/** One of them: who ended a call. */
+export type EndedBy = (typeof ENDERS)[number];
+
+/** Why no new call is taken. */
+export type RefusalReason = 'shutdown' | 'overload' | 'at-capacity';
 
 /**
  * Why a call ended. The hang-up cause, log level, metric and record follow from it. The first
@@ -38,7 +43,7 @@ export type EndReason =
   /** Another process took our Stasis app and continues the call: nothing in Asterisk is changed. */
   | { readonly kind: 'taken-over' }
   /** In records only: the call was refused, and the caller went on in the dialplan. */
-  | { readonly kind: 'refused'; readonly detail: 'at-capacity' | 'overload' | 'shutdown' }
+  | { readonly kind: 'refused'; readonly detail: RefusalReason }
   /** In records only: the process died during the call, as its next start found. */
   | { readonly kind: 'bridge-died' };
 

@@ -20,12 +20,12 @@ const UNKNOWN_MAX = 2;
  * these, but it counts them.
  */
 export class LifeSigns {
-  readonly #count: () => Promise<FarEndCounts>;
+  readonly #count: () => Promise<FarEndCounts | undefined>;
   #before: Promise<FarEndCounts | undefined> | undefined;
   #unknown = 0;
 
   /** `count` queries Asterisk. It may reject. */
-  constructor(count: () => Promise<FarEndCounts>) {
+  constructor(count: () => Promise<FarEndCounts | undefined>) {
     this.#count = count;
   }
 

@@ -1,10 +1,13 @@
+import type { TransferMode } from '../pipecat/dialect.ts';
+
 /** State of a transfer. */
-export type TransferStatus = 'pending' | 'completed' | 'failed';
+export const TRANSFER_STATUSES = ['pending', 'completed', 'failed'] as const;
+export type TransferStatus = (typeof TRANSFER_STATUSES)[number];
 
 /** A transfer as a record shows it. */
 export interface TransferSummary {
   readonly to: string;
-  readonly mode: 'blind' | 'dialplan';
+  readonly mode: TransferMode;
   readonly status: TransferStatus;
   /** Why it failed. */
   readonly reason?: string | undefined;

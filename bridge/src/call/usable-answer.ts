@@ -19,24 +19,19 @@ export const UNUSABLE = { cause: CAUSE.bearerCapabilityNotAvailable, sipStatus: 
 const REPLY_WAIT_MS = 1_000;
 
 /**
- * Asterisk's error for a channel without an audio stream. It has RTP statistics for all others,
- * even on hold.
- */
-const NO_AUDIO = /\bRTP\b/;
-
-/**
  * Checks that an answered channel has audio: Asterisk accepts an answer without any, and does not
  * report it. Rejects with {@link UnusableAnswer} if there is none, or with an {@link AriError} if
  * the channel is gone. Resolves if Asterisk cannot tell.
  */
 export async function expectUsable(ari: AriClient, channelId: string): Promise<void> {
+  let counts: Record<string, number> | undefined;
   try {
-    await ari.farEndCounts(channelId);
+    counts = await ari.farEndCounts(channelId);
   } catch (error) {
-    if (!(error instanceof AriError) || error.status !== 404) return;
-    if (NO_AUDIO.test(error.message)) throw new UnusableAnswer('the answer leaves the call without audio');
-    throw error;
+    if (error instanceof AriError && error.status === 404) throw error;
+    return;
   }
+  if (counts === undefined) throw new UnusableAnswer('the answer leaves the call without audio');
 }
 
 /**

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { isUsableId } from '../call/call-ids.ts';
 import { text } from '../control/orders.ts';
-import { RECORDING_REQUESTS } from '../pipecat/dialect.ts';
+import { RECORDING_REQUESTS, RECORDING_STATES, TRANSFER_MODES } from '../pipecat/dialect.ts';
 import { callRecordSchema } from '../records/record.ts';
 
 /** A call in responses: its record, as far as it is known. */
@@ -34,7 +34,7 @@ export const dtmfSchema = z.strictObject({
 export const transferSchema = z.strictObject({
   to: text(256).describe('Number; with mode dialplan the extension, unless `extension` says another'),
   provider: text(64).optional().describe("Whose trunk is dialled over [the call's own]"),
-  mode: z.enum(['blind', 'dialplan']).optional(),
+  mode: z.enum(TRANSFER_MODES).optional(),
   context: text(128).optional(),
   extension: text(128).optional(),
 });
@@ -42,7 +42,7 @@ export const transferSchema = z.strictObject({
 /** Request: pause or resume the recording. */
 export const recordingSchema = z.strictObject({ state: z.enum(RECORDING_REQUESTS) });
 /** Answer: what the recording is now. */
-export const recordingStateSchema = z.object({ state: z.enum(['on', 'paused', 'failed', 'off']) });
+export const recordingStateSchema = z.object({ state: z.enum(RECORDING_STATES) });
 
 const fieldErrorSchema = z.object({ field: z.string(), reason: z.string() });
 export type FieldError = z.infer<typeof fieldErrorSchema>;

@@ -104,7 +104,7 @@ export async function connectBot(
   budget = new Budget(NO_LIMITS),
   names?: BotNames,
 ): Promise<void> {
-  if (signal.aborted) throw new BotConnectError('given up');
+  if (signal.aborted) throw new BotConnectError(whyAborted(signal));
   const url = new URL(target.url);
   for (const [name, value] of Object.entries(target.query)) url.searchParams.set(name, value);
   // URLSearchParams writes a space as "+", which some servers do not decode.
@@ -119,6 +119,10 @@ export async function connectBot(
     at = { url: next.url, isSameOrigin: at.isSameOrigin && next.isSameOrigin };
   }
 }
+
+/** `AbortSignal.timeout` says so by this name of its reason (DOM standard). */
+const whyAborted = ({ reason }: AbortSignal): string =>
+  (reason as Error | undefined)?.name === 'TimeoutError' ? 'no answer in time' : 'given up';
 
 /** 408 and 429 are for all calls. */
 function isRefusal(status: number): boolean {
@@ -167,7 +171,7 @@ async function openSocket(
       reject(new BotConnectError(detail, isRefusal));
       socket.terminate();
     };
-    const aborted = () => fail(signal.reason?.name === 'TimeoutError' ? 'no answer in time' : 'given up');
+    const aborted = () => fail(whyAborted(signal));
     signal.addEventListener('abort', aborted, { once: true });
     // Made in the same turn as `open`, because the first message may follow at once.
     socket.once('open', () => {

@@ -1,9 +1,10 @@
-import { SAMPLE_RATES, type SampleRate } from '../units/audio.ts';
+import { type Encoding, SAMPLE_RATES, type SampleRate } from '../units/audio.ts';
 import type { Draft } from './draft.ts';
 
-/** Audio encodings between bridge and bot. pcm16 is little-endian. */
-export const ENCODINGS = ['pcmu', 'pcma', 'pcm16'] as const;
-export type WireEncoding = (typeof ENCODINGS)[number];
+export { ENCODINGS } from '../units/audio.ts';
+
+/** Encoding of the audio between bridge and bot. */
+export type WireEncoding = Encoding;
 /** Sample rates of the bot's audio, Hz. A bot may send any of them, whatever the call's rate. */
 export const RATES = SAMPLE_RATES;
 /** One of them, Hz. */
@@ -31,6 +32,16 @@ export type Presentation = (typeof PRESENTATIONS)[number];
 /** What a bot or an operator may do to a recording. */
 export const RECORDING_REQUESTS = ['pause', 'resume'] as const;
 export type RecordingRequest = (typeof RECORDING_REQUESTS)[number];
+
+/**
+ * State of a call's recording. `failed`: the disk reports errors, or the file is full. `off`: there
+ * is none.
+ */
+export const RECORDING_STATES = ['on', 'paused', 'failed', 'off'] as const;
+
+/** Kinds of transfers: `blind` to a number, `dialplan` to a place in the operator's dialplan. */
+export const TRANSFER_MODES = ['blind', 'dialplan'] as const;
+export type TransferMode = (typeof TRANSFER_MODES)[number];
 
 /** What a bot is told about its call in `start`. */
 export interface StartFields {
@@ -63,8 +74,8 @@ export interface TransferRequest {
   readonly to: string;
   /** Provider whose trunk is used. Unset: that of the call. */
   readonly provider?: string | undefined;
-  /** `blind` (default): to a number. `dialplan`: to a place in the operator's dialplan. */
-  readonly mode?: 'blind' | 'dialplan' | undefined;
+  /** `blind` by default. */
+  readonly mode?: TransferMode | undefined;
   readonly context?: string | undefined;
   readonly extension?: string | undefined;
 }
@@ -91,7 +102,7 @@ export type BridgeMessage =
   /** The transfer failed: the caller is back, or never left. */
   | { readonly type: 'transfer'; readonly status: 'failed'; readonly reason: string }
   /** State of the recording, sent on every change and as the answer to a request. */
-  | { readonly type: 'recording'; readonly state: 'on' | 'paused' | 'failed' | 'off' }
+  | { readonly type: 'recording'; readonly state: (typeof RECORDING_STATES)[number] }
   /** The caller's phone put the call on hold, or resumed it. */
   | { readonly type: 'hold' | 'unhold' }
   /** A limit ends the call in `remainingMs`. */

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { ERROR_CODES } from './dialect.ts';
+import {
+  DIRECTIONS,
+  ERROR_CODES,
+  PRESENTATIONS,
+  RECORDING_REQUESTS,
+  RECORDING_STATES,
+  TRANSFER_MODES,
+} from './dialect.ts';
 import {
   DTMF_MAX_DIGITS,
   encoding,
@@ -53,7 +60,7 @@ export const CONTROLS = {
       ),
     ),
   recording: z
-    .object({ event: z.literal('recording'), state: z.enum(['pause', 'resume']) })
+    .object({ event: z.literal('recording'), state: z.enum(RECORDING_REQUESTS) })
     .meta(
       means('Leave out of the recording what follows, or go on.', { event: 'recording', state: 'pause' }),
     ),
@@ -62,7 +69,7 @@ export const CONTROLS = {
       event: z.literal('transfer'),
       to: z.string().min(1).max(TRANSFER_TO_MAX_CHARS),
       provider: z.string().max(NAME_MAX_CHARS).optional(),
-      mode: z.enum(['blind', 'dialplan']).optional(),
+      mode: z.enum(TRANSFER_MODES).optional(),
       context: z.string().max(NAME_MAX_CHARS).optional(),
       extension: z.string().max(NAME_MAX_CHARS).optional(),
     })
@@ -111,13 +118,13 @@ export const NATIVE_TO_BOT = {
       tenant: z.string().optional(),
       encoding,
       sampleRate,
-      direction: z.enum(['inbound', 'outbound']),
+      direction: z.enum(DIRECTIONS),
       channel_id: z.string(),
       sip_call_id: z.string(),
       sip_provider: z.string(),
       from: z.string(),
       to: z.string(),
-      callerIdPresentation: z.enum(['allowed', 'restricted', 'unavailable']).optional(),
+      callerIdPresentation: z.enum(PRESENTATIONS).optional(),
       variables: strings,
       app_args: z.array(z.string()),
       custom_vars: strings,
@@ -180,7 +187,7 @@ export const NATIVE_TO_BOT = {
     ),
   cleared: z
     .object({ event: z.literal('cleared'), ms: z.int().min(0) })
-    .meta(means('A clear was obeyed: so much was cut.', { event: 'cleared', ms: 1840 })),
+    .meta(means('A clear was carried out: ms of audio were dropped.', { event: 'cleared', ms: 1840 })),
   speech: z.object({ event: z.literal('speech'), state: z.enum(['start', 'stop']) }).meta(
     means('The caller speaks into the bot’s words, as barge-in help hears it.', {
       event: 'speech',
@@ -202,7 +209,7 @@ export const NATIVE_TO_BOT = {
       ),
     ),
   recording: z
-    .object({ event: z.literal('recording'), state: z.enum(['on', 'paused', 'failed', 'off']) })
+    .object({ event: z.literal('recording'), state: z.enum(RECORDING_STATES) })
     .meta(means('Whether the call is being recorded.', { event: 'recording', state: 'on' })),
   hold: z
     .object({ event: z.literal('hold') })

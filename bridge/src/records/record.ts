@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import { END_REASONS, REQUESTERS } from '../call/end-reason.ts';
+import { END_REASONS, ENDERS, REQUESTERS } from '../call/end-reason.ts';
 import { OUTCOMES } from '../call/outcome.ts';
+import { TRANSFER_STATUSES } from '../call/transfer-summary.ts';
 import { TRANSPORTS } from '../config/media-settings.ts';
-import { DIRECTIONS, ENCODINGS, PRESENTATIONS } from '../pipecat/dialect.ts';
+import { DIRECTIONS, ENCODINGS, PRESENTATIONS, TRANSFER_MODES } from '../pipecat/dialect.ts';
 
 const time = z.iso.datetime({ precision: 3 });
 const count = z.int().min(0);
@@ -54,8 +55,8 @@ const mediaSchema = z.object({
 /** The last transfer of a call: the request and its status. */
 const transferSchema = z.object({
   to: z.string(),
-  mode: z.enum(['blind', 'dialplan']),
-  status: z.enum(['pending', 'completed', 'failed']),
+  mode: z.enum(TRANSFER_MODES),
+  status: z.enum(TRANSFER_STATUSES),
   reason: z.string().optional(),
 });
 
@@ -90,7 +91,7 @@ export const callRecordSchema = z.object({
   /** `not-answered` is a failed dial: `outcome` says how it failed. */
   endReason: z.enum(END_REASONS).optional(),
   endDetail: z.string().optional(),
-  endedBy: z.enum(['caller', 'bot', 'bridge', 'operator']).optional(),
+  endedBy: z.enum(ENDERS).optional(),
   /** Q.850 cause of the end, and its name. */
   cause: z.int().optional(),
   causeText: z.string().optional(),

@@ -1,4 +1,5 @@
 import type { Call } from '../call/call.ts';
+import type { RefusalReason } from '../call/end-reason.ts';
 import type { CallInfo } from '../call/info.ts';
 import { callOutcome, type Outcome } from '../call/outcome.ts';
 import type { CallChange, CallResult } from '../call/result.ts';
@@ -85,11 +86,7 @@ export class CallReports {
   }
 
   /** A call was refused. `caller` is undefined if its dial leaves a record anyway. */
-  refused(
-    channelId: string,
-    why: 'at-capacity' | 'overload' | 'shutdown',
-    caller: CallInfo | undefined,
-  ): void {
+  refused(channelId: string, why: RefusalReason, caller: CallInfo | undefined): void {
     const { log, metrics, onChange } = this.#context;
     metrics.callRefused(why);
     log.warn({ channelId, why }, 'call not taken');

@@ -1,5 +1,6 @@
+import type { RefusalReason } from '../call/end-reason.ts';
 import type { Logger } from '../log.ts';
-import type { Gate, RefusalReason } from './gate.ts';
+import type { Gate } from './gate.ts';
 import type { HandingOver } from './handing-over.ts';
 
 /** What decides whether a new call may begin. */

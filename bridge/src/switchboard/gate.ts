@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AriClient } from '../ari/client.ts';
 import { formatGate, gateVariable, shareVariable } from '../ari/gate-variable.ts';
+import type { RefusalReason } from '../call/end-reason.ts';
 import type { Logger } from '../log.ts';
 import {
   type Lateness,
@@ -9,9 +10,6 @@ import {
   OverloadWatch,
   type Ticks,
 } from './overload.ts';
-
-/** Why no new call is taken. */
-export type RefusalReason = 'shutdown' | 'overload' | 'at-capacity';
 
 /** What the gate works with. */
 export interface GateContext {

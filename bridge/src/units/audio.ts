@@ -6,6 +6,11 @@ export const SAMPLE_RATES = [8_000, 16_000, 24_000] as const;
 /** One of them, Hz. */
 export type SampleRate = (typeof SAMPLE_RATES)[number];
 
+/** Encodings of audio. pcm16 is signed, little-endian. */
+export const ENCODINGS = ['pcmu', 'pcma', 'pcm16'] as const;
+/** One of them. */
+export type Encoding = (typeof ENCODINGS)[number];
+
 /** A sender that sent nothing for this time starts a new spurt, ms. */
 export const IDLE_MS = 200;
 /** How far the caller's audio may be ahead of the time that has passed, ms. */
