@@ -84,6 +84,7 @@ const IO_FILES = new Set([
   'http/twilio-rest.ts',
   'log.ts',
   'pipecat/bot-connection.ts',
+  'pipecat/frame-sender.ts',
   'pipecat/stream.ts',
   'pipecat/write-now.ts',
   'recording/recorder.ts',

@@ -3,6 +3,7 @@ import { WebSocket } from 'ws';
 import { Budget, NO_LIMITS } from './budget.ts';
 import { CLOSE_CODE } from './close-codes.ts';
 import type { Draft } from './draft.ts';
+import type { FrameSender } from './frame-sender.ts';
 import { type LifeLimits, LifeWatch } from './life-watch.ts';
 import { REDIRECTS_MAX, type Redirect, redirectOf } from './redirect.ts';
 import { BotStream } from './stream.ts';
@@ -201,6 +202,7 @@ async function openSocket(
 export class BotConnection {
   readonly #socket: WebSocket;
   readonly #stream: BotStream;
+  readonly #sender: FrameSender | undefined;
   readonly #limits: BotLimits;
   readonly #handlers: BotHandlers;
   readonly #watch: LifeWatch;
@@ -226,7 +228,7 @@ export class BotConnection {
       if (isBinary) handlers.onBinary(data);
       else handlers.onText(data, 0, data.length);
     });
-    stream.open(socket, {
+    this.#sender = stream.open(socket, {
       onText: handlers.onText,
       onBinary: handlers.onBinary,
       onOversize: handlers.onOversize,
@@ -264,7 +266,7 @@ export class BotConnection {
   sendMedia(message: Draft): void {
     const socket = this.#socket;
     if (socket.readyState !== WebSocket.OPEN) return;
-    if (this.#held.length === 0 && this.#stream.send(message)) return;
+    if (this.#held.length === 0 && this.#sender?.send(message)) return;
     const isFull = socket.bufferedAmount > this.#limits.sendBufferBytes;
     const { bytes, length, isText } = message;
     this.#held.push({ bytes: Buffer.from(bytes.subarray(0, length)), isText });

@@ -1,12 +1,10 @@
-import { randomFillSync } from 'node:crypto';
 import { connect, isIP, type LookupFunction, type NetConnectOpts, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { type ClientOptions, WebSocket } from 'ws';
 import type { Budget } from './budget.ts';
 import { CLOSE_CODE } from './close-codes.ts';
-import type { Draft } from './draft.ts';
-import { FrameReader, FrameWriter } from './frame.ts';
-import { addressOf, descriptorOf, writeNow } from './write-now.ts';
+import { FrameReader } from './frame.ts';
+import { FrameSender } from './frame-sender.ts';
 
 /** Notifications to the owner of a stream. */
 export interface StreamHandlers {
@@ -40,9 +38,6 @@ export interface StreamLimits {
 }
 
 const READ_BYTES = 65_536;
-/** A frame of 20 ms in JSON has 300 to 1400 bytes. */
-const PAYLOAD_MAX_BYTES = 4_096;
-const MASKS = 1_024;
 /** Limit for one bot in one turn of the event loop. The rest waits for the next turn. */
 const MESSAGES_A_TURN = 100;
 const BYTES_A_TURN = READ_BYTES;
@@ -64,12 +59,8 @@ const ENDING_PAUSE_MS = 5;
 /** Opcodes from here on are control frames. Close is the first (RFC 6455 section 5.2). */
 const CLOSE = 8;
 
-// Shared by all streams of a thread: each uses them only within its turn of the event loop.
+// Shared by all streams of a thread: each uses it only within its turn of the event loop.
 const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
-const masks = new Int32Array(MASKS);
-let masksLeft = 0;
-let writer = new FrameWriter(PAYLOAD_MAX_BYTES);
-let writerAt = addressOf(writer.memory);
 
 /**
  * Reads what a bot sends before `ws` does. Plain messages of one frame bypass `ws`. Every frame is
@@ -81,7 +72,6 @@ export class BotStream {
   readonly #limits: StreamLimits;
   readonly #maxMessageBytes: number;
   #stream: Socket | undefined;
-  #fd = -1;
   #socket: WebSocket | undefined;
   #handlers: StreamHandlers | undefined;
   readonly #frames = new FrameReader();
@@ -125,30 +115,15 @@ export class BotStream {
     },
   };
 
-  /** Call it in the turn in which the handshake completes. */
-  open(socket: WebSocket, handlers: StreamHandlers): void {
+  /**
+   * Call it in the turn in which the handshake completes. Returns what sends past `ws`. Undefined:
+   * the socket uses TLS, and all is sent through `ws`.
+   */
+  open(socket: WebSocket, handlers: StreamHandlers): FrameSender | undefined {
     this.#socket = socket;
     this.#handlers = handlers;
-    if (!this.#isSecure) this.#fd = descriptorOf(this.#stream as Socket);
-  }
-
-  /**
-   * Sends a message. False: send it through `ws`, because it is too long, the socket uses TLS, or
-   * too much is queued.
-   */
-  send(message: Draft): boolean {
-    if (this.#isSecure) return false;
-    const stream = this.#stream as Socket;
-    const frame = writer.write(message, nextMask());
-    if (frame === undefined) return false;
-    const taken = writeNow(stream, this.#fd, writerAt + frame.byteOffset, frame.length);
-    if (taken === frame.length) return true;
-    if (taken === 0 && stream.writableLength > this.#limits.sendBufferBytes) return false;
-    stream.write(frame.subarray(taken));
-    // The buffer now belongs to the stream.
-    writer = new FrameWriter(PAYLOAD_MAX_BYTES);
-    writerAt = addressOf(writer.memory);
-    return true;
+    if (this.#isSecure) return undefined;
+    return new FrameSender(this.#stream as Socket, this.#limits.sendBufferBytes);
   }
 
   /** Delivers no further message until `release`. */
@@ -383,13 +358,4 @@ export class BotStream {
 function secure(options: NetConnectOpts): ConnectionOptions {
   const { host = '', servername = isIP(host) ? '' : host } = options as ConnectionOptions;
   return { ...(options as ConnectionOptions), path: undefined, servername };
-}
-
-function nextMask(): number {
-  if (masksLeft === 0) {
-    randomFillSync(masks);
-    masksLeft = MASKS;
-  }
-  masksLeft -= 1;
-  return masks[masksLeft] as number;
 }
