@@ -65,6 +65,7 @@ const IO_FILES = new Set([
   'ari/events.ts',
   'ari/heartbeat.ts',
   'ari/requests.ts',
+  'ari/standstill.ts',
   'async/replies.ts',
   'async/time-limit.ts',
   'audio/pacer.ts',

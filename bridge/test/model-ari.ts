@@ -18,7 +18,16 @@ const REFER_ANSWERS = [
  */
 type Asked = Omit<
   AriClient,
-  | ('hold' | 'release' | 'refuse' | 'ping' | 'sendUserEvent' | 'globalVariable' | 'setGlobalVariable')
+  | (
+      | 'checkBefore'
+      | 'hold'
+      | 'release'
+      | 'refuse'
+      | 'ping'
+      | 'sendUserEvent'
+      | 'globalVariable'
+      | 'setGlobalVariable'
+    )
   | ('app' | 'useApp' | 'unsubscribe' | 'moveChannel' | 'applications')
   | ('allowEvents' | 'close' | 'createMediaSocket' | 'mediaRefusedMs' | 'variables')
 >;

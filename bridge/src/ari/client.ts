@@ -47,6 +47,11 @@ export class AriClient {
     return this.#mediaRefusedMs;
   }
 
+  /** See {@link AriRequests.checkBefore}. */
+  checkBefore(check: () => Promise<unknown> | undefined): void {
+    this.#requests.checkBefore(check);
+  }
+
   /** Requests that change something wait from now on: another process may have the app. */
   hold(): void {
     this.#requests.hold();

@@ -8,6 +8,7 @@ import { Heartbeat } from './heartbeat.ts';
 import { Holding } from './holding.ts';
 import { type AriEvent, type ChannelEvent, EVENT_TYPES } from './model.ts';
 import type { AriError } from './requests.ts';
+import type { Standstill } from './standstill.ts';
 
 /** Notifications to the owner of the connection. */
 export interface AriConnectionHandlers {
@@ -43,6 +44,8 @@ export interface AriConnectionOptions {
   /** Name of this process: letters, digits, `_` and `-`. */
   readonly instance: string;
   readonly heartbeatMs: number;
+  /** Whether this process stood still, and others may have taken it for dead. */
+  readonly standstill: Standstill;
   /** Waits until no other process has the app, before it connects first. */
   readonly waits?: boolean;
   /** Whether another process is known to be dead. It is not asked for the app then. */
@@ -113,9 +116,9 @@ export class AriConnection {
     this.#ari = ari;
     this.#own = new AriClient(access);
     this.#handlers = handlers;
-    const { instance, heartbeatMs, isDead, waits = false } = options;
+    const { instance, heartbeatMs, standstill, isDead, waits = false } = options;
     const { signal } = this.#abort;
-    const ours = { app: access.app, instance, heartbeatMs };
+    const ours = { app: access.app, instance, heartbeatMs, standstill };
     this.#holding = new Holding({ ari: this.#own, ...ours, isDead, signal }, waits);
     this.#wasOurs = waits;
   }

@@ -3,6 +3,7 @@ import { claimVariable, formatClaim, HolderWatch, parseClaim } from './claim.ts'
 import type { AriClient } from './client.ts';
 import { HandoverRequest } from './handover.ts';
 import type { AriError } from './requests.ts';
+import { type Standstill, StillOurs } from './standstill.ts';
 
 /** A process that took the app writes its claim within this time. */
 const CLAIM_WAIT_MS = 250;
@@ -21,6 +22,7 @@ export interface HoldingContext {
   /** Name of this process. */
   readonly instance: string;
   readonly heartbeatMs: number;
+  readonly standstill: Standstill;
   /** Whether another process is known to be dead. It is not asked for the app then. */
   readonly isDead: ((instance: string) => Promise<boolean>) | undefined;
   readonly signal: AbortSignal;
@@ -35,6 +37,7 @@ export class Holding {
   readonly #watch: HolderWatch;
   readonly #variable: string;
   readonly #handover: HandoverRequest;
+  readonly #stillOurs: StillOurs;
   /** The holder before us has moved its calls out of the app. */
   #isHandedOver = false;
   #hasLetGo: boolean;
@@ -50,6 +53,7 @@ export class Holding {
     this.#context = context;
     this.#watch = new HolderWatch(instance);
     this.#variable = claimVariable(app);
+    this.#stillOurs = new StillOurs(context.standstill, () => this.#isOurs());
     this.#handover = new HandoverRequest(ari, app, instance, signal);
     this.#hasLetGo = waits;
   }
@@ -77,10 +81,19 @@ export class Holding {
     this.#isHandedOver = false;
   }
 
-  /** Writes our claim. Never rejects. The next heartbeat writes it again. */
+  /**
+   * Writes our claim. Never rejects. The next heartbeat writes it again. A heartbeat that came back
+   * while this process stood still is no proof: another process may have the app since. Its claim
+   * must not be written over, since it is all that tells.
+   */
   async claim(beat: number): Promise<void> {
+    if (beat > 0 && (await this.#stillOurs.check()?.catch(() => false)) === false) return;
     const { ari, instance, heartbeatMs: everyMs } = this.#context;
     await ari.setGlobalVariable(this.#variable, formatClaim({ instance, beat, everyMs })).catch(() => {});
+  }
+
+  async #isOurs(): Promise<boolean> {
+    return !this.#watch.isOther(await this.#context.ari.globalVariable(this.#variable));
   }
 
   /** Writes what is left of our claim. Never rejects. */

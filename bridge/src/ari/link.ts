@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AriAccess } from './access.ts';
-import { ENDED } from './claim.ts';
+import { claimVariable, ENDED, HolderWatch } from './claim.ts';
 import type { AriClient } from './client.ts';
 import { AriConnection, type AriConnectionHandlers, type AriConnectionOptions } from './connection.ts';
 import { type HandoverStep, handoverVariable, ownApp } from './handover.ts';
 import type { ChannelEvent } from './model.ts';
+import { Standstill, StillOurs } from './standstill.ts';
 
 /** Notifications to the owner of the link. */
 export interface AriLinkHandlers
@@ -24,6 +25,9 @@ export interface AriLinkHandlers
   readonly onResumed: (why: string) => void;
 }
 
+/** Settings of the link: those of its connections. */
+export type AriLinkOptions = Omit<AriConnectionOptions, 'standstill'>;
+
 /** An app beside the shared one must be open within this time, ms. */
 const OWN_APP_MS = 3_000;
 /** A successor that is told `ready` takes the app within this time, or it has died. */
@@ -39,6 +43,7 @@ export class AriLink {
   readonly takeovers: AriConnection['takeovers'];
   readonly #access: AriAccess;
   readonly #options: AriConnectionOptions;
+  readonly #standstill: Standstill;
   readonly #ari: AriClient;
   readonly #handlers: AriLinkHandlers;
   #shared: AriConnection;
@@ -59,12 +64,15 @@ export class AriLink {
   readonly #elsewhere = new Set<string>();
   #waiting: NodeJS.Timeout | undefined;
 
-  constructor(access: AriAccess, options: AriConnectionOptions, ari: AriClient, handlers: AriLinkHandlers) {
+  constructor(access: AriAccess, options: AriLinkOptions, ari: AriClient, handlers: AriLinkHandlers) {
     this.#access = access;
-    this.#options = options;
+    this.#standstill = new Standstill(options.heartbeatMs);
+    this.#options = { ...options, standstill: this.#standstill };
     this.#ari = ari;
     this.#handlers = handlers;
-    this.#shared = this.#connection(options);
+    this.#shared = this.#connection(this.#options);
+    const stillOurs = new StillOurs(this.#standstill, () => this.#areCallsOurs());
+    ari.checkBefore(() => stillOurs.check());
     this.takeovers = this.#shared.takeovers;
   }
 
@@ -87,12 +95,14 @@ export class AriLink {
   }
 
   start(): void {
+    this.#standstill.start();
     this.#shared.start();
   }
 
   async stop(): Promise<void> {
     this.#isStopped = true;
     clearTimeout(this.#waiting);
+    this.#standstill.stop();
     await Promise.all([this.#shared.stop(), this.#own?.stop()]);
   }
 
@@ -125,6 +135,17 @@ export class AriLink {
     }
     // The claim stays: by it a process that only stood still knows that its calls are ours.
     return () => taken.stop(true);
+  }
+
+  /**
+   * After a standstill: whether the app of our calls is still ours. If not, requests that change
+   * something wait until the events tell the same.
+   */
+  async #areCallsOurs(): Promise<boolean> {
+    const claim = await this.#ari.globalVariable(claimVariable(this.#ari.app));
+    const isOurs = !new HolderWatch(this.#options.instance).isOther(claim);
+    if (!isOurs) this.#ari.hold();
+    return isOurs;
   }
 
   /** See {@link AriConnection.caughtUp}. */

@@ -38,6 +38,7 @@ export class AriRequests {
   readonly #timeoutMs: number;
   /** Requests that change something wait for this promise. Undefined: they do not wait. */
   #gate: PromiseWithResolvers<void> | undefined;
+  #check: () => Promise<unknown> | undefined = () => undefined;
 
   constructor(access: AriAccess) {
     const url = new URL(access.url);
@@ -50,6 +51,11 @@ export class AriRequests {
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxResponseSize: REPLY_MAX_BYTES,
     });
+  }
+
+  /** Requests that change something first wait for this check, if it is due. */
+  checkBefore(check: () => Promise<unknown> | undefined): void {
+    this.#check = check;
   }
 
   /** Requests that change something wait from now on: another process may have the app. */
@@ -97,7 +103,7 @@ export class AriRequests {
     const abort = new AbortController();
     const limit = setTimeout(() => abort.abort(new Error('timed out')), this.#timeoutMs);
     try {
-      if (this.#gate !== undefined && method !== 'GET') await orAborted(this.#gate.promise, abort.signal);
+      if (method !== 'GET') await this.#mayChange(abort.signal);
       const response = await this.#pool.request({
         method,
         path: `${this.#prefix}${path}${parameters.size > 0 ? `?${parameters}` : ''}`,
@@ -118,6 +124,12 @@ export class AriRequests {
     } catch {
       throw new AriError(request, status, 'the reply is not JSON');
     }
+  }
+
+  async #mayChange(signal: AbortSignal): Promise<void> {
+    const check = this.#check();
+    if (check !== undefined) await orAborted(check, signal);
+    if (this.#gate !== undefined) await orAborted(this.#gate.promise, signal);
   }
 }
 
