@@ -24,7 +24,9 @@ export class FakeGlobals {
     if (path === '/asterisk/variable') {
       const name = query.get('variable') ?? '';
       if (method === 'GET') return { status: 200, body: { value: this.variables.get(name) ?? '' } };
-      this.variables.set(name, query.get('value') ?? '');
+      const value = query.get('value');
+      if (value === null) this.variables.delete(name);
+      else this.variables.set(name, value);
       return NO_CONTENT;
     }
     const name = /^\/events\/user\/([^/]+)$/.exec(path)?.[1];

@@ -28,6 +28,20 @@ async function askInVain(lab: Lab): Promise<void> {
   await until(() => lab.logged('new calls come here again')[0], 'it gives up');
 }
 
+/** Takes the app as a process of an older version does: without asking. */
+async function takeByForce(t: TestContext, { ari }: Lab): Promise<void> {
+  const url = `ws://127.0.0.1:${ari.port}/events?app=pipecat`;
+  const socket = new WebSocket(url, { headers: { authorization: AUTHORIZATION } });
+  t.after(() => socket.close());
+  await new Promise((resolve) => socket.once('open', resolve));
+  let beat = 0;
+  const renewing = setInterval(() => {
+    const claim = formatClaim({ instance: 'older', beat: ++beat, everyMs: 100 });
+    ari.globals.variables.set(claimVariable('pipecat'), claim);
+  }, 50);
+  t.after(() => clearInterval(renewing));
+}
+
 test('a move that Asterisk does not answer costs no call its bot', async (t) => {
   const config = { ...FAST, ARI_TIMEOUT_MS: '1000' };
   const first = await Lab.start(t, { config });
@@ -150,19 +164,54 @@ test('the app is taken without asking after a handover and a return: the call of
   await until(() => second.logged('ARI connected')[0], 'the second has the app');
   await second.stop();
   await until(() => first.logged('new calls come here again')[0], 'back');
-  const url = `ws://127.0.0.1:${first.ari.port}/events?app=pipecat`;
-  const socket = new WebSocket(url, { headers: { authorization: AUTHORIZATION } });
-  t.after(() => socket.close());
-  await new Promise((resolve) => socket.once('open', resolve));
-  let beat = 0;
-  const renewing = setInterval(() => {
-    const claim = formatClaim({ instance: 'older', beat: ++beat, everyMs: 100 });
-    first.ari.globals.variables.set(claimVariable('pipecat'), claim);
-  }, 50);
-  t.after(() => clearInterval(renewing));
+  await takeByForce(t, first);
   await delay(1_500);
   assert.equal(session.closed, undefined);
   assert.equal(first.logged('call ended').length, 0);
   first.ari.hangUp(channel.id);
   assert.equal((await first.ended()).reason.kind, 'caller-hangup');
+});
+
+test('a call that was handed over and ended without an event counts no more when the app is taken', async (t) => {
+  const first = await Lab.start(t, { config: FAST });
+  const { channel } = await first.call();
+  const second = await successor(t, first);
+  await until(() => first.logged('handed over to a new process')[0], 'handed over');
+  await until(() => second.logged('ARI connected')[0], 'the second has the app');
+  // Asterisk has nothing of it any more, and no event told so.
+  for (const id of [channel.id, first.ari.mediaIdOf(channel.id)]) {
+    await first.ari.channels.get(id)?.rtp?.close();
+    first.ari.channels.delete(id);
+  }
+  await first.ended();
+  await second.stop();
+  await until(() => first.logged('new calls come here again')[0], 'back');
+  const isCompared = first.ari.requests.length;
+  await until(
+    () =>
+      first.ari
+        .log()
+        .slice(isCompared)
+        .filter((line) => line === 'GET /bridges').length > 2,
+    '2 comparisons',
+  );
+  await takeByForce(t, first);
+  await until(() => first.logged('the Stasis app was taken over by another process')[0], 'taken');
+  await delay(300);
+  assert.equal(first.logged('handed over to a new process').length, 1, 'it has nothing to keep');
+});
+
+test('handovers leave no variable in Asterisk but the claim of the app', async (t) => {
+  const first = await Lab.start(t, { config: FAST });
+  const { channel } = await first.call();
+  const second = await successor(t, first);
+  await until(() => second.logged('ARI connected')[0], 'the second has the app');
+  const { variables } = first.ari.globals;
+  const left = () => [...variables.keys()].filter((name) => name.startsWith('PIPECAT_BRIDGE_')).sort();
+  const ownClaim = `PIPECAT_BRIDGE_${first.ari.apps.appOf(channel.id)}`;
+  await until(() => left().join() === ['PIPECAT_BRIDGE_pipecat', ownClaim].join(), 'the answers are removed');
+  first.ari.hangUp(channel.id);
+  await first.ended();
+  await first.stop();
+  await until(() => left().join() === 'PIPECAT_BRIDGE_pipecat', 'the claim of the first is removed');
 });

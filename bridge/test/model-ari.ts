@@ -20,6 +20,7 @@ type Asked = Omit<
   AriClient,
   | (
       | 'checkBefore'
+      | 'removeGlobalVariable'
       | 'hold'
       | 'release'
       | 'refuse'

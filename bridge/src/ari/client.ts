@@ -87,6 +87,11 @@ export class AriClient {
     await this.#requests.send('POST', '/asterisk/variable', { variable, value });
   }
 
+  /** `POST /asterisk/variable` without a value: Asterisk forgets the variable. */
+  async removeGlobalVariable(variable: string): Promise<void> {
+    await this.#requests.send('POST', '/asterisk/variable', { variable });
+  }
+
   /** `POST /channels/{id}/ring`: the caller hears ringing (SIP 180). */
   async ring(channelId: string): Promise<void> {
     await this.#requests.send('POST', `/channels/${segment(channelId)}/ring`);

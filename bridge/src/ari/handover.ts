@@ -59,6 +59,7 @@ const BUSY_TRIES = 60;
 export interface HandoverRequests {
   sendUserEvent(name: string): Promise<void>;
   globalVariable(variable: string): Promise<string>;
+  removeGlobalVariable(variable: string): Promise<void>;
 }
 
 /** The successor's side: asks the holder, and waits for its answers. */
@@ -97,6 +98,8 @@ export class HandoverRequest {
   /** Waits until no call of the holder is left in the shared app, at most 20 s. */
   async done(): Promise<void> {
     await this.#reaches('done', DONE_MS);
+    // Each successor has a variable of its own: Asterisk must not keep one of each for ever.
+    await this.#ari.removeGlobalVariable(this.#variable).catch(() => {});
   }
 
   async #reaches(wanted: HandoverStep, limitMs: number): Promise<boolean> {

@@ -148,6 +148,15 @@ export class AriLink {
     return isOurs;
   }
 
+  /**
+   * Forgets channels that are gone, or of no concern to us any more: the event that tells of their
+   * end may have been lost.
+   */
+  prune(isKnown: (channelId: string) => boolean): void {
+    for (const ids of [this.#elsewhere, this.#left, this.#leaving, this.#arriving])
+      for (const id of ids) if (!isKnown(id)) ids.delete(id);
+  }
+
   /** See {@link AriConnection.caughtUp}. */
   caughtUp(): () => Promise<void> {
     const marks = this.#connections.map((connection) => connection.caughtUp());

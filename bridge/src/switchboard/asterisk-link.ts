@@ -199,5 +199,6 @@ export class AsteriskLink {
       if (error instanceof AriError && error.status === 404) this.#events.reconnect(error.message);
       throw error;
     });
+    this.#events.prune((channelId) => this.#switchboard.isKnown(channelId));
   }
 }

@@ -10,7 +10,10 @@ export interface PredecessorsContext {
   readonly instance: string;
   /** The app that predecessors handed over. */
   readonly app: string;
-  readonly ari: Pick<AriClient, 'applications' | 'globalVariable' | 'moveChannel' | 'unsubscribe'>;
+  readonly ari: Pick<
+    AriClient,
+    'applications' | 'globalVariable' | 'removeGlobalVariable' | 'moveChannel' | 'unsubscribe'
+  >;
   /** Interval at which a process renews its claim, ms. */
   readonly heartbeatMs: number;
   /** Takes the app of a process that is gone. Resolves to a function that closes the app. */
@@ -83,6 +86,7 @@ export class Predecessors {
       if (claim === '') continue;
       const known = this.#all.get(instance);
       if (this.#isGone(known, claim)) {
+        if (channelIds.length === 0) await this.#forgetClaim(instance);
         const isMoved = await this.#inherit(instance, channelIds);
         this.#all.delete(instance);
         isOneGone ||= known !== undefined || isMoved;
@@ -94,10 +98,21 @@ export class Predecessors {
     }
     for (const instance of this.#all.keys()) {
       if (seen.has(instance)) continue;
+      await this.#forgetClaim(instance);
       this.#all.delete(instance);
       isOneGone = true;
     }
     return isOneGone;
+  }
+
+  /**
+   * Removes the claim of a process that has ended, and has no channel left. That of a process that
+   * may only stand still has to stay: by it the process knows that its calls are ours.
+   */
+  async #forgetClaim(instance: string): Promise<void> {
+    const { app, ari } = this.#context;
+    const variable = claimVariable(ownApp(app, instance));
+    if ((await ari.globalVariable(variable)) === ENDED) await ari.removeGlobalVariable(variable);
   }
 
   /** A claim is judged by readings that are one renewal apart, however often it is read. */

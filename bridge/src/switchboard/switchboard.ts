@@ -98,6 +98,11 @@ export class Switchboard {
     this.#comparison.adopt(records);
   }
 
+  /** Whether a channel, or the caller for whom we made it, has a call or dial now. */
+  isKnown(channelId: string): boolean {
+    return this.#isLive(parseOwnId(channelId)?.callerId ?? channelId);
+  }
+
   #isLive(channelId: string): boolean {
     const lists = [this.#calls, this.#others.all, this.running.placing, this.#arrivals, this.#adoptable];
     return lists.some((list) => list.has(channelId)) || this.live.findByChannel(channelId) !== undefined;
