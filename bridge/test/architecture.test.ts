@@ -56,7 +56,7 @@ const ROOT_FILES_MAX = 4;
 /** Rooms whose files are pure, and the files in them that may hold sockets, timers or clocks. */
 const PURE_ROOMS = [...LEAVES, 'config', 'http', 'records'];
 const IO_FILES = new Set([
-  'ari/catch-up.ts',
+  'ari/event-fence.ts',
   'ari/client.ts',
   'ari/connection.ts',
   'ari/handover.ts',

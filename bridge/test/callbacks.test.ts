@@ -109,7 +109,7 @@ test('a metadata address is asked for by nobody, under a name neither', async (t
 test('receivers whose names nobody answers for take no more than four threads of the resolver', async () => {
   const asked: string[] = [];
   const silent: Resolve = (name) => void asked.push(name);
-  const store = { keepCallback() {}, forgetCallback() {}, callbacks: async () => [] };
+  const store = { storeCallback() {}, forgetCallback() {}, callbacks: async () => [] };
   const log = pino({ level: 'silent' });
   for (const hosts of [[], ['*.example']]) {
     asked.length = 0;
@@ -124,7 +124,7 @@ test('receivers whose names nobody answers for take no more than four threads of
 
 test('a name that has none but such addresses is given up at once', async (t) => {
   const resolve: Resolve = (_name, _options, done) => done(null, [{ address: '169.254.169.254', family: 4 }]);
-  const store = { keepCallback() {}, forgetCallback() {}, callbacks: async () => [] };
+  const store = { storeCallback() {}, forgetCallback() {}, callbacks: async () => [] };
   const settings = { secret: undefined, tries: 20, hosts: [] };
   const callbacks = new StatusCallbacks(settings, store, pino({ level: 'silent' }), resolve);
   t.after(() => callbacks.close(0));
@@ -155,7 +155,7 @@ describe('a receiver that drips', { concurrency: true }, () => {
       });
       server.listen(0, '127.0.0.1').unref();
       await once(server, 'listening');
-      const store = { keepCallback() {}, forgetCallback() {}, callbacks: async () => [] };
+      const store = { storeCallback() {}, forgetCallback() {}, callbacks: async () => [] };
       const settings = { secret: undefined, tries: 1, hosts: [] };
       const callbacks = new StatusCallbacks(settings, store, pino({ level: 'silent' }));
       t.after(() => callbacks.close(0));

@@ -21,8 +21,8 @@ type Asked = Omit<
   | (
       | 'checkBefore'
       | 'removeGlobalVariable'
-      | 'hold'
-      | 'release'
+      | 'suspend'
+      | 'resume'
       | 'refuse'
       | 'ping'
       | 'sendUserEvent'

@@ -53,16 +53,16 @@ export class AriClient {
   }
 
   /** Requests that change something wait from now on: another process may have the app. */
-  hold(): void {
-    this.#requests.hold();
+  suspend(): void {
+    this.#requests.suspend();
   }
 
   /** The app is ours: waiting requests continue. */
-  release(): void {
-    this.#requests.release();
+  resume(): void {
+    this.#requests.resume();
   }
 
-  /** Another process has the app: requests that change something fail until {@link release}. */
+  /** Another process has the app: requests that change something fail until {@link resume}. */
   refuse(): void {
     this.#requests.refuse();
   }

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AriAccess } from './access.ts';
-import { CatchUp } from './catch-up.ts';
 import { AriClient } from './client.ts';
+import { EventFence } from './event-fence.ts';
 import { EventsSocket } from './events.ts';
 import { parseRequest } from './handover.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -86,7 +86,7 @@ export class AriConnection {
   readonly #holding: Holding;
   #socket: EventsSocket | undefined;
   /** Catch-up of the current connection. */
-  #catchUp: CatchUp | undefined;
+  #fence: EventFence | undefined;
   /** Number of connections so far. */
   #connections = 0;
   /** Resolves when the event filter of the connection was set or refused. */
@@ -145,10 +145,10 @@ export class AriConnection {
    * connection has ended, or after `ARI_TIMEOUT_MS`.
    */
   caughtUp(): () => Promise<void> {
-    const catchUp = this.#catchUp;
+    const fence = this.#fence;
     return async () => {
-      if (catchUp === undefined) throw new Error('the events of Asterisk do not reach us');
-      await catchUp.done();
+      if (fence === undefined) throw new Error('the events of Asterisk do not reach us');
+      await fence.passed();
     };
   }
 
@@ -207,23 +207,23 @@ export class AriConnection {
       onLost: (why) => this.#socket?.close(why),
     });
     this.#connections += 1;
-    const catchUp = new CatchUp({
+    const fence = new EventFence({
       instance: `${this.#options.instance}-${this.#connections}`,
       limitMs: this.#access.timeoutMs,
       // The event filter of an earlier process would block the mark.
       send: (name) => this.#filtered.then(() => this.#own.sendUserEvent(name)),
     });
-    this.#catchUp = catchUp;
+    this.#fence = fence;
     this.#socket = new EventsSocket(this.#access, {
       onOpen: () => this.#opened(heartbeat),
       onClosed: closed.resolve,
-      onEvent: (event) => this.#happened(event, heartbeat, catchUp),
+      onEvent: (event) => this.#happened(event, heartbeat, fence),
       onUnreadable: this.#handlers.onUnreadable,
     });
     const why = await closed.promise;
     heartbeat.stop();
-    catchUp.close();
-    this.#catchUp = undefined;
+    fence.close();
+    this.#fence = undefined;
     this.#socket = undefined;
     this.#isProved = false;
     if (!this.#stopped) this.#down(why);
@@ -246,7 +246,7 @@ export class AriConnection {
       // Calls of the holder that came in the last moment are not ours.
       await this.#holding.settled();
       if (this.#socket !== socket) return;
-      this.#ari.release();
+      this.#ari.resume();
       // The handler has a problem of its own from now on: the next one is reported again.
       this.#problem = '';
       await this.#handlers.onConnected();
@@ -264,19 +264,19 @@ export class AriConnection {
     );
   }
 
-  #happened(event: AriEvent, heartbeat: Heartbeat, catchUp: CatchUp): void {
+  #happened(event: AriEvent, heartbeat: Heartbeat, fence: EventFence): void {
     if (event.type === 'ChannelUserevent') {
       if (event.eventname === ASTERISK_STOPPING) return this.#handlers.onAsteriskStopping();
       const successor = parseRequest(event.eventname);
       if (successor !== undefined) return this.#handlers.onAsked(successor);
-      catchUp.heard(event.eventname);
+      fence.heard(event.eventname);
       return heartbeat.heard(event.eventname);
     }
     if (event.type !== 'ApplicationReplaced') return this.#handlers.onEvent(event);
     if (this.#isYielding) return this.#yielded();
     this.#wasReplaced = true;
     this.#lost();
-    this.#ari.hold();
+    this.#ari.suspend();
     this.#socket?.close(`another process has taken over the Stasis app ${this.#access.app}`);
   }
 

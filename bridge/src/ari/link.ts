@@ -18,7 +18,7 @@ export interface AriLinkHandlers
   /** A successor asks for the app: take no new orders. */
   readonly onHandingOver: () => void;
   /** Whether a channel of the shared app stays with this process. */
-  readonly isKept: (channelId: string) => boolean;
+  readonly staysOurs: (channelId: string) => boolean;
   /** The successor has the shared app. This process keeps its calls, and gets no new ones. */
   readonly onHandedOver: () => void;
   /** The successor is gone: this process has the shared app again, and gets new calls. */
@@ -144,7 +144,7 @@ export class AriLink {
   async #areCallsOurs(): Promise<boolean> {
     const claim = await this.#ari.globalVariable(claimVariable(this.#ari.app));
     const isOurs = !new HolderWatch(this.#options.instance).isOther(claim);
-    if (!isOurs) this.#ari.hold();
+    if (!isOurs) this.#ari.suspend();
     return isOurs;
   }
 
@@ -193,9 +193,9 @@ export class AriLink {
       await this.#say('asked');
       await this.#openOwnApp();
       this.#handlers.onHandingOver();
-      const held = await this.#ari.applicationChannels();
+      const channelIds = await this.#ari.applicationChannels();
       this.#ari.useApp(this.#ownName);
-      await Promise.all(held.filter(this.#handlers.isKept).map((id) => this.#move(id, [])));
+      await Promise.all(channelIds.filter(this.#handlers.staysOurs).map((id) => this.#move(id, [])));
       this.#shared.yield();
       this.#waiting = setTimeout(() => this.#giveUp('the successor did not come'), SUCCESSOR_MS);
       await this.#say('ready');
@@ -257,7 +257,7 @@ export class AriLink {
     this.#isOver = true;
     this.#isHandingOver = true;
     this.#ari.useApp(this.#ownName);
-    this.#ari.release();
+    this.#ari.resume();
     this.#handlers.onHandedOver();
     this.#handlers.onReady();
   }
@@ -293,7 +293,7 @@ export class AriLink {
       if (this.#left.has(id)) return;
       if (event.type === 'StasisEnd' && this.#leaving.delete(id)) return void this.#left.add(id);
       this.#handlers.onEvent(event);
-      if (event.type !== 'StasisStart' || !this.#handlers.isKept(id)) return;
+      if (event.type !== 'StasisStart' || !this.#handlers.staysOurs(id)) return;
       const moved = this.#move(id, event.args).finally(() => this.#moves.delete(moved));
       this.#moves.add(moved);
       return;

@@ -59,7 +59,7 @@ export class AriRequests {
   }
 
   /** Requests that change something wait from now on: another process may have the app. */
-  hold(): void {
+  suspend(): void {
     if (this.#gate !== undefined) return;
     this.#gate = Promise.withResolvers<void>();
     // The promise may reject while no request waits.
@@ -67,14 +67,14 @@ export class AriRequests {
   }
 
   /** The app is ours: waiting requests continue. */
-  release(): void {
+  resume(): void {
     this.#gate?.resolve();
     this.#gate = undefined;
   }
 
-  /** Another process has the app: requests that change something fail until {@link release}. */
+  /** Another process has the app: requests that change something fail until {@link resume}. */
   refuse(): void {
-    this.hold();
+    this.suspend();
     this.#gate?.reject(new Error('another process holds the Stasis app'));
   }
 

@@ -58,8 +58,8 @@ export class PlayoutQueue {
   /** When the queue last ran dry, unless it was cleared since. */
   #dryAtMs = Number.NEGATIVE_INFINITY;
   #inUnderrun = false;
-  #held = false;
-  #heldUntilMs = 0;
+  #isPaused = false;
+  #pausedUntilMs = 0;
   /** Frames not played because of late ticks, not yet made up for. */
   #behindFrames = 0;
   /** Bytes cut to make up for them. */
@@ -107,9 +107,9 @@ export class PlayoutQueue {
     return this.#state !== 'idle';
   }
 
-  /** Whether `hold` is in force. */
-  get held(): boolean {
-    return this.#held;
+  /** Whether `pause` is in force. */
+  get isPaused(): boolean {
+    return this.#isPaused;
   }
 
   /** True from the read that called `onDrained`. */
@@ -131,11 +131,11 @@ export class PlayoutQueue {
   /** Writes the next frame to `target` at `offset`. Call it once per frame. */
   read(target: Buffer, offset: number, nowMs: number): FrameKind {
     const { bytesPerFrame, silence } = this.#options;
-    if (this.#held && nowMs >= this.#heldUntilMs) this.#held = false;
-    if (this.#held) {
+    if (this.#isPaused && nowMs >= this.#pausedUntilMs) this.#isPaused = false;
+    if (this.#isPaused) {
       target.fill(silence, offset, offset + bytesPerFrame);
       this.stats.silenceFrames++;
-      this.stats.heldFrames++;
+      this.stats.pausedFrames++;
       return 'silence';
     }
     if (this.#state === 'priming' && this.#isPrimed(nowMs)) this.#startPlaying(nowMs);
@@ -167,28 +167,28 @@ export class PlayoutQueue {
    * would be late by as much. So silent frames in the bot's audio are dropped to make up for them.
    */
   skip(frames: number): void {
-    if (this.#state === 'playing' && !this.#held) this.#behindFrames += frames;
+    if (this.#state === 'playing' && !this.#isPaused) this.#behindFrames += frames;
   }
 
   /**
    * Plays silence from the next read on. Audio and marks stay queued, and more may be queued. Ends
    * with `resume`, `clear`, or the first read at `untilMs`.
    */
-  hold(untilMs = Number.POSITIVE_INFINITY): void {
-    this.#held = true;
-    this.#heldUntilMs = untilMs;
+  pause(untilMs = Number.POSITIVE_INFINITY): void {
+    this.#isPaused = true;
+    this.#pausedUntilMs = untilMs;
   }
 
-  /** Ends a `hold`. */
+  /** Ends a `pause`. */
   resume(): void {
-    this.#held = false;
+    this.#isPaused = false;
   }
 
   /**
    * Drops all queued audio at once and fires its marks as cleared. Returns the audio dropped, ms.
    */
   clear(): number {
-    this.#held = false;
+    this.#isPaused = false;
     this.#halfSample = undefined;
     this.#cadence?.restart();
     const cut = this.#ring.length;
@@ -231,9 +231,9 @@ export class PlayoutQueue {
 
   #trimSilence(): void {
     const { trailingSilenceMs = Number.POSITIVE_INFINITY, encoding = 'pcmu' } = this.#options;
-    const keep = this.#wholeBytes(trailingSilenceMs);
-    if (keep >= this.#ring.length) return;
-    const cut = this.#ring.countLast(this.#bytesPerSample, quietSample(encoding)) - keep;
+    const keptBytes = this.#wholeBytes(trailingSilenceMs);
+    if (keptBytes >= this.#ring.length) return;
+    const cut = this.#ring.countLast(this.#bytesPerSample, quietSample(encoding)) - keptBytes;
     if (cut <= 0) return;
     this.#ring.dropLast(cut);
     this.stats.trimmedBytes += cut;

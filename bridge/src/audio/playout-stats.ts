@@ -11,8 +11,8 @@ export interface PlayoutStats {
   trimmedBytes: number;
   audioFrames: number;
   silenceFrames: number;
-  /** Frames of silence sent while the queue was held. Also counted in `silenceFrames`. */
-  heldFrames: number;
+  /** Frames of silence sent while the queue was paused. Also counted in `silenceFrames`. */
+  pausedFrames: number;
   /** Times that the queue ran dry within an utterance. */
   underruns: number;
   /** Longest silence in an underrun, ms. */
@@ -32,7 +32,7 @@ export function noPlayoutStats(): PlayoutStats {
     trimmedBytes: 0,
     audioFrames: 0,
     silenceFrames: 0,
-    heldFrames: 0,
+    pausedFrames: 0,
     underruns: 0,
     longestGapMs: 0,
     highWaterMs: 0,

@@ -10,13 +10,13 @@ export class Answer {
   #isGiven: boolean;
 
   /**
-   * `isUp`: the caller's channel was up when it came to us. `isKept`: a previous process answered
-   * and transferred the call.
+   * `isUp`: the caller's channel was up when it came to us. `isAdoptedTalk`: a previous process
+   * answered and transferred the call.
    */
-  constructor(info: CallInfo, isUp: boolean, isKept: boolean, dial: Dial | undefined) {
+  constructor(info: CallInfo, isUp: boolean, isAdoptedTalk: boolean, dial: Dial | undefined) {
     this.dial = dial;
     this.#isGiven = isUp;
-    const isJustGiven = isUp && info.answeredAtMs === undefined && !isKept;
+    const isJustGiven = isUp && info.answeredAtMs === undefined && !isAdoptedTalk;
     this.proof = new AnswerProof(isJustGiven && info.direction === 'outbound');
   }
 
@@ -37,6 +37,6 @@ export class Answer {
 
   /** At the call's end: an answer without its proof counts as none. */
   async settle(): Promise<void> {
-    this.#isGiven &&= await this.proof.holds();
+    this.#isGiven &&= await this.proof.isProven();
   }
 }

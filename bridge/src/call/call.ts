@@ -2,13 +2,13 @@ import type { KeyEvent } from '../ari/model.ts';
 import { AriError } from '../ari/requests.ts';
 import type { RecordingRequest, TransferRequest } from '../pipecat/dialect.ts';
 import type { RecordingState } from '../recording/recorder.ts';
+import type { AdoptedTalk } from './adopted-talk.ts';
 import type { CallerChannel } from './caller-channel.ts';
 import type { Dial } from './dial.ts';
 import { limitDuration } from './duration.ts';
 import { type EndReason, type Requester, reasonOfFailure, treatmentOf } from './end-reason.ts';
 import { CallEnded } from './ending.ts';
 import type { CallInfo } from './info.ts';
-import type { KeptTalk } from './kept-talk.ts';
 import type { MediaPath } from './media-path.ts';
 import { CallParts, type PartsContext } from './parts.ts';
 import type { RecordingLog } from './recording-log.ts';
@@ -213,11 +213,11 @@ export class Call {
   }
 
   /** Adopts a bridged transfer: there is no bot and no media of ours. */
-  #keep(talk: KeptTalk, release: Undo[]): void {
+  #adopt(talk: AdoptedTalk, release: Undo[]): void {
     this.#parts.bot.absent();
     for (const step of ['joined', 'transferred']) this.#parts.mark(step);
     this.#parts.log.inBackground(Promise.all([this.caller.attend(), this.path.takeOver(release)]), 'attend');
-    this.#parts.ending.because(this.#parts.transfers.keep(talk));
+    this.#parts.ending.because(this.#parts.transfers.adopt(talk));
   }
 
   /** The bot hung up, or it or the media was lost. A transfer goes on without it. */
@@ -234,7 +234,7 @@ export class Call {
 
   async #setUp(release: Undo[]): Promise<void> {
     const { talk } = this.#context;
-    if (talk !== undefined) return this.#keep(talk, release);
+    if (talk !== undefined) return this.#adopt(talk, release);
     await setUp(this.#parts, release);
     if (this.info.adopted?.isHeld) this.held(true);
   }

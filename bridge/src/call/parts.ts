@@ -2,6 +2,7 @@ import type { AriClient } from '../ari/client.ts';
 import type { Logger } from '../log.ts';
 import type { MediaPool } from '../media/pool.ts';
 import type { MediaEvent } from '../media/session.ts';
+import type { AdoptedTalk } from './adopted-talk.ts';
 import { Answer } from './answer.ts';
 import { CallBot } from './call-bot.ts';
 import { CallLog } from './call-log.ts';
@@ -9,7 +10,6 @@ import { CallerChannel } from './caller-channel.ts';
 import type { Dial } from './dial.ts';
 import { Ending } from './ending.ts';
 import type { CallInfo } from './info.ts';
-import type { KeptTalk } from './kept-talk.ts';
 import { dispatchMediaEvent, type MediaEventHooks } from './media-events.ts';
 import { MediaPath, type ObjectIdParts } from './media-path.ts';
 import { MediaTroubles } from './media-troubles.ts';
@@ -26,7 +26,7 @@ export interface PartsContext extends Pick<TransfersContext, 'admitLeg'> {
   readonly media: MediaPool;
   readonly log: Logger;
   /** For a caller whom a previous process transferred to a second leg. */
-  readonly talk?: KeptTalk | undefined;
+  readonly talk?: AdoptedTalk | undefined;
   /** The process and the call's number: parts of the ids of its objects in Asterisk. */
   readonly ids: Pick<ObjectIdParts, 'instance' | 'number'>;
 }
@@ -85,7 +85,8 @@ export class CallParts implements SetUpContext, ReleaseContext {
     this.answer = new Answer(info, isUp, talk !== undefined, dial);
     this.recordingLog = new RecordingLog(info, {
       changed: () => changed('recording'),
-      keep: (mode) => this.log.inBackground(ari.setVariable(this.caller.id, 'X_RECORD', mode), 'keep'),
+      storeMode: (mode) =>
+        this.log.inBackground(ari.setVariable(this.caller.id, 'X_RECORD', mode), 'store mode'),
     });
     this.path = new MediaPath({ ...ids, callerId: info.channelId }, settings.media, ari);
     this.caller = new CallerChannel({

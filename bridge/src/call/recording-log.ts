@@ -11,7 +11,7 @@ export interface RecordingHooks {
    * Stores the mode on the channel too, so that a process that adopts the call does not record
    * against it.
    */
-  readonly keep: (mode: RecordingMode) => void;
+  readonly storeMode: (mode: RecordingMode) => void;
 }
 
 /**
@@ -20,7 +20,7 @@ export interface RecordingHooks {
  */
 export class RecordingLog {
   readonly #files: string[];
-  #isPaused: boolean | undefined;
+  #state: RecordingMode = 'off';
   /** The channel's `X_RECORD`, or the provider's setting. */
   #mode: RecordingMode;
 
@@ -37,20 +37,20 @@ export class RecordingLog {
     return this.#files;
   }
 
-  /** Undefined if the call is not recorded. */
-  get isPaused(): boolean | undefined {
-    return this.#isPaused;
+  /** Whether the call is recorded. It can be paused. */
+  get state(): RecordingMode {
+    return this.#state;
   }
 
   /** The recorder reports a file, a pause or a resumption. */
   note({ state, file, isPaused }: RecordingEvent): void {
     const isNewFile = state !== 'failed' && !this.#files.includes(file);
     if (isNewFile) this.#files.push(file);
-    const isNew = isNewFile || isPaused !== this.#isPaused;
-    this.#isPaused = isPaused;
-    if (isNew) this.#hooks.changed();
     const mode = isPaused ? 'paused' : 'on';
-    if (mode !== this.#mode) this.#hooks.keep(mode);
+    const isNew = isNewFile || mode !== this.#state;
+    this.#state = mode;
+    if (isNew) this.#hooks.changed();
+    if (mode !== this.#mode) this.#hooks.storeMode(mode);
     this.#mode = mode;
   }
 }

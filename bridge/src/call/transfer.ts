@@ -5,8 +5,8 @@ import { AriError } from '../ari/requests.ts';
 import { withinLimit } from '../async/time-limit.ts';
 import type { MediaSession } from '../media/session.ts';
 import { CAUSE } from '../q850/causes.ts';
+import type { AdoptedLeg } from './adopted-talk.ts';
 import { Dial, type DialSettings, RingTimeout } from './dial.ts';
-import type { KeptLeg } from './kept-talk.ts';
 import { TAIL_MS } from './last-words.ts';
 import type { MediaPath } from './media-path.ts';
 import { dialOutcome } from './outcome.ts';
@@ -99,10 +99,15 @@ export class Transfer {
   /**
    * A transfer that a previous process completed. Watches its second leg, if that is still there.
    */
-  static kept(target: TransferTarget, number: number, context: TransferContext, kept: KeptLeg | undefined) {
+  static adopted(
+    target: TransferTarget,
+    number: number,
+    context: TransferContext,
+    leg: AdoptedLeg | undefined,
+  ) {
     const transfer = new Transfer(target, number, context);
     transfer.#status = 'completed';
-    if (kept !== undefined) transfer.#keep(kept);
+    if (leg !== undefined) transfer.#adopt(leg);
     return transfer;
   }
 
@@ -325,7 +330,7 @@ export class Transfer {
     return leg;
   }
 
-  #keep({ channelId, isJoined }: KeptLeg): void {
+  #adopt({ channelId, isJoined }: AdoptedLeg): void {
     const { ari, settings } = this.#context;
     const leg = newLeg(channelId, new Dial(ari, settings), Promise.resolve());
     leg.exists = true;

@@ -2,9 +2,9 @@ import type { AriClient } from '../ari/client.ts';
 import type { Provider } from '../config/providers.ts';
 import type { MediaSession } from '../media/session.ts';
 import type { TransferRequest } from '../pipecat/dialect.ts';
+import type { AdoptedTalk } from './adopted-talk.ts';
 import type { EndReason, Requester } from './end-reason.ts';
 import type { CallInfo } from './info.ts';
-import type { KeptTalk } from './kept-talk.ts';
 import type { MediaPath } from './media-path.ts';
 import type { CallChange } from './result.ts';
 import { Transfer } from './transfer.ts';
@@ -88,7 +88,7 @@ export class CallTransfers {
    * Adopts a bridged transfer, until one of the two hangs up. Returns the reason that the call will
    * end with.
    */
-  keep({ leg }: KeptTalk): EndReason {
+  adopt({ leg }: AdoptedTalk): EndReason {
     const { info, path, ari, settings, changed, end } = this.#context;
     const before = info.adopted?.transfer;
     this.#by = info.adopted?.transferBy ?? 'bot';
@@ -96,7 +96,7 @@ export class CallTransfers {
     const provider = leg?.provider ?? '';
     const target = { kind: 'number', provider, number, method: 'bridge', callerId: '' } as const;
     const channelId = this.#context.channelId();
-    this.#transfer = Transfer.kept(target, 1, { channelId, path, ari, settings }, leg);
+    this.#transfer = Transfer.adopted(target, 1, { channelId, path, ari, settings }, leg);
     this.#outcome = this.#transfer.summary;
     if (before?.status !== 'completed') changed('transfer-completed');
     const reason: EndReason = { kind: 'transferred', by: this.#by };

@@ -63,7 +63,7 @@ export class AnswerProof {
   }
 
   /** Whether the answer counts, at the call's end. Waits a little for a running check. */
-  async holds(): Promise<boolean> {
+  async isProven(): Promise<boolean> {
     if (!this.#isGiven) await Promise.race([this.#demanded, delay(REPLY_WAIT_MS)]);
     return this.#isGiven;
   }

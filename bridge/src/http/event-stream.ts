@@ -2,8 +2,8 @@ import type { ServerResponse } from 'node:http';
 import { type CallRecord, shownRecord } from '../records/record.ts';
 import { MEBIBYTE } from '../units/units.ts';
 
-/** Past events kept for listeners that reconnect. */
-const KEPT_MAX = 2_000;
+/** Past events for listeners that reconnect. */
+const PAST_MAX = 2_000;
 const STREAMS_MAX = 32;
 const PING_MS = 15_000;
 /** Unread bytes per listener. A listener with more is disconnected. */
@@ -12,7 +12,8 @@ const UNREAD_MAX_BYTES = MEBIBYTE;
 /** Sent if a reconnecting listener's last event is unknown: of another process, or too old. */
 const GAP = JSON.stringify({ type: 'call.gap', reason: 'what happened since is not known: read GET /calls' });
 
-interface Kept {
+/** An event that was sent. */
+interface PastEvent {
   readonly number: number;
   readonly text: string;
 }
@@ -31,11 +32,10 @@ interface Listener {
 export class EventStream {
   readonly #process: string;
   readonly #listeners = new Set<Listener>();
-  #kept: Kept[] = [];
+  #past: PastEvent[] = [];
   #number = 0;
   #ping: NodeJS.Timeout | undefined;
-  /** Listeners disconnected because they did not read. */
-  dropped = 0;
+  #dropped = 0;
 
   /** `process` makes event ids differ from those of a previous process. */
   constructor(process: string) {
@@ -44,6 +44,11 @@ export class EventStream {
 
   get listeners(): number {
     return this.#listeners.size;
+  }
+
+  /** Listeners disconnected because they did not read. */
+  get dropped(): number {
+    return this.#dropped;
   }
 
   /** Whether another listener is allowed. */
@@ -60,8 +65,8 @@ export class EventStream {
       call: shownRecord(call),
     });
     const text = `id: ${this.#process}-${this.#number}\nevent: call.${name}\ndata: ${data}\n\n`;
-    this.#kept.push({ number: this.#number, text });
-    if (this.#kept.length >= KEPT_MAX * 2) this.#kept = this.#kept.slice(-KEPT_MAX);
+    this.#past.push({ number: this.#number, text });
+    if (this.#past.length >= PAST_MAX * 2) this.#past = this.#past.slice(-PAST_MAX);
     for (const listener of this.#listeners) this.#write(listener, text);
   }
 
@@ -95,11 +100,11 @@ export class EventStream {
   #since(lastId: string): string {
     const [process, number = ''] = lastId.split('-');
     const last = process === this.#process && /^\d+$/.test(number) ? Number(number) : Number.NaN;
-    const first = this.#kept[0]?.number ?? this.#number + 1;
+    const first = this.#past[0]?.number ?? this.#number + 1;
     const isKnown = last + 1 >= first && last <= this.#number;
     if (!isKnown) return `event: call.gap\ndata: ${GAP}\n\n`;
-    return this.#kept
-      .filter(({ number: kept }) => kept > last)
+    return this.#past
+      .filter(({ number }) => number > last)
       .map(({ text }) => text)
       .join('');
   }
@@ -107,7 +112,7 @@ export class EventStream {
   #write(listener: Listener, text: string): void {
     const { response, unreadMaxBytes } = listener;
     if (response.writableLength > unreadMaxBytes) {
-      this.dropped += 1;
+      this.#dropped += 1;
       this.#left(listener);
       response.destroy();
     } else {

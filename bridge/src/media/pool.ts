@@ -60,8 +60,7 @@ export class MediaPool {
   readonly #make: MakeWorker;
   /** Which calls may try to connect to a bot that is down. */
   readonly botAccess: BotAccess;
-  /** Workers that died and were replaced. */
-  deaths = 0;
+  #deaths = 0;
   /** Sums of the counters of all dead workers. */
   #retired: WorkerStats | undefined;
   #closing = false;
@@ -105,6 +104,11 @@ export class MediaPool {
     return { thread, id: thread.take(session) };
   }
 
+  /** Workers that died and were replaced. */
+  get deaths(): number {
+    return this.#deaths;
+  }
+
   /** Open media sessions, the UDP ports that they use, and those with a bot. */
   get usage(): { sessions: number; rtpPorts: number; bots: number } {
     const usage = { sessions: 0, rtpPorts: 0, bots: 0 };
@@ -135,7 +139,7 @@ export class MediaPool {
     return new MediaThread(this.#make, settings, (error, lastStats) => {
       if (this.#closing) return;
       if (lastStats !== undefined) this.#retired = retired(lastStats, this.#retired);
-      this.deaths += 1;
+      this.#deaths += 1;
       this.#log.error(
         { worker: index, error: error.message },
         'media worker died: it is replaced, and its calls are opened anew',

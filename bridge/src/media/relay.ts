@@ -42,7 +42,7 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays' | 'connectB
   readonly #queue: PlayoutQueue;
   readonly #playoutEnd: PlayoutEnd;
   readonly #bargeIn: BargeIn | undefined;
-  #heldSinceMs = 0;
+  #pausedSinceMs = 0;
   /** Undefined: the bot takes the line's encoding. */
   readonly #toBot: Transcode | undefined;
   readonly #toBotBuffer: Buffer;
@@ -247,8 +247,8 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays' | 'connectB
     if (state === undefined) return;
     // Not during the last audio of a call: the bot cannot resume it any more.
     if (state === 'start' && !this.#playoutEnd.isAwaited) {
-      this.#queue.hold();
-      this.#heldSinceMs = this.#shared.now();
+      this.#queue.pause();
+      this.#pausedSinceMs = this.#shared.now();
     }
     this.tellBot({ type: 'speech', state });
   }
@@ -270,7 +270,8 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays' | 'connectB
       this.#queue.skip(skippedFrames);
     }
     const now = this.#shared.now();
-    if (this.#queue.held && now - this.#heldSinceMs >= this.#settings.bargeInHoldMs) this.#queue.resume();
+    if (this.#queue.isPaused && now - this.#pausedSinceMs >= this.#settings.bargeInHoldMs)
+      this.#queue.resume();
     const frame = transport.frame();
     const kind = this.#queue.read(frame, transport.payloadOffset, now);
     this.#bargeIn?.played(frame, transport.payloadOffset, frame.length, kind === 'audio');

@@ -79,7 +79,7 @@ export interface BotHandlers {
 /**
  * Limit of media messages held while the bot does not read: 1 s. After it the oldest is dropped.
  */
-const HELD_MESSAGES_MAX = 50;
+const WAITING_MESSAGES_MAX = 50;
 const CLOSE_MS = 1_000;
 /** Limit of fragments of one message. A bot sends one. */
 const MAX_FRAGMENTS = 1_024;
@@ -207,7 +207,7 @@ export class BotConnection {
   readonly #handlers: BotHandlers;
   readonly #watch: LifeWatch;
   readonly #watching: NodeJS.Timeout;
-  #held: { readonly bytes: Buffer; readonly isText: boolean }[] = [];
+  #waiting: { readonly bytes: Buffer; readonly isText: boolean }[] = [];
   #closeTimer: NodeJS.Timeout | undefined;
   readonly #closed: Promise<void>;
   /** Error of the network. */
@@ -266,14 +266,14 @@ export class BotConnection {
   sendMedia(message: Draft): void {
     const socket = this.#socket;
     if (socket.readyState !== WebSocket.OPEN) return;
-    if (this.#held.length === 0 && this.#sender?.send(message)) return;
+    if (this.#waiting.length === 0 && this.#sender?.send(message)) return;
     const isFull = socket.bufferedAmount > this.#limits.sendBufferBytes;
     const { bytes, length, isText } = message;
-    this.#held.push({ bytes: Buffer.from(bytes.subarray(0, length)), isText });
+    this.#waiting.push({ bytes: Buffer.from(bytes.subarray(0, length)), isText });
     if (!isFull) {
-      for (const held of this.#held.splice(0)) socket.send(held.bytes, { binary: !held.isText });
-    } else if (this.#held.length > HELD_MESSAGES_MAX) {
-      this.#held.shift();
+      for (const one of this.#waiting.splice(0)) socket.send(one.bytes, { binary: !one.isText });
+    } else if (this.#waiting.length > WAITING_MESSAGES_MAX) {
+      this.#waiting.shift();
       this.droppedMessages += 1;
     }
   }

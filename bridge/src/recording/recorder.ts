@@ -70,7 +70,7 @@ export class Recorder {
     this.#sampleRate = line.sampleRate;
     this.#disk = disk;
     this.#onState = onState;
-    this.#track = new StereoTrack({ ...line, onAudio: (audio, from) => this.#keep(audio, from) });
+    this.#track = new StereoTrack({ ...line, onAudio: (audio, from) => this.#queueBlock(audio, from) });
     this.#track.paused = settings.paused;
     disk.stats.active += 1;
     void this.#write(Buffer.alloc(0), WAV_HEADER_BYTES);
@@ -157,7 +157,7 @@ export class Recorder {
   }
 
   /** Takes a finished block: writes it unless too many blocks wait or the file is full. */
-  #keep(audio: Buffer, from: number): void {
+  #queueBlock(audio: Buffer, from: number): void {
     const at = WAV_HEADER_BYTES + from * WAV_FRAME_BYTES;
     if (at + audio.length > this.#settings.maxBytes && !this.#full) {
       this.#full = true;

@@ -40,7 +40,7 @@ const playout = {
   trimmedBytes: 0,
   audioFrames: 0,
   silenceFrames: 0,
-  heldFrames: 0,
+  pausedFrames: 0,
   underruns: 2,
   longestGapMs: 40,
   highWaterMs: 0,

@@ -12,7 +12,7 @@ const SQLITE_BUSY = 5;
 export class ProcessLock {
   readonly #directory: string;
   readonly #process: string;
-  readonly #held: DatabaseSync;
+  readonly #file: DatabaseSync;
   /** Processes whose death was seen. */
   readonly #dead = new Set<string>();
 
@@ -22,11 +22,11 @@ export class ProcessLock {
     this.#process = process;
     // Nobody else may read it. Closed before the lock is taken: a close releases it (fcntl(2)).
     closeSync(openSync(this.#path(process), 'a', 0o600));
-    this.#held = new DatabaseSync(this.#path(process));
+    this.#file = new DatabaseSync(this.#path(process));
     try {
-      this.#held.exec('PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE');
+      this.#file.exec('PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE');
     } catch (error) {
-      this.#held.close();
+      this.#file.close();
       throw error;
     }
   }
@@ -58,7 +58,7 @@ export class ProcessLock {
 
   /** Releases the lock. */
   close(): void {
-    this.#held.close();
+    this.#file.close();
     rmSync(this.#path(this.#process), { force: true });
   }
 

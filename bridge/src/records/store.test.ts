@@ -153,9 +153,9 @@ test('callbacks are kept until they are done, over a restart', async (t) => {
   const directory = folder(t);
   const callback = { id: 'k-1', callId: 'c-1', url: 'http://x/', body: 'a=1', createdMs: 5, tries: 0 };
   const first = open(t, directory);
-  first.store.keepCallback(callback);
-  first.store.keepCallback({ ...callback, id: 'k-2', createdMs: 4 });
-  first.store.keepCallback({ ...callback, tries: 3 });
+  first.store.storeCallback(callback);
+  first.store.storeCallback({ ...callback, id: 'k-2', createdMs: 4 });
+  first.store.storeCallback({ ...callback, tries: 3 });
   await first.store.close();
   const second = open(t, directory);
   assert.deepEqual(
@@ -249,7 +249,7 @@ test('callbacks of a process that lives are its own', async (t) => {
   const directory = folder(t);
   const first = open(t, directory);
   const callback = { id: 'k', callId: 'c', url: 'http://x/', body: 'a=1', createdMs: 1, tries: 0 };
-  first.store.keepCallback(callback);
+  first.store.storeCallback(callback);
   assert.equal((await first.store.callbacks()).length, 1);
   const second = open(t, directory);
   assert.equal((await second.store.callbacks()).length, 0);

@@ -119,7 +119,7 @@ export class RecordStore {
   }
 
   /** Stores a callback until {@link forgetCallback}. */
-  keepCallback(callback: StoredCallback): void {
+  storeCallback(callback: StoredCallback): void {
     this.#write({ type: 'callback', callback });
   }
 

@@ -34,7 +34,7 @@ export function callbackStatus(outcome: Outcome): CallbackFields['status'] {
 
 /** Storage of undelivered callbacks: on disk, so that they survive a restart. */
 export interface CallbackStore {
-  keepCallback(callback: StoredCallback): void;
+  storeCallback(callback: StoredCallback): void;
   forgetCallback(id: string): void;
   callbacks(): Promise<StoredCallback[]>;
 }
@@ -74,7 +74,7 @@ const RETRIED_STATUSES = [408, 425, 429];
 /** Statuses whose Retry-After header is obeyed. */
 const BUSY_STATUSES = [429, 503];
 /** Receivers whose Retry-After is remembered. */
-const HELD_MAX = 1_000;
+const RETRY_AFTER_MAX = 1_000;
 
 /** All addresses of the receiver's name are forbidden. A retry would not change that. */
 class UnfitReceiver extends Error {}
@@ -98,7 +98,7 @@ export class StatusCallbacks {
    * Until when no request is sent to a receiver (by origin), because of its Retry-After. Unix time,
    * ms.
    */
-  readonly #held = new Map<string, number>();
+  readonly #retryAfter = new Map<string, number>();
   #resume: NodeJS.Timeout | undefined;
   #closed = false;
   /**
@@ -162,7 +162,7 @@ export class StatusCallbacks {
       createdMs: Date.now(),
       tries: 0,
     };
-    if (this.#take(callback)) this.#store.keepCallback(callback);
+    if (this.#take(callback)) this.#store.storeCallback(callback);
   }
 
   /**
@@ -194,8 +194,8 @@ export class StatusCallbacks {
 
   #try(callback: StoredCallback): void {
     if (this.#closed) return;
-    const heldMs = this.#heldMs(callback.url);
-    if (heldMs > 0) return this.#later(callback, heldMs);
+    const waitMs = this.#retryAfterMs(callback.url);
+    if (waitMs > 0) return this.#later(callback, waitMs);
     const sending = this.#attempt(callback).finally(() => this.#sending.delete(sending));
     this.#sending.add(sending);
   }
@@ -220,8 +220,8 @@ export class StatusCallbacks {
       return this.#done(callback);
     }
     this.#log.debug({ callId: callback.callId, tries: next.tries, error: detail }, 'status callback failed');
-    this.#store.keepCallback(next);
-    if (waitMs > 0) this.#hold(callback.url, waitMs);
+    this.#store.storeCallback(next);
+    if (waitMs > 0) this.#defer(callback.url, waitMs);
     this.#later(next, Math.max(waitMs, backoffMs(next.tries)));
   }
 
@@ -232,17 +232,17 @@ export class StatusCallbacks {
     );
   }
 
-  #hold(url: string, waitMs: number): void {
-    this.#held.set(new URL(url).origin, Date.now() + waitMs);
-    const [oldest] = this.#held.keys();
-    if (this.#held.size > HELD_MAX && oldest !== undefined) this.#held.delete(oldest);
+  #defer(url: string, waitMs: number): void {
+    this.#retryAfter.set(new URL(url).origin, Date.now() + waitMs);
+    const [oldest] = this.#retryAfter.keys();
+    if (this.#retryAfter.size > RETRY_AFTER_MAX && oldest !== undefined) this.#retryAfter.delete(oldest);
   }
 
   /** Ms until a receiver's Retry-After has passed. */
-  #heldMs(url: string): number {
+  #retryAfterMs(url: string): number {
     const origin = URL.canParse(url) ? new URL(url).origin : '';
-    const leftMs = (this.#held.get(origin) ?? 0) - Date.now();
-    if (leftMs <= 0) this.#held.delete(origin);
+    const leftMs = (this.#retryAfter.get(origin) ?? 0) - Date.now();
+    if (leftMs <= 0) this.#retryAfter.delete(origin);
     return leftMs;
   }
 

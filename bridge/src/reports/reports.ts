@@ -158,13 +158,13 @@ export function recordOf(call: Call): CallRecord {
 }
 
 function contextOf({ info, steps, recordingLog, transfers, warnings }: Call): RecordContext {
-  const { files: recordingFiles, isPaused: isRecordingPaused } = recordingLog;
+  const { files: recordingFiles, state: recordingState } = recordingLog;
   const { isHeld, summary: transfer = info.adopted?.transfer, by: transferBy } = transfers;
   const { offeredAtMs } = steps;
   return {
     offeredAtMs,
     recordingFiles,
-    isRecordingPaused,
+    isRecordingPaused: recordingState === 'off' ? undefined : recordingState === 'paused',
     isHeld,
     transfer,
     transferBy,

@@ -67,10 +67,10 @@ export class RtpTransport {
       timestamp,
     });
     this.lastReceivedMs = performance.now();
-    socket.onDatagram = (datagram, arrivedMs) => {
+    socket.listen((datagram, arrivedMs) => {
       this.lastReceivedMs = arrivedMs;
       this.#receiver.push(datagram, arrivedMs);
-    };
+    });
   }
 
   /** Our UDP port. Other calls may share it. */

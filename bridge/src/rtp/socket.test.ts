@@ -47,7 +47,7 @@ test('datagrams go both ways between a call and its peer', async (t) => {
   assert.equal(String(received), 'to the peer');
   assert.equal(source.port, rtp.localPort);
   const heard: string[] = [];
-  rtp.onDatagram = (datagram) => heard.push(String(datagram));
+  rtp.listen((datagram) => heard.push(String(datagram)));
   await sent(peer, 'from the peer', shared);
   await receiveUntil(shared, () => heard.length > 0);
   assert.deepEqual(heard, ['from the peer']);
@@ -61,7 +61,7 @@ test('a datagram says when it arrived, however late it is taken', async (t) => {
   const { peer, port } = await openPeer(t);
   rtp.connect(LOOPBACK, port);
   const arrivals: number[] = [];
-  rtp.onDatagram = (_datagram, arrivedMs) => arrivals.push(arrivedMs);
+  rtp.listen((_datagram, arrivedMs) => arrivals.push(arrivedMs));
   const clock: number[] = [];
   for (const text of ['one', 'two']) {
     clock.push(performance.now());
@@ -93,7 +93,7 @@ test('each call hears its own peer, in order, also where peers differ by their a
   const calls = [LOOPBACK, '127.0.0.2'].map((address, index) => {
     const rtp = shared.join();
     rtp.connect(address, port);
-    rtp.onDatagram = (datagram) => heard.push(`${index} ${datagram}`);
+    rtp.listen((datagram) => heard.push(`${index} ${datagram}`));
     return rtp;
   });
   // More than one system call takes, and all of it before the first is read.
@@ -121,7 +121,7 @@ test('what strangers send is dropped and counted, before a peer is known and aft
   const { peer, port } = await openPeer(t);
   const { peer: stranger } = await openPeer(t);
   const heard: string[] = [];
-  rtp.onDatagram = (datagram) => heard.push(String(datagram));
+  rtp.listen((datagram) => heard.push(String(datagram)));
   await sent(stranger, 'early', shared);
   await receiveUntil(shared, () => shared.refused > 0);
   rtp.connect(LOOPBACK, port);
@@ -202,7 +202,7 @@ test("a call that takes an ended call's peer over keeps it when the other leaves
   next.connect(LOOPBACK, port);
   old.close();
   const heard: string[] = [];
-  next.onDatagram = (datagram) => heard.push(String(datagram));
+  next.listen((datagram) => heard.push(String(datagram)));
   await sent(peer, 'for the next', shared);
   await receiveUntil(shared, () => heard.length > 0);
   assert.deepEqual(heard, ['for the next']);

@@ -143,7 +143,7 @@ export class SharedSocket {
       return;
     }
     member.stats.datagramsReceived++;
-    member.onDatagram?.(datagram, received.arrivedMs(index));
+    member.deliver(datagram, received.arrivedMs(index));
   }
 
   /** Sends queued packets. Runs at the end of each turn of the event loop without a call. */
@@ -161,13 +161,9 @@ export class SharedSocket {
 
 /** One call's membership in a shared socket. It has one peer and never throws on network errors. */
 export class RtpSocket {
-  /**
-   * Called with each datagram from the peer, valid during the call only, and its arrival time
-   * (`performance.now`, ms).
-   */
-  onDatagram: ((datagram: Buffer, arrivedMs: number) => void) | undefined;
   readonly stats: RtpSocketStats = { datagramsReceived: 0, datagramsSent: 0, errors: 0 };
   readonly #shared: SharedSocket;
+  #onDatagram: ((datagram: Buffer, arrivedMs: number) => void) | undefined;
   #peerAddress = 0;
   #peerPort = 0;
   #closed = false;
@@ -179,6 +175,19 @@ export class RtpSocket {
 
   get localPort(): number {
     return this.#shared.port;
+  }
+
+  /**
+   * Sets what is called with each datagram from the peer, valid during the call only, and its
+   * arrival time (`performance.now`, ms).
+   */
+  listen(onDatagram: (datagram: Buffer, arrivedMs: number) => void): void {
+    this.#onDatagram = onDatagram;
+  }
+
+  /** For `SharedSocket`. A datagram from the peer has arrived. */
+  deliver(datagram: Buffer, arrivedMs: number): void {
+    this.#onDatagram?.(datagram, arrivedMs);
   }
 
   /**
@@ -203,7 +212,7 @@ export class RtpSocket {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.onDatagram = undefined;
+    this.#onDatagram = undefined;
     this.#shared.leave(this, this.#peerAddress, this.#peerPort);
     this.#peerPort = 0;
   }

@@ -81,11 +81,11 @@ test('what is sent while a burst is delivered leaves before its end', { timeout:
   });
   for (let i = 0; i < 20; i++) peer.send(String(i), call.localPort, LOOPBACK);
   const end = Promise.withResolvers<void>();
-  call.onDatagram = (datagram) => {
+  call.listen((datagram) => {
     if (String(datagram) !== '19') return;
     arrived.receive(far);
     end.resolve();
-  };
+  });
   await end.promise;
   assert.ok(arrived.count > 0);
 });

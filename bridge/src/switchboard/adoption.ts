@@ -1,6 +1,6 @@
 import type { Adopted } from '../call/adopted.ts';
+import type { AdoptedTalk } from '../call/adopted-talk.ts';
 import type { CallInfo } from '../call/info.ts';
-import type { KeptTalk } from '../call/kept-talk.ts';
 import type { CallRecord } from '../records/record.ts';
 
 /**
@@ -10,7 +10,7 @@ import type { CallRecord } from '../records/record.ts';
 export class AdoptableCalls {
   readonly #records = new Map<string, CallRecord>();
   /** Bridged transfers to adopt, by the caller's channel, until the caller has a call. */
-  readonly #talks = new Map<string, KeptTalk>();
+  readonly #talks = new Map<string, AdoptedTalk>();
 
   add(records: readonly CallRecord[]): void {
     for (const record of records) this.#records.set(record.channelId, record);
@@ -37,18 +37,18 @@ export class AdoptableCalls {
   }
 
   /** The bridged transfers of all callers that have one. */
-  get talks(): ReadonlyMap<string, KeptTalk> {
+  get talks(): ReadonlyMap<string, AdoptedTalk> {
     return this.#talks;
   }
 
   /** A caller has this bridged transfer, or none. */
-  setTalk(callerId: string, talk: KeptTalk | undefined): void {
+  setTalk(callerId: string, talk: AdoptedTalk | undefined): void {
     if (talk === undefined) this.#talks.delete(callerId);
     else this.#talks.set(callerId, talk);
   }
 
   /** Removes and returns a caller's bridged transfer. */
-  takeTalk(callerId: string): KeptTalk | undefined {
+  takeTalk(callerId: string): AdoptedTalk | undefined {
     const talk = this.#talks.get(callerId);
     this.#talks.delete(callerId);
     return talk;

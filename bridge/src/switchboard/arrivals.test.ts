@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AriChannel } from '../ari/model.ts';
-import { TALK_IS_OVER } from '../call/kept-talk.ts';
+import { TALK_IS_OVER } from '../call/adopted-talk.ts';
 import { AdoptableCalls } from './adoption.ts';
 import { Arrivals, type ArrivalsContext } from './arrivals.ts';
 
@@ -16,7 +16,7 @@ for (const why of ['shutdown', 'merged'] as const) {
       ids: { isMerged: () => why === 'merged', claim: () => true },
       reports: { refused: () => {} },
       background: { run: () => {} },
-      pendingReleases: { say: async (id: string) => void released.push(id) },
+      pendingReleases: { release: async (id: string) => void released.push(id) },
       admission: { refusal: 'shutdown', talkRefusal: why === 'shutdown' ? 'shutdown' : undefined },
       config: { providers: new Map() },
     } as unknown as ArrivalsContext;

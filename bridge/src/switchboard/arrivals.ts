@@ -1,7 +1,7 @@
 import type { AriChannel } from '../ari/model.ts';
+import type { AdoptedTalk } from '../call/adopted-talk.ts';
 import type { CallIds } from '../call/call-ids.ts';
 import { CALL_VARIABLES, type CallInfo } from '../call/info.ts';
-import type { KeptTalk } from '../call/kept-talk.ts';
 import { type CallSettings, callInfo, callSettings } from '../call/settings.ts';
 import { CAUSE } from '../q850/causes.ts';
 import type { Admission } from './admission.ts';
@@ -20,7 +20,12 @@ export interface ArrivalsContext
   readonly pendingReleases: PendingReleases;
   readonly admission: Pick<Admission, 'refusal' | 'talkRefusal'>;
   /** Begins the call of a channel. */
-  readonly begin: (info: CallInfo, isUp: boolean, settings: CallSettings, talk: KeptTalk | undefined) => void;
+  readonly begin: (
+    info: CallInfo,
+    isUp: boolean,
+    settings: CallSettings,
+    talk: AdoptedTalk | undefined,
+  ) => void;
   /** Ends the call of a channel, if it has one. */
   readonly failed: (channelId: string, detail: string) => void;
 }
@@ -94,7 +99,10 @@ export class Arrivals {
   #refuse(channelId: string, why: string, isOutbound: boolean): void {
     this.#context.adoptable.takeTalk(channelId);
     const release = { status: isOutbound ? undefined : why, cause: CAUSE.switchingCongestion, isDone: false };
-    this.#context.background.run(this.#context.pendingReleases.say(channelId, release), 'give a call back');
+    this.#context.background.run(
+      this.#context.pendingReleases.release(channelId, release),
+      'give a call back',
+    );
   }
 
   #take(

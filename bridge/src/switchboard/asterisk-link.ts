@@ -71,7 +71,7 @@ export class AsteriskLink {
       onEvent: (event) => this.#switchboard.dispatch(event),
       onUnreadable: (error) => this.#unreadable(error),
       onHandingOver: () => this.#switchboard.handingOver.begin(),
-      isKept: (channelId) => this.#switchboard.handingOver.isKept(channelId),
+      staysOurs: (channelId) => this.#switchboard.handingOver.staysOurs(channelId),
       onHandedOver: () => this.#handedOver(),
       onResumed: (why) => this.#resumed(why),
     });

@@ -1,7 +1,7 @@
 import type { AriClient } from '../ari/client.ts';
 import type { AriChannel, ChannelEvent } from '../ari/model.ts';
+import { adoptedTalk, TALK_IS_OVER } from '../call/adopted-talk.ts';
 import type { Call } from '../call/call.ts';
-import { keptTalk, TALK_IS_OVER } from '../call/kept-talk.ts';
 import type { Transfer } from '../call/transfer.ts';
 import type { Logger } from '../log.ts';
 import { CAUSE } from '../q850/causes.ts';
@@ -198,7 +198,7 @@ export class Comparison {
 
   #say(actions: readonly Action[]): void {
     const count = (...types: Action['type'][]) => actions.filter(({ type }) => types.includes(type)).length;
-    const adopted = count('offer', 'keep-talk');
+    const adopted = count('offer', 'adopt-talk');
     const media = actions.filter((action) => action.type === 'hang-up' && action.why === 'orphan').length;
     const unreadable = actions.filter(
       (action) => action.type === 'hang-up' && action.why === 'unreadable',
@@ -215,13 +215,13 @@ export class Comparison {
   #act(action: Action, before: ReadonlyMap<string, Before>): void {
     const { others, pendingReleases, adoptable, reports, stasisStart } = this.#context;
     switch (action.type) {
-      case 'keep-talk':
+      case 'adopt-talk':
       case 'end-talk':
       case 'offer': {
         if (pendingReleases.has(action.channel.id)) return;
-        if (action.type === 'keep-talk') {
+        if (action.type === 'adopt-talk') {
           const { channel, leg, bridgeId, isJoined } = action;
-          adoptable.setTalk(channel.id, keptTalk(leg, bridgeId, isJoined));
+          adoptable.setTalk(channel.id, adoptedTalk(leg, bridgeId, isJoined));
         } else if (action.type === 'end-talk') adoptable.setTalk(action.channel.id, TALK_IS_OVER);
         else adoptable.setTalk(action.channel.id, undefined);
         // A created and dialled channel had its own app arguments when it entered Stasis before.
@@ -254,7 +254,7 @@ export class Comparison {
       case 'adoptable-lives':
         return this.#recall(action.record.channelId);
       case 'adoptable-died':
-        pendingReleases.keep(action.record.channelId, { cause: CAUSE.normalClearing, isDone: true });
+        pendingReleases.remember(action.record.channelId, { cause: CAUSE.normalClearing, isDone: true });
         return adoptable.remove(action.record) ? reports.died(action.record) : undefined;
       default:
         return this.#actOnCall(action, before);

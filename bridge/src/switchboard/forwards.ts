@@ -61,7 +61,7 @@ export class Forwards {
   hangUp(legId: string): void {
     const { background, pendingReleases } = this.#context;
     background.run(
-      pendingReleases.say(legId, { cause: CAUSE.callRejected, isDone: false }),
+      pendingReleases.release(legId, { cause: CAUSE.callRejected, isDone: false }),
       'hang up a forwarded leg',
     );
   }

@@ -43,7 +43,7 @@ export class HandingOver {
   }
 
   /** Whether a channel in the app stays ours when a successor takes the app. */
-  isKept(channelId: string): boolean {
+  staysOurs(channelId: string): boolean {
     return !this.#context.others.all.has(channelId);
   }
 }

@@ -23,7 +23,7 @@ const ASKED_AT_ONCE = 8;
  * with an {@link AriError} if Asterisk does not answer.
  */
 export async function readHoldings(ari: AriClient, known: Iterable<string>): Promise<Holdings> {
-  const [list, bridges, held, startedAt] = await Promise.all([
+  const [list, bridges, ours, startedAt] = await Promise.all([
     ari.channels().catch((error: unknown) => {
       if (error instanceof AriError && error.status >= 500) return undefined;
       throw error;
@@ -33,9 +33,9 @@ export async function readHoldings(ari: AriClient, known: Iterable<string>): Pro
     // Needed only for the reason why calls are gone.
     ari.startedAt().catch(() => ''),
   ]);
-  const facts = { bridges, appChannelIds: new Set(held), startedAt };
+  const facts = { bridges, appChannelIds: new Set(ours), startedAt };
   if (list !== undefined) return { ...facts, channels: list, unreadable: [] };
-  const ids = new Set([...held, ...bridges.flatMap(({ channels }) => channels), ...known]);
+  const ids = new Set([...ours, ...bridges.flatMap(({ channels }) => channels), ...known]);
   return { ...facts, ...(await oneByOne(ari, [...ids])) };
 }
 

@@ -130,7 +130,7 @@ export class OthersDials {
   #end(channelId: string): Originated | undefined {
     const dial = this.answered(channelId);
     if (dial !== undefined)
-      this.#context.pendingReleases.keep(channelId, { cause: CAUSE.normalClearing, isDone: true });
+      this.#context.pendingReleases.remember(channelId, { cause: CAUSE.normalClearing, isDone: true });
     return dial;
   }
 

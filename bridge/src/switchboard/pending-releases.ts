@@ -4,7 +4,7 @@ import { CAUSE } from '../q850/causes.ts';
 import type { Due, OverdueWatch } from '../reports/overdue.ts';
 import type { BelievedRelease } from './beliefs.ts';
 
-interface Kept {
+interface PendingRelease {
   release: ChannelRelease;
   seen: number;
   /** A request is running: it must not be repeated meanwhile. */
@@ -17,7 +17,7 @@ interface Kept {
  */
 export class PendingReleases {
   readonly #ari: AriClient;
-  readonly #kept = new Map<string, Kept>();
+  readonly #pending = new Map<string, PendingRelease>();
   #era = 0;
 
   constructor(ari: AriClient, overdue: OverdueWatch) {
@@ -35,13 +35,13 @@ export class PendingReleases {
 
   /** Whether we have finished with a channel. */
   has(channelId: string): boolean {
-    return this.#kept.has(channelId);
+    return this.#pending.has(channelId);
   }
 
   /** The releases as a comparison sees them. */
   get believed(): ReadonlyMap<string, BelievedRelease> {
     return new Map(
-      [...this.#kept].map(([id, { release, seen }]) => [
+      [...this.#pending].map(([id, { release, seen }]) => [
         id,
         { kind: release.status === undefined ? 'hang-up' : 'give-back', isDone: release.isDone, seen },
       ]),
@@ -49,15 +49,15 @@ export class PendingReleases {
   }
 
   /** A call has released its channel in this way. */
-  keep(channelId: string, release: ChannelRelease): void {
-    this.#kept.set(channelId, { release, seen: 0, isUnderWay: false });
+  remember(channelId: string, release: ChannelRelease): void {
+    this.#pending.set(channelId, { release, seen: 0, isUnderWay: false });
   }
 
   /**
    * Releases a channel and remembers it. Rejects if that failed; the next comparison tries again.
    */
-  async say(channelId: string, release: ChannelRelease): Promise<void> {
-    this.keep(channelId, release);
+  async release(channelId: string, release: ChannelRelease): Promise<void> {
+    this.remember(channelId, release);
     await this.#releaseChannel(channelId);
   }
 
@@ -67,7 +67,7 @@ export class PendingReleases {
    */
   async remove(channelId: string, era: number): Promise<void> {
     if (era !== this.#era) return;
-    await this.say(channelId, { cause: CAUSE.normalClearing, isDone: false }).catch(() => {});
+    await this.release(channelId, { cause: CAUSE.normalClearing, isDone: false }).catch(() => {});
   }
 
   /** Completes the release of a former channel with this id. Never rejects. */
@@ -78,42 +78,42 @@ export class PendingReleases {
 
   /** Repeats the release of a channel. */
   async repeat(channelId: string): Promise<void> {
-    const kept = this.#kept.get(channelId);
-    if (kept === undefined || kept.isUnderWay) return;
-    kept.seen += 1;
+    const pending = this.#pending.get(channelId);
+    if (pending === undefined || pending.isUnderWay) return;
+    pending.seen += 1;
     await this.#releaseChannel(channelId);
   }
 
   /** Releases that Asterisk has not accepted yet. */
   *#due(): Iterable<Due> {
-    for (const [channelId, kept] of this.#kept)
-      if (!kept.release.isDone) yield { kind: 'channel', key: kept, facts: { channelId } };
+    for (const [channelId, pending] of this.#pending)
+      if (!pending.release.isDone) yield { kind: 'channel', key: pending, facts: { channelId } };
   }
 
   async #releaseChannel(channelId: string): Promise<void> {
-    const kept = this.#kept.get(channelId);
-    if (kept === undefined) return;
-    kept.isUnderWay = true;
-    const { left, error } = await releaseChannel(this.#ari, channelId, kept.release);
-    kept.isUnderWay = false;
-    kept.release = left;
+    const pending = this.#pending.get(channelId);
+    if (pending === undefined) return;
+    pending.isUnderWay = true;
+    const { left, error } = await releaseChannel(this.#ari, channelId, pending.release);
+    pending.isUnderWay = false;
+    pending.release = left;
     if (error !== undefined) throw error;
   }
 
   /** A comparison has seen the channel. */
   count(channelId: string): void {
-    const kept = this.#kept.get(channelId);
-    if (kept !== undefined) kept.seen += 1;
+    const pending = this.#pending.get(channelId);
+    if (pending !== undefined) pending.seen += 1;
   }
 
   /** Another process took our app and its channels. */
   clear(): void {
     this.#era += 1;
-    this.#kept.clear();
+    this.#pending.clear();
   }
 
   /** The channel is elsewhere, is gone, or has a call again. */
   forget(channelId: string): void {
-    this.#kept.delete(channelId);
+    this.#pending.delete(channelId);
   }
 }

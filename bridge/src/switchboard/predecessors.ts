@@ -26,7 +26,7 @@ interface Predecessor {
   readonly watch: HolderWatch;
   /** When the claim was last read, by `performance.now()`. */
   readMs: number;
-  held: ReadonlySet<string>;
+  channelIds: ReadonlySet<string>;
 }
 
 /**
@@ -47,7 +47,7 @@ export class Predecessors {
   ownerOf(channelId: string): string | undefined {
     const { instance = '' } = parseOwnId(channelId) ?? {};
     if (this.#all.has(instance)) return instance;
-    return [...this.#all].find(([, { held }]) => held.has(channelId))?.[0];
+    return [...this.#all].find(([, { channelIds }]) => channelIds.has(channelId))?.[0];
   }
 
   /** Gives a channel that entered the shared app back to its process. */
@@ -93,7 +93,7 @@ export class Predecessors {
         continue;
       }
       seen.add(instance);
-      if (known !== undefined) known.held = new Set(channelIds);
+      if (known !== undefined) known.channelIds = new Set(channelIds);
       else this.#meet(instance, claim, channelIds);
     }
     for (const instance of this.#all.keys()) {
@@ -127,7 +127,7 @@ export class Predecessors {
   #meet(instance: string, claim: string, channelIds: readonly string[]): void {
     const watch = new HolderWatch(this.#context.instance);
     watch.isGone(claim);
-    this.#all.set(instance, { watch, readMs: performance.now(), held: new Set(channelIds) });
+    this.#all.set(instance, { watch, readMs: performance.now(), channelIds: new Set(channelIds) });
   }
 
   /** Moves a dead process's channels to the shared app. Resolves to whether it had any. */

@@ -233,14 +233,14 @@ const LOST: readonly {
     what: 'nothing of two who talk since a process before',
     beliefs: { calls: [], things: new Set() },
     channels: [CALLER, channel(LEG)],
-    actions: [`keep-talk 7.1 ${LEG} ${BRIDGE}`],
+    actions: [`adopt-talk 7.1 ${LEG} ${BRIDGE}`],
   },
   {
     what: 'the place of a second leg that has just answered a process before',
     beliefs: { calls: [], things: new Set() },
     channels: [CALLER, channel(LEG)],
     holdings: { bridges: [{ id: BRIDGE, channels: ['7.1'] }] },
-    actions: [`keep-talk 7.1 ${LEG} ${BRIDGE}`],
+    actions: [`adopt-talk 7.1 ${LEG} ${BRIDGE}`],
   },
   {
     what: 'the end of a second leg that rang when its process died',

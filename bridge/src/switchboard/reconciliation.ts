@@ -29,7 +29,7 @@ export type Action =
   /** A channel waits in our app without a call. */
   | { readonly type: 'offer'; readonly channel: AriChannel; readonly args: readonly string[] }
   /** A bridged transfer of a previous process: the conversation goes on. */
-  | ({ readonly type: 'keep-talk'; readonly channel: AriChannel; readonly args: readonly string[] } & Pick<
+  | ({ readonly type: 'adopt-talk'; readonly channel: AriChannel; readonly args: readonly string[] } & Pick<
       Talk,
       'leg' | 'bridgeId' | 'isJoined'
     >)
@@ -222,7 +222,7 @@ function ofNobody(
     if (lateDials.some(({ channelId }) => channelId === from)) continue;
     const talk = talks.find(({ caller }) => caller === channel);
     const before = moved.get(id) ?? adoptable.find(({ channelId }) => channelId === id);
-    if (talk !== undefined) actions.push({ ...talk, type: 'keep-talk', channel, args: args ?? [] });
+    if (talk !== undefined) actions.push({ ...talk, type: 'adopt-talk', channel, args: args ?? [] });
     else if (from !== undefined) actions.push({ type: 'refuse-forward', channel });
     else if (args !== undefined && talkedToLeg(before, id, bridges))
       actions.push({ type: 'end-talk', channel, args });

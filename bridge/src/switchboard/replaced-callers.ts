@@ -38,6 +38,6 @@ export function takePlace(
   if (isTaken) running.replace(call, replacedId, channel.id);
   else call.caller.rejoin(replacedId);
   const release = { cause: isTaken ? CAUSE.normalClearing : CAUSE.callRejected, isDone: false };
-  background.run(pendingReleases.say(goes, release), 'hang up a channel that was replaced');
+  background.run(pendingReleases.release(goes, release), 'hang up a channel that was replaced');
   return true;
 }

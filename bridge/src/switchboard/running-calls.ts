@@ -1,7 +1,7 @@
+import type { AdoptedTalk } from '../call/adopted-talk.ts';
 import { Call, type CallContext } from '../call/call.ts';
 import type { Dial } from '../call/dial.ts';
 import type { CallInfo } from '../call/info.ts';
-import type { KeptTalk } from '../call/kept-talk.ts';
 import type { CallSettings } from '../call/settings.ts';
 import type { CallRecord } from '../records/record.ts';
 import { recordOf } from '../reports/reports.ts';
@@ -84,7 +84,7 @@ export class RunningCalls {
   }
 
   /** Begins the call of a channel. `dial`: ours, if it has not been answered yet. */
-  begin(info: CallInfo, isUp: boolean, settings: CallSettings, dial?: Dial, talk?: KeptTalk): Call {
+  begin(info: CallInfo, isUp: boolean, settings: CallSettings, dial?: Dial, talk?: AdoptedTalk): Call {
     const { ari, media, log, reports, instance, background, gate } = this.#context;
     const context: CallContext = {
       ids: talk?.ids ?? { instance, number: ++this.#begun },
@@ -113,7 +113,7 @@ export class RunningCalls {
     this.#all.delete(id);
     gate.check();
     reports.ended(call, result);
-    if (release !== undefined && era === pendingReleases.era) pendingReleases.keep(id, release);
+    if (release !== undefined && era === pendingReleases.era) pendingReleases.remember(id, release);
     await ended(id);
   }
 

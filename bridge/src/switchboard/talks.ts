@@ -17,7 +17,7 @@ export interface Talk {
 type Bridges = readonly { readonly id: string; readonly channels: readonly string[] }[];
 
 /** Asterisk's state, as far as bridged transfers need it. */
-interface Held {
+interface TransferFacts {
   readonly channels: readonly AriChannel[];
   readonly bridges: Bridges;
   readonly appChannelIds: ReadonlySet<string>;
@@ -29,7 +29,7 @@ interface Held {
  * `isTaken`: whether a channel or bridge belongs to a call, or was released.
  */
 export function findTalks(
-  { channels, bridges, appChannelIds }: Held,
+  { channels, bridges, appChannelIds }: TransferFacts,
   isTaken: (id: string) => boolean,
 ): Talk[] {
   const isIn = (channel: AriChannel) =>

@@ -1,5 +1,5 @@
-/** Settings of a catch-up. */
-export interface CatchUpOptions {
+/** Settings of a fence. */
+export interface EventFenceOptions {
   /**
    * Name of the process and number of its connection. Each mark's name begins with it, so that
    * marks of an earlier connection do not match.
@@ -16,13 +16,13 @@ export interface CatchUpOptions {
  * in order, but a REST reply can be ahead of the event for the same change. A user event that is
  * requested now comes after all these events. So when it arrives, they have arrived too.
  */
-export class CatchUp {
-  readonly #options: CatchUpOptions;
+export class EventFence {
+  readonly #options: EventFenceOptions;
   readonly #marks = new Map<string, PromiseWithResolvers<void>>();
   #count = 0;
   #isClosed = false;
 
-  constructor(options: CatchUpOptions) {
+  constructor(options: EventFenceOptions) {
     this.#options = options;
   }
 
@@ -30,7 +30,7 @@ export class CatchUp {
    * Resolves when all events that Asterisk sent before this call have arrived. Rejects if the
    * connection ends first, or after the time limit.
    */
-  async done(): Promise<void> {
+  async passed(): Promise<void> {
     const { instance, send, limitMs } = this.#options;
     if (this.#isClosed) throw ended();
     this.#count += 1;

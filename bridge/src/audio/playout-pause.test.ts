@@ -31,18 +31,18 @@ function open(options: { encoding?: Encoding; trailingSilenceMs?: number; prebuf
   return { queue, marks, state, frame, say };
 }
 
-describe('a held playout queue', () => {
+describe('a paused playout queue', () => {
   test('plays silence, loses nothing, and goes on where it stopped', () => {
     const { queue, frame, say } = open();
     const speech = Buffer.from(Uint8Array.from({ length: 1600 }, (_, i) => i % 200));
     say(speech.subarray(0, 1000));
     const heard = [frame().bytes, frame().bytes];
-    queue.hold();
+    queue.pause();
     say(speech.subarray(1000));
     for (let i = 0; i < 100; i++)
       assert.deepEqual(frame(), { kind: 'silence', bytes: Buffer.alloc(FRAME, 0xff) });
     assert.equal(queue.playing, true);
-    assert.equal(queue.stats.heldFrames, 100);
+    assert.equal(queue.stats.pausedFrames, 100);
     queue.resume();
     for (let i = 0; i < 8; i++) heard.push(frame().bytes);
     assert.deepEqual(Buffer.concat(heard), speech);
@@ -53,7 +53,7 @@ describe('a held playout queue', () => {
     const { queue, marks, frame, say } = open();
     say(Buffer.alloc(FRAME, 1));
     queue.mark('a');
-    queue.hold();
+    queue.pause();
     frame();
     assert.deepEqual(marks, []);
     queue.resume();
@@ -64,21 +64,21 @@ describe('a held playout queue', () => {
   test('goes on by itself when its time is up', () => {
     const { queue, frame, say } = open();
     say(Buffer.alloc(800, 1));
-    queue.hold(60);
+    queue.pause(60);
     assert.deepEqual(
       [frame(), frame(), frame(), frame()].map(({ kind }) => kind),
       ['silence', 'silence', 'silence', 'audio'],
     );
-    assert.equal(queue.held, false);
+    assert.equal(queue.isPaused, false);
   });
 
-  test('is held no more once it is cleared', () => {
+  test('is no longer paused once it is cleared', () => {
     const { queue, marks, frame, say } = open();
     say(Buffer.alloc(800, 1));
     queue.mark('a');
-    queue.hold();
+    queue.pause();
     assert.equal(queue.clear(), 100);
-    assert.equal(queue.held, false);
+    assert.equal(queue.isPaused, false);
     assert.equal(marks[0]?.cleared, true);
     say(Buffer.alloc(FRAME, 2));
     assert.equal(frame().bytes[0], 2);
@@ -87,7 +87,7 @@ describe('a held playout queue', () => {
   test('has its drain wait too', () => {
     const { queue, state, frame, say } = open();
     say(Buffer.alloc(FRAME, 1));
-    queue.hold();
+    queue.pause();
     queue.drain();
     for (let i = 0; i < 10; i++) frame();
     assert.equal(state.drains, 0);

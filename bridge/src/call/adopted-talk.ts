@@ -3,7 +3,7 @@ import { parseOwnId } from './asterisk-ids.ts';
 import { providerName } from './info.ts';
 
 /** The second leg of a bridged transfer that a previous process completed. */
-export interface KeptLeg {
+export interface AdoptedLeg {
   readonly channelId: string;
   /** The provider of the leg's trunk. */
   readonly provider: string;
@@ -17,8 +17,8 @@ export interface KeptLeg {
  * A bridged transfer that a previous process completed. Without a leg if that has hung up since:
  * then only the call's end remains.
  */
-export interface KeptTalk {
-  readonly leg: KeptLeg | undefined;
+export interface AdoptedTalk {
+  readonly leg: AdoptedLeg | undefined;
   readonly bridgeId: string | undefined;
   /**
    * The ids that the previous process gave the call's objects in Asterisk. Undefined if none of
@@ -28,7 +28,7 @@ export interface KeptTalk {
 }
 
 /** A bridged transfer that continues. */
-export function keptTalk(leg: AriChannel, bridgeId: string, isJoined: boolean): KeptTalk {
+export function adoptedTalk(leg: AriChannel, bridgeId: string, isJoined: boolean): AdoptedTalk {
   const { instance = '', number = '' } = parseOwnId(leg.id) ?? {};
   return {
     leg: {
@@ -43,4 +43,4 @@ export function keptTalk(leg: AriChannel, bridgeId: string, isJoined: boolean): 
 }
 
 /** A bridged transfer that ended while no process watched it. */
-export const TALK_IS_OVER: KeptTalk = { leg: undefined, bridgeId: undefined, ids: undefined };
+export const TALK_IS_OVER: AdoptedTalk = { leg: undefined, bridgeId: undefined, ids: undefined };
