@@ -223,7 +223,7 @@ check_providers() {
   while read -r file; do
     found=1 name=${file##*/} name=${name%.env}
     declare -A provider=()
-    if [[ ! -r $file ]]; then problem "$name.env" 'can not be read'; continue; fi
+    if [[ ! -r $file ]]; then problem "$name.env" 'cannot be read by the user of the container: chmod 644 (secrets belong in secrets/)'; continue; fi
     read_provider "$file" provider
     check_provider "$name" "$name.env" provider
     claim_sources "$name" "$name.env" provider

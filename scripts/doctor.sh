@@ -59,9 +59,38 @@ check_settings() {
   for name in ARI_PASSWORD API_TOKEN CALLBACK_SECRET; do
     [ -n "$(setting "$name")$(setting "${name}_FILE")" ] || bad ".env sets no $name" "give it a random value"
   done
+  check_profiles
+  check_stop_time
   check_addresses
   check_open_ports
   check_providers
+}
+
+# A profile that compose.yaml has not turns nothing on, and its mistyped name turns the mock off.
+check_profiles() {
+  local unknown
+  unknown="$(unknown_profiles | xargs)"
+  [ -z "$unknown" ] || bad "COMPOSE_PROFILES names what compose.yaml has not: $unknown" "lab (the mock bot), or nothing"
+}
+
+# Docker kills a bridge that has not ended by then.
+check_stop_time() {
+  local drain_s shutdown_s grace
+  drain_s="$(setting STOP_DRAIN_S 60)"
+  shutdown_s=$((2 * ($(setting SHUTDOWN_MS 10000) + 999) / 1000))
+  grace="$({ docker compose config 2>/dev/null || true; } | sed -n '/^  bridge:/,/^  [a-z]/s/^    stop_grace_period: //p')"
+  [ -n "$grace" ] || return 0
+  [ "$((drain_s + shutdown_s))" -lt "$(seconds_of "$grace")" ] ||
+    bad "STOP_DRAIN_S is $drain_s: Docker kills the bridge $grace after SIGTERM, in the middle of calls" \
+      "lower it, or set a longer stop_grace_period of bridge in compose.override.yaml"
+}
+
+# seconds_of 1m30s: 90, as compose writes a time.
+seconds_of() {
+  local hours=0 minutes=0 seconds=0
+  [[ $1 =~ ^(([0-9]+)h)?(([0-9]+)m)?(([0-9]+)(\.[0-9]+)?s)?$ ]] || { echo 0 && return; }
+  hours="${BASH_REMATCH[2]:-0}" minutes="${BASH_REMATCH[4]:-0}" seconds="${BASH_REMATCH[6]:-0}"
+  echo $((hours * 3600 + minutes * 60 + seconds))
 }
 
 # Addresses that cannot work, or that leave the stack deaf.
@@ -134,13 +163,16 @@ check_ports() {
 }
 
 # last_words SERVICE: the last line of its log.
-last_words() { docker compose --ansi never logs --no-log-prefix --tail 1 "$1" 2>&1 | cut -c -160; }
+last_words() { docker compose --ansi never logs --no-log-prefix --tail 1 "$1" 2>&1 | plain | cut -c -160; }
 
 check_stack() {
   echo "Stack"
   local service status owner any=""
   owner="$(stack_owner)"
-  if [ -n "$owner" ]; then
+  if [ -n "$owner" ] && is_stack_mixed; then
+    bad "the stack named $(stack_name) is of this directory in part, in part of $owner" "make down ALL=1, then: make up"
+    return
+  elif [ -n "$owner" ]; then
     bad "the stack named $(stack_name) is not of this directory, but of $owner" \
       "make -C $owner doctor; or, to have one here too: another COMPOSE_PROJECT_NAME, and ports of its own, in .env"
     return

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Stops the stack and removes its containers, whatever profiles are on now. Calls in progress go on
-# for STOP_DRAIN_S; with NOW=1 they end at once.
+# for STOP_DRAIN_S; with NOW=1 they end at once. ALL=1 stops the stack of this name also where
+# another directory has started it, or a part of it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
@@ -9,7 +10,7 @@ cd "$(dirname "$0")/.."
 . scripts/cuts.sh
 
 docker info >/dev/null 2>&1 || { step "no Docker engine answers: nothing runs"; exit 0; }
-require_own_stack
+if [ -z "${ALL:-}" ]; then require_own_stack; fi
 [ -n "$(docker compose --profile '*' ps --all --quiet)" ] || { step "nothing runs"; exit 0; }
 
 calls="$(live_calls bridge)"

@@ -21,6 +21,17 @@ unknown_settings() {
     grep -vE '^(COMPOSE|DOCKER|BUILDKIT)_' || true
 }
 
+# unknown_profiles: what COMPOSE_PROFILES names and compose.yaml has not, one a line. compose turns
+# nothing on for it, without a word.
+unknown_profiles() {
+  local known
+  known="$(docker compose config --profiles 2>/dev/null)" || return 0
+  setting COMPOSE_PROFILES | tr ', ' '\n\n' | sed '/^$/d' | grep -vxF "${known:-/}" || true
+}
+
+# plain: without the control sequences that compose 2.26 writes into logs.
+plain() { sed $'s/\x1b\\[[0-9;]*[A-Za-z]//g'; }
+
 # product_version: the version of what is checked out here; the bridge's package has it.
 product_version() { sed -n 's/^  "version": "\(.*\)",/\1/p' bridge/package.json; }
 
@@ -72,10 +83,24 @@ stack_owner() {
   done <<<"$owners"
 }
 
+# is_stack_mixed: whether containers of that stack are of this directory too: `docker compose up`
+# was run in the other one. Then neither directory's scripts touch it.
+is_stack_mixed() {
+  local owner
+  while IFS= read -r owner; do
+    if [ -n "$owner" ] && [ "$owner" -ef . ]; then return; fi
+  done < <(docker ps --all --filter "label=com.docker.compose.project=$(stack_name)" \
+    --format '{{.Label "com.docker.compose.project.working_dir"}}')
+  return 1
+}
+
 # require_own_stack: ends the script where the stack of this name is another directory's.
 require_own_stack() {
   local owner
   owner="$(stack_owner)" || fail "Docker does not say whose stack runs" "docker ps --all"
+  [ -z "$owner" ] || ! is_stack_mixed ||
+    fail "the stack named $(stack_name) is of this directory in part, in part of $owner" \
+      "to stop all of it, in either directory: make down ALL=1"
   [ -z "$owner" ] || fail "the stack named $(stack_name) is not of this directory, but of $owner" \
     "to work with that one: make -C $owner; to stop it: make -C $owner down" \
     "to have one here too: another COMPOSE_PROJECT_NAME, and ports of its own, in .env"

@@ -18,7 +18,7 @@ bot-check: ## a caller against a bot, without Asterisk: what passed, and advice 
 	@scripts/bot-check.sh
 
 down: ## stop it; images, settings and call records stay (NOW=1 ends calls at once)
-	@NOW="$(NOW)" scripts/down.sh
+	@NOW="$(NOW)" ALL="$(ALL)" scripts/down.sh
 
 logs: ## follow the logs
 	@scripts/compose.sh logs --follow --tail 100

@@ -23,6 +23,13 @@ how=""
 # Services that run now: their ports are theirs.
 running_services() { docker compose ps --services --status running 2>/dev/null; }
 
+# A mistyped profile would remove the mock without a word.
+require_known_profiles() {
+  local unknown
+  unknown="$(unknown_profiles | xargs)"
+  [ -z "$unknown" ] || fail "COMPOSE_PROFILES in .env names what compose.yaml has not: $unknown" "lab (the mock bot), or nothing"
+}
+
 # Services that ran under a profile which is off now go: compose itself leaves them running.
 remove_switched_off() {
   local on service
@@ -81,13 +88,15 @@ explain_unhealthy() {
   for service in $(docker compose ps --all --services); do
     docker compose ps --all --format '{{.Status}}' "$service" | grep -q '(healthy)' && continue
     printf '\n--- %s: %s\n' "$service" "$(docker compose ps --all --format '{{.Status}}' "$service")"
-    docker compose --ansi never logs --no-log-prefix --tail 15 "$service" 2>&1
+    docker compose --ansi never logs --no-log-prefix --tail 15 "$service" 2>&1 | plain
   done >&2
 }
 
 # Ctrl-C while a stack starts that did not run before: it goes again.
 undo_start() {
   trap - INT TERM
+  echo
+  step "interrupted: stopping what was started …"
   scripts/down.sh
   exit 130
 }
@@ -162,6 +171,7 @@ main() {
   scripts/host.sh
   scripts/configure.sh
   require_own_stack
+  require_known_profiles
   require_free_ports
   provide_images
   check_configuration

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { appendFile, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -120,6 +120,25 @@ test('make doctor: settings whose names end in _FILE are known, and only those',
     'PIPECAT_CA_FILE=/run/secrets/ca.pem\nAPI_TOKEN_FILE=/run/secrets/token\nPIPECAT_CA=/run/secrets/ca.pem\n',
   );
   assert.deepEqual(await blamedSettings(lab), ['  !!  .env sets names that nothing reads: PIPECAT_CA']);
+});
+
+test('make doctor: a stop that Docker cuts short, and a profile that compose has not, are named', async (t) => {
+  const lab = await freshLab(t);
+  // What compose prints of it.
+  const docker = `docker() {
+    case "$*" in
+      *--profiles) echo lab ;;
+      *) printf '%s\\n' services: '  asterisk:' '    stop_grace_period: 15s' '  bridge:' '    stop_grace_period: 1m30s' ;;
+    esac
+  }`;
+  const its = join(lab, 'scripts/doctor.sh');
+  await writeFile(its, `${docker}\n${await readFile(its, 'utf8')}`);
+  assert.deepEqual(await blamedSettings(lab), []);
+  await appendFile(join(lab, '.env'), 'STOP_DRAIN_S=75\nCOMPOSE_PROFILES=lab,labs\n');
+  assert.deepEqual(await blamedSettings(lab), [
+    '  !!  COMPOSE_PROFILES names what compose.yaml has not: labs',
+    '  !!  STOP_DRAIN_S is 75: Docker kills the bridge 1m30s after SIGTERM, in the middle of calls',
+  ]);
 });
 
 test('make doctor: a container that is paused, or has ended, is named with what to type', async () => {

@@ -100,6 +100,19 @@ describe('two directories, one name of their stacks', () => {
     });
   }
 
+  test('a stack whose containers are of both can be stopped: make down says how, and does it', () => {
+    const owners = [directory, other];
+    const { output } = run(COMMANDS['make down'], { owners });
+    assert.match(output, /make down ALL=1/);
+    const { status, calls } = run(`ALL=1 ${COMMANDS['make down']}`, { owners });
+    assert.equal(status, 0);
+    assert.ok(
+      calls.some((call) => call.startsWith('docker compose --profile * down')),
+      calls.join('\n'),
+    );
+    assert.doesNotMatch(run(COMMANDS['make down'], { owners: [other] }).output, /ALL=1/);
+  });
+
   test('no target of make asks Docker itself, past the guard', () => {
     for (const name of ['Makefile', 'scripts/stack.mk'].filter((name) => existsSync(new URL(name, root))))
       assert.doesNotMatch(readFileSync(new URL(name, root), 'utf8'), /^\t.*docker/m, name);

@@ -43,9 +43,32 @@ test('a refusal tells the request, the status and what Asterisk said, and never 
   await assert.rejects(client.answer('x'), (error) => {
     assert.ok(error instanceof AriError);
     assert.equal(error.status, 409);
-    assert.equal(error.message, 'POST /channels/x/answer: 409 {"message":"Channel not in Stasis"}');
+    assert.equal(error.message, 'POST /channels/x/answer: 409 Channel not in Stasis');
     return true;
   });
+});
+
+test('a refusal by a page of HTML, or by nothing, is told in words', async (t) => {
+  const page =
+    '<!DOCTYPE HTML PUBLIC "-//IETF//DTD HTML 2.0//EN">\r\n<html><head>\r\n<title>404 Not Found</title>\r\n' +
+    '</head><body>\r\n<h1>Not Found</h1>\r\n<p>The requested URL was not found on this server.</p>\r\n' +
+    '<hr />\r\n<address>Asterisk</address>\r\n</body></html>\r\n';
+  const bodies = [page, '', '{"error":"Allocation failed"}'];
+  const client = await startClient(t, 1_000, (_request, response) => {
+    response.writeHead(404).end(bodies.shift());
+  });
+  const said = [
+    '404 Not Found: The requested URL was not found on this server. Asterisk',
+    '404',
+    '404 Allocation failed',
+  ];
+  for (const text of said)
+    await assert.rejects(client.globalVariable('X'), { message: `GET /asterisk/variable: ${text}` });
+});
+
+test('a request without a reply says so, and why', async (t) => {
+  const client = await startClient(t, 50, () => {});
+  await assert.rejects(client.ping(), { message: 'GET /asterisk/ping: no reply (timed out)' });
 });
 
 test('what is gone already counts as removed', async (t) => {

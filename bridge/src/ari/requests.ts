@@ -8,7 +8,7 @@ export class AriError extends Error {
   readonly status: number;
 
   constructor(request: string, status: number, detail: string) {
-    super(`${request}: ${status === 0 ? 'no reply' : status} ${detail}`.trim());
+    super(`${request}: ${status === 0 ? `no reply (${detail})` : `${status} ${detail}`}`.trim());
     this.status = status;
   }
 }
@@ -118,7 +118,7 @@ export class AriRequests {
     } finally {
       clearTimeout(limit);
     }
-    if (status >= 300) throw new AriError(request, status, text.slice(0, ERROR_TEXT_MAX_CHARS));
+    if (status >= 300) throw new AriError(request, status, errorText(text));
     try {
       return (text === '' ? undefined : JSON.parse(text)) as unknown;
     } catch {
@@ -130,6 +130,22 @@ export class AriRequests {
     const check = this.#check();
     if (check !== undefined) await orAborted(check, signal);
     if (this.#gate !== undefined) await orAborted(this.#gate.promise, signal);
+  }
+}
+
+/**
+ * What the body of a refusal says. ARI sends JSON with `message` or `error`; Asterisk without its
+ * ARI modules, and a proxy, send a page of HTML.
+ */
+function errorText(body: string): string {
+  try {
+    const { message, error } = JSON.parse(body) as { message?: unknown; error?: unknown };
+    return String(message ?? error ?? body).slice(0, ERROR_TEXT_MAX_CHARS);
+  } catch {
+    const [, title = ''] = /<h1>([^<]*)<\/h1>/i.exec(body) ?? [];
+    const rest = body.replace(/^.*<\/h1>/is, '').replaceAll(/<[^>]*>/g, ' ');
+    const words = rest.replaceAll(/\s+/g, ' ').trim();
+    return (title === '' ? words : `${title}: ${words}`).slice(0, ERROR_TEXT_MAX_CHARS);
   }
 }
 

@@ -45,6 +45,17 @@ test('a blank value counts as absent: it is no 0', () => {
   assert.deepEqual([config.MEDIA_TIMEOUT_MS, config.HTTP_PORT], [30_000, 8090]);
 });
 
+test('a value beyond a limit is told the limit, and a time zone that nobody knows is refused', () => {
+  const wrong = { MAX_CALLS: '0', API_TOKEN: 'short', RECORDS_DAYS: '9999', TZ: 'Mars/Olympus' };
+  assert.deepEqual(problems({ ...NEEDED, ...wrong }).sort(), [
+    'API_TOKEN: must have at least 16 characters',
+    'MAX_CALLS: must be at least 1',
+    'RECORDS_DAYS: must be at most 3650',
+    'TZ: must be a time zone, such as Europe/Berlin',
+  ]);
+  for (const TZ of ['', 'UTC', 'Europe/Berlin']) assert.deepEqual(problems({ ...NEEDED, TZ }), []);
+});
+
 test('a value that is no number is named, in .env and in a provider’s file', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'numbers-'));
   t.after(() => rmSync(folder, { recursive: true }));

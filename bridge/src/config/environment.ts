@@ -33,6 +33,8 @@ const url = (...protocols: string[]) =>
         error: `must be a URL starting with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}, without a fragment`,
       },
     );
+/** The system takes a name that it does not know for UTC, without a word. */
+const timeZone = z.string().refine(isTimeZone, { error: 'must be a time zone, such as Europe/Berlin' });
 /** Names, separated by commas. */
 const names = z
   .string()
@@ -139,6 +141,7 @@ const schema = z
     PROVIDERS_DIR: z.string().optional(),
     STOP_DRAIN_S: z.coerce.number().int().min(0).max(DAY_S).default(60),
     SHUTDOWN_MS: milliseconds(0, 600_000).default(10_000),
+    TZ: timeZone.optional(),
     LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   })
   .refine((config) => !(config.RTP_PORT_MIN >= config.RTP_PORT_MAX), {
@@ -222,6 +225,14 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     throw new ConfigError(`the configuration has ${problems.length} problem(s):\n  ${problems.join('\n  ')}`);
   }
   return { ...result.data, providers, extraCertificates: textOf(values.NODE_EXTRA_CA_CERTS) };
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** A file's text. Empty without a file, or if it cannot be read. */
