@@ -237,8 +237,8 @@ export class Daemon {
   }
 
   /** Takes no new calls for 10 s. To be repeated while the operator waits for the calls. */
-  hold(): void {
-    this.#switchboard.admission.hold();
+  suspendCalls(): void {
+    this.#switchboard.admission.suspend();
   }
 
   /** Ends the wait of {@link drain} and the last words of {@link stop}. */

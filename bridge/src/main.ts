@@ -81,7 +81,7 @@ function stopOnSignals(daemon: Daemon, shutdownMs: number, log: Logger): void {
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   // `make up DRAIN=1` sends it again and again while it waits for the calls.
-  process.on('SIGUSR2', () => daemon.hold());
+  process.on('SIGUSR2', () => daemon.suspendCalls());
 }
 
 try {

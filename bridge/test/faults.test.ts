@@ -191,7 +191,7 @@ describe('docs/FAULTS.md names each fault and no other', () => {
   test('warnings of /readyz', () => {
     const range = { min: 10_000, max: 10_001 };
     const ports = new AsteriskPorts(range);
-    ports.saw(['PJSIP/a-1']);
+    ports.count(['PJSIP/a-1']);
     const pushes = calls.filter(
       ({ name, object, file }) =>
         name === 'push' && object === 'warnings' && file.path === 'control/readiness.ts',

@@ -32,7 +32,7 @@ test('at MAX_CALLS Asterisk is told to turn callers away, until a call ends', as
 test('an operator who waits for the calls: the gate is closed and says so, orders are refused, the call goes on', async (t) => {
   const lab = await startLab(t, PROVIDER);
   const { channel } = await lab.call();
-  lab.daemon.hold();
+  lab.daemon.suspendCalls();
   await until(() => isClosed(lab.ari), 'closed');
   const { status, body } = await lab.get('/readyz');
   assert.equal(status, 503);

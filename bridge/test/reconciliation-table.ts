@@ -52,7 +52,7 @@ export function beliefs(fields: Partial<Beliefs>): Beliefs {
     adoptable: [],
     startedAt: 'monday',
     owned: new Set([...calls, ...(fields.dials ?? [])].map(({ channelId }) => channelId)),
-    things: new Set([BRIDGE, MEDIA, LEG]),
+    callObjects: new Set([BRIDGE, MEDIA, LEG]),
     ...fields,
   };
 }

@@ -37,7 +37,7 @@ export class Call {
   readonly caller: CallerChannel;
   readonly recordingLog: RecordingLog;
   /** The call's transfers and hold state, as records show them. */
-  readonly transfers: Pick<CallTransfers, 'summary' | 'outcome' | 'isHeld' | 'by'>;
+  readonly transfers: Pick<CallTransfers, 'latestSummary' | 'outcome' | 'isHeld' | 'by'>;
   /** The time of the offer and of the steps since. */
   readonly steps: Pick<Steps, 'offeredMs' | 'offeredAtMs' | 'ms'>;
   /** What went wrong without ending the call, as records show it. */
@@ -159,9 +159,9 @@ export class Call {
     return this.#parts.transfers.ask(request, by, this.#parts.bot.media, isActive);
   }
 
-  /** The transfer in progress, or the last one. */
-  get lastTransfer(): Transfer | undefined {
-    return this.#parts.transfers.transfer;
+  /** The transfer that began last. Its status says whether it is in progress. */
+  get latestTransfer(): Transfer | undefined {
+    return this.#parts.transfers.latest;
   }
 
   /** ARI: the caller's channel left our app. It hung up, unless we sent it to the dialplan. */

@@ -54,8 +54,8 @@ export class CallTransfers {
     this.#context = context;
   }
 
-  /** The transfer in progress, or the last one. */
-  get transfer(): Transfer | undefined {
+  /** The transfer that began last. Its status says whether it is in progress. */
+  get latest(): Transfer | undefined {
     return this.#transfer;
   }
 
@@ -64,8 +64,11 @@ export class CallTransfers {
     return this.#held || this.callerAway || (this.#transfer?.isApart ?? false);
   }
 
-  /** The transfer in progress, else the last result. A refusal during a transfer is not shown. */
-  get summary(): TransferSummary | undefined {
+  /**
+   * What a record shows of the latest request: with status `pending` while its transfer runs, else
+   * with its result. A refusal during a transfer is not shown.
+   */
+  get latestSummary(): TransferSummary | undefined {
     return this.#isPending ? this.#transfer?.summary : this.#outcome;
   }
 

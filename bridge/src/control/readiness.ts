@@ -27,7 +27,7 @@ export function readiness(parts: ReadinessParts): { problems: string[]; warnings
   const { config, switchboard, ariProblem } = parts;
   const problems: string[] = [];
   if (switchboard.admission.isDraining) problems.push('the bridge is stopping');
-  else if (switchboard.admission.isHeld) problems.push('the operator lets the calls end');
+  else if (switchboard.admission.isSuspended) problems.push('the operator lets the calls end');
   if (switchboard.handingOver.isUnderWay) problems.push('a new process takes the new calls');
   if (ariProblem !== undefined) problems.push(ariProblem);
   if (switchboard.running.all.size >= config.MAX_CALLS) problems.push('MAX_CALLS is reached');

@@ -132,8 +132,8 @@ export class BotLink {
   }
 
   /** Delivers no further message until `release`. */
-  hold(): void {
-    this.#connection?.hold();
+  pauseReading(): void {
+    this.#connection?.pauseReading();
   }
 
   /** Ends a `hold`. */

@@ -32,7 +32,7 @@ export interface BotMessageHooks {
   /** The bot sent a long silence, then nothing: it has ended. */
   readonly ended: (detail: string) => void;
   /** Delivers no further message of the bot until `release`. */
-  readonly hold: () => void;
+  readonly pauseReading: () => void;
   readonly release: () => void;
   /** Closes the bot's socket with a WebSocket close code and a reason. */
   readonly closeBot: (code: number, why: string) => void;
@@ -222,7 +222,7 @@ export class BotMessages {
    */
   #take(slices: Slices, encoding: WireEncoding, sampleRate: WireRate): void {
     this.#slices = slices;
-    this.#hooks.hold();
+    this.#hooks.pauseReading();
     this.#takeSlice(slices, encoding, sampleRate, false);
   }
 

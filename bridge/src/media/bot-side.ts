@@ -65,7 +65,7 @@ export class BotSide {
       hangUp: (immediate) => this.hangUp(immediate),
       record: hooks.record,
       ended: (detail) => this.#gone('silent', detail),
-      hold: () => this.link.hold(),
+      pauseReading: () => this.link.pauseReading(),
       release: () => this.link.release(),
       closeBot: (code, why) => void this.link.close(code, why),
     });

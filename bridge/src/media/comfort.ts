@@ -8,7 +8,7 @@ import { WAV_RATE } from '../audio/wav-file.ts';
 const CHECK_MS = 100;
 /** Interval of the tone. */
 const TONE_EVERY_MS = 2_000;
-/** Music is queued in pieces of this length, so that little is left over when the bot is back. */
+/** Music is queued in pieces of this length, so that little is queued when the bot is back. */
 const PIECE_MS = 200;
 const PIECE_BYTES = (PIECE_MS * WAV_RATE * 2) / 1000;
 

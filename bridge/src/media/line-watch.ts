@@ -31,7 +31,7 @@ export class LineWatch {
   #soundMs = 0;
   /** When the caller was last found to be present without audio. */
   #livesMs = Number.NEGATIVE_INFINITY;
-  #told = false;
+  #isReported = false;
   /** Time of the last audio before the pause that was reported. */
   #quietMs = Number.NaN;
 
@@ -47,7 +47,7 @@ export class LineWatch {
    * The caller is present: the time limit for audio starts again. The limit for silence does not.
    */
   lives(nowMs: number): void {
-    this.#told = false;
+    this.#isReported = false;
     this.#livesMs = nowMs;
   }
 
@@ -66,12 +66,12 @@ export class LineWatch {
    * once, and each pause of the audio once (`line-quiet`).
    */
   check(receivedMs: number, nowMs: number): 'line-quiet' | 'media-timeout' | 'silence' | undefined {
-    if (this.#told || nowMs - receivedMs <= this.#uncheckedGapMs) return undefined;
+    if (this.#isReported || nowMs - receivedMs <= this.#uncheckedGapMs) return undefined;
     const { mediaTimeoutMs, silenceLimitMs } = this.#limits;
     const quietMs = nowMs - Math.max(receivedMs, this.#sinceMs, this.#livesMs);
     const isDead = mediaTimeoutMs > 0 && quietMs > mediaTimeoutMs;
     const isSilent = silenceLimitMs > 0 && nowMs - Math.max(this.#soundMs, this.#sinceMs) > silenceLimitMs;
-    this.#told = isDead || isSilent;
+    this.#isReported = isDead || isSilent;
     if (isDead) return 'media-timeout';
     if (isSilent) return 'silence';
     if (mediaTimeoutMs === 0 || receivedMs === this.#quietMs) return undefined;

@@ -214,8 +214,7 @@ export class BotConnection {
   #fault = '';
   /** Our own close, if it came first. */
   #ours: { readonly code: number; readonly why: string } | undefined;
-  /** Media messages dropped because the bot did not read. */
-  droppedMessages = 0;
+  #droppedMessages = 0;
 
   constructor(socket: WebSocket, stream: BotStream, limits: BotLimits, handlers: BotHandlers) {
     this.#socket = socket;
@@ -260,6 +259,11 @@ export class BotConnection {
     if (this.#socket.readyState === WebSocket.OPEN && this.#mayTell()) this.#socket.send(text);
   }
 
+  /** Media messages dropped because the bot did not read. */
+  get droppedMessages(): number {
+    return this.#droppedMessages;
+  }
+
   /**
    * Sends media. While the bot does not read, holds copies for up to 1 s; then drops the oldest.
    */
@@ -274,7 +278,7 @@ export class BotConnection {
       for (const one of this.#waiting.splice(0)) socket.send(one.bytes, { binary: !one.isText });
     } else if (this.#waiting.length > WAITING_MESSAGES_MAX) {
       this.#waiting.shift();
-      this.droppedMessages += 1;
+      this.#droppedMessages += 1;
     }
   }
 
@@ -284,8 +288,8 @@ export class BotConnection {
   }
 
   /** Delivers no further message until `release`. */
-  hold(): void {
-    this.#stream.hold();
+  pauseReading(): void {
+    this.#stream.pauseReading();
   }
 
   /** Ends a `hold`. */

@@ -100,7 +100,7 @@ test('a bot over its budget is held back, whenever it sends what must be taken a
   const budget = new Budget({ ...NO_LIMITS, messagesPerSecond: 10 });
   const { socket, connection, heard } = await connected(t, budget, (count, opened) => {
     if (count % 16 !== 0) return;
-    opened.hold();
+    opened.pauseReading();
     setImmediate(() => opened.release());
   });
   socket.write(messages(160));

@@ -89,7 +89,7 @@ export class BotStream {
   #rest: Buffer | undefined;
   #isWaiting = false;
   #isStopped = false;
-  #holds = false;
+  #isReadingPaused = false;
   #isHeard = false;
   #turnMessages = 0;
   #turnBytes = 0;
@@ -127,14 +127,14 @@ export class BotStream {
   }
 
   /** Delivers no further message until `release`. */
-  hold(): void {
-    this.#holds = true;
+  pauseReading(): void {
+    this.#isReadingPaused = true;
   }
 
   /** Ends a `hold`. */
   release(): void {
-    if (!this.#holds) return;
-    this.#holds = false;
+    if (!this.#isReadingPaused) return;
+    this.#isReadingPaused = false;
     if (this.#rest !== undefined) this.#waitFor(0);
   }
 
@@ -161,7 +161,7 @@ export class BotStream {
    * then nothing can be said of the bot.
    */
   takeHeard(): boolean {
-    const isHeard = this.#isHeard || this.#rest !== undefined || this.#isWaiting || this.#holds;
+    const isHeard = this.#isHeard || this.#rest !== undefined || this.#isWaiting || this.#isReadingPaused;
     this.#isHeard = false;
     return isHeard;
   }
@@ -220,12 +220,12 @@ export class BotStream {
       this.#charge();
       return this.#turnMessages >= MESSAGES_A_TURN && this.#waitFor(ENDING_PAUSE_MS);
     }
-    if (this.#holds) return true;
+    if (this.#isReadingPaused) return true;
     // Data that `ws` has not read yet must keep its place before this.
     if ((this.#stream as Socket).readableLength > 0) return this.#waitFor(RETRY_MS);
     // Check the limits only after charging: else the bot cannot be over them.
     if (this.#charge() && this.#limits.budget.isOver(PORTION.messages, PORTION.bytes))
-      return this.#holdBack();
+      return this.#waitForBudget();
     return this.#turnMessages >= MESSAGES_A_TURN && this.#waitFor(0);
   }
 
@@ -239,7 +239,7 @@ export class BotStream {
   }
 
   /** The bot is over its budget. False: for too long, and the socket is being closed. */
-  #holdBack(): boolean {
+  #waitForBudget(): boolean {
     const waitMs = this.#limits.budget.pause();
     if (waitMs === undefined) {
       this.#handlers?.onMisbehaved(CLOSE_CODE.policyViolation, 'more messages or bytes than a bot may send');

@@ -135,7 +135,7 @@ export class StereoTrack {
 
   /** Passes on all remaining audio. */
   finish(): void {
-    while (this.#done < this.#position) this.#handOver(Math.min(this.#block, this.#position - this.#done));
+    while (this.#done < this.#position) this.#passOn(Math.min(this.#block, this.#position - this.#done));
   }
 
   /**
@@ -149,11 +149,10 @@ export class StereoTrack {
 
   #advance(): void {
     this.#position += this.#frame;
-    if (this.#position - this.#done >= this.#block + LATE_MS * this.#samplesPerMs)
-      this.#handOver(this.#block);
+    if (this.#position - this.#done >= this.#block + LATE_MS * this.#samplesPerMs) this.#passOn(this.#block);
   }
 
-  #handOver(samples: number): void {
+  #passOn(samples: number): void {
     const from = 2 * (this.#done % (2 * this.#block));
     const audio = this.#ring.subarray(from, from + 2 * samples);
     const bytes = Buffer.from(audio.buffer, audio.byteOffset, audio.byteLength);

@@ -25,10 +25,10 @@ export class RecordWriter {
   /** A call or dial has begun, changed or ended. */
   note(record: CallRecord): void {
     this.#store.save(record);
-    if (record.state === 'closed') this.#say(record);
+    if (record.state === 'closed') this.#writeToLog(record);
   }
 
-  #say(record: CallRecord): void {
+  #writeToLog(record: CallRecord): void {
     if (this.#stdout === 'off') return;
     this.#log.info({ record: this.#stdout === 'full' ? record : masked(record) }, 'call record');
   }

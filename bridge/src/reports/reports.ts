@@ -159,7 +159,7 @@ export function recordOf(call: Call): CallRecord {
 
 function contextOf({ info, steps, recordingLog, transfers, warnings }: Call): RecordContext {
   const { files: recordingFiles, state: recordingState } = recordingLog;
-  const { isHeld, summary: transfer = info.adopted?.transfer, by: transferBy } = transfers;
+  const { isHeld, latestSummary: transfer = info.adopted?.transfer, by: transferBy } = transfers;
   const { offeredAtMs } = steps;
   return {
     offeredAtMs,

@@ -43,14 +43,14 @@ test('a hold ends by itself 10 s after the last one', (t) => {
   let nowMs = 1_000;
   t.mock.method(performance, 'now', () => nowMs);
   const { made, state, answers } = admission();
-  made.hold();
+  made.suspend();
   nowMs += 9_000;
-  made.hold();
+  made.suspend();
   nowMs += 9_999;
-  assert.equal(made.isHeld, true);
+  assert.equal(made.isSuspended, true);
   assert.deepEqual(answers(), ['shutdown', 'shutdown', undefined]);
   nowMs += 1;
-  assert.equal(made.isHeld, false);
+  assert.equal(made.isSuspended, false);
   assert.deepEqual(answers(), [undefined, undefined, undefined]);
   assert.deepEqual([made.isDraining, state.checks], [false, 2]);
 });

@@ -14,16 +14,16 @@ export interface AdmissionContext {
   readonly log: Logger;
 }
 
-/** A hold ends by itself after this time, so that a script that dies leaves nothing closed. */
-const HOLD_MS = 10_000;
+/** A suspension ends by itself after this time, so that a script that dies leaves none behind. */
+const SUSPENDED_MS = 10_000;
 
 /**
- * Whether a new call may begin, and if not, why. Calls are refused for a time (`hold`), until the
- * process ends (`drain`), or then all of them, adopted ones too (`close`).
+ * Whether a new call may begin, and if not, why. Calls are refused for a time (`suspend`), until
+ * the process ends (`drain`), or then all of them, adopted ones too (`close`).
  */
 export class Admission {
   readonly #context: AdmissionContext;
-  #heldUntilMs = 0;
+  #suspendedUntilMs = 0;
   #isDraining = false;
   #isClosed = false;
 
@@ -33,7 +33,7 @@ export class Admission {
 
   /** Why no new call can be taken now. Undefined if one can. */
   get refusal(): RefusalReason | undefined {
-    if (this.#isDraining || this.isHeld) return 'shutdown';
+    if (this.#isDraining || this.isSuspended) return 'shutdown';
     if (this.#context.gate.isOverloaded) return 'overload';
     return this.#context.calls() >= this.#context.maxCalls ? 'at-capacity' : undefined;
   }
@@ -51,9 +51,9 @@ export class Admission {
     return this.#context.handingOver.isUnderWay ? 'handover' : this.refusal;
   }
 
-  /** Whether {@link hold} keeps new calls away. */
-  get isHeld(): boolean {
-    return performance.now() < this.#heldUntilMs;
+  /** Whether {@link suspend} keeps new calls away. */
+  get isSuspended(): boolean {
+    return performance.now() < this.#suspendedUntilMs;
   }
 
   /** Whether new calls are refused until the process ends. */
@@ -62,9 +62,10 @@ export class Admission {
   }
 
   /** Refuses new calls for 10 s, if this is not repeated. The calls under way go on. */
-  hold(): void {
-    if (!this.isHeld) this.#context.log.warn('new calls are turned away until those under way have ended');
-    this.#heldUntilMs = performance.now() + HOLD_MS;
+  suspend(): void {
+    if (!this.isSuspended)
+      this.#context.log.warn('new calls are turned away until those under way have ended');
+    this.#suspendedUntilMs = performance.now() + SUSPENDED_MS;
     this.#context.gate.check();
   }
 

@@ -42,12 +42,12 @@ test('nearly all ports in use is told, the first time to the log too, and ends w
     'Local/1@x-1;1',
     'Snoop/1',
   ];
-  assert.equal(ports.saw(names(8)), undefined);
+  assert.equal(ports.count(names(8)), undefined);
   assert.deepEqual(ports.warnings(undefined, 0), []);
-  assert.match(ports.saw(names(9)) ?? '', /nearly used up \(9 channels of 10/);
-  assert.equal(ports.saw(names(10)), undefined);
+  assert.match(ports.count(names(9)) ?? '', /nearly used up \(9 channels of 10/);
+  assert.equal(ports.count(names(10)), undefined);
   assert.match(ports.warnings(undefined, 0).join(), /10 channels of 10/);
-  assert.equal(ports.saw(names(2)), undefined);
+  assert.equal(ports.count(names(2)), undefined);
   assert.deepEqual(ports.warnings(undefined, 0), []);
 });
 

@@ -25,7 +25,7 @@ export class AsteriskPorts {
    * Counts Asterisk's RTP channels, by their names. Returns a warning if the range has just become
    * nearly full.
    */
-  saw(names: readonly string[]): string | undefined {
+  count(names: readonly string[]): string | undefined {
     const before = this.#nearlyAll;
     this.#inUse = names.filter((name) => HAS_RTP.test(name)).length;
     return before === undefined ? this.#nearlyAll : undefined;

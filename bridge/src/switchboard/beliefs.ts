@@ -57,7 +57,7 @@ export interface Beliefs {
   /** Channels of calls and dials, now or before the read, and of those that are about to begin. */
   readonly owned: ReadonlySet<string>;
   /** Media channels, second legs and mixing bridges of calls, now or before the read. */
-  readonly things: ReadonlySet<string>;
+  readonly callObjects: ReadonlySet<string>;
   /** Start time of Asterisk at the last read. Empty before the first one. */
   readonly startedAt: string;
 }

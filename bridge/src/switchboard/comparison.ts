@@ -44,7 +44,7 @@ export interface ComparisonContext {
   readonly forwarded: (leg: AriChannel) => void;
 }
 
-interface Before {
+interface CallAtRead {
   readonly call: Call;
   readonly transfer: Transfer | undefined;
   readonly mediaId: string;
@@ -76,7 +76,7 @@ export class Comparison {
   #next: Promise<void> | undefined;
   #startedAt = '';
   /** Channels with events since Asterisk was read. Undefined: no comparison is running. */
-  #told: Set<string> | undefined;
+  #toldMeanwhile: Set<string> | undefined;
 
   constructor(context: ComparisonContext) {
     this.#context = context;
@@ -104,14 +104,14 @@ export class Comparison {
 
   /** An event about a channel has arrived. */
   heard(channelId: string, type: ChannelEvent['type']): void {
-    if (TELLING.has(type)) this.#told?.add(channelId);
+    if (TELLING.has(type)) this.#toldMeanwhile?.add(channelId);
   }
 
   async #compare(): Promise<void> {
     let only: ReadonlySet<string> | undefined;
     for (let look = 1; look <= LOOKS_MAX; look++) {
       const changed = await this.#look(only).finally(() => {
-        this.#told = undefined;
+        this.#toldMeanwhile = undefined;
       });
       if (changed.size === 0) return;
       only = changed;
@@ -128,31 +128,37 @@ export class Comparison {
     const before = new Map(
       [...calls].map(([id, call]) => [
         id,
-        { call, transfer: call.lastTransfer, mediaId: call.path.mediaChannelId },
+        { call, transfer: call.latestTransfer, mediaId: call.path.mediaChannelId },
       ]),
     );
     const known = { calls: [...calls.values()].map(believed), dials: this.#dials() };
-    const kept = pendingReleases.believed;
+    const releases = pendingReleases.believed;
     const owned = this.#owned();
-    const things = this.#things();
+    const callObjects = this.#callObjects();
     const caughtUp = this.#context.caughtUp();
     const heard = new Set<string>();
-    this.#told = heard;
-    const all = await readHoldings(ari, [...owned, ...things, ...kept.keys()]);
-    const full = this.#context.asteriskPorts.saw(all.channels.map(({ name }) => name));
+    this.#toldMeanwhile = heard;
+    const all = await readHoldings(ari, [...owned, ...callObjects, ...releases.keys()]);
+    const full = this.#context.asteriskPorts.count(all.channels.map(({ name }) => name));
     if (full !== undefined) this.#context.log.warn(full);
     await caughtUp();
-    const ours = new Set([...owned, ...things, ...this.#owned(), ...this.#things(), ...kept.keys()]);
+    const ours = new Set([
+      ...owned,
+      ...callObjects,
+      ...this.#owned(),
+      ...this.#callObjects(),
+      ...releases.keys(),
+    ]);
     const holdings = this.#context.predecessors.without(all, (id) => ours.has(id));
     // A caller who came back must not be released.
     const coming = new Set(this.#context.coming());
     const beliefs: Beliefs = {
       ...known,
-      pendingReleases: new Map([...kept].filter(([id]) => !coming.has(id))),
+      pendingReleases: new Map([...releases].filter(([id]) => !coming.has(id))),
       lateDials: this.#dials().filter(({ channelId }) => !owned.has(channelId)),
       adoptable: adoptable.all,
       owned: new Set([...owned, ...this.#owned(), ...pendingReleases.believed.keys()]),
-      things: new Set([...things, ...this.#things()]),
+      callObjects: new Set([...callObjects, ...this.#callObjects()]),
       startedAt: this.#startedAt,
     };
     this.#startedAt = holdings.startedAt || this.#startedAt;
@@ -161,7 +167,7 @@ export class Comparison {
       .filter(({ about }) => only === undefined || about.some((id) => only.has(id)));
     const told = found.filter(({ about }) => about.some((id) => heard.has(id)));
     const actions = found.filter((difference) => !told.includes(difference)).map(({ action }) => action);
-    this.#say(actions);
+    this.#logFound(actions);
     for (const action of actions) this.#act(action, before);
     return new Set(told.flatMap(({ about }) => about));
   }
@@ -182,21 +188,21 @@ export class Comparison {
     return new Set([...calls.keys(), ...others.all.keys(), ...coming()]);
   }
 
-  #things(): Set<string> {
+  #callObjects(): Set<string> {
     const { calls, adoptable } = this.#context;
     const coming = new Set(this.#context.coming());
     const talks = [...adoptable.talks].filter(([callerId]) => coming.has(callerId));
     return new Set([
       ...talks.flatMap(([, { leg, bridgeId }]) => [leg?.channelId ?? '', bridgeId ?? '']),
-      ...[...calls.values()].flatMap(({ path, lastTransfer }) => [
+      ...[...calls.values()].flatMap(({ path, latestTransfer }) => [
         path.bridgeId,
         path.mediaChannelId,
-        ...(lastTransfer?.legId === undefined ? [] : [lastTransfer.legId]),
+        ...(latestTransfer?.legId === undefined ? [] : [latestTransfer.legId]),
       ]),
     ]);
   }
 
-  #say(actions: readonly Action[]): void {
+  #logFound(actions: readonly Action[]): void {
     const count = (...types: Action['type'][]) => actions.filter(({ type }) => types.includes(type)).length;
     const adopted = count('offer', 'adopt-talk');
     const media = actions.filter((action) => action.type === 'hang-up' && action.why === 'orphan').length;
@@ -212,7 +218,7 @@ export class Comparison {
     if (missed.length > 0) log.warn({ missed }, 'events were lost: what they ask for is done now');
   }
 
-  #act(action: Action, before: ReadonlyMap<string, Before>): void {
+  #act(action: Action, before: ReadonlyMap<string, CallAtRead>): void {
     const { others, pendingReleases, adoptable, reports, stasisStart } = this.#context;
     switch (action.type) {
       case 'adopt-talk':
@@ -261,7 +267,7 @@ export class Comparison {
     }
   }
 
-  #actOnCall(action: CallAction, before: ReadonlyMap<string, Before>): void {
+  #actOnCall(action: CallAction, before: ReadonlyMap<string, CallAtRead>): void {
     const channelId = 'channel' in action ? action.channel.id : action.channelId;
     const known = before.get(channelId);
     if (known === undefined) return;
@@ -275,11 +281,11 @@ export class Comparison {
           : call.callerHungUp(lostCause(call));
       case 'caller-left':
         // A transfer that began since may have sent the caller to the dialplan.
-        return call.lastTransfer === transfer ? call.callerLeftStasis() : undefined;
+        return call.latestTransfer === transfer ? call.callerLeftStasis() : undefined;
       case 'rejoin':
-        return call.lastTransfer === transfer ? call.caller.rejoin() : undefined;
+        return call.latestTransfer === transfer ? call.caller.rejoin() : undefined;
       case 'caller-returned':
-        return call.lastTransfer === transfer ? transfer?.callerReturned(action.args) : undefined;
+        return call.latestTransfer === transfer ? transfer?.callerReturned(action.args) : undefined;
       case 'dial-entered':
         return call.pendingDial?.entered();
       case 'dial-rings':
@@ -288,11 +294,11 @@ export class Comparison {
         return call.pendingDial?.answered();
       case 'leg-entered':
       case 'leg-answered':
-        return call.lastTransfer?.legId === action.leg.id
-          ? call.lastTransfer.legIs(action.leg.state)
+        return call.latestTransfer?.legId === action.leg.id
+          ? call.latestTransfer.legIs(action.leg.state)
           : undefined;
       case 'leg-gone':
-        return call.lastTransfer?.legId === action.legId ? call.lastTransfer.legLost() : undefined;
+        return call.latestTransfer?.legId === action.legId ? call.latestTransfer.legLost() : undefined;
       case 'media-entered':
         return call.path.mediaChannelId === mediaId ? call.path.mediaEntered() : undefined;
       case 'media-gone':
@@ -332,7 +338,7 @@ const MISSED: ReadonlySet<Action['type']> = new Set<Action['type']>([
 ]);
 
 /** The channels that an action concerns. */
-function channelsOf(action: Action, before: ReadonlyMap<string, Before>): string[] {
+function channelsOf(action: Action, before: ReadonlyMap<string, CallAtRead>): string[] {
   if (action.type === 'destroy-bridge') return [];
   if (action.type === 'adoptable-moved') return [action.record.channelId, action.channelId];
   if ('record' in action) return [action.record.channelId];
@@ -352,7 +358,7 @@ function lostCause({ pendingDial: dial }: Call): number | undefined {
 }
 
 function believed(call: Call): BelievedCall {
-  const { pendingDial: dial, lastTransfer: transfer, path } = call;
+  const { pendingDial: dial, latestTransfer: transfer, path } = call;
   const { ms: stepsMs } = call.steps;
   return {
     channelId: call.caller.id,

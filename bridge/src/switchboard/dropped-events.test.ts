@@ -60,7 +60,7 @@ const withLeg = (state: string) => [...together, channel(LEG, { state })];
 const LEG_GONE = finds(together, [`leg-gone 7.1 ${LEG}`]);
 const LEG_LEFT_ALONE = finds([MEDIA_CHANNEL, channel(LEG)], ['caller-gone 7.1']);
 
-const NONE = { calls: [], things: new Set<string>() };
+const NONE = { calls: [], callObjects: new Set<string>() };
 const OTHER = { channelId: '8.1', isInStasis: false, isRinging: true, isForgotten: false };
 const other = (fields: { state?: string; app?: string; data?: string } = {}) => channel('8.1', fields);
 const OTHER_GONE = finds([], ['other-dial-gone 8.1'], { bridges: [] });

@@ -58,7 +58,7 @@ export class LiveCalls {
   /** Number of outbound calls, dials and second legs over a provider. These are charged. */
   outbound(provider: string): number {
     const calls = [...this.#calls.values()];
-    const legs = calls.filter((call) => call.lastTransfer?.legProvider === provider);
+    const legs = calls.filter((call) => call.latestTransfer?.legProvider === provider);
     const placed = calls.filter(({ info }) => info.direction === 'outbound' && info.sipProvider === provider);
     const dials = [...this.#dials.values()].filter(({ channel }) => providerName(channel) === provider);
     return legs.length + placed.length + dials.length;

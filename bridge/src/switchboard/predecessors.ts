@@ -87,7 +87,7 @@ export class Predecessors {
       const known = this.#all.get(instance);
       if (this.#isGone(known, claim)) {
         if (channelIds.length === 0) await this.#forgetClaim(instance);
-        const isMoved = await this.#inherit(instance, channelIds);
+        const isMoved = await this.#takeChannels(instance, channelIds);
         this.#all.delete(instance);
         isOneGone ||= known !== undefined || isMoved;
         continue;
@@ -131,7 +131,7 @@ export class Predecessors {
   }
 
   /** Moves a dead process's channels to the shared app. Resolves to whether it had any. */
-  async #inherit(instance: string, channelIds: readonly string[]): Promise<boolean> {
+  async #takeChannels(instance: string, channelIds: readonly string[]): Promise<boolean> {
     if (channelIds.length === 0) return false;
     const { app, ari, takeAppOf, recover } = this.#context;
     const close = await takeAppOf(instance);

@@ -153,7 +153,7 @@ const LOST: readonly {
   { what: 'everything, of a call that is ending', call: { isEnding: true }, channels: [], actions: [] },
   {
     what: 'the StasisStart of a caller',
-    beliefs: { calls: [], things: new Set() },
+    beliefs: { calls: [], callObjects: new Set() },
     channels: [channel('8.1', { state: 'Ring', data: 'pipecat,a,b' })],
     holdings: { bridges: [] },
     actions: ['offer 8.1 a b'],
@@ -163,7 +163,7 @@ const LOST: readonly {
     beliefs: {
       calls: [],
       dials: [{ channelId: '8.1', isInStasis: false, isRinging: true, isForgotten: false }],
-      things: new Set(),
+      callObjects: new Set(),
     },
     channels: [channel('8.1', { data: 'pipecat,order' })],
     holdings: { bridges: [] },
@@ -184,7 +184,7 @@ const LOST: readonly {
     beliefs: {
       calls: [],
       pendingReleases: new Map([['8.1', { kind: 'hang-up', isDone: true, seen: 3 }]]),
-      things: new Set(),
+      callObjects: new Set(),
     },
     channels: [channel('8.1')],
     holdings: { bridges: [] },
@@ -195,7 +195,7 @@ const LOST: readonly {
     beliefs: {
       calls: [],
       pendingReleases: new Map([['8.1', { kind: 'hang-up', isDone: false, seen: 0 }]]),
-      things: new Set(),
+      callObjects: new Set(),
     },
     channels: [channel('8.1', { app: 'AppDial2' })],
     holdings: { bridges: [] },
@@ -206,7 +206,7 @@ const LOST: readonly {
     beliefs: {
       calls: [],
       pendingReleases: new Map([['8.1', { kind: 'give-back', isDone: true, seen: 0 }]]),
-      things: new Set(),
+      callObjects: new Set(),
     },
     channels: [channel('8.1', { state: 'Ring' })],
     holdings: { bridges: [] },
@@ -217,7 +217,7 @@ const LOST: readonly {
     beliefs: {
       calls: [],
       pendingReleases: new Map([['8.1', { kind: 'give-back', isDone: true, seen: 0 }]]),
-      things: new Set(),
+      callObjects: new Set(),
     },
     channels: [channel('8.1', { app: 'Playback' })],
     holdings: { bridges: [] },
@@ -225,57 +225,57 @@ const LOST: readonly {
   },
   {
     what: 'the end of what belonged to a call',
-    beliefs: { calls: [], things: new Set() },
+    beliefs: { calls: [], callObjects: new Set() },
     channels: [MEDIA_CHANNEL, channel(LEG)],
     actions: [`hang-up ${MEDIA}`, `hang-up ${LEG}`, `destroy-bridge ${BRIDGE}`],
   },
   {
     what: 'nothing of two who talk since a process before',
-    beliefs: { calls: [], things: new Set() },
+    beliefs: { calls: [], callObjects: new Set() },
     channels: [CALLER, channel(LEG)],
     actions: [`adopt-talk 7.1 ${LEG} ${BRIDGE}`],
   },
   {
     what: 'the place of a second leg that has just answered a process before',
-    beliefs: { calls: [], things: new Set() },
+    beliefs: { calls: [], callObjects: new Set() },
     channels: [CALLER, channel(LEG)],
     holdings: { bridges: [{ id: BRIDGE, channels: ['7.1'] }] },
     actions: [`adopt-talk 7.1 ${LEG} ${BRIDGE}`],
   },
   {
     what: 'the end of a second leg that rang when its process died',
-    beliefs: { calls: [], things: new Set() },
+    beliefs: { calls: [], callObjects: new Set() },
     channels: [CALLER, channel(LEG, { state: 'Ringing' })],
     actions: ['offer 7.1', `hang-up ${LEG}`, `destroy-bridge ${BRIDGE}`],
   },
   {
     what: 'the end of a second leg whose caller has the bot',
-    beliefs: { calls: [], things: new Set() },
+    beliefs: { calls: [], callObjects: new Set() },
     channels: [CALLER, channel(LEG), MEDIA_CHANNEL],
     holdings: { bridges: [{ id: BRIDGE, channels: ['7.1', LEG, MEDIA] }] },
     actions: ['offer 7.1', `hang-up ${LEG}`, `hang-up ${MEDIA}`, `destroy-bridge ${BRIDGE}`],
   },
   {
     what: 'the end of a second leg whose caller has hung up',
-    beliefs: { calls: [], things: new Set() },
+    beliefs: { calls: [], callObjects: new Set() },
     channels: [channel('7.1', { exten: 'h' }), channel(LEG)],
     actions: ['offer 7.1', `hang-up ${LEG}`, `destroy-bridge ${BRIDGE}`],
   },
   {
     what: 'the end of a second leg whose caller is gone',
-    beliefs: { calls: [], things: new Set() },
+    beliefs: { calls: [], callObjects: new Set() },
     channels: [channel(LEG)],
     actions: [`hang-up ${LEG}`, `destroy-bridge ${BRIDGE}`],
   },
   {
     what: 'the end of a second leg that talked when its process died',
-    beliefs: { calls: [], things: new Set(), adoptable: [HANDED_OVER] },
+    beliefs: { calls: [], callObjects: new Set(), adoptable: [HANDED_OVER] },
     channels: [CALLER],
     actions: ['end-talk 7.1', `destroy-bridge ${BRIDGE}`],
   },
   {
     what: 'nothing, of a caller who was handed over once and has got a bot since',
-    beliefs: { calls: [], things: new Set(), adoptable: [HANDED_OVER] },
+    beliefs: { calls: [], callObjects: new Set(), adoptable: [HANDED_OVER] },
     channels: [CALLER, MEDIA_CHANNEL],
     actions: ['offer 7.1', `hang-up ${MEDIA}`, `destroy-bridge ${BRIDGE}`],
   },
@@ -317,7 +317,7 @@ test('calls of the process before: taken up, ringing, alive already, or dead', (
       dialplan: { context: 'transfer', exten: 'h', app_name: 'Hangup', app_data: '' },
     },
   ];
-  const known = beliefs({ adoptable, owned: new Set(['lives']), things: new Set() });
+  const known = beliefs({ adoptable, owned: new Set(['lives']), callObjects: new Set() });
   const found = reconcile(known, holdings(channels, { bridges: [] }));
   const types = found.map((action) => `${action.type} ${'record' in action ? action.record.channelId : ''}`);
   assert.deepEqual(types, [

@@ -63,7 +63,7 @@ export const REFER_RESULT = 'refer-result';
  */
 export function reconcile(beliefs: Beliefs, holdings: Holdings): Action[] {
   const present = new Map(holdings.channels.map((channel) => [channel.id, channel]));
-  const seen: Seen = {
+  const seen: StateRead = {
     present,
     exists: new Set([...present.keys(), ...holdings.unreadable]),
     members: new Map(holdings.bridges.map(({ id, channels }) => [id, new Set(channels)])),
@@ -94,7 +94,8 @@ function isOtherStart(before: string, now: string): boolean {
   return before !== '' && now !== '' && now !== before;
 }
 
-interface Seen {
+/** Asterisk's state, by id. */
+interface StateRead {
   readonly present: ReadonlyMap<string, AriChannel>;
   /** Includes channels that Asterisk cannot show. */
   readonly exists: ReadonlySet<string>;
@@ -102,7 +103,7 @@ interface Seen {
   readonly isAsteriskLost: boolean;
 }
 
-function ofCall(call: BelievedCall, seen: Seen): Action[] {
+function ofCall(call: BelievedCall, seen: StateRead): Action[] {
   if (call.isEnding) return [];
   const { channelId } = call;
   // A channel that Asterisk cannot show is hung up elsewhere (see ofNobody).
@@ -115,7 +116,7 @@ function ofCall(call: BelievedCall, seen: Seen): Action[] {
   return [...ofCaller(call, channel, seen), ...ofLeg(call, seen), ...ofMedia(call, seen)];
 }
 
-function ofCaller(call: BelievedCall, channel: AriChannel, seen: Seen): Action[] {
+function ofCaller(call: BelievedCall, channel: AriChannel, seen: StateRead): Action[] {
   const { channelId, away } = call;
   if (call.dial !== undefined) return ofOwnDial(call.dial, channel);
   if (away !== undefined) {
@@ -140,7 +141,7 @@ function ofOwnDial(dial: 'making' | 'ringing', channel: AriChannel): Action[] {
   return channel.state === 'Ringing' ? [...entered, { type: 'dial-rings', channel }] : entered;
 }
 
-function ofLeg({ channelId, leg: legId }: BelievedCall, seen: Seen): Action[] {
+function ofLeg({ channelId, leg: legId }: BelievedCall, seen: StateRead): Action[] {
   if (legId === undefined) return [];
   if (!seen.exists.has(legId)) return [{ type: 'leg-gone', channelId, legId }];
   const leg = seen.present.get(legId);
@@ -148,7 +149,7 @@ function ofLeg({ channelId, leg: legId }: BelievedCall, seen: Seen): Action[] {
   return [{ type: leg.state === 'Up' ? 'leg-answered' : 'leg-entered', channelId, leg }];
 }
 
-function ofMedia({ channelId, media, mediaId }: BelievedCall, seen: Seen): Action[] {
+function ofMedia({ channelId, media, mediaId }: BelievedCall, seen: StateRead): Action[] {
   const channel = seen.present.get(mediaId);
   if (media === 'entered' && !seen.exists.has(mediaId)) return [{ type: 'media-gone', channelId }];
   return media === 'making' && channel !== undefined && isHere(channel)
@@ -158,7 +159,7 @@ function ofMedia({ channelId, media, mediaId }: BelievedCall, seen: Seen): Actio
 
 function ofDial(
   { channelId, isInStasis, isRinging, isForgotten }: BelievedDial,
-  seen: Seen,
+  seen: StateRead,
   forwards: ReadonlyMap<string, string>,
 ): Action[] {
   if (!seen.exists.has(channelId)) {
@@ -177,7 +178,11 @@ function ofDial(
   return channel.state === 'Ringing' && !isRinging ? [{ type: 'other-dial-rings', channel }] : [];
 }
 
-function ofRelease(channelId: string, { kind, isDone, seen: times }: BelievedRelease, seen: Seen): Action[] {
+function ofRelease(
+  channelId: string,
+  { kind, isDone, seen: times }: BelievedRelease,
+  seen: StateRead,
+): Action[] {
   const channel = seen.present.get(channelId);
   // Kept for one more comparison: late events must not make it a new channel.
   if (!seen.exists.has(channelId)) {
@@ -194,7 +199,7 @@ function ofRelease(channelId: string, { kind, isDone, seen: times }: BelievedRel
 }
 
 function ofNobody(
-  { owned, things, pendingReleases, lateDials = [], adoptable }: Beliefs,
+  { owned, callObjects, pendingReleases, lateDials = [], adoptable }: Beliefs,
   holdings: Holdings,
   forwards: ReadonlyMap<string, string>,
   moved: ReadonlyMap<string, CallRecord>,
@@ -205,13 +210,13 @@ function ofNobody(
     channelId,
     why: 'unreadable',
   }));
-  const isTaken = (id: string) => owned.has(id) || things.has(id) || pendingReleases.has(id);
+  const isTaken = (id: string) => owned.has(id) || callObjects.has(id) || pendingReleases.has(id);
   const talks = findTalks(holdings, isTaken);
   const talking = new Set(talks.flatMap(({ leg, bridgeId }) => [leg.id, bridgeId]));
   for (const channel of channels) {
     const { id } = channel;
     if (isOwn(id, 'pcm') || isOwn(id, 'pct')) {
-      if (!things.has(id) && !talking.has(id))
+      if (!callObjects.has(id) && !talking.has(id))
         actions.push({ type: 'hang-up', channelId: id, why: 'orphan' });
       continue;
     }
@@ -229,7 +234,7 @@ function ofNobody(
     else if (args !== undefined) actions.push({ type: 'offer', channel, args });
   }
   for (const { id } of bridges) {
-    if (isOwn(id, 'pcb') && !things.has(id) && !talking.has(id))
+    if (isOwn(id, 'pcb') && !callObjects.has(id) && !talking.has(id))
       actions.push({ type: 'destroy-bridge', bridgeId: id });
   }
   return actions;
@@ -243,7 +248,7 @@ function ofReplaced(
   record: CallRecord,
   { owned }: Beliefs,
   { bridges, channels, appChannelIds }: Holdings,
-  seen: Seen,
+  seen: StateRead,
 ) {
   if (record.state !== 'active' || owned.has(record.channelId) || seen.exists.has(record.channelId))
     return [];
@@ -266,7 +271,7 @@ function ofAdoptable(
   record: CallRecord,
   { owned }: Beliefs,
   { appChannelIds }: Holdings,
-  seen: Seen,
+  seen: StateRead,
 ): Action[] {
   const { channelId, state } = record;
   if (owned.has(channelId)) return [{ type: 'adoptable-lives', record }];

@@ -29,7 +29,7 @@ export function takePlace(
   if (call === undefined) return false;
   const isSame = providerName(channel) === call.info.sipProvider && leg === undefined;
   const isTaken =
-    isSame && call.state === 'active' && !call.isEnding && call.lastTransfer?.status !== 'pending';
+    isSame && call.state === 'active' && !call.isEnding && call.latestTransfer?.status !== 'pending';
   log[isTaken ? 'info' : 'warn'](
     { callId: call.info.callId, isTaken },
     'a channel takes the place of another',

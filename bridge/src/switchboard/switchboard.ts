@@ -212,8 +212,8 @@ export class Switchboard {
 
   /** A caller with a call enters our app again: from a transfer, or while that call is released. */
   #cameBack(call: Call, channel: AriChannel, args: readonly string[]): void {
-    const isAway = call.lastTransfer?.callerAway;
-    if (isAway && args[0] === REFER_RESULT) return call.lastTransfer?.callerReturned(args.slice(1));
+    const isAway = call.latestTransfer?.callerAway;
+    if (isAway && args[0] === REFER_RESULT) return call.latestTransfer?.callerReturned(args.slice(1));
     if (!isAway && !call.isEnding) return;
     this.#returns.came(channel, args);
     // The dialplan sent them back by itself: the call that sent them there is over.
@@ -221,7 +221,7 @@ export class Switchboard {
   }
 
   #legHappened(legId: string, event: ChannelEvent): void {
-    const transfer = this.live.findByChannel(parseOwnId(legId)?.callerId ?? '')?.lastTransfer;
+    const transfer = this.live.findByChannel(parseOwnId(legId)?.callerId ?? '')?.latestTransfer;
     if (transfer?.legId === legId) return transfer.legHappened(event);
     if (event.type !== 'StasisStart') return;
     this.#context.background.run(
