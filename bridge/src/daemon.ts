@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import type { AriAccess } from './ari/access.ts';
@@ -24,6 +23,7 @@ import { CallReports } from './reports/reports.ts';
 import { AsteriskLink } from './switchboard/asterisk-link.ts';
 import { AsteriskPorts } from './switchboard/asterisk-ports.ts';
 import { Background } from './switchboard/background.ts';
+import { type Departing, Departure } from './switchboard/departure.ts';
 import { Gate } from './switchboard/gate.ts';
 import { Switchboard } from './switchboard/switchboard.ts';
 import { DAY_MS, MEGABYTE } from './units/units.ts';
@@ -43,8 +43,6 @@ export async function startDaemon(config: Config, log: Logger, make = makeWorker
 
 /** Length of the process's random id, bytes. */
 const INSTANCE_BYTES = 4;
-/** While the bridge drains, the number of calls is looked at this often. */
-const DRAIN_LOOK_MS = 50;
 
 /** A running bridge: creates its parts, and stops them in order. */
 export class Daemon {
@@ -65,8 +63,11 @@ export class Daemon {
   /** Event ids are unique to this process. Ids of a previous process are not valid. */
   readonly #changes = new EventStream(Date.now().toString(36));
   #http: FastifyInstance | undefined;
-  /** Fires when the calls under way are not to be waited for any more. */
-  readonly #hurry = new AbortController();
+  /** When the process ends, and how. */
+  readonly departure: Departure;
+  /** The last words of the calls are not waited for any more. */
+  #isHurried = false;
+  #hasLeft = false;
 
   constructor(config: Config, log: Logger, make: MakeWorker) {
     this.#config = config;
@@ -157,6 +158,8 @@ export class Daemon {
         callbacks: this.#callbacks,
         log,
         onChange: (event, record) => {
+          // Another process has the call, and reports on it.
+          if (this.#hasLeft) return;
           recordWriter.note(record);
           this.#control.changed(record);
           this.#changes.publish(event, record);
@@ -173,6 +176,7 @@ export class Daemon {
       records: this.#records,
       ariProblem: () => this.#link.problem,
     });
+    this.departure = new Departure(this.#departing(), config, log);
   }
 
   /** The port of the HTTP interface. */
@@ -222,18 +226,23 @@ export class Daemon {
     this.#log.info({ http: `${HTTP_ADDRESS}:${this.httpPort}`, ari: this.#config.ARI_URL }, 'bridge started');
   }
 
-  /**
-   * Takes no new calls, and waits for those under way: until none is left, for at most
-   * `STOP_DRAIN_S`, or until {@link hurry}. Everything else goes on.
-   */
-  async drain(): Promise<void> {
-    const { STOP_DRAIN_S } = this.#config;
-    const endMs = performance.now() + STOP_DRAIN_S * 1_000;
-    const { signal } = this.#hurry;
-    this.#log.info({ calls: this.#switchboard.running.all.size, limitS: STOP_DRAIN_S }, 'bridge draining');
-    this.#switchboard.drain();
-    while (this.#switchboard.running.count > 0 && !signal.aborted && performance.now() < endMs)
-      await delay(DRAIN_LOOK_MS, undefined, { signal }).catch(() => {});
+  #departing(): Departing {
+    const { running, handingOver } = this.#switchboard;
+    return {
+      get isIdle() {
+        return running.count === 0;
+      },
+      get isHandingOver() {
+        return handingOver.isUnderWay;
+      },
+      get handedOverMs() {
+        return handingOver.completedMs;
+      },
+      drain: () => this.#switchboard.drain(),
+      hurry: () => this.#hurry(),
+      toldToStop: () => this.#link.toldToStop(),
+      offer: () => this.#link.offer(),
+    };
   }
 
   /** Takes no new calls for 10 s. To be repeated while the operator waits for the calls. */
@@ -241,9 +250,8 @@ export class Daemon {
     this.#switchboard.admission.suspend();
   }
 
-  /** Ends the wait of {@link drain} and the last words of {@link stop}. */
-  hurry(): void {
-    this.#hurry.abort();
+  #hurry(): void {
+    this.#isHurried = true;
     this.#switchboard.running.cutAll();
   }
 
@@ -252,19 +260,41 @@ export class Daemon {
    * closes all connections.
    */
   async stop(): Promise<void> {
-    this.#link.stopComparing();
-    this.#recordings.stop();
-    this.#log.info({ calls: this.#switchboard.running.all.size }, 'bridge stopping');
+    this.#beginEnd('bridge stopping');
     this.#switchboard.close();
-    const limit = setTimeout(() => this.hurry(), this.#config.SHUTDOWN_MS);
+    const limit = setTimeout(() => this.#hurry(), this.#config.SHUTDOWN_MS);
     // A call may still be in set-up, and a refused channel still be on its way to the dialplan.
     await this.#background.settle(() => {
       this.#switchboard.running.endAll();
-      if (this.#hurry.signal.aborted) this.#switchboard.running.cutAll();
+      if (this.#isHurried) this.#switchboard.running.cutAll();
     });
     clearTimeout(limit);
     await this.#gate.stop();
     await this.#link.close();
+    await this.#close();
+  }
+
+  /**
+   * Ends this process's part in every call, and changes nothing in Asterisk: another process that
+   * runs, or starts, adopts the calls with their records.
+   */
+  async leave(): Promise<void> {
+    this.#beginEnd('bridge leaves its calls to another process');
+    await this.#gate.stop();
+    await this.#records.leave();
+    this.#hasLeft = true;
+    await this.#link.leave();
+    await this.#background.settle(() => {});
+    await this.#close();
+  }
+
+  #beginEnd(what: string): void {
+    this.#link.stopComparing();
+    this.#recordings.stop();
+    this.#log.info({ calls: this.#switchboard.running.all.size }, what);
+  }
+
+  async #close(): Promise<void> {
     await this.#callbacks.close(this.#config.SHUTDOWN_MS);
     this.#changes.close();
     await this.#http?.close();

@@ -51,35 +51,38 @@ function exitOnUncaughtError(log: Logger): void {
 }
 
 /**
- * The first signal drains: no new calls, the others go on for a time, then all end. A second signal
- * ends all at once.
+ * Signals, and a handover, decide when the process ends and what becomes of its calls: see
+ * `switchboard/departure.ts`.
  */
-function stopOnSignals(daemon: Daemon, shutdownMs: number, log: Logger): void {
-  let isStopping = false;
-  const stop = (signal: NodeJS.Signals) => {
-    log.info({ signal }, 'signal received');
-    if (isStopping) return daemon.hurry();
-    isStopping = true;
-    const stopped = daemon.drain().then(() => {
-      setTimeout(
-        () => {
-          log.fatal('the shutdown took too long, the process ends');
-          exitNow(EXIT_FAILURE);
-        },
-        SHUTDOWN_STEPS * shutdownMs + SHUTDOWN_SLACK_MS,
-      ).unref();
-      return daemon.stop();
-    });
-    stopped.then(
-      () => (daemon.hanging ? exitNow(0) : process.exit(0)),
-      (err: unknown) => {
-        log.fatal({ err }, 'the shutdown failed');
+function endWhenDue(daemon: Daemon, shutdownMs: number, log: Logger): void {
+  const { departure } = daemon;
+  const ended = departure.way().then((way) => {
+    setTimeout(
+      () => {
+        log.fatal('the shutdown took too long, the process ends');
         exitNow(EXIT_FAILURE);
       },
-    );
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+      SHUTDOWN_STEPS * shutdownMs + SHUTDOWN_SLACK_MS,
+    ).unref();
+    return way === 'leave' ? daemon.leave() : daemon.stop();
+  });
+  ended.then(
+    () => (daemon.hanging ? exitNow(0) : process.exit(0)),
+    (err: unknown) => {
+      log.fatal({ err }, 'the shutdown failed');
+      exitNow(EXIT_FAILURE);
+    },
+  );
+  for (const name of ['SIGTERM', 'SIGINT'] as const)
+    process.on(name, (signal) => {
+      log.info({ signal }, 'signal received');
+      departure.stop();
+    });
+  // `make up` has started a successor: nothing is lost if it dies before it has the calls.
+  process.on('SIGQUIT', (signal) => {
+    log.info({ signal }, 'signal received');
+    departure.retire();
+  });
   // `make up DRAIN=1` sends it again and again while it waits for the calls.
   process.on('SIGUSR2', () => daemon.suspendCalls());
 }
@@ -96,7 +99,7 @@ try {
   }
   const log = createLogger(config.LOG_LEVEL);
   exitOnUncaughtError(log);
-  stopOnSignals(await startDaemon(config, log, openNursery()), config.SHUTDOWN_MS, log);
+  endWhenDue(await startDaemon(config, log, openNursery()), config.SHUTDOWN_MS, log);
   lowerPriority();
 } catch (error) {
   if (error instanceof ConfigError) {

@@ -107,7 +107,7 @@ test('a drain: no new calls, who rings is given back, and live calls go on with 
   const ringing = lab.ari.inbound();
   await until(() => lab.bot.attempts === 2, 'the second caller hears ringing');
   let isDone = false;
-  const drained = lab.daemon.drain().then(() => {
+  const drained = lab.stopped().then(() => {
     isDone = true;
   });
   await until(() => ringing.continued, 'who rings is given back');
@@ -139,7 +139,7 @@ test('after STOP_DRAIN_S: the bot is played out and told, the caller goes to the
   const { channel, session } = await lab.call();
   const rtp = lab.ari.mediaOf(channel.id);
   const startedMs = performance.now();
-  await lab.daemon.drain();
+  await lab.stopped();
   assert.ok(performance.now() - startedMs > 950, 'the time was waited for');
   session.speak(speech(25));
   await until(() => rtp.speech().length > 0, 'the bot begins its last words');

@@ -167,6 +167,12 @@ export class Lab {
     return Number(line?.split(' ').at(-1));
   }
 
+  /** The daemon is told to stop. Resolves when it is to end. */
+  async stopped(): Promise<string> {
+    this.daemon.departure.stop();
+    return await this.daemon.departure.way();
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     Lab.#running.delete(this);

@@ -86,6 +86,7 @@ class ModelBridge {
         heartbeatMs: 1_000,
         takeAppOf: async () => async () => {},
         recover: async () => {},
+        isDead: async () => false,
       }),
       config,
       ari: this.ari.client,

@@ -73,8 +73,8 @@ export class AriClient {
   }
 
   /** `POST /events/user/{name}`: sends an event to the app's holder. 404: no such app. */
-  async sendUserEvent(name: string): Promise<void> {
-    await this.#requests.send('POST', `/events/user/${segment(name)}`, { application: this.#app });
+  async sendUserEvent(name: string, app = this.#app): Promise<void> {
+    await this.#requests.send('POST', `/events/user/${segment(name)}`, { application: app });
   }
 
   /** `GET /asterisk/variable`: a global variable; empty if it is not set. */

@@ -3,7 +3,7 @@ import type { AriAccess } from './access.ts';
 import { AriClient } from './client.ts';
 import { EventFence } from './event-fence.ts';
 import { EventsSocket } from './events.ts';
-import { parseRequest } from './handover.ts';
+import { parseNotice, parseRequest } from './handover.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Holding } from './holding.ts';
 import { type AriEvent, type ChannelEvent, EVENT_TYPES } from './model.ts';
@@ -32,6 +32,10 @@ export interface AriConnectionHandlers {
   readonly onAsked: (successor: string) => void;
   /** The successor has the app. The connection has ended. */
   readonly onYielded: () => void;
+  /** Another process stops, and offers its calls to this one. */
+  readonly onOffered: () => void;
+  /** Another process has left its calls to this one. */
+  readonly onLeft: (instance: string) => void;
   readonly onEvent: (event: ChannelEvent) => void;
   /** Asterisk was told to stop, and waits some seconds for its calls (`asterisk/stop-calls`). */
   readonly onAsteriskStopping: () => void;
@@ -101,6 +105,7 @@ export class AriConnection {
   #isTaken = false;
   /** A successor may take the app: our calls are in another app. */
   #isYielding = false;
+  #isLeaving = false;
 
   /**
    * `ari`: the client of the calls. Its requests are held while another process may have the app.
@@ -155,6 +160,18 @@ export class AriConnection {
   /** Whether a successor may take the app. Until it does, events arrive as before. */
   yield(isYielding = true): void {
     this.#isYielding = isYielding;
+  }
+
+  /** The claim is not renewed any more, and `text` is written instead: another process may come. */
+  async leave(text: string): Promise<void> {
+    this.#isYielding = true;
+    this.#isLeaving = true;
+    await this.#holding.clear(text);
+  }
+
+  /** The holder that this connection waits for makes room: asks it for the app. */
+  take(): void {
+    this.#holding.offered();
   }
 
   /** Closes the connection. It is opened again, after a pause that grows with each failure. */
@@ -269,6 +286,9 @@ export class AriConnection {
       if (event.eventname === ASTERISK_STOPPING) return this.#handlers.onAsteriskStopping();
       const successor = parseRequest(event.eventname);
       if (successor !== undefined) return this.#handlers.onAsked(successor);
+      const notice = parseNotice(event.eventname);
+      if (notice?.type === 'offer') return this.#handlers.onOffered();
+      if (notice?.type === 'farewell') return this.#handlers.onLeft(notice.instance);
       fence.heard(event.eventname);
       return heartbeat.heard(event.eventname);
     }
@@ -289,7 +309,7 @@ export class AriConnection {
 
   /** Never rejects. The next heartbeat writes the claim again. */
   async #claim(beat: number): Promise<void> {
-    if (!this.#wasReplaced && !this.#stopped) await this.#holding.claim(beat);
+    if (!this.#wasReplaced && !this.#stopped && !this.#isLeaving) await this.#holding.claim(beat);
   }
 
   /** Reported by Asterisk, or found by a claim after the socket closed. */

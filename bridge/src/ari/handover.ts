@@ -12,6 +12,8 @@ export type HandoverStep = 'busy' | 'asked' | 'ready' | 'done';
 
 const STEPS: readonly HandoverStep[] = ['busy', 'asked', 'ready', 'done'];
 const REQUEST = /^handover-([\w-]{1,64})$/;
+const OFFER = /^take-([\w-]{1,64})$/;
+const FAREWELL = /^left-([\w-]{1,64})$/;
 
 /** Name of the global variable in which an app's holder answers a successor. */
 export function handoverVariable(app: string, successor: string): string {
@@ -26,6 +28,24 @@ export function formatRequest(successor: string): string {
 /** The successor that a user event names. Undefined: it is another event. */
 export function parseRequest(eventName: string): string | undefined {
   return REQUEST.exec(eventName)?.[1];
+}
+
+/** Name of the user event by which a holder that stops asks another process to be its successor. */
+export function formatOffer(holder: string): string {
+  return `take-${holder}`;
+}
+
+/** Name of the user event by which a process tells its successor that its calls are free. */
+export function formatFarewell(instance: string): string {
+  return `left-${instance}`;
+}
+
+/** What a user event says about another process. Undefined: it is another event. */
+export function parseNotice(eventName: string): { type: 'offer' | 'farewell'; instance: string } | undefined {
+  const [, holder] = OFFER.exec(eventName) ?? [];
+  if (holder !== undefined) return { type: 'offer', instance: holder };
+  const [, instance] = FAREWELL.exec(eventName) ?? [];
+  return instance === undefined ? undefined : { type: 'farewell', instance };
 }
 
 /** The answer that the variable holds. Undefined: none. */

@@ -41,6 +41,9 @@ export class Holding {
   /** The holder before us has moved its calls out of the app. */
   #isHandedOver = false;
   #hasLetGo: boolean;
+  #writing = Promise.resolve();
+  /** The holder has asked this process to take the app. */
+  #isOffered = false;
   /** The app was given up to a client without a claim. */
   #isUnclaimed = false;
   /** Times when a client without a claim took the app, monotonic ms. */
@@ -65,14 +68,19 @@ export class Holding {
       if (error.status === 401 || error.status === 403) return '';
       throw error;
     });
-    const holder = parseClaim(claim)?.instance;
-    const isOther = holder !== undefined && this.#watch.isOther(claim);
-    this.#isHandedOver = isOther && !(await this.#context.isDead?.(holder)) && (await this.#handover.ask());
+    const isOther = this.#watch.isOther(claim);
+    this.#isHandedOver = isOther && !(await this.#isDead(claim)) && (await this.#handover.ask());
   }
 
   /** The events socket is open: the app is ours. */
   taken(): void {
+    this.#isOffered = false;
     this.#hasLetGo = false;
+  }
+
+  /** The holder makes room for this process. */
+  offered(): void {
+    this.#isOffered = true;
   }
 
   /** Waits until no call of a holder that made room is left in the app. */
@@ -89,7 +97,9 @@ export class Holding {
   async claim(beat: number): Promise<void> {
     if (beat > 0 && (await this.#stillOurs.check()?.catch(() => false)) === false) return;
     const { ari, instance, heartbeatMs: everyMs } = this.#context;
-    await ari.setGlobalVariable(this.#variable, formatClaim({ instance, beat, everyMs })).catch(() => {});
+    const text = formatClaim({ instance, beat, everyMs });
+    this.#writing = ari.setGlobalVariable(this.#variable, text).catch(() => {});
+    await this.#writing;
   }
 
   async #isOurs(): Promise<boolean> {
@@ -98,6 +108,8 @@ export class Holding {
 
   /** Writes what is left of our claim. Never rejects. */
   async clear(text: string): Promise<void> {
+    // Two requests on two connections may arrive in the other order.
+    await this.#writing;
     await this.#context.ari.setGlobalVariable(this.#variable, text).catch(() => {});
   }
 
@@ -119,6 +131,16 @@ export class Holding {
     return false;
   }
 
+  async #isYielded(): Promise<boolean> {
+    await this.ask();
+    return this.#isHandedOver;
+  }
+
+  async #isDead(claim: string): Promise<boolean> {
+    const holder = parseClaim(claim)?.instance;
+    return holder !== undefined && (await this.#context.isDead?.(holder)) === true;
+  }
+
   #mayTakeBack(): boolean {
     const nowMs = performance.now();
     this.#losses = [...this.#losses.filter((lostMs) => nowMs - lostMs < RETAKES_MS), nowMs];
@@ -134,7 +156,9 @@ export class Holding {
     }
     await this.#pause(this.#context.heartbeatMs);
     try {
-      return this.#watch.isGone(await this.#context.ari.globalVariable(this.#variable));
+      if (this.#isOffered && (await this.#isYielded())) return true;
+      const claim = await this.#context.ari.globalVariable(this.#variable);
+      return this.#watch.isGone(claim) || (await this.#isDead(claim));
     } catch (error) {
       this.#watch.failed();
       throw error;

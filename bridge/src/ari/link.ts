@@ -3,13 +3,13 @@ import type { AriAccess } from './access.ts';
 import { claimVariable, ENDED, HolderWatch } from './claim.ts';
 import type { AriClient } from './client.ts';
 import { AriConnection, type AriConnectionHandlers, type AriConnectionOptions } from './connection.ts';
-import { type HandoverStep, handoverVariable, ownApp } from './handover.ts';
+import { formatFarewell, formatOffer, type HandoverStep, handoverVariable, ownApp } from './handover.ts';
 import type { ChannelEvent } from './model.ts';
 import { Standstill, StillOurs } from './standstill.ts';
 
 /** Notifications to the owner of the link. */
 export interface AriLinkHandlers
-  extends Omit<AriConnectionHandlers, 'onAsked' | 'onYielded' | 'onTakenOver'> {
+  extends Omit<AriConnectionHandlers, 'onAsked' | 'onYielded' | 'onTakenOver' | 'onOffered'> {
   /**
    * Another process has taken the app without asking. `isElsewhere` tells whether a channel is in
    * our own app: its call goes on.
@@ -23,6 +23,8 @@ export interface AriLinkHandlers
   readonly onHandedOver: () => void;
   /** The successor is gone: this process has the shared app again, and gets new calls. */
   readonly onResumed: (why: string) => void;
+  /** Another process that stops offers its calls: whether this one takes them. */
+  readonly mayTake: () => boolean;
 }
 
 /** Settings of the link: those of its connections. */
@@ -30,6 +32,8 @@ export type AriLinkOptions = Omit<AriConnectionOptions, 'standstill'>;
 
 /** An app beside the shared one must be open within this time, ms. */
 const OWN_APP_MS = 3_000;
+/** A successor that lives takes the calls that were left to it within this time. */
+const LEAVE_MS = 5_000;
 /** A successor that is told `ready` takes the app within this time, or it has died. */
 const SUCCESSOR_MS = 5_000;
 
@@ -63,6 +67,8 @@ export class AriLink {
   /** Channels whose events come from our own app. */
   readonly #elsewhere = new Set<string>();
   #waiting: NodeJS.Timeout | undefined;
+  /** Resolves when a successor has the app of our own. */
+  readonly #taken = Promise.withResolvers<void>();
 
   constructor(access: AriAccess, options: AriLinkOptions, ari: AriClient, handlers: AriLinkHandlers) {
     this.#access = access;
@@ -91,6 +97,7 @@ export class AriLink {
       onEvent: (event) => this.#sharedEvent(event),
       onAsked: (successor) => void this.#asked(successor),
       onYielded: () => void this.#yielded(),
+      onOffered: () => {},
     });
   }
 
@@ -104,6 +111,26 @@ export class AriLink {
     clearTimeout(this.#waiting);
     this.#standstill.stop();
     await Promise.all([this.#shared.stop(), this.#own?.stop()]);
+  }
+
+  /**
+   * Leaves our channels to other processes, and closes the connections. A successor is told, and
+   * takes them: until then their events arrive, for at most 5 s. Afterwards no request of ours
+   * changes anything in Asterisk.
+   */
+  async leave(): Promise<void> {
+    await this.#own?.leave(ENDED);
+    if (this.#isOver && this.#own !== undefined) {
+      await this.#ari.sendUserEvent(formatFarewell(this.#options.instance), this.#access.app).catch(() => {});
+      await Promise.race([this.#taken.promise, delay(LEAVE_MS, undefined, { ref: false })]);
+    }
+    await this.stop();
+    this.#ari.refuse();
+  }
+
+  /** Asks another process to take our calls. It does so as each successor, or not at all. */
+  async offer(instance: string): Promise<void> {
+    await this.#ari.sendUserEvent(formatOffer(this.#options.instance), ownApp(this.#access.app, instance));
   }
 
   /**
@@ -122,6 +149,8 @@ export class AriLink {
       onTakenOver: ignore,
       onAsked: ignore,
       onYielded: ignore,
+      onOffered: ignore,
+      onLeft: ignore,
       onAsteriskStopping: ignore,
       onEvent: ignore,
       onUnreadable: ignore,
@@ -237,7 +266,14 @@ export class AriLink {
       },
       onTakenOver: () => this.#handlers.onTakenOver(() => false),
       onAsked: () => {},
-      onYielded: () => {},
+      onYielded: () => {
+        this.#ari.refuse();
+        this.#taken.resolve();
+      },
+      onOffered: () => {
+        if (this.#isOver && this.#handlers.mayTake()) this.#shared.take();
+      },
+      onLeft: () => {},
       onAsteriskStopping: this.#handlers.onAsteriskStopping,
       onEvent: (event) => this.#ownEvent(event),
       onUnreadable: this.#handlers.onUnreadable,

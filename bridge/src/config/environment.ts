@@ -139,6 +139,8 @@ const schema = z
     BOT_TOKEN: z.string().min(16).optional(),
     API_REQUESTS_PER_SECOND: z.coerce.number().int().min(1).max(100_000).default(100),
     PROVIDERS_DIR: z.string().optional(),
+    DRAIN_S: z.coerce.number().int().min(0).max(DAY_S).default(1_800),
+    STOP_MODE: z.enum(['drain', 'handover']).default('drain'),
     STOP_DRAIN_S: z.coerce.number().int().min(0).max(DAY_S).default(60),
     SHUTDOWN_MS: milliseconds(0, 600_000).default(10_000),
     TZ: timeZone.optional(),

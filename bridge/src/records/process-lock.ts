@@ -56,8 +56,9 @@ export class ProcessLock {
     return this.#dead.has(process);
   }
 
-  /** Releases the lock. */
+  /** Releases the lock, if it is held. */
   close(): void {
+    if (!this.#file.isOpen) return;
     this.#file.close();
     rmSync(this.#path(this.#process), { force: true });
   }

@@ -72,6 +72,7 @@ export type Question =
   | { readonly type: 'callbacks' }
   | { readonly type: 'recover' }
   | { readonly type: 'is-dead'; readonly process: string }
+  | { readonly type: 'leave' }
   | { readonly type: 'close' };
 
 /** Messages to the store's thread. */

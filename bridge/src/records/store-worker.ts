@@ -177,6 +177,8 @@ function answer(question: Question): unknown {
       return lock?.isDead(question.process) ?? false;
     case 'recover':
       return recover(opened());
+    case 'leave':
+      return lock?.close();
     case 'close':
       database?.close();
       lock?.close();

@@ -55,6 +55,7 @@ export class RecordStore {
    */
   #endedFirst: Set<string> | undefined = new Set();
   #closing = false;
+  #hasLeft = false;
   /** Writes that reached the database, and writes that were dropped. */
   readonly stats = { written: 0, dropped: 0 };
 
@@ -93,6 +94,15 @@ export class RecordStore {
   /** Whether a process that wrote to this folder is dead. False also if it is not known. */
   async isDead(process: string): Promise<boolean> {
     return (await this.#ask({ type: 'is-dead', process }).catch(() => false)) === true;
+  }
+
+  /**
+   * Leaves what is live to other processes: this one counts as dead. Later writes are ignored.
+   * Never rejects.
+   */
+  async leave(): Promise<void> {
+    this.#hasLeft = true;
+    await this.#ask({ type: 'leave' }).catch(() => {});
   }
 
   /** Why records cannot be written now. Undefined if they can. */
@@ -166,6 +176,7 @@ export class RecordStore {
   }
 
   #write(write: Write): void {
+    if (this.#hasLeft) return;
     if (this.#waiting >= WAITING_MAX || this.#worker === undefined) {
       this.stats.dropped += 1;
       return;

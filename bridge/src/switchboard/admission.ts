@@ -39,10 +39,10 @@ export class Admission {
   }
 
   /**
-   * The same for a caller who talks to a second leg since the previous process: their call goes on,
-   * even at capacity.
+   * The same for a caller who had a call of another process, now gone: it goes on, even at
+   * capacity.
    */
-  get talkRefusal(): RefusalReason | undefined {
+  get adoptionRefusal(): RefusalReason | undefined {
     return this.#isClosed ? 'shutdown' : undefined;
   }
 

@@ -17,7 +17,7 @@ for (const why of ['shutdown', 'merged'] as const) {
       reports: { refused: () => {} },
       background: { run: () => {} },
       pendingReleases: { release: async (id: string) => void released.push(id) },
-      admission: { refusal: 'shutdown', talkRefusal: why === 'shutdown' ? 'shutdown' : undefined },
+      admission: { refusal: 'shutdown', adoptionRefusal: why === 'shutdown' ? 'shutdown' : undefined },
       config: { providers: new Map() },
     } as unknown as ArrivalsContext;
     const channel = {

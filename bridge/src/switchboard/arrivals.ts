@@ -18,7 +18,7 @@ export interface ArrivalsContext
   readonly others: OthersDials;
   readonly adoptable: AdoptableCalls;
   readonly pendingReleases: PendingReleases;
-  readonly admission: Pick<Admission, 'refusal' | 'talkRefusal'>;
+  readonly admission: Pick<Admission, 'refusal' | 'adoptionRefusal'>;
   /** Begins the call of a channel. */
   readonly begin: (
     info: CallInfo,
@@ -65,7 +65,8 @@ export class Arrivals {
   offer(channel: AriChannel, args: readonly string[]): void {
     const dial = this.#context.others.all.get(channel.id);
     const { admission, adoptable } = this.#context;
-    const refusal = adoptable.talks.has(channel.id) ? admission.talkRefusal : admission.refusal;
+    const isKnown = adoptable.talks.has(channel.id) || adoptable.has(channel.id);
+    const refusal = isKnown ? admission.adoptionRefusal : admission.refusal;
     if (refusal !== undefined) {
       // A refused dial stays on the list: its end is reported to the client that placed it.
       const { config, reports } = this.#context;

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { AriAccess } from '../ari/access.ts';
 import type { AriClient } from '../ari/client.ts';
 import { AriLink } from '../ari/link.ts';
@@ -30,6 +31,9 @@ export interface AsteriskLinkContext {
 
 /** Longest time for last words when Asterisk stops: it waits no longer (`asterisk/stop-calls`). */
 const ASTERISK_STOPS_MS = 2_000;
+/** A process that is offered our calls asks for them within this time and two heartbeats. */
+const OFFER_MS = 1_000;
+const OFFER_LOOK_MS = 50;
 
 /**
  * The link to Asterisk: whether it can be used, and what each of its changes means for the calls,
@@ -43,6 +47,9 @@ export class AsteriskLink {
   readonly predecessors: Predecessors;
   #problem: { readonly why: string } | undefined = { why: 'ARI has not been reached yet' };
   #isStopping = false;
+  #isToldToStop = false;
+  /** The process that had the app until now is gone: its records are not read yet. */
+  #mayInherit = false;
   #watch: NodeJS.Timeout | undefined;
 
   constructor(context: AsteriskLinkContext) {
@@ -56,6 +63,7 @@ export class AsteriskLink {
       heartbeatMs: config.ARI_HEARTBEAT_MS,
       takeAppOf: (other) => this.#events.takeAppOf(other),
       recover: () => this.#recover(),
+      isDead: (other) => context.records.isDead(other),
     });
     const connection = {
       instance,
@@ -74,6 +82,8 @@ export class AsteriskLink {
       staysOurs: (channelId) => this.#switchboard.handingOver.staysOurs(channelId),
       onHandedOver: () => this.#handedOver(),
       onResumed: (why) => this.#resumed(why),
+      onLeft: (other) => background.run(this.#left(other), 'take the calls of a process that left'),
+      mayTake: () => !this.#isToldToStop,
     });
   }
 
@@ -118,6 +128,32 @@ export class AsteriskLink {
     clearInterval(this.#watch);
   }
 
+  /** Whether the process is told to stop: then it takes no calls of others that stop. */
+  toldToStop(): void {
+    this.#isToldToStop = true;
+  }
+
+  /**
+   * Offers our calls to a process that handed over to this one and lives. Resolves to whether a
+   * successor has asked for them.
+   */
+  async offer(): Promise<boolean> {
+    const { config } = this.#context;
+    const [instance] = this.predecessors.instances;
+    if (instance === undefined || this.#problem !== undefined) return false;
+    await this.#events.offer(instance).catch(() => {});
+    // A process that waits for the app looks once each heartbeat.
+    const endMs = performance.now() + 2 * config.ARI_HEARTBEAT_MS + OFFER_MS;
+    while (performance.now() < endMs && !this.#switchboard.handingOver.isUnderWay) await delay(OFFER_LOOK_MS);
+    return this.#switchboard.handingOver.isUnderWay;
+  }
+
+  /** Leaves our calls to other processes. See {@link AriLink.leave}. */
+  async leave(): Promise<void> {
+    await this.#events.leave();
+    this.#switchboard.letGo(() => false);
+  }
+
   /** Closes the connections to Asterisk's events. */
   async close(): Promise<void> {
     await this.#events.stop();
@@ -126,6 +162,8 @@ export class AsteriskLink {
   async #connected(): Promise<void> {
     // Before the comparison an order could place a call that is already live.
     this.#problem = { why: 'what Asterisk holds is not known yet' };
+    if (this.#mayInherit) await this.#recover();
+    this.#mayInherit = false;
     await this.predecessors.look();
     await this.#switchboard.reconcile();
   }
@@ -151,6 +189,7 @@ export class AsteriskLink {
 
   #resumed(why: string): void {
     this.#context.log.warn({ why }, 'new calls come here again');
+    this.#mayInherit = true;
     this.#switchboard.handingOver.end();
   }
 
@@ -159,6 +198,14 @@ export class AsteriskLink {
     if (this.#problem !== undefined || this.#isStopping) return;
     if (this.#switchboard.handingOver.isUnderWay) return;
     if (await this.predecessors.look()) await this.#switchboard.reconcile();
+  }
+
+  async #left(instance: string): Promise<void> {
+    this.predecessors.left(instance);
+    // One that runs may have passed this process.
+    await this.predecessors.look();
+    await this.#lookAfterPredecessors();
+    await this.#switchboard.reconcile();
   }
 
   /** A predecessor has died: its live calls and its callbacks are ours. Never rejects. */

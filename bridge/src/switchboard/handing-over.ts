@@ -13,6 +13,7 @@ export interface HandingOverContext {
 export class HandingOver {
   readonly #context: HandingOverContext;
   #isUnderWay = false;
+  #completedMs: number | undefined;
 
   constructor(context: HandingOverContext) {
     this.#context = context;
@@ -21,6 +22,11 @@ export class HandingOver {
   /** A successor has the app, or is about to. */
   get isUnderWay(): boolean {
     return this.#isUnderWay;
+  }
+
+  /** Since when a successor has the app, monotonic ms. Undefined: none has. */
+  get completedMs(): number | undefined {
+    return this.#completedMs;
   }
 
   /** A successor asks for the app: new orders are for it. */
@@ -32,6 +38,7 @@ export class HandingOver {
   /** The successor has the app: the gate and the dials of other clients are its own. */
   complete(): void {
     this.begin();
+    this.#completedMs = performance.now();
     this.#context.gate.letGo();
     this.#context.others.letGo();
   }
@@ -39,6 +46,7 @@ export class HandingOver {
   /** The successor is gone: new calls and orders come here again. */
   end(): void {
     this.#isUnderWay = false;
+    this.#completedMs = undefined;
     this.#context.predecessors.stepBack(false);
   }
 

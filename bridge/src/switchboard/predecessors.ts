@@ -20,6 +20,8 @@ export interface PredecessorsContext {
   readonly takeAppOf: (instance: string) => Promise<() => Promise<void>>;
   /** A process is gone: reads the records of its calls, before its channels come. */
   readonly recover: () => Promise<void>;
+  /** Whether a process is known to be dead: its claim need not be watched. */
+  readonly isDead: (instance: string) => Promise<boolean>;
 }
 
 interface Predecessor {
@@ -36,11 +38,23 @@ interface Predecessor {
 export class Predecessors {
   readonly #context: PredecessorsContext;
   readonly #all = new Map<string, Predecessor>();
+  /** Processes that said that their calls are ours. */
+  readonly #left = new Set<string>();
   #isBack = false;
   #looking: Promise<boolean> | undefined;
 
   constructor(context: PredecessorsContext) {
     this.#context = context;
+  }
+
+  /** Processes that were alive at the last look. */
+  get instances(): string[] {
+    return [...this.#all.keys()];
+  }
+
+  /** A process has left its calls to us: the next {@link look} takes them. */
+  left(instance: string): void {
+    this.#left.add(instance);
   }
 
   /** The process that has a channel of the shared app, though it entered it here. */
@@ -74,7 +88,7 @@ export class Predecessors {
   }
 
   async #look(): Promise<boolean> {
-    const { app, ari, instance: own } = this.#context;
+    const { app, ari, instance: own, isDead } = this.#context;
     const seen = new Set<string>();
     let isOneGone = false;
     for (const { name, channelIds } of await ari.applications()) {
@@ -85,7 +99,7 @@ export class Predecessors {
       // An app that somebody else gave such a name.
       if (claim === '') continue;
       const known = this.#all.get(instance);
-      if (this.#isGone(known, claim)) {
+      if (this.#left.has(instance) || this.#isGone(known, claim) || (await isDead(instance))) {
         if (channelIds.length === 0) await this.#forgetClaim(instance);
         const isMoved = await this.#takeChannels(instance, channelIds);
         this.#all.delete(instance);
@@ -134,9 +148,10 @@ export class Predecessors {
   async #takeChannels(instance: string, channelIds: readonly string[]): Promise<boolean> {
     if (channelIds.length === 0) return false;
     const { app, ari, takeAppOf, recover } = this.#context;
+    // First: its callers hear nothing of ours between the next step and their adoption.
+    await recover();
     const close = await takeAppOf(instance);
     try {
-      await recover();
       // From here on its channels are ours when they enter the shared app.
       this.#all.delete(instance);
       const moved = await Promise.all(
