@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { type Lab, until } from './harness.ts';
 
@@ -10,6 +11,15 @@ interface ProcessOptions {
   /** Shell commands that run before the bridge, in its process. */
   readonly shell?: string;
 }
+
+/**
+ * Node calls no end of a test after one that threw: the file must not wait for these, and none may
+ * outlive it.
+ */
+const children = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
 
 /**
  * Starts a bridge as a process of its own beside a lab's ARI and bot. Resolves when it has reached
@@ -37,7 +47,11 @@ export async function startProcess(
     stdio: ['ignore', 'pipe', 'inherit'],
     ...identity,
   });
-  t.after(() => child.kill('SIGKILL'));
+  const kill = () => child.kill('SIGKILL');
+  t.after(kill);
+  children.add(child);
+  child.unref();
+  (child.stdout as Socket).unref();
   let output = '';
   child.stdout.on('data', (text) => {
     output += text;

@@ -5,9 +5,11 @@ import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import { loadConfig } from '../src/config/environment.ts';
 import { type Daemon, startDaemon } from '../src/daemon.ts';
+import { makeWorker } from '../src/media/make-worker.ts';
 import { FakeAri } from './fake-ari.ts';
 import { type BotSession, FakeBot } from './fake-bot.ts';
 import type { FakeChannel } from './fake-channel.ts';
+import { makeWarmWorker } from './warm-workers.ts';
 
 /** Only a test that fails waits so long; a busy machine may need a part of it. */
 const WAIT_MS = 10_000;
@@ -94,6 +96,8 @@ export class Lab {
   readonly ari: FakeAri;
   readonly bot: FakeBot;
   readonly logs: LogLine[] = [];
+  /** Set by files whose tests end media workers: these are new threads then, as in the product. */
+  static endsThreads = false;
   static readonly #running = new Set<Lab>();
   #daemon: Daemon | undefined;
   #stopped = false;
@@ -115,7 +119,7 @@ export class Lab {
       { level: 'debug', base: null },
       { write: (line: string) => lab.logs.push(JSON.parse(line)) },
     );
-    lab.#daemon = await startDaemon(config, log);
+    lab.#daemon = await startDaemon(config, log, Lab.endsThreads ? makeWorker : makeWarmWorker);
     if (!options.noWait) await until(() => lab.logged('ARI connected')[0], 'ARI connected');
     return lab;
   }

@@ -5,8 +5,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { API_TOKEN, api } from './api-client.ts';
 import type { FakeChannel } from './fake-channel.ts';
-import { type Lab, until } from './harness.ts';
+import { Lab, until } from './harness.ts';
 import { assertTalking, failed, hangUpAndEnd, leg, members, start, TO, told } from './transfer-lab.ts';
+
+Lab.endsThreads = true;
 
 /** The media workers that this process has started: of our threads the only ones with a limit. */
 const workers: Worker[] = [];

@@ -10,6 +10,8 @@ import { Lab, speech, until } from './harness.ts';
 import { providersDirectory } from './providers-directory.ts';
 import { SETUP_STEPS } from './setup-steps.ts';
 
+Lab.endsThreads = true;
+
 /**
  * The live media workers (the only threads of this process with a limit), and whether each has
  * loaded.

@@ -9,6 +9,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { Lab, speech, until } from './harness.ts';
 
+Lab.endsThreads = true;
+
 /** The media workers that this process has started: of our threads the only ones with a limit. */
 const workers: Worker[] = [];
 process.on('worker', (worker) => {
@@ -26,7 +28,7 @@ after(() => inspector.disconnect());
 async function evaluate(count: number, expression: string): Promise<void> {
   const attached: string[] = [];
   const onAttached = ({ params }: { params: { sessionId: string; workerInfo: { url: string } } }) => {
-    if (/media\/media-worker\.ts$/.test(params.workerInfo.url)) attached.push(params.sessionId);
+    if (/media\/media-thread\.ts$/.test(params.workerInfo.url)) attached.push(params.sessionId);
   };
   inspector.on('NodeWorker.attachedToWorker', onAttached);
   await inspector.post('NodeWorker.enable', { waitForDebuggerOnStart: false });

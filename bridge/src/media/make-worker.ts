@@ -31,7 +31,7 @@ export function startWorker(
   onEnd: (error: Error) => void,
   port?: MessagePort,
 ): Worker {
-  const worker = new Worker(new URL('./media-worker.ts', import.meta.url), {
+  const worker = new Worker(new URL('./media-thread.ts', import.meta.url), {
     name: 'media',
     workerData: { settings, port },
     transferList: port === undefined ? [] : [port],

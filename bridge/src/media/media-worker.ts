@@ -1,7 +1,6 @@
 import { getPriority, setPriority } from 'node:os';
 import { PerformanceObserver } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { Pacer } from '../audio/pacer.ts';
 import { Disk } from '../recording/disk.ts';
 import { PortPool } from '../rtp/ports.ts';
@@ -13,14 +12,16 @@ import type { FromWorker, ToWorker, WorkerSettings, WorkerStats } from './worker
 const STATS_EVERY_MS = 1_000;
 
 /**
- * The thread that relays the audio of its share of the calls. It does not use ARI and decides
- * nothing about a call.
+ * Relays the audio of its share of the calls, in a thread of its own (`media-thread.ts`). It does
+ * not use ARI and decides nothing about a call.
  */
-class MediaWorker {
+export class MediaWorker {
   readonly #send: (message: FromWorker) => void;
   readonly #shared: RelayShared;
   readonly #sessions = new Map<number, Relay>();
   readonly #collections = { count: 0, totalMs: 0, longestMs: 0 };
+  readonly #observer: PerformanceObserver;
+  readonly #reports: NodeJS.Timeout;
 
   constructor(settings: WorkerSettings, send: (message: FromWorker) => void) {
     takePriority(settings.priority);
@@ -36,13 +37,14 @@ class MediaWorker {
       disk: new Disk(),
       now: () => performance.now(),
     };
-    new PerformanceObserver((list) => {
+    this.#observer = new PerformanceObserver((list) => {
       for (const { duration } of list.getEntries()) {
         this.#collections.count += 1;
         this.#collections.totalMs += duration;
         this.#collections.longestMs = Math.max(this.#collections.longestMs, duration);
       }
-    }).observe({ entryTypes: ['gc'] });
+    });
+    this.#observer.observe({ entryTypes: ['gc'] });
     // An error in a report must not end the calls. A missing report shows that the thread hangs.
     const report = () => {
       try {
@@ -50,7 +52,14 @@ class MediaWorker {
       } catch {}
     };
     report();
-    setInterval(report, STATS_EVERY_MS).unref();
+    this.#reports = setInterval(report, STATS_EVERY_MS).unref();
+  }
+
+  /** Ends the reports. Returns how many sessions are open: those hold on to what they have. */
+  close(): number {
+    clearInterval(this.#reports);
+    this.#observer.disconnect();
+    return this.#sessions.size;
   }
 
   /** Executes one request and replies to it. */
@@ -134,8 +143,3 @@ function takePriority(priority: number): void {
     // Not permitted (RLIMIT_NICE): the audio then has the priority of control.
   }
 }
-
-const { settings, port = parentPort } = workerData as { settings: WorkerSettings; port?: MessagePort };
-if (port === null) throw new Error('media-worker.ts is started as a worker thread only');
-const worker = new MediaWorker(settings, (message) => port.postMessage(message));
-port.on('message', (message: ToWorker) => void worker.handle(message));
