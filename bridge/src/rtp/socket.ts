@@ -46,8 +46,7 @@ export class SharedSocket {
   readonly address: string;
   /** Most calls that it can carry. */
   readonly capacity: number;
-  /** Datagrams dropped: from a source that no call expects, or too long to be RTP. */
-  refused = 0;
+  #refused = 0;
   readonly #socket: DatagramSocket;
   readonly #members = new Set<RtpSocket>();
   /** By address, then by port. */
@@ -70,6 +69,11 @@ export class SharedSocket {
 
   get port(): number {
     return this.#socket.port;
+  }
+
+  /** Datagrams dropped: from a source that no call expects, or too long to be RTP. */
+  get refused(): number {
+    return this.#refused;
   }
 
   get hasRoom(): boolean {
@@ -139,7 +143,7 @@ export class SharedSocket {
     const member = this.#peers.get(received.sourceAddress(index))?.get(received.sourcePort(index));
     const datagram = received.datagram(index);
     if (member === undefined || datagram === undefined) {
-      this.refused++;
+      this.#refused++;
       return;
     }
     member.stats.datagramsReceived++;

@@ -8,23 +8,23 @@ import { printable } from '../text/outside-text.ts';
 /** An unanswered call that an external client placed through ARI. */
 export interface Originated {
   /** The channel as ARI last showed it. */
-  channel: AriChannel;
+  readonly channel: AriChannel;
   /** The dialled number, if Asterisk reported it. */
-  dialled: string;
-  ringing: boolean;
+  readonly dialled: string;
+  readonly ringing: boolean;
   /** The callee's side has forwarded it (3xx). A forwarded dial ends. */
-  isForwarded: boolean;
+  readonly isForwarded: boolean;
   /**
    * App arguments of a channel that entered Stasis before its dial (ARI's create and dial). It
    * waits there for the answer.
    */
-  args?: readonly string[];
+  readonly args?: readonly string[];
   /** Unix time, ms. */
   readonly sinceMs: number;
   /** Assigns call ids. */
   readonly ids: CallIds;
   /** Its record from the previous process. */
-  before: CallRecord | undefined;
+  readonly before: CallRecord | undefined;
 }
 
 /** A channel created by a previous process and never dialled is hung up after this time. */

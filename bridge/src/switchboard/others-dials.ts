@@ -24,13 +24,15 @@ export interface OthersDialsContext {
   readonly reports: CallReports;
 }
 
+/** What only {@link OthersDials} writes. */
+type WritableDial = { -readonly [Field in keyof Originated]: Originated[Field] };
+
 /**
- * Calls that external clients place through ARI, by channel, until they are answered or fail. Only
- * this class writes their fields.
+ * Calls that external clients place through ARI, by channel, until they are answered or fail.
  */
 export class OthersDials {
   readonly #context: OthersDialsContext;
-  readonly #dials = new Map<string, Originated>();
+  readonly #dials = new Map<string, WritableDial>();
 
   constructor(context: OthersDialsContext) {
     this.#context = context;
@@ -42,6 +44,10 @@ export class OthersDials {
 
   /** The dial of a channel. Adds it at the channel's first event. */
   began(channel: AriChannel): Originated {
+    return this.#began(channel);
+  }
+
+  #began(channel: AriChannel): WritableDial {
     const known = this.#dials.get(channel.id);
     if (known !== undefined) {
       known.channel = channel;
@@ -50,7 +56,7 @@ export class OthersDials {
     const { ids, adoptable, reports } = this.#context;
     const before = adoptable.take(channel.id);
     const sinceMs = before === undefined ? Date.now() : Date.parse(before.times.offered);
-    const dial: Originated = {
+    const dial: WritableDial = {
       channel,
       dialled: before?.to ?? '',
       sinceMs,
@@ -68,18 +74,18 @@ export class OthersDials {
 
   /** A channel that was created to be dialled later waits in our app for the answer. */
   entered(channel: AriChannel, args: readonly string[]): void {
-    this.began(channel).args = args;
+    this.#began(channel).args = args;
   }
 
   /** A channel is dialled. `dialstring` is the part after `PJSIP/` of its endpoint. */
   dialled(channel: AriChannel, dialstring: string): void {
-    const dial = this.began(channel);
+    const dial = this.#began(channel);
     dial.dialled ||= dialstring.split('@')[0] ?? '';
   }
 
   /** The callee's side has forwarded the dial. That is refused, so the dial will end. */
   forwarded(channel: AriChannel): void {
-    this.began(channel).isForwarded = true;
+    this.#began(channel).isForwarded = true;
   }
 
   /** The callee's phone rings. */
@@ -127,8 +133,9 @@ export class OthersDials {
   /**
    * Removes a dial. Keeps its channel as released, so that late events do not start another dial.
    */
-  #end(channelId: string): Originated | undefined {
-    const dial = this.answered(channelId);
+  #end(channelId: string): WritableDial | undefined {
+    const dial = this.#dials.get(channelId);
+    this.#dials.delete(channelId);
     if (dial !== undefined)
       this.#context.pendingReleases.remember(channelId, { cause: CAUSE.normalClearing, isDone: true });
     return dial;
