@@ -46,10 +46,15 @@ async function orphan(
 
 test('an adopted call tells its bot that it comes back', async (t) => {
   const { lab, channel, config } = await orphan(t, { X_CALL_ID: 'again' }, async () => {});
+  const startMs = performance.now();
   const next = await Lab.start(t, { ari: lab.ari, bot: lab.bot, config });
   const session = await next.session(1);
   assert.equal(session.events[0]?.event, 'start');
   assert.equal(session.events[0]?.reconnected, true);
+  await until(() => session.of('answered').length > 0, 'adopted');
+  t.diagnostic(
+    `with a bot ${Math.round(performance.now() - startMs)} ms after the start of the next process`,
+  );
   next.ari.hangUp(channel.id);
   await next.ended();
 });

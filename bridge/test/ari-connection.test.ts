@@ -42,8 +42,10 @@ test('a wrong password is said to be one', async (t) => {
 test('a call outlives a lost ARI socket', async (t) => {
   const lab = await Lab.start(t);
   const { channel, session } = await lab.call();
+  const cutMs = performance.now();
   lab.ari.dropEvents();
   await reconnected(lab);
+  t.diagnostic(`ready again after ${Math.round(performance.now() - cutMs)} ms`);
   session.speak(speech(3));
   const rtp = lab.ari.mediaOf(channel.id);
   await until(() => rtp.speech().length >= 480, 'the bot is heard');

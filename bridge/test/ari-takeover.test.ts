@@ -20,6 +20,13 @@ async function reconnected(lab: Lab, times = 2): Promise<void> {
   await until(() => lab.logged('ARI connected').length >= times, 'ARI is back');
 }
 
+/** Says when ARI was ready again, for docs/RELIABILITY.md. */
+function tellTime(t: TestContext, sinceMs: number): void {
+  const ms = performance.now() - sinceMs;
+  const heartbeats = (ms / Number(FAST.ARI_HEARTBEAT_MS)).toFixed(1);
+  t.diagnostic(`ready again after ${Math.round(ms)} ms, ${heartbeats} heartbeats`);
+}
+
 /** How often the app was taken from a bridge, and was its own again. */
 async function takeovers(lab: Lab): Promise<number[]> {
   return [await lab.metric('app_taken_total'), await lab.metric('app_regained_total')];
@@ -42,10 +49,12 @@ async function takeApp({ port, username, password }: FakeAri, t: TestContext): P
 test('events that silently go nowhere are noticed: not ready, then connected anew, and the call goes on', async (t) => {
   const lab = await Lab.start(t, { config: FAST });
   const { channel, session } = await lab.call();
+  const deafMs = performance.now();
   lab.ari.deafen();
   await until(() => lab.logged('ARI not connected, trying again').length > 0, 'the alarm');
   assert.match(String(lab.logged('ARI not connected, trying again')[0]?.why), /heartbeat/);
   await reconnected(lab);
+  tellTime(t, deafMs);
   assert.equal((await lab.get('/readyz')).status, 200);
   assert.equal(lab.logged('call ended').length, 0);
   assert.equal(session.closed, undefined);
@@ -88,8 +97,10 @@ test('a late handshake that takes the app and is gone: the app is back at once, 
   const lab = await Lab.start(t, { config: FAST });
   const { channel, session } = await lab.call();
   const late = await takeApp(lab.ari, t);
+  const takenMs = performance.now();
   late.terminate();
   await until(() => lab.logged('ARI connected').length === 2, 'ARI is back', 2_000);
+  tellTime(t, takenMs);
   assert.deepEqual(await takeovers(lab), [1, 1]);
   assert.equal(lab.logged('call ended').length, 0);
   assert.equal(session.closed, undefined);

@@ -25,6 +25,8 @@ describe('a bot that is not there', { concurrency: 6 }, () => {
     };
     const channel = lab.ari.inbound();
     await until(() => channel.state === 'Up', 'the answer');
+    const backMs = (tries[0] ?? 0) + DOWN_MS;
+    t.diagnostic(`connected ${Math.round((tries.at(-1) ?? 0) - backMs)} ms after the bot was back`);
     const pauses = tries.slice(1).map((ms, i) => ms - (tries[i] ?? 0));
     assert.ok(tries.length >= 4 && tries.length <= 7, `${tries.length} tries`);
     assert.ok((pauses.at(-1) ?? 0) > 2 * (pauses[0] ?? 0), `pauses ${pauses.map(Math.round)}`);
@@ -170,8 +172,10 @@ describe('a bot that accepts the call and says nothing', { concurrency: 6 }, () 
   test('is connected once more, anew, and the caller hears a tone until then', async (t) => {
     const lab = await Lab.start(t, { config: SPEAKS_FIRST });
     const { channel, session } = await lab.call();
+    const sinceMs = performance.now();
     const rtp = lab.ari.mediaOf(channel.id);
     const second = await lab.session(1);
+    t.diagnostic(`connected anew after ${Math.round(performance.now() - sinceMs)} ms`);
     assert.equal(second.events[0]?.reconnected, session.events[0]?.reconnected);
     await until(() => session.closed === 1000, 'the first connection is closed');
     second.speak(speech(3));
@@ -187,7 +191,9 @@ describe('a bot that accepts the call and says nothing', { concurrency: 6 }, () 
     const api = { API_TOKEN: 'token-of-the-api-of-a-test' };
     const lab = await Lab.start(t, { config: { ...SPEAKS_FIRST, ...api } });
     const { channel } = await lab.call();
+    const sinceMs = performance.now();
     const ended = await lab.ended();
+    t.diagnostic(`given up after ${Math.round(performance.now() - sinceMs)} ms`);
     assert.equal(ended.reason.kind, 'bot-unavailable');
     assert.equal(ended.reason.detail, 'the bot was not heard: no audio within 1500 ms, twice');
     assert.equal(channel.variables.PIPECAT_STATUS, 'bot-unavailable');
@@ -290,10 +296,12 @@ describe('a bot that is down, for many calls', { concurrency: 4 }, () => {
     assert.equal(await lab.metric('bots_down'), 1);
     assert.equal(await lab.metric('bot_outages_total'), 1);
     lab.bot.decide = () => 'accept';
+    const backMs = performance.now();
     for (let call = 0; call < CALLS; call++) {
       const session = await lab.session(CALLS + call);
       assert.equal(session.events[0]?.reconnected, true);
     }
+    t.diagnostic(`all connected ${Math.round(performance.now() - backMs)} ms after the bot was back`);
     assert.equal(lab.logged('bot reachable again').length, 1);
     assert.equal(await lab.metric('bots_down'), 0);
     assert.equal(await lab.metric('bot_connects_waiting'), 0);

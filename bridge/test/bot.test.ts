@@ -82,8 +82,10 @@ describe('a bot', { concurrency: 6 }, () => {
     const lab = await Lab.start(t, { config: { BOT_RECONNECT_MS: '300' } });
     const { channel, session } = await lab.call();
     lab.bot.decide = () => 503;
+    const lostMs = performance.now();
     session.close(1011);
     const ended = await lab.ended();
+    t.diagnostic(`given up after ${Math.round(performance.now() - lostMs)} ms`);
     assert.equal(ended.reason.kind, 'bot-lost');
     assert.match(ended.reason.detail ?? '', /1011/);
     assert.equal(channel.continued, true);

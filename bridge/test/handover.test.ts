@@ -34,6 +34,14 @@ async function successor(t: TestContext, first: Lab, config: Record<string, stri
   return await Lab.start(t, { config: { ...FAST, ARI_URL: url, ...config } });
 }
 
+/** Says how long something took, for docs/RELIABILITY.md. */
+function tellTime(t: TestContext, what: string, sinceMs: number): void {
+  const ms = performance.now() - sinceMs;
+  t.diagnostic(
+    `${what}: ${Math.round(ms)} ms, ${(ms / Number(FAST.ARI_HEARTBEAT_MS)).toFixed(1)} heartbeats`,
+  );
+}
+
 /** Whether a process has handed its calls' app over. */
 const handedOver = (lab: Lab) => until(() => lab.logged('handed over to a new process')[0], 'handed over');
 
@@ -107,10 +115,12 @@ test('the old process is killed while it drains: its calls are adopted by the ne
   await until(async () => (await record()).state === 'active', 'the new process knows of it');
   await delay(300);
   assert.equal(lab.bot.sessions[0]?.closed, undefined, 'its bot is undisturbed');
+  const sinceMs = performance.now();
   child.kill('SIGKILL');
   const session = await second.session();
   assert.equal(session.of('start')[0]?.reconnected, true);
   await until(() => session.of('answered').length > 0, 'adopted');
+  tellTime(t, 'without a bot', sinceMs);
   session.speak(speech(3, 9));
   await until(() => lab.ari.mediaOf(channel.id).speech().includes(speech(3, 9)), 'audio');
   assert.equal(lab.ari.ownOf(channel.id, 'pcb').length, 1, 'the old mixing bridge is removed');
@@ -126,9 +136,11 @@ test('a process that stands still while it drains loses its calls to the new one
   const channel = lab.ari.inbound();
   await until(() => lab.bot.sessions[0]?.of('answered').length === 1, 'the call is up');
   const second = await successor(t, lab);
+  const sinceMs = performance.now();
   child.kill('SIGSTOP');
   const session = await second.session();
   await until(() => session.of('answered').length > 0, 'adopted');
+  tellTime(t, 'without a bot', sinceMs);
   child.kill('SIGCONT');
   await until(() => lab.bot.sessions[0]?.closed !== undefined, 'the old bot is let go');
   await delay(500);
@@ -174,7 +186,9 @@ test('the new process ends: the old one, which drains, takes new calls again, an
     first.ari.hangUp(newcomer.id);
     await second.ended();
     await second.stop();
+    const sinceMs = performance.now();
     await until(() => first.logged('new calls come here again').length === round, 'back');
+    tellTime(t, 'nobody takes new calls', sinceMs);
     await until(async () => (await first.get('/readyz')).status === 200, 'ready');
     const { channel: next } = await first.call();
     first.ari.hangUp(next.id);
