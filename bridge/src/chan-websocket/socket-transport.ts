@@ -43,7 +43,7 @@ export class ChanWebsocketTransport {
   readonly payloadOffset = 0;
   /** The lead, plus half a frame: the average time until Asterisk's next tick. */
   readonly playoutDelayMs = (LEAD_FRAMES + 0.5) * FRAME_MS;
-  lastReceivedMs: number;
+  #lastReceivedMs: number;
   readonly #options: ChanWebsocketOptions;
   readonly #socket: WebSocket;
   readonly #pool: Buffer[];
@@ -60,7 +60,7 @@ export class ChanWebsocketTransport {
   private constructor(socket: WebSocket, options: ChanWebsocketOptions) {
     this.#socket = socket;
     this.#options = options;
-    this.lastReceivedMs = options.now();
+    this.#lastReceivedMs = options.now();
     const { frameBytes, silence, onFrame } = options;
     this.#caller = new CallerAudio({
       frameBytes,
@@ -71,6 +71,11 @@ export class ChanWebsocketTransport {
       maxLeadMs: MAX_LEAD_MS,
     });
     this.#pool = Array.from({ length: POOL_FRAMES }, () => Buffer.alloc(options.frameBytes));
+  }
+
+  /** When data last arrived from Asterisk, by the relay's clock, ms. */
+  get lastReceivedMs(): number {
+    return this.#lastReceivedMs;
   }
 
   /**
@@ -192,7 +197,7 @@ export class ChanWebsocketTransport {
 
   #receive(data: Buffer): void {
     const now = this.#options.now();
-    this.lastReceivedMs = now;
+    this.#lastReceivedMs = now;
     this.#caller.push(data, now);
   }
 

@@ -35,7 +35,7 @@ export class RtpTransport {
   readonly payloadOffset = RTP_HEADER_BYTES;
   /** Asterisk forwards a packet as it arrives. */
   readonly playoutDelayMs = 0;
-  lastReceivedMs: number;
+  #lastReceivedMs: number;
   readonly #socket: RtpSocket;
   readonly #receiver: RtpReceiver;
   readonly #sender: RtpSender;
@@ -66,11 +66,16 @@ export class RtpTransport {
       sequenceNumber,
       timestamp,
     });
-    this.lastReceivedMs = performance.now();
+    this.#lastReceivedMs = performance.now();
     socket.listen((datagram, arrivedMs) => {
-      this.lastReceivedMs = arrivedMs;
+      this.#lastReceivedMs = arrivedMs;
       this.#receiver.push(datagram, arrivedMs);
     });
+  }
+
+  /** When data last arrived from Asterisk, by the relay's clock, ms. */
+  get lastReceivedMs(): number {
+    return this.#lastReceivedMs;
   }
 
   /** Our UDP port. Other calls may share it. */
