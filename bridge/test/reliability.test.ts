@@ -11,8 +11,8 @@ test('docs/RELIABILITY.md: each fault has a test that is there, and no fault has
   const [, ...rows] = page.split('\n').filter((line) => line.startsWith('| '));
   const faults = rows.map((line) =>
     line
-      .slice(2, -2)
-      .split(' | ')
+      .slice(1, -1)
+      .split('|')
       .map((cell) => cell.trim()),
   );
   assert.ok(faults.length >= FAULTS_MIN, `${faults.length} faults`);
