@@ -25,12 +25,14 @@ bridge_get() { http_get "$(of_running bridge HTTP_ADDRESS 127.0.0.1)" "$(of_runn
 
 asterisk_cli() { timeout "$ANSWER_S" docker compose exec --no-TTY asterisk asterisk -rx "$1" </dev/null 2>/dev/null; }
 
-# running_digest SERVICE: of the configuration that it runs with; nothing where it does not tell.
-# --check tells that of the files.
+# running_digest SERVICE [KIND]: of the configuration that it runs with; nothing where it does not
+# tell. KIND `restart` [default] is of what needs a restart, `configuration` of all. --check tells
+# those of the files.
 running_digest() {
+  local kind="${2:-restart}"
   case "$1" in
     asterisk) timeout "$ANSWER_S" docker compose exec --no-TTY asterisk cat /run/asterisk/etc/digest </dev/null 2>/dev/null || true ;;
-    bridge) bridge_get /livez | sed -n 's/.*"configuration":"\([0-9a-f]*\)".*/\1/p' || true ;;
+    bridge) bridge_get /livez | sed -n "s/.*\"$kind\":\"\([0-9a-f]*\)\".*/\1/p" || true ;;
   esac
 }
 

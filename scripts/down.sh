@@ -15,7 +15,7 @@ if [ -z "${ALL:-}" ]; then require_own_stack; fi
 
 calls="$(live_calls bridge)"
 if [ -n "${NOW:-}" ]; then cuts_now=yes; elif [ "$calls" != 0 ]; then
-  step "$calls call(s) in progress may go on for $(of_running bridge STOP_DRAIN_S 60) s; to end them at once: make down NOW=1"
+  step "$calls call(s) in progress may go on for $(setting STOP_DRAIN_S 60) s; to end them at once: make down NOW=1"
 fi
 step "stopping the stack …"
 # Before Asterisk, and before a bot of the lab.

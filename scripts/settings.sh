@@ -56,6 +56,14 @@ image_content() {
   } | sha256sum | cut -c -16
 }
 
+# bridge_settings: the bridge's settings that apply on reload, as compose reads them from .env, in
+# JSON.
+bridge_settings() {
+  local lines
+  lines="$(docker compose config --format json | sed -n '/^  "x-settings": {$/,/^  }/{//!p}')" || return
+  printf '{\n%s\n}\n' "${lines//'$$'/'$'}"
+}
+
 # is_installation: whether this is where a bundle was installed. It has the images of its VERSION
 # and no sources; a checkout builds its images.
 is_installation() { [ -n "$(setting VERSION)" ]; }

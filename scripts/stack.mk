@@ -1,7 +1,7 @@
 # What runs, stops and looks at the stack: in a checkout and where a bundle is installed.
 # Thin: each target is a script in scripts/, which says more about it.
 .DEFAULT_GOAL := help
-.PHONY: help up call bot-check down logs ps doctor
+.PHONY: help up reload call bot-check down logs ps doctor
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
@@ -10,6 +10,9 @@ help: ## this list
 
 up: ## from a bare host to a stack that answers calls; after a change: apply it (DRAIN=1 waits for calls, NOW=1 cuts them)
 	@DRAIN="$(DRAIN)" NOW="$(NOW)" scripts/up.sh
+
+reload: ## apply a change of .env, providers or secrets while calls go on; what needs a restart is named
+	@scripts/reload.sh
 
 call: ## one test call through it, PASS or FAIL (TO=100 SECONDS=8)
 	@TO="$(TO)" CALL_SECONDS="$(SECONDS)" scripts/call.sh

@@ -85,7 +85,7 @@ nothing_unasked() {
   step "a change of the bridge with a call in progress: refused without --drain or --now"
   call 120
   remember
-  set_in_env BOT_PING_MS 14000
+  set_in_env ARI_TIMEOUT_MS 4000
   up 3
   step "a file with a fault, whatever is asked for"
   echo 'CODEC=ulaw' >>"$DIRECTORY/$FILE"
@@ -136,7 +136,7 @@ drained() {
   step "--drain: the call goes on to its end, new ones get 503"
   call 40
   remember
-  set_in_env BOT_PING_MS 13000
+  set_in_env ARI_TIMEOUT_MS 3000
   up 0 --drain >"$DIRECTORY/drain.log" 2>&1 &
   local draining=$! deadline=$(($(date +%s) + 2 * WAIT_S))
   until grep -q 'call(s) go on' "$DIRECTORY/drain.log"; do

@@ -8,13 +8,14 @@ cd "$(dirname "$0")/.."
 . scripts/settings.sh
 . scripts/ports.sh
 . scripts/cuts.sh
+. scripts/reloads.sh
 
 HEALTHY_WITHIN_S=60
 # Until something is stopped or started.
 export UNCHANGED_STATUS=3
 
-# service -> digest of the configuration in its files
-declare -A digests=()
+# service -> digest of the configuration in its files: of what needs a restart, and of all
+declare -A digests=() configurations=()
 # services that have to restart; the bridge comes first
 restarts=()
 # What becomes of calls in progress: drain, now, drain-then-now; empty: ask.
@@ -63,20 +64,24 @@ stop_what_restarts() {
 }
 
 start() {
+  local settings
+  settings="$(bridge_settings)"
   remove_switched_off
   stop_what_restarts
+  docker compose run --rm --no-deps --no-TTY bridge node src/main.ts --store - <<<"$settings"
   docker compose up --detach --no-build --remove-orphans --wait --wait-timeout "$HEALTHY_WITHIN_S"
 }
 
 # A mistake in settings, providers or secrets is found before anything that runs is stopped.
 check_configuration() {
-  local service command
+  local service command settings
   mkdir -p .logs
+  settings="$(bridge_settings)"
   for service in asterisk bridge; do
     command=(--check)
-    if [ "$service" = bridge ]; then command=(node src/main.ts --check); fi
-    docker compose run --rm --no-deps --no-TTY "$service" "${command[@]}" >.logs/check.log 2>&1 && { grep '^note: ' .logs/check.log || true; } &&
-      digests[$service]="$(sed -n 's/^configuration: //p' .logs/check.log)" && continue
+    if [ "$service" = bridge ]; then command=(node src/main.ts --check -); fi
+    docker compose run --rm --no-deps --no-TTY "$service" "${command[@]}" <<<"$settings" >.logs/check.log 2>&1 &&
+      { grep '^note: ' .logs/check.log || true; } && take_digests "$service" .logs/check.log && continue
     grep -vE '^ ?(Container|Volume|Network) ' .logs/check.log >&2
     fail "$service would not start; nothing was stopped or started" "put right what stands above, then: make up"
   done
@@ -178,6 +183,7 @@ main() {
   find_restarts
   if [ ${#restarts[@]} -gt 0 ]; then agree_to_cut "$how" "${restarts[@]}"; fi
   start_stack
+  if needs_reload; then reload_bridge || fail "a service did not take the change" "put right what stands above, then: make up"; fi
   scripts/secrets.sh --tidy
   require_listening
   summary

@@ -3,13 +3,15 @@ import type { FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import type { AriAccess } from './ari/access.ts';
 import { AriClient } from './ari/client.ts';
-import { configDigest } from './config/digest.ts';
+import { configDigest, restartDigest } from './config/digest.ts';
 import { type Config, portNeeds } from './config/environment.ts';
+import { type ConfigChange, LiveConfig } from './config/live-config.ts';
 import { rangeWarnings } from './config/port-ranges.ts';
 import { CallControl } from './control/call-control.ts';
 import { readiness } from './control/readiness.ts';
+import { type Reload, Reloading } from './control/reloading.ts';
 import { EventStream } from './http/event-stream.ts';
-import { startHttp } from './http/server.ts';
+import { type HttpSettings, startHttp } from './http/server.ts';
 import type { Logger } from './log.ts';
 import { type MakeWorker, makeWorker } from './media/make-worker.ts';
 import { MediaPool } from './media/pool.ts';
@@ -46,7 +48,9 @@ const INSTANCE_BYTES = 4;
 
 /** A running bridge: creates its parts, and stops them in order. */
 export class Daemon {
+  /** The values of now: a reload may change them. */
   readonly #config: Config;
+  readonly #reloading: Reloading;
   readonly #log: Logger;
   readonly #background: Background;
   readonly #ari: AriClient;
@@ -69,9 +73,12 @@ export class Daemon {
   #isHurried = false;
   #hasLeft = false;
 
-  constructor(config: Config, log: Logger, make: MakeWorker) {
+  constructor(initial: Config, log: Logger, make: MakeWorker) {
+    const live = new LiveConfig(initial);
+    const { config } = live;
     this.#config = config;
     this.#log = log;
+    this.#reloading = new Reloading({ live, apply: (change) => this.#apply(change), log });
     this.#background = new Background(log);
     const access: AriAccess = {
       url: config.ARI_URL,
@@ -98,16 +105,30 @@ export class Daemon {
       log.warn({ calls: records.length }, 'the previous process died during calls');
       this.#switchboard.adopt(records);
     });
-    const recordWriter = new RecordWriter(this.#records, config.RECORDS_STDOUT, log);
+    const recordWriter = new RecordWriter(this.#records, () => config.RECORDS_STDOUT, log);
     this.#callbacks = new StatusCallbacks(
-      { secret: config.CALLBACK_SECRET, tries: config.CALLBACK_TRIES, hosts: config.CALLBACK_HOSTS },
+      {
+        get secret() {
+          return config.CALLBACK_SECRET;
+        },
+        get tries() {
+          return config.CALLBACK_TRIES;
+        },
+        get hosts() {
+          return config.CALLBACK_HOSTS;
+        },
+      },
       this.#records,
       log,
     );
     this.#recordings = new Retention({
       directory: config.RECORDINGS_DIR,
-      maxTotalBytes: config.RECORDINGS_MAX_MB * MEGABYTE,
-      maxAgeMs: config.RECORDINGS_DAYS * DAY_MS,
+      get maxTotalBytes() {
+        return config.RECORDINGS_MAX_MB * MEGABYTE;
+      },
+      get maxAgeMs() {
+        return config.RECORDINGS_DAYS * DAY_MS;
+      },
       onRemoved: (names) => log.info({ recordings: names }, 'recordings removed by age or size'),
       onError: (error) => log.error({ error: error.message }, 'recordings could not be looked through'),
     });
@@ -126,8 +147,15 @@ export class Daemon {
     this.#gate = new Gate({
       ari: this.#ari,
       app: config.ARI_APP,
-      limits: { loopMs: config.OVERLOAD_LOOP_MS, lateTicksPercent: config.OVERLOAD_LATE_PERCENT },
-      providerShare: Math.ceil((config.MAX_CALLS * config.PROVIDER_SHARE_PERCENT) / 100),
+      limits: {
+        get loopMs() {
+          return config.OVERLOAD_LOOP_MS;
+        },
+        get lateTicksPercent() {
+          return config.OVERLOAD_LATE_PERCENT;
+        },
+      },
+      providerShare: () => Math.ceil((config.MAX_CALLS * config.PROVIDER_SHARE_PERCENT) / 100),
       refusal: () => this.#switchboard.admission.refusal,
       ticks: () => this.#media.stats.map(({ pacer }) => pacer),
       onClosed: (why) => this.#metrics.gateClosed(why),
@@ -190,6 +218,11 @@ export class Daemon {
     return this.#records.hanging || this.#media.hanging;
   }
 
+  /** `SHUTDOWN_MS` of now. */
+  get shutdownMs(): number {
+    return this.#config.SHUTDOWN_MS;
+  }
+
   /** The watch over releases and tasks that do not end. */
   get overdue(): OverdueWatch {
     return this.#background.overdue;
@@ -197,33 +230,65 @@ export class Daemon {
 
   /** Opens the HTTP interface and starts connecting to ARI. */
   async start(): Promise<void> {
-    const { HTTP_ADDRESS, HTTP_PORT } = this.#config;
-    this.#http = await startHttp({
-      address: HTTP_ADDRESS,
-      port: HTTP_PORT,
-      metrics: this.#metrics,
-      readiness: () => this.#readiness(),
-      configuration: configDigest(this.#config),
-      log: this.#log,
-      twilio: {
-        token: this.#config.BOT_TOKEN ?? this.#config.API_TOKEN,
-        hangUp: (callSid) => this.#switchboard.hangUpForBot(callSid),
-      },
-      api: {
-        control: this.#control,
-        events: this.#changes,
-        token: this.#config.API_TOKEN,
-        botToken: this.#config.BOT_TOKEN,
-        requestsPerSecond: this.#config.API_REQUESTS_PER_SECOND,
-        version,
-      },
-    });
+    const { HTTP_ADDRESS } = this.#config;
+    this.#http = await startHttp(this.#httpSettings());
     this.#link.start();
     this.#background.run(this.#callbacks.resume(), 'resume callbacks');
     this.#recordings.start();
     this.#gate.start();
     for (const warning of rangeWarnings(portNeeds(this.#config))) this.#log.warn(warning);
     this.#log.info({ http: `${HTTP_ADDRESS}:${this.httpPort}`, ari: this.#config.ARI_URL }, 'bridge started');
+  }
+
+  #httpSettings(): HttpSettings {
+    const config = this.#config;
+    return {
+      address: config.HTTP_ADDRESS,
+      port: config.HTTP_PORT,
+      metrics: this.#metrics,
+      readiness: () => this.#readiness(),
+      digests: () => ({ configuration: configDigest(config), restart: restartDigest(config) }),
+      log: this.#log,
+      twilio: {
+        get token() {
+          return config.BOT_TOKEN ?? config.API_TOKEN;
+        },
+        hangUp: (callSid) => this.#switchboard.hangUpForBot(callSid),
+      },
+      api: {
+        control: this.#control,
+        events: this.#changes,
+        get token() {
+          return config.API_TOKEN;
+        },
+        get botToken() {
+          return config.BOT_TOKEN;
+        },
+        get requestsPerSecond() {
+          return config.API_REQUESTS_PER_SECOND;
+        },
+        version,
+      },
+    };
+  }
+
+  /**
+   * Applies what has changed in the configuration, without a restart. `load` reads it. Calls under
+   * way go on with what they began with.
+   */
+  async reload(load: () => Config): Promise<Reload> {
+    return await this.#reloading.reload(load);
+  }
+
+  /** What acts at once on a change. Everything else reads a value when it needs it. */
+  #apply({ applied }: ConfigChange): void {
+    const { RECORDS_DAYS: days, RECORDS_MAX_MB: maxMegabytes } = this.#config;
+    if (applied.includes('LOG_LEVEL')) this.#log.level = this.#config.LOG_LEVEL;
+    this.#media.botAccess.perSecond = this.#config.BOT_CONNECTS_PER_SECOND;
+    this.#records.limit({ days, maxMegabytes });
+    this.#link.compareEvery(this.#config.RECONCILE_MS);
+    this.#gate.limitsChanged();
+    this.#background.run(this.#recordings.sweep(), 'look through recordings');
   }
 
   #departing(): Departing {
@@ -315,6 +380,7 @@ export class Daemon {
       asteriskPorts: this.#asteriskPorts,
       ari: this.#ari,
       ariProblem: this.#link.problem,
+      wasReloadRefused: this.#reloading.wasRefused,
     });
   }
 }

@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
-import { configDigest } from './config/digest.ts';
+import { configDigest, restartDigest } from './config/digest.ts';
 import { ConfigError, loadConfig, portNeeds } from './config/environment.ts';
 import { rangeWarnings } from './config/port-ranges.ts';
+import { storeSettings, withSettings, withSettingsFile } from './config/settings-file.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { exitNow } from './exit.ts';
 import { createLogger, type Logger } from './log.ts';
@@ -10,6 +12,8 @@ import { openNursery } from './media/nursery.ts';
 /** Exit codes. 78 is EX_CONFIG of sysexits.h: a restart without a change does not help. */
 const EXIT_FAILURE = 1;
 const EXIT_CONFIG = 78;
+/** File descriptor. */
+const STDIN = 0;
 /** Added to the time limits of the shutdown's own steps. */
 const SHUTDOWN_SLACK_MS = 5_000;
 /** Each of the last words and the undelivered callbacks may take `SHUTDOWN_MS`. */
@@ -54,7 +58,7 @@ function exitOnUncaughtError(log: Logger): void {
  * Signals, and a handover, decide when the process ends and what becomes of its calls: see
  * `switchboard/departure.ts`.
  */
-function endWhenDue(daemon: Daemon, shutdownMs: number, log: Logger): void {
+function endWhenDue(daemon: Daemon, log: Logger): void {
   const { departure } = daemon;
   const ended = departure.way().then((way) => {
     setTimeout(
@@ -62,7 +66,7 @@ function endWhenDue(daemon: Daemon, shutdownMs: number, log: Logger): void {
         log.fatal('the shutdown took too long, the process ends');
         exitNow(EXIT_FAILURE);
       },
-      SHUTDOWN_STEPS * shutdownMs + SHUTDOWN_SLACK_MS,
+      SHUTDOWN_STEPS * daemon.shutdownMs + SHUTDOWN_SLACK_MS,
     ).unref();
     return way === 'leave' ? daemon.leave() : daemon.stop();
   });
@@ -87,19 +91,38 @@ function endWhenDue(daemon: Daemon, shutdownMs: number, log: Logger): void {
   process.on('SIGUSR2', () => daemon.suspendCalls());
 }
 
+/**
+ * Checks the configuration, and starts nothing: `make up` does so before it stops the running
+ * bridge. The digests tell whether it has to: the running bridge shows its own at /livez. With `-`
+ * the settings file's text comes from standard input. `--store` then writes it.
+ */
+function check([mode, from]: readonly string[]): void {
+  if (mode !== '--check' && mode !== '--store') throw new ConfigError(`unknown argument: ${mode}`);
+  const text = from === '-' ? readFileSync(STDIN, 'utf8') : undefined;
+  const config = loadConfig(
+    text === undefined ? withSettingsFile(process.env) : withSettings(process.env, text),
+  );
+  const { SETTINGS_FILE } = process.env;
+  if (mode === '--store' && text !== undefined && SETTINGS_FILE) storeSettings(SETTINGS_FILE, text);
+  for (const warning of rangeWarnings(portNeeds(config))) console.log(`note: ${warning}`);
+  console.log(`configuration: ${configDigest(config)}`);
+  console.log(`restart: ${restartDigest(config)}`);
+}
+
 try {
   process.env.UV_THREADPOOL_SIZE ??= POOL_THREADS;
-  const config = loadConfig(process.env);
-  // Only checks the configuration: `make up` does so before it stops the running bridge. The digest
-  // tells whether it has to: the running bridge shows its own at /livez.
-  if (process.argv[2] === '--check') {
-    for (const warning of rangeWarnings(portNeeds(config))) console.log(`note: ${warning}`);
-    console.log(`configuration: ${configDigest(config)}`);
+  if (process.argv.length > 2) {
+    check(process.argv.slice(2));
     process.exit(0);
   }
+  const config = loadConfig(withSettingsFile(process.env));
   const log = createLogger(config.LOG_LEVEL);
   exitOnUncaughtError(log);
-  endWhenDue(await startDaemon(config, log, openNursery()), config.SHUTDOWN_MS, log);
+  let daemon: Daemon | undefined;
+  // From the beginning: without a listener the signal ends the process.
+  process.on('SIGHUP', () => void daemon?.reload(() => loadConfig(withSettingsFile(process.env))));
+  daemon = await startDaemon(config, log, openNursery());
+  endWhenDue(daemon, log);
   lowerPriority();
 } catch (error) {
   if (error instanceof ConfigError) {

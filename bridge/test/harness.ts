@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import { loadConfig } from '../src/config/environment.ts';
+import type { Reload } from '../src/control/reloading.ts';
 import { type Daemon, startDaemon } from '../src/daemon.ts';
-import { makeWorker } from '../src/media/make-worker.ts';
+import { type MakeWorker, makeWorker } from '../src/media/make-worker.ts';
 import { FakeAri } from './fake-ari.ts';
 import { type BotSession, FakeBot } from './fake-bot.ts';
 import type { FakeChannel } from './fake-channel.ts';
@@ -84,6 +85,8 @@ export interface LabOptions {
   readonly config?: Record<string, string>;
   readonly ari?: FakeAri;
   readonly bot?: FakeBot;
+  /** Makes the media workers. */
+  readonly make?: MakeWorker;
   /** The daemon is not waited for until it has ARI. */
   readonly noWait?: boolean;
 }
@@ -100,6 +103,7 @@ export class Lab {
   static endsThreads = false;
   static readonly #running = new Set<Lab>();
   #daemon: Daemon | undefined;
+  #environment: Readonly<Record<string, string>> = {};
   #stopped = false;
 
   private constructor(ari: FakeAri, bot: FakeBot) {
@@ -114,12 +118,14 @@ export class Lab {
     Lab.#running.add(lab);
     // Node's own types do not know it yet.
     t.after(() => lab.#end(Boolean((t as { error?: Error | null }).error)));
-    const config = loadConfig({ ...environment(ari, bot), ...options.config });
+    lab.#environment = { ...environment(ari, bot), ...options.config };
+    const config = loadConfig(lab.#environment);
     const log = pino(
       { level: 'debug', base: null },
       { write: (line: string) => lab.logs.push(JSON.parse(line)) },
     );
-    lab.#daemon = await startDaemon(config, log, Lab.endsThreads ? makeWorker : makeWarmWorker);
+    const make = options.make ?? (Lab.endsThreads ? makeWorker : makeWarmWorker);
+    lab.#daemon = await startDaemon(config, log, make);
     if (!options.noWait) await until(() => lab.logged('ARI connected')[0], 'ARI connected');
     return lab;
   }
@@ -127,6 +133,11 @@ export class Lab {
   get daemon(): Daemon {
     if (this.#daemon === undefined) throw new Error('not started');
     return this.#daemon;
+  }
+
+  /** Applies these settings, beside those of the start, while the daemon runs. */
+  async reload(config: Readonly<Record<string, string>> = {}): Promise<Reload> {
+    return await this.daemon.reload(() => loadConfig({ ...this.#environment, ...config }));
   }
 
   /** Log lines with this text. */

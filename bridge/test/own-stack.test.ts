@@ -173,7 +173,7 @@ test('make clean keeps images that containers use, and others of their version',
 
 test('without PIPECAT_URL the bridge, make doctor and make bot-check take the mock where .env puts it', () => {
   const compose = readFileSync(new URL('compose.yaml', root), 'utf8');
-  const inCompose = /^ {6}PIPECAT_URL: (.+)$/m.exec(compose)?.[1] ?? '';
+  const inCompose = /^ {2}PIPECAT_URL: (.+)$/m.exec(compose)?.[1] ?? '';
   const cases = [
     ['', 'ws://127.0.0.1:8080/ws/asterisk'],
     ['MOCK_PORT=8086', 'ws://127.0.0.1:8086/ws/asterisk'],

@@ -23,7 +23,7 @@ const RUNNING: World = {
   'config --hash': 'echo "$service 1234"',
   'cat /run/asterisk/etc/digest': 'echo abcd',
   'core show channels concise': "printf 'PJSIP/acme-1!from\\nUnicastRTP/1!\\n'",
-  '/livez': `echo '{"status":"live","configuration":"abcd"}'`,
+  '/livez': `echo '{"status":"live","configuration":"1111","restart":"abcd"}'`,
   '/metrics': 'echo pipecat_bridge_calls_active 1',
 };
 
@@ -84,7 +84,39 @@ test('another image, other settings, or other files restart the service that has
     'bridge',
   );
   assert.equal(restarts({ 'cat /run/asterisk/etc/digest': 'echo ef01' }), 'asterisk');
-  assert.equal(restarts({ '/livez': `echo '{"status":"live","configuration":"ef01"}'` }), 'bridge');
+  const other = `echo '{"status":"live","configuration":"1111","restart":"ef01"}'`;
+  assert.equal(restarts({ '/livez': other }), 'bridge');
+});
+
+/** The digest of all changes with the second question, as after a reload. */
+const TAKEN =
+  'n=$(cat "$asked"); echo $((n + 1)) >"$asked"; [ "$n" -ge 2 ] && digest=2222 || digest=1111; ' +
+  `echo "{\\"configuration\\":\\"$digest\\",\\"restart\\":\\"abcd\\"}"`;
+const RELOAD =
+  'RELOAD_POLL_S=0; asked="$(mktemp)"; echo 0 >"$asked"; configurations=([bridge]=2222); ' +
+  'needs_reload || echo nothing; reload_bridge || echo refused; rm "$asked"';
+
+test('what applies on reload restarts nothing: the bridge is told, and waited for', () => {
+  assert.equal(restarts({ '/livez': TAKEN.replaceAll('2222', '1111') }), '');
+  const { said, calls } = run(RELOAD, { '/livez': TAKEN });
+  assert.equal(said, '');
+  assert.deepEqual(
+    calls.filter((call) => call.includes('kill')),
+    ['docker compose kill --signal SIGHUP bridge'],
+  );
+});
+
+test('a reload that the bridge refuses is told in its own words', () => {
+  const line = JSON.stringify({
+    level: 'error',
+    error: '2 problem(s):\n  a.env: X',
+    msg: 'reload refused, so',
+  });
+  const { said } = run(RELOAD, {
+    '/livez': TAKEN.replaceAll('2222', '1111'),
+    'compose logs': `cat <<'END'\n${line}\nEND\n:`,
+  });
+  assert.equal(said, 'refused\n2 problem(s):\n  a.env: X\n');
 });
 
 test('the bridge stops first where both restart', () => {

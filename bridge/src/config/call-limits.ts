@@ -14,6 +14,7 @@ export class CallRates {
   take({ name, limits }: { readonly name: string; readonly limits: CallLimits }, nowMs: number): number {
     const rate = this.#rates.get(name) ?? new CallRate(limits.callsPerSecond);
     this.#rates.set(name, rate);
+    rate.perSecond = limits.callsPerSecond;
     return rate.take(nowMs);
   }
 }
@@ -23,15 +24,22 @@ export class CallRates {
  * fills steadily. The clock is an argument, in ms.
  */
 export class CallRate {
-  readonly #perSecond: number;
-  readonly #capacity: number;
+  #perSecond: number;
   #permits: number;
   #filledMs = Number.NEGATIVE_INFINITY;
 
   constructor(perSecond: number) {
     this.#perSecond = perSecond;
-    this.#capacity = Math.max(1, perSecond);
     this.#permits = this.#capacity;
+  }
+
+  /** Another rate, from now on. Permits that were taken stay taken. */
+  set perSecond(perSecond: number) {
+    this.#perSecond = perSecond;
+  }
+
+  get #capacity(): number {
+    return Math.max(1, this.#perSecond);
   }
 
   /** Takes a permit. Returns 0, or the ms until one is free. */

@@ -20,6 +20,7 @@ export interface ReadinessParts {
   readonly ari: Pick<AriClient, 'mediaRefusedMs'>;
   /** Why ARI cannot be used now. Undefined if it can. */
   readonly ariProblem: string | undefined;
+  readonly wasReloadRefused: boolean;
 }
 
 /** Whether the bridge takes calls: not if there is a problem. Warnings do not keep it from that. */
@@ -33,6 +34,8 @@ export function readiness(parts: ReadinessParts): { problems: string[]; warnings
   if (switchboard.running.all.size >= config.MAX_CALLS) problems.push('MAX_CALLS is reached');
   if (parts.gate.isOverloaded) problems.push('the bridge is overloaded');
   const warnings: string[] = [];
+  if (parts.wasReloadRefused)
+    warnings.push('the last reload was refused: what runs is not what the files say');
   const { problem } = parts.records;
   if (problem !== undefined) warnings.push(`call records cannot be written: ${problem}`);
   const failures = parts.media.stats.reduce((sum, { recording }) => sum + recording.failures, 0);

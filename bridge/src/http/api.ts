@@ -17,7 +17,7 @@ import { sendError, sendProblem } from './problem.ts';
 import * as schemas from './schemas.ts';
 import { isSameSecret } from './secret.ts';
 
-/** What the API works with. */
+/** What the API works with. Tokens and rate are read at each request: a reload may change them. */
 export interface ApiContext {
   readonly control: CallControl;
   readonly events: EventStream;
@@ -45,7 +45,7 @@ export function addApi(server: FastifyInstance, context: ApiContext, guard: Guar
     scope.setValidatorCompiler(validatorCompiler);
     scope.setSerializerCompiler(serializerCompiler);
     scope.setErrorHandler(sendError);
-    const max = context.requestsPerSecond;
+    const max = () => context.requestsPerSecond;
     scope.register(rateLimit, { global: false, max, timeWindow: 1_000, keyGenerator: () => 'everybody' });
     scope.register(swagger, {
       openapi: {

@@ -28,11 +28,15 @@ export interface Verdict {
  */
 export class Failures {
   readonly #sources = new Map<string, Source>();
-  readonly #max: number;
+  readonly #most: () => number;
 
   /** `max`: requests at once, if fewer than the default. */
-  constructor(max: number) {
-    this.#max = Math.min(max, FAILURES_MAX);
+  constructor(max: () => number) {
+    this.#most = max;
+  }
+
+  get #max(): number {
+    return Math.min(this.#most(), FAILURES_MAX);
   }
 
   /** Counts an unauthorized request from an address. */

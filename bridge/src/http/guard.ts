@@ -10,7 +10,7 @@ export class Guard {
   readonly #count: (route: GuardedRoute) => void;
 
   /** `max`: unauthorized requests at once. `count` is called for each. */
-  constructor(max: number, count: (route: GuardedRoute) => void) {
+  constructor(max: () => number, count: (route: GuardedRoute) => void) {
     this.#failures = new Failures(max);
     this.#count = count;
   }

@@ -32,7 +32,7 @@ test('what fails is in the log, under the id that its answer names, whatever the
     metrics,
     log,
     readiness: boom,
-    configuration: '',
+    digests: () => ({ configuration: '', restart: '' }),
     twilio: { token: TOKEN, hangUp: boom },
     api: {
       control: { get: boom } as never,

@@ -20,9 +20,9 @@ export interface HttpSettings {
   readonly port: number;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
-  /** Digest of the configuration that this process runs with. */
-  readonly configuration: string;
-  readonly twilio: Omit<TwilioRest, 'guard'>;
+  /** Digests of the configuration that this process runs with (`config/digest.ts`). */
+  readonly digests: () => { readonly configuration: string; readonly restart: string };
+  readonly twilio: TwilioRest;
   readonly log: Logger;
   readonly api: ApiContext;
 }
@@ -32,7 +32,7 @@ export interface HttpSettings {
  * Rejects if the port is in use.
  */
 export async function startHttp(settings: HttpSettings): Promise<FastifyInstance> {
-  const { address, port, metrics, readiness, configuration, twilio, api, log } = settings;
+  const { address, port, metrics, readiness, digests, twilio, api, log } = settings;
   const server = fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -41,7 +41,7 @@ export async function startHttp(settings: HttpSettings): Promise<FastifyInstance
     forceCloseConnections: true,
     routerOptions: { maxParamLength: PARAMETER_MAX_CHARS },
   });
-  server.get('/livez', () => ({ status: 'live', configuration }));
+  server.get('/livez', () => ({ status: 'live', ...digests() }));
   server.get('/readyz', (_request, reply) => {
     const { problems, warnings } = readiness();
     return reply
@@ -53,8 +53,11 @@ export async function startHttp(settings: HttpSettings): Promise<FastifyInstance
   });
   // For all routes: an error is logged with the request id that the response shows.
   server.setErrorHandler(sendError);
-  const guard = new Guard(api.requestsPerSecond, (route) => metrics.unauthorized(route));
-  addTwilioRest(server, { ...twilio, guard });
+  const guard = new Guard(
+    () => api.requestsPerSecond,
+    (route) => metrics.unauthorized(route),
+  );
+  addTwilioRest(server, twilio, guard);
   addApi(server, api, guard);
   await server.listen({ host: address, port });
   return server;

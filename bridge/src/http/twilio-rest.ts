@@ -5,11 +5,10 @@ import { isSameSecret } from './secret.ts';
 /** What the endpoint works with. */
 export interface TwilioRest {
   /**
-   * The bot's AuthToken: BOT_TOKEN, or else the API's token. Undefined: every request is refused.
+   * The bot's AuthToken: BOT_TOKEN, or else the API's token. Read at each request: a reload may
+   * change it. Undefined: every request is refused.
    */
   readonly token: string | undefined;
-  /** Slows down token guesses. */
-  readonly guard?: Guard;
   /**
    * Ends the call of this SID after the queued audio, as a bot's hang-up. False if there is no such
    * call.
@@ -29,9 +28,9 @@ export const ERROR_CODES = { 400: 20001, 401: 20003, 404: 20404, 429: 20429 } as
  * Twilio's REST API for bots that hang up by it: `POST
  * /2010-04-01/Accounts/{AccountSid}/Calls/{CallSid}.json` with `Status=completed`. HTTP Basic
  * authentication with the path's AccountSid and the bots' token. Any AccountSid is valid: there is
- * only one account.
+ * only one account. `guard` slows down token guesses.
  */
-export function addTwilioRest(server: FastifyInstance, { token, guard, hangUp }: TwilioRest): void {
+export function addTwilioRest(server: FastifyInstance, twilio: TwilioRest, guard?: Guard): void {
   // A scope of its own: no other route parses forms.
   server.register((scope, _options, registered) => {
     scope.addContentTypeParser(
@@ -41,7 +40,7 @@ export function addTwilioRest(server: FastifyInstance, { token, guard, hangUp }:
     );
     scope.post<CallRoute>('/2010-04-01/Accounts/:accountSid/Calls/:callSid.json', (request, reply) => {
       const { accountSid, callSid } = request.params;
-      if (!isAuthorized(request, accountSid, token)) {
+      if (!isAuthorized(request, accountSid, twilio.token)) {
         const retryAfterS = guard?.refused(request, 'twilio') ?? 0;
         if (retryAfterS > 0) {
           reply.header('retry-after', retryAfterS);
@@ -53,7 +52,7 @@ export function addTwilioRest(server: FastifyInstance, { token, guard, hangUp }:
       if (request.body?.Status !== 'completed')
         return fail(reply, 400, 'Only Status=completed is known here: it ends the call');
       const uri = request.url;
-      if (!hangUp(callSid)) return fail(reply, 404, `The requested resource ${uri} was not found`);
+      if (!twilio.hangUp(callSid)) return fail(reply, 404, `The requested resource ${uri} was not found`);
       return reply.send({ sid: callSid, account_sid: accountSid, status: 'completed', uri });
     });
     registered();

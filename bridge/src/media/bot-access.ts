@@ -20,7 +20,7 @@ const FORGET_MS = 60_000;
 
 /** Which calls may try to connect to a bot: one breaker a bot, for the calls of all workers. */
 export class BotAccess {
-  readonly #limits: BreakerLimits;
+  readonly #limits: BreakerLimits & { perSecond: number };
   readonly #log: Logger;
   readonly #breakers = new Map<string, Breaker<BotSeeker>>();
   #timer: NodeJS.Timeout | undefined;
@@ -37,6 +37,11 @@ export class BotAccess {
       perSecond,
     };
     this.#log = log;
+  }
+
+  /** Calls that may connect in a second once a bot is back. */
+  set perSecond(perSecond: number) {
+    this.#limits.perSecond = perSecond;
   }
 
   /** Calls that wait until they may try. */

@@ -9,7 +9,7 @@ const FAILURES_TOLD_MS = 600_000;
 /** A disk with less free space counts as full: some minutes of a few calls. */
 const FREE_MIN_BYTES = 50_000_000;
 
-/** Directory of the recordings, limits, and callbacks. */
+/** Directory of the recordings, limits, and callbacks. Limits are read at each check. */
 export interface RetentionOptions extends RetentionLimits {
   readonly directory: string;
   /** The disk counts as full with less free space, bytes [50 MB]. */

@@ -13,10 +13,10 @@ export type StdoutMode = 'off' | 'masked' | 'full';
  */
 export class RecordWriter {
   readonly #store: RecordStore;
-  readonly #stdout: StdoutMode;
+  readonly #stdout: () => StdoutMode;
   readonly #log: Logger;
 
-  constructor(store: RecordStore, stdout: StdoutMode, log: Logger) {
+  constructor(store: RecordStore, stdout: () => StdoutMode, log: Logger) {
     this.#store = store;
     this.#stdout = stdout;
     this.#log = log;
@@ -29,8 +29,9 @@ export class RecordWriter {
   }
 
   #writeToLog(record: CallRecord): void {
-    if (this.#stdout === 'off') return;
-    this.#log.info({ record: this.#stdout === 'full' ? record : masked(record) }, 'call record');
+    const mode = this.#stdout();
+    if (mode === 'off') return;
+    this.#log.info({ record: mode === 'full' ? record : masked(record) }, 'call record');
   }
 }
 

@@ -1,17 +1,21 @@
 import type { CallRecord } from './record.ts';
 
+/** How much is kept. */
+export interface StoreLimits {
+  /** Records of calls older than this many days are deleted. */
+  readonly days: number;
+  /** The oldest records are deleted if the database is larger than this, MB. */
+  readonly maxMegabytes: number;
+}
+
 /** Settings of the store's thread. */
-export interface StoreSettings {
+export interface StoreSettings extends StoreLimits {
   /**
    * Folder of the database. Undefined: the database is in memory and is lost at the process's end.
    */
   readonly directory: string | undefined;
   /** Id of this process of the bridge. Others may write to the same folder. */
   readonly process: string;
-  /** Records of calls older than this many days are deleted. */
-  readonly days: number;
-  /** The oldest records are deleted if the database is larger than this, MB. */
-  readonly maxMegabytes: number;
   /**
    * True for the process's first thread. Calls that are live in the database were then left by the
    * previous process.
@@ -78,6 +82,7 @@ export type Question =
 /** Messages to the store's thread. */
 export type ToStore =
   | { readonly type: 'write'; readonly write: Write }
+  | { readonly type: 'limit'; readonly limits: StoreLimits }
   | { readonly type: 'ask'; readonly id: number; readonly question: Question };
 
 /** Messages from the store's thread. */

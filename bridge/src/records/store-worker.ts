@@ -9,7 +9,7 @@ import { DAY_MS, MEBIBYTE } from '../units/units.ts';
 import { isCorrupt, isEnvironmental, RecordDatabase } from './database.ts';
 import { ProcessLock } from './process-lock.ts';
 import type { CallRecord } from './record.ts';
-import type { FromStore, Question, StoreSettings, ToStore, Write } from './store-messages.ts';
+import type { FromStore, Question, StoreLimits, StoreSettings, ToStore, Write } from './store-messages.ts';
 
 const FILE = 'calls.db';
 /** A corrupt database is renamed to this. An older one of that name is deleted. */
@@ -139,15 +139,23 @@ function later(writes: Write[], error: Error, afterMs = RETRY_MS): void {
   retry ??= setTimeout(flush, afterMs);
 }
 
+let limits: StoreLimits = settings;
+let pruning: NodeJS.Timeout;
+
 function prune(): void {
   let isMore = false;
   try {
-    const oldest = new Date(Date.now() - settings.days * DAY_MS).toISOString();
-    isMore = database?.prune(oldest, settings.maxMegabytes * MEBIBYTE) ?? false;
+    const oldest = new Date(Date.now() - limits.days * DAY_MS).toISOString();
+    isMore = database?.prune(oldest, limits.maxMegabytes * MEBIBYTE) ?? false;
   } catch (error) {
     setProblem((error as Error).message);
   }
-  setTimeout(prune, isMore ? PRUNE_STEP_MS : PRUNE_EVERY_MS).unref();
+  pruneIn(isMore ? PRUNE_STEP_MS : PRUNE_EVERY_MS);
+}
+
+function pruneIn(afterMs: number): void {
+  clearTimeout(pruning);
+  pruning = setTimeout(prune, afterMs).unref();
 }
 
 /** The latest record of a call in the queue. */
@@ -195,6 +203,10 @@ port.on('message', (message: ToStore) => {
     setImmediate(flush);
     return;
   }
+  if (message.type === 'limit') {
+    limits = message.limits;
+    return pruneIn(PRUNE_STEP_MS);
+  }
   try {
     tell({ type: 'answer', id: message.id, value: answer(message.question) });
   } catch (error) {
@@ -203,4 +215,4 @@ port.on('message', (message: ToStore) => {
 });
 
 flush();
-setTimeout(prune, PRUNE_STEP_MS).unref();
+pruneIn(PRUNE_STEP_MS);

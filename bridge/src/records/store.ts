@@ -9,6 +9,7 @@ import type {
   RecordFilter,
   RecordPage,
   StoredCallback,
+  StoreLimits,
   StoreSettings,
   ToStore,
   Write,
@@ -36,7 +37,7 @@ export class RecordStoreError extends Error {
  * cannot be written, writes wait in that thread, up to a limit.
  */
 export class RecordStore {
-  readonly #settings: Omit<StoreSettings, 'recovers'>;
+  #settings: Omit<StoreSettings, 'recovers'>;
   readonly #log: Logger;
   readonly #heard = Promise.withResolvers<void>();
   readonly #onRecovered: (records: readonly CallRecord[]) => void;
@@ -118,6 +119,12 @@ export class RecordStore {
   /** Writes that wait for the disk. */
   get waiting(): number {
     return this.#waiting;
+  }
+
+  /** Other limits of what is kept, from the next look on. */
+  limit(limits: StoreLimits): void {
+    this.#settings = { ...this.#settings, ...limits };
+    this.#worker?.postMessage({ type: 'limit', limits } satisfies ToStore);
   }
 
   /** Stores a call's record, or replaces the one that is stored. */

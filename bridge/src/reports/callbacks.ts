@@ -39,7 +39,7 @@ export interface CallbackStore {
   callbacks(): Promise<StoredCallback[]>;
 }
 
-/** How callbacks are signed and retried. */
+/** How callbacks are signed and retried. Read at each try: a reload may have changed them. */
 export interface CallbackSettings {
   /** Key of the signatures. Undefined: callbacks are not signed. */
   readonly secret: string | undefined;
@@ -120,7 +120,8 @@ export class StatusCallbacks {
       connect: {
         timeout: TIMEOUT_MS,
         // Hosts that the operator named may have any address.
-        lookup: settings.hosts.length === 0 ? fitOnly(lookup) : lookup,
+        lookup: (name, options, done) =>
+          (settings.hosts.length === 0 ? fitOnly(lookup) : lookup)(name, options, done),
       },
     });
   }

@@ -19,7 +19,7 @@ function admission() {
     },
   };
   const log = pino({ level: 'silent' });
-  const made = new Admission({ gate, handingOver, maxCalls: 2, calls: () => state.calls, log });
+  const made = new Admission({ gate, handingOver, maxCalls: () => 2, calls: () => state.calls, log });
   const answers = () => [made.refusal, made.orderRefusal, made.adoptionRefusal];
   return { made, state, answers };
 }

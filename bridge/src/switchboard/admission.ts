@@ -8,7 +8,7 @@ export interface AdmissionContext {
   /** Checked each time that the answer may have changed. */
   readonly gate: Pick<Gate, 'isOverloaded' | 'check'>;
   readonly handingOver: Pick<HandingOver, 'isUnderWay'>;
-  readonly maxCalls: number;
+  readonly maxCalls: () => number;
   /** Number of calls under way or being placed. */
   readonly calls: () => number;
   readonly log: Logger;
@@ -35,7 +35,7 @@ export class Admission {
   get refusal(): RefusalReason | undefined {
     if (this.#isDraining || this.isSuspended) return 'shutdown';
     if (this.#context.gate.isOverloaded) return 'overload';
-    return this.#context.calls() >= this.#context.maxCalls ? 'at-capacity' : undefined;
+    return this.#context.calls() >= this.#context.maxCalls() ? 'at-capacity' : undefined;
   }
 
   /**

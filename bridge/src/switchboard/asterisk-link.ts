@@ -121,6 +121,11 @@ export class AsteriskLink {
     );
   }
 
+  /** Another interval between comparisons. */
+  compareEvery(everyMs: number): void {
+    this.#sweep.every(everyMs);
+  }
+
   /** The bridge stops: compares no more. Events still arrive, until {@link close}. */
   stopComparing(): void {
     this.#isStopping = true;

@@ -15,9 +15,10 @@ import {
 export interface GateContext {
   readonly ari: Pick<AriClient, 'setGlobalVariable'>;
   readonly app: string;
+  /** Read at each look. */
   readonly limits: OverloadLimits;
   /** How many calls the callers of one provider may have, where there are several providers. */
-  readonly providerShare: number;
+  readonly providerShare: () => number;
   /** Why no new call is taken now. Undefined if calls are taken. */
   readonly refusal: () => RefusalReason | undefined;
   /** Counters of each worker's pacer. */
@@ -86,10 +87,16 @@ export class Gate {
   take(): void {
     this.#isOurs = true;
     this.#written = undefined;
+    this.limitsChanged();
+  }
+
+  /** The limits may be others than before: tells Asterisk. */
+  limitsChanged(): void {
     this.check();
+    if (!this.#isOurs) return;
     const { ari, app, providerShare, log } = this.#context;
     ari
-      .setGlobalVariable(shareVariable(app), String(providerShare))
+      .setGlobalVariable(shareVariable(app), String(providerShare()))
       .catch((error: Error) => log.warn({ error: error.message }, 'the share of providers is not set'));
   }
 

@@ -3,7 +3,7 @@ const SOON_MS = 1_000;
 
 /** When a comparison with Asterisk runs: at an interval, and soon after something may be lost. */
 export class Sweep {
-  readonly #everyMs: number;
+  #everyMs: number;
   readonly #compare: () => void;
   #interval: NodeJS.Timeout | undefined;
   #soon: NodeJS.Timeout | undefined;
@@ -17,6 +17,15 @@ export class Sweep {
     this.#interval = setInterval(this.#compare, this.#everyMs);
   }
 
+  /** Another interval, from now on. */
+  every(everyMs: number): void {
+    if (everyMs === this.#everyMs) return;
+    this.#everyMs = everyMs;
+    if (this.#interval === undefined) return;
+    clearInterval(this.#interval);
+    this.start();
+  }
+
   /** Compares within 1 s, once for all calls of this method until then. */
   soon(): void {
     this.#soon ??= setTimeout(() => {
@@ -27,6 +36,7 @@ export class Sweep {
 
   stop(): void {
     clearInterval(this.#interval);
+    this.#interval = undefined;
     clearTimeout(this.#soon);
   }
 }

@@ -50,7 +50,7 @@ export class Switchboard {
     this.admission = new Admission({
       ...context,
       handingOver: this.handingOver,
-      maxCalls: context.config.MAX_CALLS,
+      maxCalls: () => context.config.MAX_CALLS,
       calls: () => this.running.count,
     });
     this.running = new RunningCalls({

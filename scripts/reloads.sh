@@ -1,0 +1,46 @@
+# shellcheck shell=bash
+# Sourced in the directory of the stack: applies a change of settings, providers and secrets while
+# the services run. Needs progress.sh, settings.sh, ports.sh and cuts.sh, and the arrays `digests`
+# and `configurations` (service -> digest of what needs a restart, and of all, in its files).
+# shellcheck disable=SC2034
+
+RELOAD_S=20        # from the order to the new configuration
+RELOAD_POLL_S=0.2
+
+# take_digests SERVICE FILE: of the output of its --check.
+take_digests() {
+  configurations[$1]="$(sed -n 's/^configuration: //p' "$2")"
+  digests[$1]="$(sed -n 's/^restart: //p' "$2")"
+  digests[$1]="${digests[$1]:-${configurations[$1]}}"
+}
+
+# needs_reload: whether the bridge runs with another configuration than its files say.
+needs_reload() {
+  local running
+  running="$(running_digest bridge configuration)"
+  [ -n "$running" ] && [ "$running" != "${configurations[bridge]}" ]
+}
+
+# reload_bridge: has it apply its files, and waits until it has. Fails with the bridge's own words.
+reload_bridge() {
+  local began end
+  began="$(date +%s)"
+  end=$((began + RELOAD_S))
+  docker compose kill --signal SIGHUP bridge >/dev/null 2>&1
+  while needs_reload; do
+    if refusal "$began" >&2 || [ "$(date +%s)" -ge "$end" ]; then return 1; fi
+    sleep "$RELOAD_POLL_S"
+  done
+}
+
+# applied SINCE: what the bridge says that it has applied.
+applied() {
+  docker compose logs --no-log-prefix --since "$1" bridge 2>/dev/null |
+    sed -n '/"configuration reloaded"/s/.*"applied":\[\([^]]*\)\].*/\1/p' | tail -n 1 | tr -d '"' | sed 's/,/, /g'
+}
+
+# refusal SINCE: why the bridge has refused a reload since then; fails where it has not.
+refusal() {
+  docker compose logs --no-log-prefix --since "$1" bridge 2>/dev/null |
+    sed -n '/"reload refused/s/.*"error":"\(.*\)","msg".*/\1/p' | sed 's/\\n/\n/g' | grep .
+}
