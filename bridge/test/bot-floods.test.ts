@@ -1,3 +1,4 @@
+// This file runs in a process of its own.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -1,3 +1,4 @@
+// This file runs in a process of its own.
 /** If a media worker dies while a second leg rings, or later, the transfer goes on. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,3 +1,4 @@
+// This file runs in a process of its own.
 /** If a media worker dies during the set-up of a call, at whichever step, the call survives. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
