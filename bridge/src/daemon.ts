@@ -1,9 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import type { FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import type { AriAccess } from './ari/access.ts';
 import { AriClient } from './ari/client.ts';
-import { configDigest, restartDigest } from './config/digest.ts';
 import { type Config, portNeeds } from './config/environment.ts';
 import { type ConfigChange, LiveConfig } from './config/live-config.ts';
 import { rangeWarnings } from './config/port-ranges.ts';
@@ -11,7 +9,7 @@ import { CallControl } from './control/call-control.ts';
 import { readiness } from './control/readiness.ts';
 import { type Reload, Reloading } from './control/reloading.ts';
 import { EventStream } from './http/event-stream.ts';
-import { type HttpSettings, startHttp } from './http/server.ts';
+import { type HttpInterface, startHttp } from './http/server.ts';
 import type { Logger } from './log.ts';
 import { type MakeWorker, makeWorker } from './media/make-worker.ts';
 import { MediaPool } from './media/pool.ts';
@@ -66,7 +64,8 @@ export class Daemon {
   readonly #control: CallControl;
   /** Event ids are unique to this process. Ids of a previous process are not valid. */
   readonly #changes = new EventStream(Date.now().toString(36));
-  #http: FastifyInstance | undefined;
+  readonly #instance = randomBytes(INSTANCE_BYTES).toString('hex');
+  #http: HttpInterface | undefined;
   /** When the process ends, and how. */
   readonly departure: Departure;
   /** The last words of the calls are not waited for any more. */
@@ -88,7 +87,7 @@ export class Daemon {
       timeoutMs: config.ARI_TIMEOUT_MS,
     };
     this.#ari = new AriClient(access);
-    const instance = randomBytes(INSTANCE_BYTES).toString('hex');
+    const instance = this.#instance;
     this.#media = new MediaPool(
       {
         workers: config.MEDIA_WORKERS,
@@ -170,6 +169,7 @@ export class Daemon {
       callbacks: this.#callbacks,
       gate: this.#gate,
       switchboard: () => this.#switchboard,
+      processes: () => this.#http,
       background: this.#background,
       log,
     });
@@ -209,8 +209,7 @@ export class Daemon {
 
   /** The port of the HTTP interface. */
   get httpPort(): number {
-    const address = this.#http?.server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
+    return this.#http?.port ?? 0;
   }
 
   /** Whether a thread hangs, as in a disk operation: then only `exitNow` can end the process. */
@@ -231,45 +230,23 @@ export class Daemon {
   /** Opens the HTTP interface and starts connecting to ARI. */
   async start(): Promise<void> {
     const { HTTP_ADDRESS } = this.#config;
-    this.#http = await startHttp(this.#httpSettings());
+    this.#http = await startHttp({
+      config: this.#config,
+      instance: this.#instance,
+      metrics: this.#metrics,
+      readiness: () => this.#readiness(),
+      hangUp: (callSid) => this.#switchboard.hangUpForBot(callSid),
+      control: this.#control,
+      events: this.#changes,
+      log: this.#log,
+      version,
+    });
     this.#link.start();
     this.#background.run(this.#callbacks.resume(), 'resume callbacks');
     this.#recordings.start();
     this.#gate.start();
     for (const warning of rangeWarnings(portNeeds(this.#config))) this.#log.warn(warning);
     this.#log.info({ http: `${HTTP_ADDRESS}:${this.httpPort}`, ari: this.#config.ARI_URL }, 'bridge started');
-  }
-
-  #httpSettings(): HttpSettings {
-    const config = this.#config;
-    return {
-      address: config.HTTP_ADDRESS,
-      port: config.HTTP_PORT,
-      metrics: this.#metrics,
-      readiness: () => this.#readiness(),
-      digests: () => ({ configuration: configDigest(config), restart: restartDigest(config) }),
-      log: this.#log,
-      twilio: {
-        get token() {
-          return config.BOT_TOKEN ?? config.API_TOKEN;
-        },
-        hangUp: (callSid) => this.#switchboard.hangUpForBot(callSid),
-      },
-      api: {
-        control: this.#control,
-        events: this.#changes,
-        get token() {
-          return config.API_TOKEN;
-        },
-        get botToken() {
-          return config.BOT_TOKEN;
-        },
-        get requestsPerSecond() {
-          return config.API_REQUESTS_PER_SECOND;
-        },
-        version,
-      },
-    };
   }
 
   /**

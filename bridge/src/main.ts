@@ -6,7 +6,7 @@ import { rangeWarnings } from './config/port-ranges.ts';
 import { storeSettings, withSettings, withSettingsFile } from './config/settings-file.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { exitNow } from './exit.ts';
-import { createLogger, type Logger } from './log.ts';
+import { createLastLogger, createLogger, type Logger } from './log.ts';
 import { openNursery } from './media/nursery.ts';
 
 /** Exit codes. 78 is EX_CONFIG of sysexits.h: a restart without a change does not help. */
@@ -16,6 +16,7 @@ const EXIT_CONFIG = 78;
 const STDIN = 0;
 /** Added to the time limits of the shutdown's own steps. */
 const SHUTDOWN_SLACK_MS = 5_000;
+const lastLog = createLastLogger();
 /** Each of the last words and the undelivered callbacks may take `SHUTDOWN_MS`. */
 const SHUTDOWN_STEPS = 2;
 
@@ -45,9 +46,9 @@ function lowerPriority(): void {
  * Logs an uncaught error (level fatal) and exits with 1: the state of the process is unknown.
  * Docker restarts it, and the next start adopts the calls.
  */
-function exitOnUncaughtError(log: Logger): void {
+function exitOnUncaughtError(): void {
   const logAndExit = (err: unknown) => {
-    log.fatal({ err }, 'uncaught error, the process ends');
+    lastLog.fatal({ err }, 'uncaught error, the process ends');
     exitNow(EXIT_FAILURE);
   };
   process.on('uncaughtException', logAndExit);
@@ -63,7 +64,7 @@ function endWhenDue(daemon: Daemon, log: Logger): void {
   const ended = departure.way().then((way) => {
     setTimeout(
       () => {
-        log.fatal('the shutdown took too long, the process ends');
+        lastLog.fatal('the shutdown took too long, the process ends');
         exitNow(EXIT_FAILURE);
       },
       SHUTDOWN_STEPS * daemon.shutdownMs + SHUTDOWN_SLACK_MS,
@@ -73,7 +74,7 @@ function endWhenDue(daemon: Daemon, log: Logger): void {
   ended.then(
     () => (daemon.hanging ? exitNow(0) : process.exit(0)),
     (err: unknown) => {
-      log.fatal({ err }, 'the shutdown failed');
+      lastLog.fatal({ err }, 'the shutdown failed');
       exitNow(EXIT_FAILURE);
     },
   );
@@ -117,7 +118,7 @@ try {
   }
   const config = loadConfig(withSettingsFile(process.env));
   const log = createLogger(config.LOG_LEVEL);
-  exitOnUncaughtError(log);
+  exitOnUncaughtError();
   let daemon: Daemon | undefined;
   // From the beginning: without a listener the signal ends the process.
   process.on('SIGHUP', () => void daemon?.reload(() => loadConfig(withSettingsFile(process.env))));

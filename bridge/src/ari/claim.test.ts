@@ -8,6 +8,11 @@ test('a claim is read as it was written', () => {
   assert.deepEqual(parseClaim(claim('a1-b_2', 7)), { instance: 'a1-b_2', beat: 7, everyMs: 1_000 });
 });
 
+test('a claim may tell where its process is reached', () => {
+  const told = { instance: 'a', beat: 7, everyMs: 1_000, address: '40123:5e' };
+  assert.deepEqual(parseClaim(formatClaim(told)), told);
+});
+
 test('what is no claim is none', () => {
   for (const text of [
     '',

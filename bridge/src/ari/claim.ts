@@ -10,6 +10,8 @@ export interface Claim {
   readonly beat: number;
   /** Interval of the renewals, ms. */
   readonly everyMs: number;
+  /** Where other processes of the bridge reach this one. In the claim of a process's own app. */
+  readonly address?: string | undefined;
 }
 
 /**
@@ -28,14 +30,17 @@ export function claimVariable(app: string): string {
 }
 
 /** Formats a claim as the variable's value. */
-export function formatClaim({ instance, beat, everyMs }: Claim): string {
-  return `${instance}/${beat}/${everyMs}`;
+export function formatClaim({ instance, beat, everyMs, address = '' }: Claim): string {
+  return `${instance}/${beat}/${everyMs}${address === '' ? '' : `/${address}`}`;
 }
 
 /** Parses a claim. Undefined if the value is not one. */
 export function parseClaim(text: string): Claim | undefined {
-  const [, instance, beat, everyMs] = /^([\w-]{1,64})\/(\d{1,15})\/(\d{1,6})$/.exec(text) ?? [];
-  return instance === undefined ? undefined : { instance, beat: Number(beat), everyMs: Number(everyMs) };
+  const [, instance, beat, everyMs, address] =
+    /^([\w-]{1,64})\/(\d{1,15})\/(\d{1,6})(?:\/(\d{1,5}:\w{1,128}))?$/.exec(text) ?? [];
+  if (instance === undefined) return undefined;
+  const claim = { instance, beat: Number(beat), everyMs: Number(everyMs) };
+  return address === undefined ? claim : { ...claim, address };
 }
 
 /** Decides from readings of the claim whether its holder still runs. */

@@ -54,6 +54,8 @@ export interface AriConnectionOptions {
   readonly waits?: boolean;
   /** Whether another process is known to be dead. It is not asked for the app then. */
   readonly isDead?: (instance: string) => Promise<boolean>;
+  /** Where other processes of the bridge reach this one. The claim of the own app has it. */
+  readonly address?: (() => string | undefined) | undefined;
   /** The claim that a stop leaves. Empty by default. */
   readonly lastClaim?: string;
 }
@@ -121,10 +123,10 @@ export class AriConnection {
     this.#ari = ari;
     this.#own = new AriClient(access);
     this.#handlers = handlers;
-    const { instance, heartbeatMs, standstill, isDead, waits = false } = options;
+    const { instance, heartbeatMs, standstill, isDead, address, waits = false } = options;
     const { signal } = this.#abort;
     const ours = { app: access.app, instance, heartbeatMs, standstill };
-    this.#holding = new Holding({ ari: this.#own, ...ours, isDead, signal }, waits);
+    this.#holding = new Holding({ ari: this.#own, ...ours, isDead, address, signal }, waits);
     this.#wasOurs = waits;
   }
 

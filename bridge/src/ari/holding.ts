@@ -25,6 +25,8 @@ export interface HoldingContext {
   readonly standstill: Standstill;
   /** Whether another process is known to be dead. It is not asked for the app then. */
   readonly isDead: ((instance: string) => Promise<boolean>) | undefined;
+  /** Where other processes reach this one, to be told in the claim. */
+  readonly address: (() => string | undefined) | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -97,7 +99,7 @@ export class Holding {
   async claim(beat: number): Promise<void> {
     if (beat > 0 && (await this.#stillOurs.check()?.catch(() => false)) === false) return;
     const { ari, instance, heartbeatMs: everyMs } = this.#context;
-    const text = formatClaim({ instance, beat, everyMs });
+    const text = formatClaim({ instance, beat, everyMs, address: this.#context.address?.() });
     this.#writing = ari.setGlobalVariable(this.#variable, text).catch(() => {});
     await this.#writing;
   }

@@ -47,6 +47,7 @@ export class AriLink {
   readonly takeovers: AriConnection['takeovers'];
   readonly #access: AriAccess;
   readonly #options: AriConnectionOptions;
+  readonly #address: AriConnectionOptions['address'];
   readonly #standstill: Standstill;
   readonly #ari: AriClient;
   readonly #handlers: AriLinkHandlers;
@@ -73,7 +74,8 @@ export class AriLink {
   constructor(access: AriAccess, options: AriLinkOptions, ari: AriClient, handlers: AriLinkHandlers) {
     this.#access = access;
     this.#standstill = new Standstill(options.heartbeatMs);
-    this.#options = { ...options, standstill: this.#standstill };
+    this.#options = { ...options, address: undefined, standstill: this.#standstill };
+    this.#address = options.address;
     this.#ari = ari;
     this.#handlers = handlers;
     this.#shared = this.#connection(this.#options);
@@ -253,31 +255,36 @@ export class AriLink {
     const access = { ...this.#access, app: this.#ownName };
     // While the shared app is ours too, its connection tells of troubles with Asterisk.
     const isAlone = () => this.#isOver;
-    const own = new AriConnection(access, { ...this.#options, lastClaim: ENDED }, this.#ari, {
-      onConnected: async () => {
-        if (isAlone()) await this.#handlers.onConnected();
+    const own = new AriConnection(
+      access,
+      { ...this.#options, address: this.#address, lastClaim: ENDED },
+      this.#ari,
+      {
+        onConnected: async () => {
+          if (isAlone()) await this.#handlers.onConnected();
+        },
+        onReady: () => {
+          ready.resolve();
+          if (isAlone()) this.#handlers.onReady();
+        },
+        onDown: (why) => {
+          if (isAlone()) this.#handlers.onDown(why);
+        },
+        onTakenOver: () => this.#handlers.onTakenOver(() => false),
+        onAsked: () => {},
+        onYielded: () => {
+          this.#ari.refuse();
+          this.#taken.resolve();
+        },
+        onOffered: () => {
+          if (this.#isOver && this.#handlers.mayTake()) this.#shared.take();
+        },
+        onLeft: () => {},
+        onAsteriskStopping: this.#handlers.onAsteriskStopping,
+        onEvent: (event) => this.#ownEvent(event),
+        onUnreadable: this.#handlers.onUnreadable,
       },
-      onReady: () => {
-        ready.resolve();
-        if (isAlone()) this.#handlers.onReady();
-      },
-      onDown: (why) => {
-        if (isAlone()) this.#handlers.onDown(why);
-      },
-      onTakenOver: () => this.#handlers.onTakenOver(() => false),
-      onAsked: () => {},
-      onYielded: () => {
-        this.#ari.refuse();
-        this.#taken.resolve();
-      },
-      onOffered: () => {
-        if (this.#isOver && this.#handlers.mayTake()) this.#shared.take();
-      },
-      onLeft: () => {},
-      onAsteriskStopping: this.#handlers.onAsteriskStopping,
-      onEvent: (event) => this.#ownEvent(event),
-      onUnreadable: this.#handlers.onUnreadable,
-    });
+    );
     this.#own = own;
     own.start();
     await Promise.race([ready.promise, tooLate(this.#ownName)]);

@@ -22,6 +22,14 @@ export function restartDigest(config: Config): string {
   );
 }
 
+/**
+ * A digest of the Stasis app and its Asterisk. Two processes with the same one are of one bridge,
+ * and hand over to each other. It is public too.
+ */
+export function appDigest(config: Config): string {
+  return digest(config, [config.ARI_URL, config.ARI_APP]);
+}
+
 /** A value of the configuration as text: equal values have equal texts. */
 export function configText(value: unknown): string {
   return JSON.stringify(value, (_key, value: unknown) =>

@@ -8,6 +8,7 @@ import {
   validatorCompiler,
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod';
+import type { Config } from '../config/environment.ts';
 import type { CallControl } from '../control/call-control.ts';
 import { callOrderSchema, listQuery } from '../control/orders.ts';
 import { shownRecord } from '../records/record.ts';
@@ -17,15 +18,12 @@ import { sendError, sendProblem } from './problem.ts';
 import * as schemas from './schemas.ts';
 import { isSameSecret } from './secret.ts';
 
-/** What the API works with. Tokens and rate are read at each request: a reload may change them. */
+/** What the API works with. */
 export interface ApiContext {
   readonly control: CallControl;
   readonly events: EventStream;
-  /** Bearer token. Undefined: every request is refused, and the answer says why. */
-  readonly token: string | undefined;
-  /** The token for bots that hang up. It is not valid for the API. */
-  readonly botToken: string | undefined;
-  readonly requestsPerSecond: number;
+  /** Tokens and rate are read at each request: a reload may change them. */
+  readonly config: Pick<Config, 'API_TOKEN' | 'BOT_TOKEN' | 'API_REQUESTS_PER_SECOND'>;
   readonly version: string;
 }
 
@@ -45,7 +43,7 @@ export function addApi(server: FastifyInstance, context: ApiContext, guard: Guar
     scope.setValidatorCompiler(validatorCompiler);
     scope.setSerializerCompiler(serializerCompiler);
     scope.setErrorHandler(sendError);
-    const max = () => context.requestsPerSecond;
+    const max = () => context.config.API_REQUESTS_PER_SECOND;
     scope.register(rateLimit, { global: false, max, timeWindow: 1_000, keyGenerator: () => 'everybody' });
     scope.register(swagger, {
       openapi: {
@@ -224,7 +222,7 @@ function addStreams(routes: Routes, { events }: ApiContext): void {
 function isAuthorized(
   request: FastifyRequest,
   reply: FastifyReply,
-  { token, botToken }: ApiContext,
+  { config: { API_TOKEN: token, BOT_TOKEN: botToken } }: ApiContext,
   guard: Guard,
 ): boolean {
   if (token === undefined) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { pino } from 'pino';
+import { loadConfig } from '../config/environment.ts';
 import { Metrics } from '../reports/metrics.ts';
 import { EventStream } from './event-stream.ts';
 import { startHttp } from './server.ts';
@@ -26,25 +26,26 @@ test('what fails is in the log, under the id that its answer names, whatever the
     eventStreams: boom,
     takeovers: boom,
   });
+  const config = loadConfig({
+    ARI_USERNAME: 'x',
+    ARI_PASSWORD: 'unused',
+    PIPECAT_URL: 'ws://127.0.0.1:9',
+    HTTP_PORT: '0',
+    API_TOKEN: TOKEN,
+  });
   const server = await startHttp({
-    address: '127.0.0.1',
-    port: 0,
+    config,
+    instance: 'p',
     metrics,
     log,
     readiness: boom,
-    digests: () => ({ configuration: '', restart: '' }),
-    twilio: { token: TOKEN, hangUp: boom },
-    api: {
-      control: { get: boom } as never,
-      events: new EventStream('p'),
-      token: TOKEN,
-      botToken: undefined,
-      requestsPerSecond: 100,
-      version: '0',
-    },
+    hangUp: boom,
+    control: { get: boom } as never,
+    events: new EventStream('p'),
+    version: '0',
   });
   t.after(() => server.close());
-  const origin = `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`;
+  const origin = `http://127.0.0.1:${server.port}`;
   const basic = `Basic ${btoa(`AC1:${TOKEN}`)}`;
   const twilio = `${origin}/2010-04-01/Accounts/AC1/Calls/CA1.json`;
   const form = new URLSearchParams({ Status: 'completed' });

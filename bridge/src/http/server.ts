@@ -1,9 +1,20 @@
+import { randomBytes } from 'node:crypto';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify';
+import { appDigest, configDigest, restartDigest } from '../config/digest.ts';
+import type { Config } from '../config/environment.ts';
+import type { CallControl } from '../control/call-control.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../reports/metrics.ts';
-import { type ApiContext, addApi } from './api.ts';
+import { addApi } from './api.ts';
+import type { EventStream } from './event-stream.ts';
 import { Guard } from './guard.ts';
+import { askProcess, OtherProcesses } from './other-processes.ts';
+import { formatAddress } from './private-address.ts';
 import { sendError } from './problem.ts';
+import { addProcessRoutes } from './process-routes.ts';
+import { PublicPort } from './public-port.ts';
 import { addTwilioRest, type TwilioRest } from './twilio-rest.ts';
 
 /** Problems stop the process from taking calls. Warnings do not. Both are empty if all is well. */
@@ -11,54 +22,175 @@ export type Readiness = () => { readonly problems: readonly string[]; readonly w
 
 const BODY_MAX_BYTES = 65_536;
 const REQUEST_MS = 10_000;
+/** An idle connection is closed after this time. */
+const KEEP_ALIVE_MS = 72_000;
+const SECRET_BYTES = 32;
 /** An id of 128 characters, four bytes each, URL-encoded. */
 const PARAMETER_MAX_CHARS = 128 * 12;
 
-/** Settings of the HTTP interface. */
-export interface HttpSettings {
-  readonly address: string;
-  readonly port: number;
+/** What the HTTP interface works with. */
+export interface HttpContext {
+  readonly config: Config;
+  /** Id of this process. */
+  readonly instance: string;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
-  /** Digests of the configuration that this process runs with (`config/digest.ts`). */
-  readonly digests: () => { readonly configuration: string; readonly restart: string };
-  readonly twilio: TwilioRest;
+  readonly hangUp: TwilioRest['hangUp'];
+  readonly control: CallControl;
+  readonly events: EventStream;
   readonly log: Logger;
-  readonly api: ApiContext;
+  readonly version: string;
 }
 
 /**
- * Starts the HTTP interface: health and metrics (no token), the API, and Twilio's hang-up endpoint.
- * Rejects if the port is in use.
+ * The HTTP interface: health and metrics (no token), the API, and Twilio's hang-up endpoint. The
+ * same is on a port of 127.0.0.1, which stays open after a handover: by it the successor asks.
  */
-export async function startHttp(settings: HttpSettings): Promise<FastifyInstance> {
-  const { address, port, metrics, readiness, digests, twilio, api, log } = settings;
-  const server = fastify({
-    loggerInstance: log as FastifyBaseLogger,
-    logController: new LogController({ disableRequestLogging: true }),
-    bodyLimit: BODY_MAX_BYTES,
-    requestTimeout: REQUEST_MS,
-    forceCloseConnections: true,
-    routerOptions: { maxParamLength: PARAMETER_MAX_CHARS },
-  });
-  server.get('/livez', () => ({ status: 'live', ...digests() }));
-  server.get('/readyz', (_request, reply) => {
-    const { problems, warnings } = readiness();
-    return reply
-      .code(problems.length === 0 ? 200 : 503)
-      .send({ status: problems.length === 0 ? 'ready' : 'not ready', problems, warnings });
-  });
-  server.get('/metrics', async (_request, reply) => {
-    return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
-  });
-  // For all routes: an error is logged with the request id that the response shows.
-  server.setErrorHandler(sendError);
-  const guard = new Guard(
-    () => api.requestsPerSecond,
-    (route) => metrics.unauthorized(route),
-  );
-  addTwilioRest(server, twilio, guard);
-  addApi(server, api, guard);
-  await server.listen({ host: address, port });
-  return server;
+export class HttpInterface {
+  readonly #context: HttpContext;
+  readonly #server: FastifyInstance;
+  readonly #public: PublicPort;
+  readonly #others = new OtherProcesses();
+  readonly #secret = randomBytes(SECRET_BYTES).toString('hex');
+
+  constructor(context: HttpContext) {
+    this.#context = context;
+    const { config, log } = context;
+    this.#server = this.#routes();
+    this.#public = new PublicPort({
+      address: config.HTTP_ADDRESS,
+      port: config.HTTP_PORT,
+      app: appDigest(config),
+      log,
+      answer: (request, response) => this.#server.routing(request, response),
+      limit: (server) => this.#limit(server),
+      onTaken: () => this.#taken(),
+    });
+  }
+
+  /** The public port. */
+  get port(): number {
+    return this.#public.port;
+  }
+
+  /** Rejects if the port is in use, but not by a process that hands over to us. */
+  async start(): Promise<void> {
+    const listenTextResolver = (address: string) =>
+      `other processes of the bridge are answered at ${address}`;
+    await this.#server.listen({ host: '127.0.0.1', port: 0, listenTextResolver });
+    try {
+      await this.#public.open();
+    } catch (error) {
+      await this.#server.close();
+      throw error;
+    }
+  }
+
+  /** Where other processes of the bridge reach this one. */
+  get address(): string {
+    return formatAddress({ port: this.#privatePort, secret: this.#secret });
+  }
+
+  /** These processes have handed over to us, and live. */
+  async predecessors(addresses: ReadonlyMap<string, string>): Promise<void> {
+    this.#others.update(addresses);
+  }
+
+  /** The Stasis app is ours, and with it the public port. */
+  take(): void {
+    this.#public.take();
+  }
+
+  /** A successor asks for the app. */
+  handingOver(): void {
+    this.#public.handingOver();
+  }
+
+  /** A successor has the app, and may take the public port. */
+  handedOver(): void {
+    this.#public.share();
+  }
+
+  /** The successor is gone. */
+  resume(): void {
+    this.#public.resume();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#public.close(), this.#server.close()]);
+  }
+
+  get #privatePort(): number {
+    return (this.#server.server.address() as AddressInfo).port;
+  }
+
+  /** The process that had the public port before us stops listening. */
+  #taken(): void {
+    const body = { publicPort: this.port, privatePort: this.#privatePort };
+    for (const other of this.#others.all)
+      askProcess(other, 'POST', '/process/leave', body).catch((error: Error) => {
+        const { log } = this.#context;
+        log.warn({ process: other.instance, error: error.message }, 'a predecessor keeps the HTTP port open');
+      });
+  }
+
+  #routes(): FastifyInstance {
+    const { config, metrics, readiness, control, events, hangUp, log, version } = this.#context;
+    const app = appDigest(config);
+    const digests = () => ({ configuration: configDigest(config), restart: restartDigest(config), app });
+    const ids = { process: this.#context.instance };
+    const server = fastify({
+      loggerInstance: log as FastifyBaseLogger,
+      logController: new LogController({ disableRequestLogging: true }),
+      bodyLimit: BODY_MAX_BYTES,
+      requestTimeout: REQUEST_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      forceCloseConnections: true,
+      routerOptions: { maxParamLength: PARAMETER_MAX_CHARS },
+    });
+    server.get('/livez', () => ({ status: 'live', ...digests(), ...ids }));
+    server.get('/readyz', (_request, reply) => {
+      const { problems, warnings } = readiness();
+      return reply
+        .code(problems.length === 0 ? 200 : 503)
+        .send({ status: problems.length === 0 ? 'ready' : 'not ready', problems, warnings });
+    });
+    server.get('/metrics', async (_request, reply) => {
+      return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+    });
+    // For all routes: an error is logged with the request id that the response shows.
+    server.setErrorHandler(sendError);
+    const guard = new Guard(
+      () => config.API_REQUESTS_PER_SECOND,
+      (route) => metrics.unauthorized(route),
+    );
+    const twilio = {
+      get token() {
+        return config.BOT_TOKEN ?? config.API_TOKEN;
+      },
+      hangUp,
+    };
+    addTwilioRest(server, twilio, guard);
+    addProcessRoutes(server, {
+      secret: this.#secret,
+      leave: (publicPort, privatePort) => this.#public.leave(publicPort, privatePort),
+    });
+    addApi(server, { control, events, config, version }, guard);
+    return server;
+  }
+
+  /** Gives a server the limits that Fastify gives its own. */
+  #limit(server: Server): void {
+    server.requestTimeout = REQUEST_MS;
+    server.keepAliveTimeout = KEEP_ALIVE_MS;
+    const { server: own } = this.#server;
+    for (const listener of own.listeners('clientError')) server.on('clientError', listener as () => void);
+  }
+}
+
+/** Starts the HTTP interface. Rejects if the port is in use. */
+export async function startHttp(context: HttpContext): Promise<HttpInterface> {
+  const http = new HttpInterface(context);
+  await http.start();
+  return http;
 }

@@ -13,6 +13,24 @@ import { Predecessors } from './predecessors.ts';
 import { Sweep } from './sweep.ts';
 import type { Switchboard } from './switchboard.ts';
 
+/**
+ * What else goes to a successor: the port of the HTTP interface (`http/server.ts`).
+ */
+export interface ProcessShares {
+  /** Where other processes of the bridge reach this one. It is a part of the claim. */
+  readonly address: string;
+  /** These processes have handed over to us, and live. Where each is reached, by its id. */
+  predecessors(addresses: ReadonlyMap<string, string>): Promise<void>;
+  /** The app is ours. */
+  take(): void;
+  /** A successor asks for the app. */
+  handingOver(): void;
+  /** A successor has the app. */
+  handedOver(): void;
+  /** The successor is gone: the app is ours again. */
+  resume(): void;
+}
+
 /** What the link to Asterisk works with. */
 export interface AsteriskLinkContext {
   /** Id of this process. */
@@ -25,6 +43,8 @@ export interface AsteriskLinkContext {
   readonly gate: Pick<Gate, 'take' | 'letGo'>;
   /** Asked from {@link AsteriskLink.start} on: it is made after the link. */
   readonly switchboard: () => Switchboard;
+  /** The same. */
+  readonly processes: () => ProcessShares | undefined;
   readonly background: Background;
   readonly log: Logger;
 }
@@ -64,11 +84,13 @@ export class AsteriskLink {
       takeAppOf: (other) => this.#events.takeAppOf(other),
       recover: () => this.#recover(),
       isDead: (other) => context.records.isDead(other),
+      onSeen: async (addresses) => await this.#processes?.predecessors(addresses),
     });
     const connection = {
       instance,
       heartbeatMs: config.ARI_HEARTBEAT_MS,
       isDead: (other: string) => context.records.isDead(other),
+      address: () => this.#processes?.address,
     };
     this.#events = new AriLink(access, connection, ari, {
       onConnected: () => this.#connected(),
@@ -78,7 +100,7 @@ export class AsteriskLink {
       onAsteriskStopping: () => this.#asteriskStopping(),
       onEvent: (event) => this.#switchboard.dispatch(event),
       onUnreadable: (error) => this.#unreadable(error),
-      onHandingOver: () => this.#switchboard.handingOver.begin(),
+      onHandingOver: () => this.#handingOver(),
       staysOurs: (channelId) => this.#switchboard.handingOver.staysOurs(channelId),
       onHandedOver: () => this.#handedOver(),
       onResumed: (why) => this.#resumed(why),
@@ -89,6 +111,10 @@ export class AsteriskLink {
 
   get #switchboard(): Switchboard {
     return this.#context.switchboard();
+  }
+
+  get #processes(): ProcessShares | undefined {
+    return this.#context.processes();
   }
 
   /** Why ARI cannot be used now. Undefined if it can. */
@@ -176,7 +202,10 @@ export class AsteriskLink {
   #ready(): void {
     this.#problem = undefined;
     // After a handover the gate is the successor's.
-    if (!this.#switchboard.handingOver.isUnderWay) this.#context.gate.take();
+    if (!this.#switchboard.handingOver.isUnderWay) {
+      this.#context.gate.take();
+      this.#processes?.take();
+    }
     this.#context.log.info('ARI connected');
   }
 
@@ -186,9 +215,15 @@ export class AsteriskLink {
     this.#context.log.error({ why }, 'ARI not connected, trying again');
   }
 
+  #handingOver(): void {
+    this.#switchboard.handingOver.begin();
+    this.#processes?.handingOver();
+  }
+
   /** A successor has the app. Our calls go on; if it ends, new calls come here again. */
   #handedOver(): void {
     this.#switchboard.handingOver.complete();
+    this.#processes?.handedOver();
     this.#context.log.info({ calls: this.#switchboard.running.all.size }, 'handed over to a new process');
   }
 
@@ -196,6 +231,7 @@ export class AsteriskLink {
     this.#context.log.warn({ why }, 'new calls come here again');
     this.#mayInherit = true;
     this.#switchboard.handingOver.end();
+    this.#processes?.resume();
   }
 
   /** A predecessor may die: its calls are ours then. */
@@ -228,6 +264,7 @@ export class AsteriskLink {
       { app: this.#context.config.ARI_APP, calls: this.#switchboard.running.all.size },
       'the Stasis app was taken over by another process',
     );
+    this.#processes?.handedOver();
     this.#switchboard.letGo(isElsewhere);
   }
 

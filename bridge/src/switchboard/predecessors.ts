@@ -1,4 +1,4 @@
-import { claimVariable, ENDED, HolderWatch } from '../ari/claim.ts';
+import { claimVariable, ENDED, HolderWatch, parseClaim } from '../ari/claim.ts';
 import type { AriClient } from '../ari/client.ts';
 import { ownApp, ownerOf } from '../ari/handover.ts';
 import { parseOwnId } from '../call/asterisk-ids.ts';
@@ -22,10 +22,13 @@ export interface PredecessorsContext {
   readonly recover: () => Promise<void>;
   /** Whether a process is known to be dead: its claim need not be watched. */
   readonly isDead: (instance: string) => Promise<boolean>;
+  /** Which processes live, and where each is reached by HTTP. Called after each look. */
+  readonly onSeen?: (addresses: ReadonlyMap<string, string>) => Promise<void>;
 }
 
 interface Predecessor {
   readonly watch: HolderWatch;
+  readonly address: string;
   /** When the claim was last read, by `performance.now()`. */
   readMs: number;
   channelIds: ReadonlySet<string>;
@@ -116,6 +119,7 @@ export class Predecessors {
       this.#all.delete(instance);
       isOneGone = true;
     }
+    await this.#context.onSeen?.(new Map([...this.#all].map(([id, { address }]) => [id, address])));
     return isOneGone;
   }
 
@@ -141,7 +145,8 @@ export class Predecessors {
   #meet(instance: string, claim: string, channelIds: readonly string[]): void {
     const watch = new HolderWatch(this.#context.instance);
     watch.isGone(claim);
-    this.#all.set(instance, { watch, readMs: performance.now(), channelIds: new Set(channelIds) });
+    const { address = '' } = parseClaim(claim) ?? {};
+    this.#all.set(instance, { watch, address, readMs: performance.now(), channelIds: new Set(channelIds) });
   }
 
   /** Moves a dead process's channels to the shared app. Resolves to whether it had any. */

@@ -1,0 +1,48 @@
+import {
+  Agent,
+  request as httpRequest,
+  type IncomingMessage,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
+
+/** Connections to other processes of the bridge. They are not kept: requests are few. */
+const agent = new Agent({ keepAlive: false });
+/** Headers of one connection (RFC 9110 section 7.6.1). The framing is not among them. */
+const HOP = ['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'upgrade'];
+
+/**
+ * Passes a request to another process of the bridge as it is, and its answer to the client. If that
+ * process does not answer, the client gets 503.
+ */
+export function passOn(request: IncomingMessage, response: ServerResponse, port: number): void {
+  const { method, url, headers } = request;
+  const onward = httpRequest({
+    host: '127.0.0.1',
+    port,
+    method,
+    path: url,
+    headers: endToEnd(headers),
+    agent,
+  });
+  onward.on('response', (answer) => {
+    response.writeHead(answer.statusCode ?? 502, endToEnd(answer.headers));
+    answer.pipe(response);
+    answer.on('error', () => response.destroy());
+  });
+  onward.on('error', () => refuse(response));
+  response.on('close', () => onward.destroy());
+  request.pipe(onward);
+}
+
+function endToEnd(headers: IncomingMessage['headers']): IncomingMessage['headers'] {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP.includes(name)));
+}
+
+function refuse(response: ServerResponse): void {
+  if (response.headersSent) return void response.destroy();
+  const status = 503;
+  const detail = 'the new process of the bridge does not answer';
+  response.writeHead(status, { 'content-type': 'application/problem+json', 'retry-after': '1' });
+  response.end(JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status], status, detail }));
+}

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { Agent, request } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { API_TOKEN } from './api-client.ts';
+import { Lab, until } from './harness.ts';
+
+const MAIN = new URL('../src/main.ts', import.meta.url).pathname;
+/** Settings of a bridge that is a process of its own. */
+const BRIDGE = {
+  ARI_USERNAME: 'pipecat',
+  ARI_PASSWORD: 'right',
+  PIPECAT_URL: 'ws://127.0.0.1:9',
+  MEDIA_WORKERS: '1',
+};
+const CONFIG = { ARI_HEARTBEAT_MS: '100', API_TOKEN, API_REQUESTS_PER_SECOND: '10000' };
+
+/** A second process of the bridge on the same Asterisk, with the same HTTP port. */
+async function successor(t: TestContext, first: Lab, config: Record<string, string> = {}): Promise<Lab> {
+  const shared = { ARI_URL: `http://127.0.0.1:${first.ari.port}`, HTTP_PORT: String(first.daemon.httpPort) };
+  return await Lab.start(t, { config: { ...CONFIG, ...shared, ...config } });
+}
+
+/** The process that answers on the public port. */
+const answering = async (lab: Lab) => JSON.parse((await lab.get('/livez')).body).process as string;
+
+/** Until the second process has the port. */
+const taken = (lab: Lab) => until(() => lab.logged('the HTTP port is ours')[0], 'the port is taken');
+
+/** One request: its status, or the error's code. */
+function answer(port: number, path: string, agent: Agent): Promise<string> {
+  return new Promise((resolve) => {
+    const headers = { authorization: `Bearer ${API_TOKEN}` };
+    request({ host: '127.0.0.1', port, path, agent, headers }, (response) => {
+      response.resume().on('end', () => resolve(String(response.statusCode)));
+    })
+      .on('error', (error: NodeJS.ErrnoException) => resolve(String(error.code)))
+      .end();
+  });
+}
+
+/** Sends requests every 5 ms until stopped. Returns how many had each answer. */
+function load(t: TestContext, port: number, keepAlive: boolean): () => Promise<Record<string, number>> {
+  const agent = new Agent({ keepAlive, maxSockets: 8 });
+  const answers: Record<string, number> = {};
+  const running = new Set<Promise<void>>();
+  const timer = setInterval(() => {
+    const path = running.size % 2 === 0 ? '/livez' : '/calls';
+    const one = answer(port, path, agent).then((status) => {
+      answers[status] = (answers[status] ?? 0) + 1;
+      running.delete(one);
+    });
+    running.add(one);
+  }, 5);
+  t.after(() => clearInterval(timer));
+  return async () => {
+    clearInterval(timer);
+    await Promise.all(running);
+    agent.destroy();
+    return answers;
+  };
+}
+
+test('a successor takes the HTTP port: no request is refused or reset, on new connections and on old ones', async (t) => {
+  const first = await Lab.start(t, { config: CONFIG });
+  const { channel } = await first.call();
+  const port = first.daemon.httpPort;
+  const before = await answering(first);
+  const stops = [load(t, port, true), load(t, port, false)];
+  await delay(200);
+  const second = await successor(t, first);
+  await taken(second);
+  await until(async () => (await answering(second)) !== before, 'the new process answers');
+  // Longer than the old process listens on.
+  await delay(1_500);
+  first.ari.hangUp(channel.id);
+  await first.ended();
+  await first.stop();
+  await delay(200);
+  for (const stop of stops) {
+    const answers = await stop();
+    assert.deepEqual(Object.keys(answers), ['200'], JSON.stringify(answers));
+    assert.ok((answers['200'] ?? 0) > 200, 'a load');
+  }
+});
+
+test('the successor ends: the old process answers on the port again', async (t) => {
+  const first = await Lab.start(t, { config: CONFIG });
+  const before = await answering(first);
+  for (const round of [1, 2]) {
+    const second = await successor(t, first);
+    await taken(second);
+    // Before and after the old process has stopped listening.
+    await delay(round === 1 ? 0 : 1_200);
+    await second.stop();
+    await until(() => first.logged('new calls come here again').length === round, 'back');
+    assert.equal(await until(() => answering(first).catch(() => undefined), 'the port is open'), before);
+  }
+});
+
+test('the port of another program, or of a bridge with another app, is in use', async (t) => {
+  const first = await Lab.start(t, { config: CONFIG });
+  const started = async (config: Record<string, string>) => {
+    const child = spawn(process.execPath, [MAIN], {
+      env: { ...process.env, ...BRIDGE, ARI_URL: `http://127.0.0.1:${first.ari.port}`, ...config },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    t.after(() => child.kill('SIGKILL'));
+    const [[code], said] = await Promise.all([once(child, 'exit'), text(child.stdout)]);
+    assert.equal(code, 1);
+    assert.match(said, /EADDRINUSE/);
+  };
+  await started({ HTTP_PORT: String(first.daemon.httpPort), ARI_APP: 'other' });
+  const program = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}'));
+  await new Promise<void>((resolve) => program.listen({ host: '127.0.0.1', port: 0 }, resolve));
+  t.after(() => program.close());
+  await started({ HTTP_PORT: String((program.address() as AddressInfo).port) });
+});
