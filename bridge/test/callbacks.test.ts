@@ -71,6 +71,17 @@ for (const status of [429, 503]) {
   });
 }
 
+test('Retry-After is a time to wait, though the clock is set back meanwhile', async (t) => {
+  const lab = await Lab.start(t);
+  const { asked, port } = await receiver(t, [[429, { 'retry-after': '2' }]]);
+  failedDial(lab, `http://127.0.0.1:${port}/a`);
+  await until(async () => (await lab.metric('callbacks_failed_tries_total')) === 1, 'noted');
+  const Real = Date;
+  t.mock.method(globalThis.Date, 'now', () => new Real().getTime() - 3_600_000);
+  failedDial(lab, `http://127.0.0.1:${port}/b`);
+  await until(() => asked.length === 3, 'both');
+});
+
 test('a caller who comes in has nobody told, unless the operator names the host', async (t) => {
   const { asked, port } = await receiver(t);
   const X_CALLBACK_URL = `http://127.0.0.1:${port}/`;

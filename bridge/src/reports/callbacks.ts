@@ -234,7 +234,7 @@ export class StatusCallbacks {
   }
 
   #defer(url: string, waitMs: number): void {
-    this.#retryAfter.set(new URL(url).origin, Date.now() + waitMs);
+    this.#retryAfter.set(new URL(url).origin, performance.now() + waitMs);
     const [oldest] = this.#retryAfter.keys();
     if (this.#retryAfter.size > RETRY_AFTER_MAX && oldest !== undefined) this.#retryAfter.delete(oldest);
   }
@@ -242,7 +242,7 @@ export class StatusCallbacks {
   /** Ms until a receiver's Retry-After has passed. */
   #retryAfterMs(url: string): number {
     const origin = URL.canParse(url) ? new URL(url).origin : '';
-    const leftMs = (this.#retryAfter.get(origin) ?? 0) - Date.now();
+    const leftMs = (this.#retryAfter.get(origin) ?? 0) - performance.now();
     if (leftMs <= 0) this.#retryAfter.delete(origin);
     return leftMs;
   }
