@@ -1,5 +1,5 @@
 include scripts/stack.mk
-.PHONY: check e2e test fuzz bench bundle clean
+.PHONY: check e2e test soak fuzz bench bundle clean
 
 check: ## the fast part of the tests: format, lint, types, unit and daemon tests
 	@scripts/test.sh check
@@ -9,6 +9,9 @@ e2e: ## end-to-end tests: real Asterisk, SIPp and a mock Pipecat, beside a runni
 
 test: ## all tests
 	@scripts/test.sh all
+
+soak: ## calls of all kinds with faults and planned acts, for MINUTES (60); CALLS at a time, SEED
+	@MINUTES="$(MINUTES)" CALLS="$(CALLS)" SEED="$(SEED)" scripts/soak.sh
 
 fuzz: ## random inputs to all that is parsed from outside (MINUTES, SEED)
 	@MINUTES="$(MINUTES)" SEED="$(SEED)" scripts/fuzz.sh

@@ -7,6 +7,8 @@ import { LOCALHOST, type Ports } from '../stack/ports.ts';
 export interface Cut {
   /** Requests fail as well, and not only the events. */
   requests?: boolean;
+  /** The audio of wideband calls is cut as well. */
+  media?: boolean;
   /** Asterisk does not learn of it: its end of the events stays open, and nobody reads there. */
   unnoticed?: boolean;
 }
@@ -14,10 +16,20 @@ export interface Cut {
 interface Pair {
   readonly client: Socket;
   readonly asterisk: Socket;
-  readonly isEvents: boolean;
+  readonly kind: Kind;
 }
 
-const EVENTS = /^GET \/ari\/events[? ]/;
+/** Events, the audio of a wideband call, or requests. */
+type Kind = 'events' | 'media' | 'requests';
+
+function kindOf(head: string): Kind {
+  if (/^GET \/ari\/events[? ]/.test(head)) return 'events';
+  return head.startsWith('GET /media/') ? 'media' : 'requests';
+}
+
+function isCut(kind: Kind, cut: Cut): boolean {
+  return kind === 'events' || (kind === 'media' ? cut.media === true : cut.requests === true);
+}
 
 /** Passes TCP connections on to Asterisk. */
 export class AriProxy implements AsyncDisposable {
@@ -51,10 +63,10 @@ export class AriProxy implements AsyncDisposable {
   cut(cut: Cut = {}): void {
     this.#cut = cut;
     for (const pair of [...this.#pairs]) {
-      if (!pair.isEvents && !cut.requests) continue;
+      if (!isCut(pair.kind, cut)) continue;
       this.#pairs.delete(pair);
       pair.client.destroy();
-      if (pair.isEvents && cut.unnoticed) this.#left.add(pair.asterisk.unpipe().pause());
+      if (pair.kind === 'events' && cut.unnoticed) this.#left.add(pair.asterisk.unpipe().pause());
       else pair.asterisk.destroy();
     }
   }
@@ -64,25 +76,30 @@ export class AriProxy implements AsyncDisposable {
     this.#cut = undefined;
   }
 
+  /** Asterisk learns at last of the ends that were cut without its notice. */
+  noticed(): void {
+    for (const socket of this.#left) socket.destroy();
+  }
+
   /** Ends every connection. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.cut({ requests: true });
-    for (const socket of this.#left) socket.destroy();
+    this.cut({ requests: true, media: true });
+    this.noticed();
     this.#server.close();
   }
 
   #connected(client: Socket): void {
     client.on('error', () => client.destroy());
     client.once('data', (first: Buffer) => {
-      const isEvents = EVENTS.test(first.toString('latin1'));
-      if (this.#cut !== undefined && (isEvents || this.#cut.requests)) return client.destroy();
-      this.#join(client, first, isEvents);
+      const kind = kindOf(first.toString('latin1'));
+      if (this.#cut !== undefined && isCut(kind, this.#cut)) return client.destroy();
+      this.#join(client, first, kind);
     });
   }
 
-  #join(client: Socket, first: Buffer, isEvents: boolean): void {
+  #join(client: Socket, first: Buffer, kind: Kind): void {
     const asterisk = connect({ port: this.#ariPort, host: LOCALHOST, noDelay: true });
-    const pair = { client: client.setNoDelay(), asterisk, isEvents };
+    const pair = { client: client.setNoDelay(), asterisk, kind };
     this.#pairs.add(pair);
     asterisk.on('error', () => asterisk.destroy());
     asterisk.on('close', () => {

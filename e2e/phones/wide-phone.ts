@@ -3,7 +3,7 @@
  * what it hears.
  */
 import type { StartedTestContainer } from 'testcontainers';
-import { Ari } from '../hands/ari.ts';
+import { Ari, type Resource } from '../hands/ari.ts';
 import { tone, WIDE_CALLER_HZ } from '../mock-pipecat/src/tones.ts';
 import { startWidePhone } from '../stack/containers.ts';
 import { LOCALHOST, PORTS, WIDE_PHONE } from '../stack/ports.ts';
@@ -40,9 +40,9 @@ export class WidePhone {
     this.#container = container;
   }
 
-  /** Starts it, able to take calls (in G.722) and to place them. */
-  static async start(): Promise<WidePhone> {
-    const samples = tone(WIDE_CALLER_HZ, TALK_MS, WIDE_RATE);
+  /** Starts it, able to take calls (in G.722) and to place them. It talks `talkMs` in each call. */
+  static async start(talkMs = TALK_MS): Promise<WidePhone> {
+    const samples = tone(WIDE_CALLER_HZ, talkMs, WIDE_RATE);
     const phone = new WidePhone(
       await startWidePhone({
         'g722.env': line('g722', LOCALHOST),
@@ -58,10 +58,21 @@ export class WidePhone {
 
   /** Places a call in one codec; resolves with what it heard, at 16 kHz, when the call is over. */
   async call(to: string, callId: string, codec: 'g722' | 'opus'): Promise<Int16Array> {
+    await this.place(to, callId, codec);
+    return this.heard(callId);
+  }
+
+  /** Places a call; resolves with its channel. */
+  async place(to: string, callId: string, codec: 'g722' | 'opus'): Promise<Resource> {
     const target = `endpoint=PJSIP/${to}@${codec}&context=phone&extension=talk&priority=1`;
     const variables = { RECORD: callId, 'PJSIP_HEADER(add,X-Call-ID)': callId };
-    await this.#ari.request('POST', `/channels?${target}`, { variables });
-    return this.heard(callId);
+    return (await this.#ari.request('POST', `/channels?${target}`, { variables })) as Resource;
+  }
+
+  /** State of a channel; undefined when it is gone. */
+  async stateOf(channelId: string): Promise<string | undefined> {
+    const channels = (await this.#ari.channels()) as (Resource & { state: string })[];
+    return channels.find(({ id }) => id === channelId)?.state;
   }
 
   /** What it heard in a call, at 16 kHz, once it has none any more. */

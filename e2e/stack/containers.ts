@@ -13,7 +13,8 @@ process.env.TESTCONTAINERS_RYUK_DISABLED = 'true';
 const LABEL = 'pipecat-bridge.e2e';
 const PROVIDERS_VOLUME = 'pipecat-bridge-e2e-providers';
 const RECORDS_VOLUME = 'pipecat-bridge-e2e-records';
-const RECORDS_PATH = '/var/lib/pipecat-bridge/records';
+/** Where the bridge's records are. */
+export const RECORDS_PATH = '/var/lib/pipecat-bridge/records';
 const PROVIDERS_PATH = '/etc/asterisk-providers';
 const RECORDINGS_VOLUME = 'pipecat-bridge-e2e-recordings';
 /** Where the bridge's recordings are. */
@@ -188,6 +189,24 @@ export async function killContainer(container: StartedTestContainer): Promise<vo
   await dockerode.getContainer(container.getId()).kill();
 }
 
+/** Sends a signal to a container's process. */
+export async function signalContainer(container: StartedTestContainer, signal: string): Promise<void> {
+  const { dockerode } = (await getContainerRuntimeClient()).container;
+  await dockerode.getContainer(container.getId()).kill({ signal });
+}
+
+/** Resolves when a container's process has ended. */
+export async function containerEnded(container: StartedTestContainer): Promise<void> {
+  const { dockerode } = (await getContainerRuntimeClient()).container;
+  await dockerode.getContainer(container.getId()).wait();
+}
+
+/** Starts a container whose process has ended. It has the same files, and its log goes on. */
+export async function startAgain(container: StartedTestContainer): Promise<void> {
+  const { dockerode } = (await getContainerRuntimeClient()).container;
+  await dockerode.getContainer(container.getId()).start();
+}
+
 /** Freezes all processes of a container (like SIGSTOP) until {@link resumeContainer}. */
 export async function pauseContainer(container: StartedTestContainer): Promise<void> {
   const { dockerode } = (await getContainerRuntimeClient()).container;
@@ -226,7 +245,22 @@ export async function startPhones(): Promise<StartedTestContainer> {
     .withBindMounts([{ source: PROVIDERS_VOLUME, target: PROVIDERS_PATH, mode: 'rw' }])
     .withCopyContentToContainer(await Promise.all(contents))
     .withEntrypoint(['sleep'])
-    .withCommand(['3600'])
+    .withCommand(['infinity'])
+    .start();
+}
+
+/**
+ * A small disk in memory for the records, which a test can fill. Before the bridge starts. The
+ * container keeps it: its content is gone when no container has it.
+ */
+export async function startRecordsDisk(megabytes: number): Promise<StartedTestContainer> {
+  const { dockerode } = (await getContainerRuntimeClient()).container;
+  const options = { type: 'tmpfs', device: 'tmpfs', o: `size=${megabytes}m,mode=1777` };
+  await dockerode.createVolume({ Name: RECORDS_VOLUME, Driver: 'local', DriverOpts: options });
+  return new Hardened('sipp')
+    .withBindMounts([{ source: RECORDS_VOLUME, target: RECORDS_PATH, mode: 'rw' }])
+    .withEntrypoint(['sleep'])
+    .withCommand(['infinity'])
     .start();
 }
 
