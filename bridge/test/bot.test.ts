@@ -111,6 +111,23 @@ describe('a bot', { concurrency: 6 }, () => {
     assert.equal(channel.continued, true);
   });
 
+  test('a bot that was back for as long as it may be sought is sought anew when it is lost', async (t) => {
+    const lab = await Lab.start(t, { config: { BOT_RECONNECT_MS: '1000' } });
+    const { channel } = await lab.call();
+    for (let connection = 0; connection < 2; connection++) {
+      const session = await until(
+        () => lab.bot.sessions[connection]?.of('answered')[0] && lab.bot.sessions[connection],
+        'a bot',
+      );
+      await delay(connection === 0 ? 0 : 1_100);
+      session.cut();
+    }
+    await until(() => lab.bot.sessions[2]?.of('answered')[0], 'the bot is back once more');
+    assert.deepEqual(lab.logged('call ended'), []);
+    lab.ari.hangUp(channel.id);
+    await lab.ended();
+  });
+
   test('a caller who hangs up while the bot is sought again leaves nothing behind', async (t) => {
     const lab = await Lab.start(t, { config: { BOT_RECONNECT_MS: '5000' } });
     const { channel, session } = await lab.call();

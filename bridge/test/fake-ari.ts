@@ -215,6 +215,7 @@ export class FakeAri {
       from: options.from ?? '+491701234567',
       to: options.to ?? '+4930111222',
       done: [],
+      createdMs: options.createdMs ?? Date.now(),
       rtp: options.rtp,
     };
     this.channels.set(id, channel);

@@ -18,6 +18,8 @@ export interface FakeChannel {
   readonly to: string;
   /** ARI requests in order that acted on this channel: `ring`, `answer`, `dtmf 12#` … */
   readonly done: string[];
+  /** When it was made, Unix time, ms. */
+  readonly createdMs: number;
   /** What `rtp_statistics` says. */
   statistics?: Record<string, unknown>;
   /** Ring time of its dial, s. */
@@ -59,7 +61,7 @@ export function shown(channel: FakeChannel, app: string, showsVariables: boolean
       app_name: channel.inStasis ? 'Stasis' : channel.isOriginated ? 'AppDial2' : '',
       app_data: channel.inStasis ? [app, ...channel.args].join(',') : '',
     },
-    creationtime: '2026-11-22T10:00:00.000+0000',
+    creationtime: new Date(channel.createdMs).toISOString().replace('Z', '+0000'),
     language: 'en',
     ...(showsVariables ? { channelvars: { ...UNSET_VARIABLES, ...variablesOf(channel) } } : {}),
   };

@@ -104,6 +104,24 @@ test('a caller who arrives while the app changes hands has one bot, of one proce
   for (const { reason } of ends()) assert.equal((reason as { kind: string }).kind, 'caller-hangup');
 });
 
+test('a call that somebody else places while the app changes hands has one record', async (t) => {
+  const records = { RECORDS_DIR: folder(t), API_TOKEN };
+  const first = await Lab.start(t, { config: { ...FAST, ...records } });
+  const channel = first.ari.originate({ variables: { X_CALL_ID: 'handed-over' } });
+  const state = async (lab: Lab) => (await api(lab, 'GET', '/calls/handed-over')).body.state;
+  await until(async () => (await state(first)) === 'ringing', 'it rings');
+  const second = await successor(t, first, records);
+  await handedOver(first);
+  first.ari.answered(channel);
+  const session = await second.session();
+  await until(() => session.of('answered').length > 0, 'answered');
+  first.ari.hangUp(channel.id);
+  await second.ended();
+  const { calls } = (await api(second, 'GET', '/calls')).body as unknown as { calls: object[] };
+  assert.equal(calls.length, 1);
+  assert.partialDeepStrictEqual(calls[0], { callId: 'handed-over', endReason: 'caller-hangup' });
+});
+
 test('the old process is killed while it drains: its calls are adopted by the new one', async (t) => {
   const lab = await Lab.start(t, { config: FAST });
   const records = { RECORDS_DIR: folder(t), API_TOKEN };

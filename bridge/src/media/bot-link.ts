@@ -67,6 +67,8 @@ const names: BotNames = {
 };
 /** Pauses between two tries. */
 const PAUSES: BackOffLimits = { firstMs: 250, mostMs: 2_000 };
+/** A bot that was connected for so long, or for as long as it may be sought, is not lost "again". */
+const STEADY_MS = 5_000;
 /** Close codes of a bot that ended its part of the call. */
 const CLEAN_CLOSES: readonly number[] = [CLOSE_CODE.normal, CLOSE_CODE.noCode];
 
@@ -82,6 +84,7 @@ export class BotLink {
   #reconnects = 0;
   /** End of the time in which a lost bot is reconnected. */
   #seekUntilMs = Number.NEGATIVE_INFINITY;
+  #openedMs = Number.NEGATIVE_INFINITY;
   /** Pauses after losses that follow each other. */
   readonly #lossPauses = new BackOff(PAUSES, Math.random);
   /** Resolved unless a lost bot is being reconnected. */
@@ -171,6 +174,7 @@ export class BotLink {
     const onOpen = (connection: BotConnection) => {
       opened = connection;
       this.#connection = connection;
+      this.#openedMs = this.#now();
       if (isAgain) this.#reconnects += 1;
       // In this turn, because data sent with the bot's handshake is read in the next.
       this.#handlers.onOpen(isAgain);
@@ -208,9 +212,10 @@ export class BotLink {
     if (reconnectMs > 0 && this.#reconnects >= reconnectsMax)
       return this.#handlers.onGone(false, `${detail}, after ${this.#reconnects} reconnections`);
     const nowMs = this.#now();
-    // A bot that is lost again soon gets no more time than after its first loss, and a pause before
-    // each attempt.
-    const isAgain = nowMs <= this.#seekUntilMs + reconnectMs;
+    // A bot that is lost again soon after it was reconnected gets no more time than after its first
+    // loss, and a pause before each attempt.
+    const isSteady = nowMs - this.#openedMs >= Math.min(STEADY_MS, reconnectMs);
+    const isAgain = this.#reconnects > 0 && !isSteady;
     if (!isAgain) {
       this.#seekUntilMs = nowMs + reconnectMs;
       this.#lossPauses.restart();

@@ -55,7 +55,9 @@ export class OthersDials {
     }
     const { ids, adoptable, reports } = this.#context;
     const before = adoptable.take(channel.id);
-    const sinceMs = before === undefined ? Date.now() : Date.parse(before.times.offered);
+    // Not the time of the event: after a handover both processes then mean one record.
+    const createdMs = Date.parse(before?.times.offered ?? channel.creationtime ?? '');
+    const sinceMs = Number.isNaN(createdMs) ? Date.now() : createdMs;
     const dial: WritableDial = {
       channel,
       dialled: before?.to ?? '',
