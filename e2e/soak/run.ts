@@ -124,7 +124,7 @@ async function runActs(
   }
 }
 
-/** Looks again and again until the time is over. A look that fails, as in an act, does not count. */
+/** Looks again and again until the time is over. A look that fails, as in an act, is nothing. */
 async function repeat(world: World, everyMs: number, look: () => Promise<void>): Promise<void> {
   while (!world.over.aborted) {
     await sleep(everyMs, undefined, { signal: world.over }).catch(() => undefined);

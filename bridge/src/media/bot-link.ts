@@ -67,7 +67,7 @@ const names: BotNames = {
 };
 /** Pauses between two tries. */
 const PAUSES: BackOffLimits = { firstMs: 250, mostMs: 2_000 };
-/** A bot that was connected for so long, or for as long as it may be sought, is not lost "again". */
+/** A bot that was connected for so long, or as long as it may be sought, is not lost "again". */
 const STEADY_MS = 5_000;
 /** Close codes of a bot that ended its part of the call. */
 const CLEAN_CLOSES: readonly number[] = [CLOSE_CODE.normal, CLOSE_CODE.noCode];
