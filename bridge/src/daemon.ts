@@ -23,6 +23,7 @@ import { CallReports } from './reports/reports.ts';
 import { AsteriskLink } from './switchboard/asterisk-link.ts';
 import { AsteriskPorts } from './switchboard/asterisk-ports.ts';
 import { Background } from './switchboard/background.ts';
+import { CallsElsewhere } from './switchboard/calls-elsewhere.ts';
 import { type Departing, Departure } from './switchboard/departure.ts';
 import { Gate } from './switchboard/gate.ts';
 import { Switchboard } from './switchboard/switchboard.ts';
@@ -64,6 +65,8 @@ export class Daemon {
   readonly #control: CallControl;
   /** Event ids are unique to this process. Ids of a previous process are not valid. */
   readonly #changes = new EventStream(Date.now().toString(36));
+  /** Calls of processes that handed over to this one. */
+  readonly #elsewhere = new CallsElsewhere();
   readonly #instance = randomBytes(INSTANCE_BYTES).toString('hex');
   #http: HttpInterface | undefined;
   /** When the process ends, and how. */
@@ -179,6 +182,7 @@ export class Daemon {
       ari: this.#ari,
       caughtUp: () => this.#link.caughtUp(),
       predecessors: this.#link.predecessors,
+      elsewhere: this.#elsewhere,
       media: this.#media,
       asteriskPorts: this.#asteriskPorts,
       reports: new CallReports({
@@ -203,6 +207,10 @@ export class Daemon {
       switchboard: this.#switchboard,
       records: this.#records,
       ariProblem: () => this.#link.problem,
+      elsewhere: {
+        record: async (id) => await this.#http?.elsewhere.record(id),
+        records: async () => (await this.#http?.elsewhere.records()) ?? [],
+      },
     });
     this.departure = new Departure(this.#departing(), config, log);
   }
@@ -237,6 +245,9 @@ export class Daemon {
       readiness: () => this.#readiness(),
       hangUp: (callSid) => this.#switchboard.hangUpForBot(callSid),
       control: this.#control,
+      counts: () => this.#switchboard.counts,
+      elsewhere: this.#elsewhere,
+      calls: () => this.#switchboard.live.records,
       events: this.#changes,
       log: this.#log,
       version,
@@ -350,6 +361,7 @@ export class Daemon {
     return readiness({
       config: this.#config,
       switchboard: this.#switchboard,
+      elsewhere: this.#elsewhere,
       gate: this.#gate,
       records: this.#records,
       media: this.#media,

@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { API_TOKEN } from './api-client.ts';
 import { Lab, until } from './harness.ts';
+import { answering, CONFIG, successor, taken } from './http-successor.ts';
 
 const MAIN = new URL('../src/main.ts', import.meta.url).pathname;
 /** Settings of a bridge that is a process of its own. */
@@ -17,20 +18,6 @@ const BRIDGE = {
   PIPECAT_URL: 'ws://127.0.0.1:9',
   MEDIA_WORKERS: '1',
 };
-const CONFIG = { ARI_HEARTBEAT_MS: '100', API_TOKEN, API_REQUESTS_PER_SECOND: '10000' };
-
-/** A second process of the bridge on the same Asterisk, with the same HTTP port. */
-async function successor(t: TestContext, first: Lab, config: Record<string, string> = {}): Promise<Lab> {
-  const shared = { ARI_URL: `http://127.0.0.1:${first.ari.port}`, HTTP_PORT: String(first.daemon.httpPort) };
-  return await Lab.start(t, { config: { ...CONFIG, ...shared, ...config } });
-}
-
-/** The process that answers on the public port. */
-const answering = async (lab: Lab) => JSON.parse((await lab.get('/livez')).body).process as string;
-
-/** Until the second process has the port. */
-const taken = (lab: Lab) => until(() => lab.logged('the HTTP port is ours')[0], 'the port is taken');
-
 /** One request: its status, or the error's code. */
 function answer(port: number, path: string, agent: Agent): Promise<string> {
   return new Promise((resolve) => {

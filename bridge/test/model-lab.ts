@@ -11,6 +11,7 @@ import type { Metrics } from '../src/reports/metrics.ts';
 import { CallReports } from '../src/reports/reports.ts';
 import { AsteriskPorts } from '../src/switchboard/asterisk-ports.ts';
 import { Background } from '../src/switchboard/background.ts';
+import { CallsElsewhere } from '../src/switchboard/calls-elsewhere.ts';
 import { Predecessors } from '../src/switchboard/predecessors.ts';
 import { Switchboard } from '../src/switchboard/switchboard.ts';
 import { AsteriskModel, FAIR, randomNumbers } from './asterisk-model.ts';
@@ -79,6 +80,7 @@ class ModelBridge {
       asteriskPorts: new AsteriskPorts({ min: 10_000, max: 17_999 }),
       gate: { isOverloaded: false, letGo: () => {}, check: () => {} },
       caughtUp: () => this.ari.caughtUp(),
+      elsewhere: new CallsElsewhere(),
       predecessors: new Predecessors({
         instance,
         app: 'pipecat',
@@ -100,6 +102,7 @@ class ModelBridge {
       ari: this.ari.client,
       switchboard: this.switchboard,
       ariProblem: () => undefined,
+      elsewhere: { record: async () => undefined, records: async () => [] },
       records: { get: async (id) => lab.records.get(id), list: async () => ({ records: [] }) },
     });
   }

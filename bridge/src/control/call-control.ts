@@ -45,6 +45,18 @@ export class CallControl {
     this.#placing.recent.changed(record);
   }
 
+  /** Whether a call is under way here, or being placed. */
+  async has(id: string): Promise<boolean> {
+    const { live } = this.#context.switchboard;
+    return live.record(id) !== undefined || (await this.#placing.begun(id)) !== undefined;
+  }
+
+  /** Whether a call has ended, as far as its record is known. */
+  async hasEnded(id: string): Promise<boolean> {
+    const record = await this.#find(id).catch(() => undefined);
+    return record?.state === 'closed';
+  }
+
   /** The record of a live call, else the stored record. */
   async get(id: string): Promise<CallRecord> {
     const record = await this.#find(id);
@@ -60,7 +72,9 @@ export class CallControl {
     const utc = (time: string | undefined) => (time === undefined ? undefined : new Date(time).toISOString());
     const times = { offeredFrom: utc(since), offeredBefore: utc(until) };
     const page = await askRecords(() => this.#context.records.list({ ...filter, ...times }, limit, cursor));
-    const live = new Map(this.#context.switchboard.live.records.map((record) => [record.channelId, record]));
+    const others = await this.#context.elsewhere.records();
+    const records = [...others, ...this.#context.switchboard.live.records];
+    const live = new Map(records.map((record) => [record.channelId, record]));
     const now = (record: CallRecord) => (record.state === 'closed' ? undefined : live.get(record.channelId));
     const calls = page.records.map((record) => now(record) ?? record);
     return page.nextCursor === undefined ? { calls } : { calls, nextCursor: page.nextCursor };

@@ -16,7 +16,7 @@ import { type CheckedOrder, checkOrder } from './order-check.ts';
 import { orderVariables } from './order-variables.ts';
 import type { CallOrder } from './orders.ts';
 import { otherCall, RecentOrders } from './recent-orders.ts';
-import { askAsterisk, askRecords, CALLS_RETRY_S, RequestRefused } from './request-refused.ts';
+import { askAsterisk, askProcesses, askRecords, CALLS_RETRY_S, RequestRefused } from './request-refused.ts';
 
 /** What it takes to place calls. */
 export interface PlacingContext {
@@ -26,6 +26,15 @@ export interface PlacingContext {
   readonly records: Pick<RecordStore, 'get'>;
   /** Why ARI cannot be used now. Undefined if it can. */
   readonly ariProblem: () => string | undefined;
+  readonly elsewhere: RecordsElsewhere;
+}
+
+/** Records of calls that other processes of the bridge have. */
+export interface RecordsElsewhere {
+  /** All of them. Without those of a process that does not answer. Never rejects. */
+  records(): Promise<readonly CallRecord[]>;
+  /** By call id or channel id. Rejects if a process does not answer. */
+  record(id: string): Promise<CallRecord | undefined>;
 }
 
 /** A call's record, and whether this order created the call. */
@@ -95,6 +104,9 @@ export class CallPlacing {
     if (known?.callId === callId) return known;
     // An id that we have just generated is not in use.
     if (order.callId === undefined) return undefined;
+    // A process that is about to end may place it just now.
+    const other = await askProcesses(() => this.#context.elsewhere.record(callId));
+    if (other?.callId === callId) return other;
     const stored = await askRecords(() => records.get(callId));
     return stored?.callId === callId ? stored : undefined;
   }
@@ -150,7 +162,7 @@ export class CallPlacing {
     if (refusal !== undefined) {
       throw new RequestRefused(429, 'MAX_CALLS of the bridge is reached', { retryAfterS: CALLS_RETRY_S });
     }
-    const outbound = switchboard.live.outbound(name) + (this.#creating.get(name) ?? 0);
+    const outbound = switchboard.live.charged(name) + (this.#creating.get(name) ?? 0);
     if (limits.maxCalls > 0 && outbound >= limits.maxCalls) {
       throw new RequestRefused(429, `OUTBOUND_MAX_CALLS of ${name} is reached`, {
         retryAfterS: CALLS_RETRY_S,

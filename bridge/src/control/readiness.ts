@@ -5,6 +5,7 @@ import type { MediaPool } from '../media/pool.ts';
 import type { Retention } from '../recording/retention.ts';
 import type { RecordStore } from '../records/store.ts';
 import type { AsteriskPorts } from '../switchboard/asterisk-ports.ts';
+import type { CallsElsewhere } from '../switchboard/calls-elsewhere.ts';
 import type { Gate } from '../switchboard/gate.ts';
 import type { Switchboard } from '../switchboard/switchboard.ts';
 
@@ -12,6 +13,7 @@ import type { Switchboard } from '../switchboard/switchboard.ts';
 export interface ReadinessParts {
   readonly config: Config;
   readonly switchboard: Switchboard;
+  readonly elsewhere: Pick<CallsElsewhere, 'calls'>;
   readonly gate: Pick<Gate, 'isOverloaded'>;
   readonly records: Pick<RecordStore, 'problem'>;
   readonly media: Pick<MediaPool, 'stats' | 'botAccess'>;
@@ -31,7 +33,8 @@ export function readiness(parts: ReadinessParts): { problems: string[]; warnings
   else if (switchboard.admission.isSuspended) problems.push('the operator lets the calls end');
   if (switchboard.handingOver.isUnderWay) problems.push('a new process takes the new calls');
   if (ariProblem !== undefined) problems.push(ariProblem);
-  if (switchboard.running.all.size >= config.MAX_CALLS) problems.push('MAX_CALLS is reached');
+  if (switchboard.running.all.size + parts.elsewhere.calls >= config.MAX_CALLS)
+    problems.push('MAX_CALLS is reached');
   if (parts.gate.isOverloaded) problems.push('the bridge is overloaded');
   const warnings: string[] = [];
   if (parts.wasReloadRefused)

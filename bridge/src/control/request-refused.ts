@@ -43,6 +43,16 @@ export async function askMedia<T>(request: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Asks other processes of the bridge. Without their answer the operator's request is refused. */
+export async function askProcesses<T>(question: () => Promise<T>): Promise<T> {
+  try {
+    return await question();
+  } catch {
+    const reason = 'a process of the bridge that still has calls does not answer';
+    throw new RequestRefused(503, reason, { retryAfterS: CALLS_RETRY_S });
+  }
+}
+
 /** Reads call records. Without them the operator's request is refused. */
 export async function askRecords<T>(question: () => Promise<T>): Promise<T> {
   try {

@@ -13,6 +13,7 @@ import type { CallControl } from '../control/call-control.ts';
 import { callOrderSchema, listQuery } from '../control/orders.ts';
 import { shownRecord } from '../records/record.ts';
 import type { EventStream } from './event-stream.ts';
+import { type Forwarded, sendForwarded } from './forwarding.ts';
 import type { Guard } from './guard.ts';
 import { sendError, sendProblem } from './problem.ts';
 import * as schemas from './schemas.ts';
@@ -25,6 +26,15 @@ export interface ApiContext {
   /** Tokens and rate are read at each request: a reload may change them. */
   readonly config: Pick<Config, 'API_TOKEN' | 'BOT_TOKEN' | 'API_REQUESTS_PER_SECOND'>;
   readonly version: string;
+  readonly processes: ApiProcesses;
+}
+
+/** Other processes of the bridge, which have calls too. */
+export interface ApiProcesses {
+  /** Whether another process sends a request. */
+  readonly isFrom: (request: FastifyRequest) => boolean;
+  /** Sends a request to the process that has its call. */
+  readonly forward: (request: FastifyRequest) => Promise<Forwarded>;
 }
 
 const SECURITY = { bearer: { type: 'http', scheme: 'bearer' } } as const;
@@ -43,8 +53,15 @@ export function addApi(server: FastifyInstance, context: ApiContext, guard: Guar
     scope.setValidatorCompiler(validatorCompiler);
     scope.setSerializerCompiler(serializerCompiler);
     scope.setErrorHandler(sendError);
+    const allowList = (request: FastifyRequest) => context.processes.isFrom(request);
     const max = () => context.config.API_REQUESTS_PER_SECOND;
-    scope.register(rateLimit, { global: false, max, timeWindow: 1_000, keyGenerator: () => 'everybody' });
+    scope.register(rateLimit, {
+      global: false,
+      max,
+      timeWindow: 1_000,
+      keyGenerator: () => 'everybody',
+      allowList,
+    });
     scope.register(swagger, {
       openapi: {
         openapi: '3.1.0',
@@ -61,6 +78,10 @@ export function addApi(server: FastifyInstance, context: ApiContext, guard: Guar
         if (isAuthorized(request, reply, context, guard)) done();
       });
       scope.addHook('onRequest', scope.rateLimit());
+      scope.addHook(
+        'preValidation',
+        async (request, reply) => await answeredElsewhere(request, reply, context),
+      );
       const routes = scope.withTypeProvider<ZodTypeProvider>();
       addCalls(routes, context);
       addActions(routes, context);
@@ -222,9 +243,10 @@ function addStreams(routes: Routes, { events }: ApiContext): void {
 function isAuthorized(
   request: FastifyRequest,
   reply: FastifyReply,
-  { config: { API_TOKEN: token, BOT_TOKEN: botToken } }: ApiContext,
+  { config: { API_TOKEN: token, BOT_TOKEN: botToken }, processes }: ApiContext,
   guard: Guard,
 ): boolean {
+  if (processes.isFrom(request)) return true;
   if (token === undefined) {
     sendProblem(reply, 503, 'the API is off: API_TOKEN is not set');
     return false;
@@ -244,4 +266,22 @@ function isAuthorized(
   reply.header('www-authenticate', 'Bearer realm="pipecat-bridge"');
   sendProblem(reply, 401, 'the header Authorization: Bearer TOKEN is missing or wrong; TOKEN is API_TOKEN');
   return false;
+}
+
+/**
+ * Answers a request about a call that another process has: every route with a call's id. Returns
+ * undefined if the request is ours to answer.
+ */
+async function answeredElsewhere(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { control, processes }: ApiContext,
+): Promise<FastifyReply | undefined> {
+  const { id } = request.params as { readonly id?: string };
+  if (id === undefined || processes.isFrom(request) || (await control.has(id))) return undefined;
+  const forwarded = await processes.forward(request);
+  if (forwarded.type === 'answered') return sendForwarded(reply, forwarded.answer);
+  if (forwarded.type === 'unknown' || request.method === 'GET' || (await control.hasEnded(id)))
+    return undefined;
+  return sendProblem(reply, 504, 'the process of the bridge that may have the call does not answer');
 }

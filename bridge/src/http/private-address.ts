@@ -7,6 +7,12 @@ export interface PrivateAddress {
   readonly secret: string;
 }
 
+/** Another process of the bridge, and how it is reached. */
+export interface OtherProcess {
+  readonly instance: string;
+  readonly address: PrivateAddress;
+}
+
 /** Formats an address for the claim (`ari/claim.ts`). */
 export function formatAddress({ port, secret }: PrivateAddress): string {
   return `${port}:${secret}`;

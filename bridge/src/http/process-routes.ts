@@ -1,5 +1,7 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { CallRecord } from '../records/record.ts';
+import type { ProcessFeed } from './process-feed.ts';
 import { isSameSecret } from './secret.ts';
 
 /** What other processes of the bridge may ask of this one. */
@@ -8,23 +10,36 @@ export interface ProcessRoutes {
   readonly secret: string;
   /** The successor has opened the public port. Its own private port answers from now on. */
   readonly leave: (publicPort: number, privatePort: number) => boolean;
+  /** Records of the calls under way. */
+  readonly calls: () => readonly CallRecord[];
+  readonly feed: ProcessFeed;
 }
 
 const leaveSchema = z.object({ publicPort: z.int(), privatePort: z.int().min(1).max(65_535) });
 
 /** The routes of `/process`, by which processes of the bridge talk to each other. */
-export function addProcessRoutes(server: FastifyInstance, { secret, leave }: ProcessRoutes): void {
+export function addProcessRoutes(server: FastifyInstance, routes: ProcessRoutes): void {
   server.register((scope, _options, registered) => {
     scope.addHook('onRequest', (request, reply, done) => {
-      const given = /^Bearer (\S+)$/.exec(request.headers.authorization ?? '')?.[1];
-      if (given !== undefined && isSameSecret(given, secret)) done();
+      if (isFromProcess(request, routes.secret)) done();
       // As a route that does not exist: nobody else has any use for it.
       else reply.callNotFound();
     });
     scope.post('/process/leave', (request, reply) => {
       const { publicPort, privatePort } = leaveSchema.parse(request.body);
-      return reply.send({ left: leave(publicPort, privatePort) });
+      return reply.send({ left: routes.leave(publicPort, privatePort) });
+    });
+    scope.get('/process/calls', (_request, reply) => reply.send(routes.calls()));
+    scope.get('/process/feed', (_request, reply) => {
+      reply.hijack();
+      routes.feed.serve(reply.raw);
     });
     registered();
   });
+}
+
+/** Whether another process of the bridge sends a request: it has our secret. */
+export function isFromProcess(request: FastifyRequest, secret: string): boolean {
+  const given = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+  return given !== undefined && isSameSecret(given, secret);
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { pino } from 'pino';
 import { loadConfig } from '../config/environment.ts';
 import { Metrics } from '../reports/metrics.ts';
+import { CallsElsewhere } from '../switchboard/calls-elsewhere.ts';
 import { EventStream } from './event-stream.ts';
 import { startHttp } from './server.ts';
 
@@ -40,7 +41,10 @@ test('what fails is in the log, under the id that its answer names, whatever the
     log,
     readiness: boom,
     hangUp: boom,
-    control: { get: boom } as never,
+    control: { get: boom, has: async () => true } as never,
+    counts: () => ({ calls: 0, outbound: {} }),
+    elsewhere: new CallsElsewhere(),
+    calls: boom,
     events: new EventStream('p'),
     version: '0',
   });

@@ -1,19 +1,29 @@
 import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify';
+import {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest,
+  fastify,
+  LogController,
+} from 'fastify';
 import { appDigest, configDigest, restartDigest } from '../config/digest.ts';
 import type { Config } from '../config/environment.ts';
 import type { CallControl } from '../control/call-control.ts';
 import type { Logger } from '../log.ts';
+import type { CallRecord } from '../records/record.ts';
 import type { Metrics } from '../reports/metrics.ts';
+import type { CallCounts, CallsElsewhere } from '../switchboard/calls-elsewhere.ts';
 import { addApi } from './api.ts';
 import type { EventStream } from './event-stream.ts';
+import { forward } from './forwarding.ts';
 import { Guard } from './guard.ts';
 import { askProcess, OtherProcesses } from './other-processes.ts';
 import { formatAddress } from './private-address.ts';
 import { sendError } from './problem.ts';
-import { addProcessRoutes } from './process-routes.ts';
+import { ProcessFeed } from './process-feed.ts';
+import { addProcessRoutes, isFromProcess } from './process-routes.ts';
 import { PublicPort } from './public-port.ts';
 import { addTwilioRest, type TwilioRest } from './twilio-rest.ts';
 
@@ -37,6 +47,11 @@ export interface HttpContext {
   readonly readiness: Readiness;
   readonly hangUp: TwilioRest['hangUp'];
   readonly control: CallControl;
+  /** What this process has, and what others have. */
+  readonly counts: () => CallCounts;
+  readonly elsewhere: CallsElsewhere;
+  /** Records of the calls under way. */
+  readonly calls: () => readonly CallRecord[];
   readonly events: EventStream;
   readonly log: Logger;
   readonly version: string;
@@ -50,12 +65,15 @@ export class HttpInterface {
   readonly #context: HttpContext;
   readonly #server: FastifyInstance;
   readonly #public: PublicPort;
-  readonly #others = new OtherProcesses();
+  readonly #others: OtherProcesses;
+  readonly #feed: ProcessFeed;
   readonly #secret = randomBytes(SECRET_BYTES).toString('hex');
 
   constructor(context: HttpContext) {
     this.#context = context;
-    const { config, log } = context;
+    const { config, log, elsewhere, counts } = context;
+    this.#others = new OtherProcesses(elsewhere);
+    this.#feed = new ProcessFeed(counts);
     this.#server = this.#routes();
     this.#public = new PublicPort({
       address: config.HTTP_ADDRESS,
@@ -93,7 +111,12 @@ export class HttpInterface {
 
   /** These processes have handed over to us, and live. */
   async predecessors(addresses: ReadonlyMap<string, string>): Promise<void> {
-    this.#others.update(addresses);
+    await this.#others.update(addresses);
+  }
+
+  /** Records of the calls that other processes have, for those who ask for calls. */
+  get elsewhere(): Pick<OtherProcesses, 'record' | 'records'> {
+    return this.#others;
   }
 
   /** The Stasis app is ours, and with it the public port. */
@@ -117,6 +140,8 @@ export class HttpInterface {
   }
 
   async close(): Promise<void> {
+    this.#others.close();
+    await this.#feed.finish();
     await Promise.all([this.#public.close(), this.#server.close()]);
   }
 
@@ -135,10 +160,12 @@ export class HttpInterface {
   }
 
   #routes(): FastifyInstance {
-    const { config, metrics, readiness, control, events, hangUp, log, version } = this.#context;
+    const { config, metrics, readiness, control, events, hangUp, calls, elsewhere, log, version } =
+      this.#context;
     const app = appDigest(config);
     const digests = () => ({ configuration: configDigest(config), restart: restartDigest(config), app });
     const ids = { process: this.#context.instance };
+    const predecessors = () => ({ processes: elsewhere.processes, calls: elsewhere.calls });
     const server = fastify({
       loggerInstance: log as FastifyBaseLogger,
       logController: new LogController({ disableRequestLogging: true }),
@@ -148,12 +175,15 @@ export class HttpInterface {
       forceCloseConnections: true,
       routerOptions: { maxParamLength: PARAMETER_MAX_CHARS },
     });
-    server.get('/livez', () => ({ status: 'live', ...digests(), ...ids }));
+    server.get('/livez', () => ({ status: 'live', ...digests(), ...ids, predecessors: predecessors() }));
     server.get('/readyz', (_request, reply) => {
       const { problems, warnings } = readiness();
-      return reply
-        .code(problems.length === 0 ? 200 : 503)
-        .send({ status: problems.length === 0 ? 'ready' : 'not ready', problems, warnings });
+      return reply.code(problems.length === 0 ? 200 : 503).send({
+        status: problems.length === 0 ? 'ready' : 'not ready',
+        problems,
+        warnings,
+        predecessors: predecessors(),
+      });
     });
     server.get('/metrics', async (_request, reply) => {
       return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
@@ -169,13 +199,23 @@ export class HttpInterface {
         return config.BOT_TOKEN ?? config.API_TOKEN;
       },
       hangUp,
+      forward: (request: FastifyRequest, accountSid: string) =>
+        forward(request, this.#others.all, (secret) => `Basic ${btoa(`${accountSid}:${secret}`)}`),
+      processSecret: this.#secret,
     };
     addTwilioRest(server, twilio, guard);
     addProcessRoutes(server, {
       secret: this.#secret,
       leave: (publicPort, privatePort) => this.#public.leave(publicPort, privatePort),
+      calls,
+      feed: this.#feed,
     });
-    addApi(server, { control, events, config, version }, guard);
+    const processes = {
+      isFrom: (request: FastifyRequest) => isFromProcess(request, this.#secret),
+      forward: (request: FastifyRequest) =>
+        forward(request, this.#others.all, (secret) => `Bearer ${secret}`),
+    };
+    addApi(server, { control, events, config, version, processes }, guard);
     return server;
   }
 

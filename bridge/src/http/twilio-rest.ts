@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type Forwarded, sendForwarded } from './forwarding.ts';
 import type { Guard } from './guard.ts';
 import { isSameSecret } from './secret.ts';
 
@@ -14,6 +15,10 @@ export interface TwilioRest {
    * call.
    */
   readonly hangUp: (callSid: string) => boolean;
+  /** Sends a request to the process of the bridge that has its call. */
+  readonly forward?: (request: FastifyRequest, accountSid: string) => Promise<Forwarded>;
+  /** With this in place of the token another process of the bridge sends its requests. */
+  readonly processSecret?: string;
 }
 
 interface CallRoute {
@@ -22,7 +27,7 @@ interface CallRoute {
 }
 
 /** Twilio's error codes, by HTTP status (https://www.twilio.com/docs/api/errors). */
-export const ERROR_CODES = { 400: 20001, 401: 20003, 404: 20404, 429: 20429 } as const;
+export const ERROR_CODES = { 400: 20001, 401: 20003, 404: 20404, 429: 20429, 503: 20503 } as const;
 
 /**
  * Twilio's REST API for bots that hang up by it: `POST
@@ -38,9 +43,11 @@ export function addTwilioRest(server: FastifyInstance, twilio: TwilioRest, guard
       { parseAs: 'string' },
       (_request, body, done) => done(null, Object.fromEntries(new URLSearchParams(String(body)))),
     );
-    scope.post<CallRoute>('/2010-04-01/Accounts/:accountSid/Calls/:callSid.json', (request, reply) => {
+    scope.post<CallRoute>('/2010-04-01/Accounts/:accountSid/Calls/:callSid.json', async (request, reply) => {
       const { accountSid, callSid } = request.params;
-      if (!isAuthorized(request, accountSid, twilio.token)) {
+      const isFromProcess =
+        twilio.processSecret !== undefined && isAuthorized(request, accountSid, twilio.processSecret);
+      if (!isFromProcess && !isAuthorized(request, accountSid, twilio.token)) {
         const retryAfterS = guard?.refused(request, 'twilio') ?? 0;
         if (retryAfterS > 0) {
           reply.header('retry-after', retryAfterS);
@@ -52,8 +59,12 @@ export function addTwilioRest(server: FastifyInstance, twilio: TwilioRest, guard
       if (request.body?.Status !== 'completed')
         return fail(reply, 400, 'Only Status=completed is known here: it ends the call');
       const uri = request.url;
-      if (!twilio.hangUp(callSid)) return fail(reply, 404, `The requested resource ${uri} was not found`);
-      return reply.send({ sid: callSid, account_sid: accountSid, status: 'completed', uri });
+      if (twilio.hangUp(callSid))
+        return reply.send({ sid: callSid, account_sid: accountSid, status: 'completed', uri });
+      const forwarded = isFromProcess ? undefined : await twilio.forward?.(request, accountSid);
+      if (forwarded?.type === 'answered') return sendForwarded(reply, forwarded.answer);
+      if (forwarded?.type === 'silent') return fail(reply, 503, 'The call may exist, and cannot be reached');
+      return fail(reply, 404, `The requested resource ${uri} was not found`);
     });
     registered();
   });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AriChannel } from '../ari/model.ts';
 import { CallIds } from '../call/call-ids.ts';
+import { CallsElsewhere } from './calls-elsewhere.ts';
 import { LiveCalls } from './live-calls.ts';
 import type { Originated } from './originated.ts';
 
@@ -36,7 +37,7 @@ test('who is looked for by an id costs one record, however many dials are under 
       before: undefined,
     });
   }
-  const live = new LiveCalls(new Map(), dials);
+  const live = new LiveCalls(new Map(), dials, new CallsElsewhere());
   assert.equal(live.record(`order-${DIALS - 1}`)?.channelId, `1763800000.${DIALS - 1}`);
   assert.equal(live.record('1763800000.5')?.callId, 'order-5');
   assert.equal(live.record('nobody'), undefined);

@@ -5,6 +5,7 @@ import type { Provider } from '../config/providers.ts';
 import { callSid } from '../pipecat/twilio.ts';
 import type { CallRecord } from '../records/record.ts';
 import { recordOf } from '../reports/reports.ts';
+import type { CallsElsewhere } from './calls-elsewhere.ts';
 import { describeDial, type Originated, originatedRecord } from './originated.ts';
 
 /** Queries about live calls and dials. Records are built on request: there may be thousands. */
@@ -14,10 +15,17 @@ export class LiveCalls {
   readonly #calls: ReadonlyMap<string, Call>;
   readonly #dials: ReadonlyMap<string, Originated>;
 
-  /** Both maps are by channel, and read only. */
-  constructor(calls: ReadonlyMap<string, Call>, dials: ReadonlyMap<string, Originated>) {
+  readonly #elsewhere: Pick<CallsElsewhere, 'outbound'>;
+
+  /** Both maps are by channel, and read only. `elsewhere`: calls of other processes. */
+  constructor(
+    calls: ReadonlyMap<string, Call>,
+    dials: ReadonlyMap<string, Originated>,
+    elsewhere: Pick<CallsElsewhere, 'outbound'>,
+  ) {
     this.#calls = calls;
     this.#dials = dials;
+    this.#elsewhere = elsewhere;
   }
 
   /** Records of all live calls and dials. */
@@ -64,10 +72,15 @@ export class LiveCalls {
     return legs.length + placed.length + dials.length;
   }
 
+  /** The same, with those of other processes of the bridge. */
+  charged(provider: string): number {
+    return this.outbound(provider) + this.#elsewhere.outbound(provider);
+  }
+
   /** Takes a permit of a provider for a second leg. Returns false if a limit is reached. */
   admitLeg(provider: Provider): boolean {
     const { maxCalls } = provider.limits;
-    const isFull = maxCalls > 0 && this.outbound(provider.name) >= maxCalls;
+    const isFull = maxCalls > 0 && this.charged(provider.name) >= maxCalls;
     return !isFull && this.rates.take(provider, performance.now()) === 0;
   }
 }

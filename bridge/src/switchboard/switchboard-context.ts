@@ -5,6 +5,7 @@ import type { MediaPool } from '../media/pool.ts';
 import type { CallReports } from '../reports/reports.ts';
 import type { AsteriskPorts } from './asterisk-ports.ts';
 import type { Background } from './background.ts';
+import type { CallsElsewhere } from './calls-elsewhere.ts';
 import type { Gate } from './gate.ts';
 import type { Predecessors } from './predecessors.ts';
 
@@ -20,6 +21,8 @@ export interface SwitchboardContext {
    */
   readonly caughtUp: () => () => Promise<void>;
   readonly predecessors: Predecessors;
+  /** Calls of other processes, which count for the limits. */
+  readonly elsewhere: CallsElsewhere;
   readonly media: MediaPool;
   readonly asteriskPorts: AsteriskPorts;
   readonly reports: CallReports;

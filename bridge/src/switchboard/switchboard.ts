@@ -9,6 +9,7 @@ import type { CallRecord } from '../records/record.ts';
 import { Admission } from './admission.ts';
 import { AdoptableCalls } from './adoption.ts';
 import { Arrivals } from './arrivals.ts';
+import type { CallCounts } from './calls-elsewhere.ts';
 import { Comparison } from './comparison.ts';
 import { Forwards } from './forwards.ts';
 import { HandingOver } from './handing-over.ts';
@@ -51,7 +52,7 @@ export class Switchboard {
       ...context,
       handingOver: this.handingOver,
       maxCalls: () => context.config.MAX_CALLS,
-      calls: () => this.running.count,
+      calls: () => this.running.count + context.elsewhere.calls,
     });
     this.running = new RunningCalls({
       ...context,
@@ -65,7 +66,7 @@ export class Switchboard {
     this.#calls = this.running.all;
     this.#replacing = { ...context, running: this.running, pendingReleases: this.#pendingReleases };
     this.#forwards = new Forwards({ ...context, ...shared });
-    this.live = new LiveCalls(this.#calls, this.#others.all);
+    this.live = new LiveCalls(this.#calls, this.#others.all, context.elsewhere);
     const stasisStart = (channel: AriChannel, args: readonly string[]) => this.#stasisStart(channel, args);
     this.#arrivals = new Arrivals({
       ...context,
@@ -96,6 +97,16 @@ export class Switchboard {
   adopt(records: readonly CallRecord[]): void {
     for (const { channelId, callId } of records) this.ids.claim(channelId, callId);
     this.#comparison.adopt(records);
+  }
+
+  /** What this process has, for its successor. */
+  get counts(): CallCounts {
+    const { providers } = this.#context.config;
+    const outbound = [...providers.keys()].map((name) => [name, this.live.outbound(name)] as const);
+    return {
+      calls: this.running.count,
+      outbound: Object.fromEntries(outbound.filter(([, count]) => count > 0)),
+    };
   }
 
   /** Whether a channel, or the caller for whom we made it, has a call or dial now. */

@@ -1,0 +1,59 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { OtherProcess } from './private-address.ts';
+import type { FeedLine } from './process-feed.ts';
+
+/** The first line comes within this time, or is not waited for. */
+const FIRST_MS = 1_000;
+const RETRY_MS = 200;
+
+/** Reads what a process that handed over tells (`process-feed.ts`), until it is stopped. */
+export class FeedReader {
+  readonly #other: OtherProcess;
+  readonly #onLine: (line: FeedLine) => void;
+  readonly #abort = new AbortController();
+  readonly #first = Promise.withResolvers<void>();
+  /** Resolves with the first line, or after 1 s. */
+  readonly ready: Promise<void>;
+
+  constructor(other: OtherProcess, onLine: (line: FeedLine) => void) {
+    this.#other = other;
+    this.#onLine = onLine;
+    this.ready = Promise.race([this.#first.promise, delay(FIRST_MS, undefined, { ref: false })]);
+    void this.#run();
+  }
+
+  stop(): void {
+    this.#abort.abort();
+  }
+
+  /** Never rejects. */
+  async #run(): Promise<void> {
+    const { signal } = this.#abort;
+    while (!signal.aborted) {
+      await this.#read().catch(() => {});
+      await delay(RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
+    }
+  }
+
+  async #read(): Promise<void> {
+    const { port, secret } = this.#other.address;
+    const headers = { authorization: `Bearer ${secret}` };
+    const { signal } = this.#abort;
+    const asked = request({
+      host: '127.0.0.1',
+      port,
+      path: '/process/feed',
+      headers,
+      signal,
+      agent: false,
+    }).end();
+    const [response] = (await once(asked, 'response')) as [IncomingMessage];
+    for await (const line of createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY })) {
+      this.#onLine(JSON.parse(line) as FeedLine);
+      this.#first.resolve();
+    }
+  }
+}
