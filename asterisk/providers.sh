@@ -17,6 +17,7 @@ load_provider_keys
 # correct.
 declare -A matched=()     # network of calls that a provider sends -> the file that it is in
 declare -A line_only=()   # registered provider -> 1: its calls are known by their line alone
+declare -A contact_ports=() # provider -> a contact port of its own, and its protocol
 said=()                   # what the files say, a line each, in an order of its own
 notes=()                  # what an operator should know although nothing is wrong
 
@@ -109,6 +110,7 @@ check_provider() {
   for key in AUTH "${needed[@]}"; do
     [[ ${p[$key]:-} ]] || problem "$2:$key" "is missing, expected ${expected[${provider_keys[$key]}]}"
   done
+  [[ -z ${p[CONTACT_PORT]:-} ]] || contact_ports[$1]="${p[TRANSPORT]:-udp} ${p[CONTACT_PORT]}"
   check_free "$2:CONTACT_PORT" "${value[SIP_ADDRESS]}" "${p[CONTACT_PORT]:-}"
   provider_password "$2" "$3"
 }

@@ -29,9 +29,10 @@ asterisk_cli() { timeout "$ANSWER_S" docker compose exec --no-TTY asterisk aster
 # tell. KIND `restart` [default] is of what needs a restart, `configuration` of all. --check tells
 # those of the files.
 running_digest() {
-  local kind="${2:-restart}"
+  local kind="${2:-restart}" file="restart-digest"
+  if [ "$kind" = configuration ]; then file="digest"; fi
   case "$1" in
-    asterisk) timeout "$ANSWER_S" docker compose exec --no-TTY asterisk cat /run/asterisk/etc/digest </dev/null 2>/dev/null || true ;;
+    asterisk) timeout "$ANSWER_S" docker compose exec --no-TTY asterisk cat "/run/asterisk/etc/$file" </dev/null 2>/dev/null || true ;;
     bridge) bridge_get /livez | sed -n "s/.*\"$kind\":\"\([0-9a-f]*\)\".*/\1/p" || true ;;
   esac
 }

@@ -71,14 +71,15 @@ main() {
   [ -n "$(running_digest bridge)" ] || fail "the bridge does not answer, or is of a version without reload" "make up"
   scripts/configure.sh
   check
-  if [ -n "$(reason_to_restart asterisk "${digests[asterisk]}")" ] && [ "$(running_digest asterisk)" != "${digests[asterisk]}" ]; then
-    fail "Asterisk has to restart for a part of the change: what its providers' files or secrets say; nothing was applied" "make up"
+  if [ "$(running_digest asterisk)" != "${digests[asterisk]}" ]; then
+    fail "Asterisk needs a restart for a part of what has changed (a provider's CONTACT_PORT or NAT=yes); nothing was applied" "make up"
   fi
   in_running bridge nice node src/main.ts --store - >/dev/null
   if ! needs_reload; then
-    step "the bridge runs with these settings already"
-  elif reload_bridge; then
-    step "applied: $(applied "$began"); calls in progress go on with what they began with"
+    step "nothing has changed that a reload applies"
+  elif reload_stack; then
+    step "applied; calls in progress go on with what they began with"
+    applied "$began" | sed 's/^/       /'
   else
     fail "the reload was refused; what runs goes on as it was" "put right what stands above, then: make reload"
   fi

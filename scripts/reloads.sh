@@ -14,15 +14,19 @@ take_digests() {
   digests[$1]="${digests[$1]:-${configurations[$1]}}"
 }
 
-# needs_reload: whether the bridge runs with another configuration than its files say.
+# needs_reload: whether a service runs with another configuration than its files say.
 needs_reload() {
-  local running
-  running="$(running_digest bridge configuration)"
-  [ -n "$running" ] && [ "$running" != "${configurations[bridge]}" ]
+  local service running
+  for service in bridge asterisk; do
+    running="$(running_digest "$service" configuration)"
+    if [ -n "$running" ] && [ "$running" != "${configurations[$service]}" ]; then return 0; fi
+  done
+  return 1
 }
 
-# reload_bridge: has it apply its files, and waits until it has. Fails with the bridge's own words.
-reload_bridge() {
+# reload_stack: has the bridge apply its files, and waits until it has. It has Asterisk apply the
+# providers' first. Fails with their own words.
+reload_stack() {
   local began end
   began="$(date +%s)"
   end=$((began + RELOAD_S))
@@ -33,10 +37,12 @@ reload_bridge() {
   done
 }
 
-# applied SINCE: what the bridge says that it has applied.
+# applied SINCE: what the bridge and Asterisk say that they have applied.
 applied() {
-  docker compose logs --no-log-prefix --since "$1" bridge 2>/dev/null |
-    sed -n '/"configuration reloaded"/s/.*"applied":\[\([^]]*\)\].*/\1/p' | tail -n 1 | tr -d '"' | sed 's/,/, /g'
+  local line
+  line="$(docker compose logs --no-log-prefix --since "$1" bridge 2>/dev/null | grep '"configuration reloaded"' | tail -n 1)"
+  echo "bridge: $(sed -n 's/.*"applied":\[\([^]]*\)\].*/\1/p' <<<"$line" | tr -d '"' | sed 's/,/, /g; s/^$/nothing/')"
+  echo "Asterisk: $(sed -n 's/.*"asterisk":"\([^"]*\)".*/\1/p' <<<"$line" | sed 's/^applied: //')"
 }
 
 # refusal SINCE: why the bridge has refused a reload since then; fails where it has not.

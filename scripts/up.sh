@@ -183,7 +183,7 @@ main() {
   find_restarts
   if [ ${#restarts[@]} -gt 0 ]; then agree_to_cut "$how" "${restarts[@]}"; fi
   start_stack
-  if needs_reload; then reload_bridge || fail "a service did not take the change" "put right what stands above, then: make up"; fi
+  if needs_reload; then reload_stack || fail "a service did not take the change" "put right what stands above, then: make up"; fi
   scripts/secrets.sh --tidy
   require_listening
   summary

@@ -80,7 +80,6 @@ export class Daemon {
     const { config } = live;
     this.#config = config;
     this.#log = log;
-    this.#reloading = new Reloading({ live, apply: (change) => this.#apply(change), log });
     this.#background = new Background(log);
     const access: AriAccess = {
       url: config.ARI_URL,
@@ -90,6 +89,12 @@ export class Daemon {
       timeoutMs: config.ARI_TIMEOUT_MS,
     };
     this.#ari = new AriClient(access);
+    this.#reloading = new Reloading({
+      live,
+      apply: (change) => this.#apply(change),
+      ari: this.#ari,
+      log,
+    });
     const instance = this.#instance;
     this.#media = new MediaPool(
       {

@@ -74,6 +74,7 @@ const IO_FILES = new Set([
   'config/certificates.ts',
   'config/comfort-wav.ts',
   'config/environment.ts',
+  'config/generation.ts',
   'config/live-config.ts',
   'config/providers.ts',
   'config/settings-file.ts',

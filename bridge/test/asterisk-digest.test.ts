@@ -25,7 +25,12 @@ const FILES: Files = { 'acme.env': PROVIDER, 'ours.conf': DIALPLAN, password: 'a
 /**
  * The digest of these files, with these settings. `resolves`: whether host names have an address.
  */
-async function digest(files: Files, settings = '', resolves = true): Promise<string> {
+async function digest(
+  files: Files,
+  settings = '',
+  resolves = true,
+  what = 'configuration_digest',
+): Promise<string> {
   const directory = await mkdtemp(join(root, 'files-'));
   for (const [name, text] of Object.entries(files))
     await writeFile(join(directory, name), text.replace('$DIR', directory));
@@ -38,11 +43,14 @@ async function digest(files: Files, settings = '', resolves = true): Promise<str
     getent() { ${resolves ? "echo '192.0.2.1 STREAM sip.invalid'" : 'return 2'}; }
     source "$2/checks.sh"
     source "$2/providers.sh"
-    source <(sed -n '/^configuration_digest()/,/^}/p' "$2/entrypoint")
+    source "$2/reloading.sh"
+    for name in configuration_digest setting_lines dialplan_text; do
+      source <(sed -n "/^$name()/,/^}/p" "$2/entrypoint")
+    done
     check_providers
     [[ \${#problems[@]} = 0 ]] || { printf '%s\\n' "\${problems[@]}"; exit 1; }
     said=("\${said[@]//$1/}")
-    configuration_digest`;
+    ${what}`;
   const { stdout } = await promisify(execFile)('bash', ['-c', script, 'digest', directory, asterisk]);
   return stdout.trim();
 }
@@ -77,4 +85,19 @@ test('a value, a password, a provider, a setting, the dialplan: each changes the
     digest(FILES, 'TZ=Europe/Berlin'),
   ]);
   assert.equal(new Set(digests).size, digests.length, digests.join('\n'));
+});
+
+const restart = (files: Files, settings = '') => digest(files, settings, true, 'restart_lines');
+
+test('a restart is needed for settings, NAT=yes and a contact port, and for nothing else of a file', async () => {
+  const before = await restart(FILES);
+  for (const line of ['MAX_CALLS=7', 'CODECS=alaw', 'NAT=contact', 'TRANSPORT=tcp', 'FROM_USER=other'])
+    assert.equal(await restart({ ...FILES, 'acme.env': `${PROVIDER}${line}\n` }), before, line);
+  const other = { 'new.env': 'AUTH=ip\nMATCH=192.0.2.7\n', 'ours.conf': '', password: 'another-one' };
+  assert.equal(await restart({ ...FILES, ...other }), before);
+  const port = await restart({ ...FILES, 'acme.env': `${PROVIDER}CONTACT_PORT=5099\n` });
+  assert.equal(port, `${before}\nacme.env:CONTACT_PORT=udp 5099`);
+  const nat = await restart({ ...FILES, 'acme.env': `${PROVIDER}NAT=yes\n` }, 'value[RTP_PROBATION]=9');
+  assert.match(nat, /^NAT=4$/m);
+  assert.notEqual(await restart(FILES, 'value[SIP_ADDRESS]=127.0.0.9'), before);
 });

@@ -21,7 +21,8 @@ const RUNNING: World = {
   'image inspect': 'echo sha256:1',
   'com.docker.compose.config-hash': 'echo 1234',
   'config --hash': 'echo "$service 1234"',
-  'cat /run/asterisk/etc/digest': 'echo abcd',
+  'cat /run/asterisk/etc/restart-digest': 'echo abcd',
+  'cat /run/asterisk/etc/digest': 'echo 3333',
   'core show channels concise': "printf 'PJSIP/acme-1!from\\nUnicastRTP/1!\\n'",
   '/livez': `echo '{"status":"live","configuration":"1111","restart":"abcd"}'`,
   '/metrics': 'echo pipecat_bridge_calls_active 1',
@@ -83,7 +84,7 @@ test('another image, other settings, or other files restart the service that has
     restarts({ 'config --hash': ofService('bridge', 'echo bridge 5', 'echo asterisk 1234') }),
     'bridge',
   );
-  assert.equal(restarts({ 'cat /run/asterisk/etc/digest': 'echo ef01' }), 'asterisk');
+  assert.equal(restarts({ 'cat /run/asterisk/etc/restart-digest': 'echo ef01' }), 'asterisk');
   const other = `echo '{"status":"live","configuration":"1111","restart":"ef01"}'`;
   assert.equal(restarts({ '/livez': other }), 'bridge');
 });
@@ -93,8 +94,8 @@ const TAKEN =
   'n=$(cat "$asked"); echo $((n + 1)) >"$asked"; [ "$n" -ge 2 ] && digest=2222 || digest=1111; ' +
   `echo "{\\"configuration\\":\\"$digest\\",\\"restart\\":\\"abcd\\"}"`;
 const RELOAD =
-  'RELOAD_POLL_S=0; asked="$(mktemp)"; echo 0 >"$asked"; configurations=([bridge]=2222); ' +
-  'needs_reload || echo nothing; reload_bridge || echo refused; rm "$asked"';
+  'RELOAD_POLL_S=0; asked="$(mktemp)"; echo 0 >"$asked"; configurations=([bridge]=2222 [asterisk]=3333); ' +
+  'needs_reload || echo nothing; reload_stack || echo refused; rm "$asked"';
 
 test('what applies on reload restarts nothing: the bridge is told, and waited for', () => {
   assert.equal(restarts({ '/livez': TAKEN.replaceAll('2222', '1111') }), '');
@@ -128,10 +129,7 @@ test('what does not run has nothing to lose, and one that says no digest is judg
     restarts({ 'compose ps --quiet --status running': ':', 'image inspect': 'echo sha256:2' }),
     '',
   );
-  assert.equal(
-    restarts({ '/livez': `echo '{"status":"live"}'`, 'cat /run/asterisk/etc/digest': 'return 1' }),
-    '',
-  );
+  assert.equal(restarts({ '/livez': `echo '{"status":"live"}'`, 'cat /run/asterisk/etc': 'return 1' }), '');
 });
 
 test('calls in progress: without a terminal nothing is stopped, and the exit status tells that', () => {

@@ -66,6 +66,14 @@ export class Phones {
     return { output };
   }
 
+  /** Writes a file of SIPp's container, which may be in a volume, or removes it. */
+  async write(path: string, text: string | undefined): Promise<void> {
+    const command = text === undefined ? 'rm "$0"' : 'printf %s "$1" >"$0.new" && mv "$0.new" "$0"';
+    const run = ['sh', '-c', command, path, ...(text === undefined ? [] : [text])];
+    const { exitCode, output } = await this.#container.exec(run, { user: 'root' });
+    if (exitCode !== 0) throw new Error(`${path}: ${output}`);
+  }
+
   async #run(options: PhoneOptions): Promise<CallOutput> {
     const args = Object.entries(options).flatMap(([name, value]) => {
       const values = Array.isArray(value) ? value : [value];

@@ -15,7 +15,8 @@ const PROVIDERS_VOLUME = 'pipecat-bridge-e2e-providers';
 const RECORDS_VOLUME = 'pipecat-bridge-e2e-records';
 /** Where the bridge's records are. */
 export const RECORDS_PATH = '/var/lib/pipecat-bridge/records';
-const PROVIDERS_PATH = '/etc/asterisk-providers';
+/** Where the providers' files are, in all containers that have them. */
+export const PROVIDERS_PATH = '/etc/asterisk-providers';
 const RECORDINGS_VOLUME = 'pipecat-bridge-e2e-recordings';
 /** Where the bridge's recordings are. */
 export const RECORDINGS_PATH = '/var/lib/pipecat-bridge/recordings';

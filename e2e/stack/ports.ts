@@ -46,6 +46,8 @@ export const WIDEBAND = '127.0.0.7';
 export const PICKY = '127.0.0.12';
 /** stream: SIP over TCP. */
 export const STREAM = '127.0.0.13';
+/** Of a provider that a test adds while the stack runs. */
+export const FRESH = '127.0.0.14';
 /** Nobody's: no provider has it. */
 export const STRANGER = '127.0.0.9';
 /** Where the providers take calls. */

@@ -11,10 +11,12 @@ import { Phones } from '../phones/phones.ts';
 import {
   type Environment,
   killContainer,
+  PROVIDERS_PATH,
   pauseContainer,
   removeOrphans,
   resumeContainer,
   SECRETS,
+  signalContainer,
   startAsterisk,
   startBridge,
   startMock,
@@ -133,6 +135,17 @@ export class Stack {
     const container = this.#containers.get(part);
     if (container !== undefined) await killContainer(container);
     await this.stopPart(part);
+  }
+
+  /** Sends a signal to a container. */
+  async signalPart(part: Part, signal: string): Promise<void> {
+    const container = this.#containers.get(part);
+    if (container !== undefined) await signalContainer(container, signal);
+  }
+
+  /** Writes a provider's file while the stack runs, or removes it. */
+  async writeProvider(name: string, text: string | undefined): Promise<void> {
+    await this.phones.write(`${PROVIDERS_PATH}/${name}`, text);
   }
 
   /** Has a container stand still, as a machine without time does. */

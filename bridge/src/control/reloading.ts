@@ -1,6 +1,8 @@
 import { type Config, ConfigError } from '../config/environment.ts';
+import { providersGeneration } from '../config/generation.ts';
 import type { ConfigChange, LiveConfig } from '../config/live-config.ts';
 import type { Logger } from '../log.ts';
+import { reloadAsterisk, type Variables } from './asterisk-reload.ts';
 
 /** What a reload came to. */
 export type Reload = ConfigChange | { readonly refused: string };
@@ -10,12 +12,14 @@ export interface ReloadContext {
   readonly live: LiveConfig;
   /** Tells the parts that act on a change at once. The others read each value when they need it. */
   readonly apply: (change: ConfigChange) => void;
+  readonly ari: Variables;
   readonly log: Logger;
 }
 
 /**
  * Applies what has changed in the configuration while the bridge runs. A configuration with a fault
- * is refused as a whole, and what runs goes on.
+ * is refused as a whole, and what runs goes on. The bridge checks first. Then Asterisk checks and
+ * applies the same provider files, then the bridge: neither goes by files that the other refused.
  */
 export class Reloading {
   readonly #context: ReloadContext;
@@ -41,10 +45,11 @@ export class Reloading {
   async #reload(load: () => Config): Promise<Reload> {
     const { live, apply, log } = this.#context;
     try {
-      const change = live.takeOver(load());
+      const { next, asterisk } = await this.#accepted(load);
+      const change = live.takeOver(next);
       apply(change);
       this.#refused = false;
-      log.info(change, 'configuration reloaded');
+      log.info({ ...change, asterisk }, 'configuration reloaded');
       return change;
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
@@ -52,5 +57,29 @@ export class Reloading {
       log.error({ error: error.message }, 'reload refused, what runs goes on');
       return { refused: error.message };
     }
+  }
+
+  /** The configuration, once Asterisk goes by the same provider files; what it says of them. */
+  async #accepted(load: () => Config): Promise<{ next: Config; asterisk?: string }> {
+    const { live, ari } = this.#context;
+    const { PROVIDERS_DIR: directory, ARI_APP: app } = live.config;
+    if (directory === undefined) return { next: load() };
+    const generation = readGeneration(directory);
+    const next = load();
+    if (generation === undefined || generation !== readGeneration(directory))
+      throw new ConfigError('files of providers have changed meanwhile; reload again');
+    const answer = await reloadAsterisk(ari, app, generation);
+    if (answer === undefined) return { next };
+    if ('refused' in answer) throw new ConfigError(`Asterisk: ${answer.refused}`);
+    return { next, asterisk: answer.applied };
+  }
+}
+
+/** Undefined: the files cannot be read just now. */
+function readGeneration(directory: string): string | undefined {
+  try {
+    return providersGeneration(directory);
+  } catch {
+    return undefined;
   }
 }
