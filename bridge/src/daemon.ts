@@ -141,6 +141,7 @@ export class Daemon {
     });
     this.#metrics = new Metrics({
       callsActive: () => this.#switchboard.running.all.size,
+      predecessors: () => this.#elsewhere.processes,
       media: () => this.#media,
       ariUp: () => this.#link.problem === undefined,
       overdue: () => this.overdue,

@@ -1,19 +1,33 @@
 import { fetch } from 'undici';
 import type { CallRecord } from '../records/record.ts';
+import type { ProcessMetrics } from '../reports/summed-metrics.ts';
 import type { CallsElsewhere } from '../switchboard/calls-elsewhere.ts';
 import { FeedReader } from './feed-reader.ts';
 import { type OtherProcess, parseAddress } from './private-address.ts';
 
+/** Prometheus waits for all metrics. */
+const SCRAPE_MS = 1_000;
 /** A process on the same machine answers within this time, or it hangs. */
 const ANSWER_MS = 3_000;
+
+/** A process that handed over to us. */
+interface Predecessor extends OtherProcess {
+  readonly feed: FeedReader;
+  /** As they were last. */
+  metrics: ProcessMetrics;
+  hasEnded: boolean;
+}
 
 /** Processes that handed over to us and still live: how they are reached, and what they tell. */
 export class OtherProcesses {
   readonly #elsewhere: CallsElsewhere;
-  readonly #all = new Map<string, OtherProcess & { readonly feed: FeedReader }>();
+  readonly #onEnded: (metrics: ProcessMetrics) => void;
+  readonly #all = new Map<string, Predecessor>();
 
-  constructor(elsewhere: CallsElsewhere) {
+  /** `onEnded` gets the last metrics of each process that has ended. */
+  constructor(elsewhere: CallsElsewhere, onEnded: (metrics: ProcessMetrics) => void) {
     this.#elsewhere = elsewhere;
+    this.#onEnded = onEnded;
   }
 
   get all(): readonly OtherProcess[] {
@@ -30,9 +44,22 @@ export class OtherProcesses {
     await Promise.all([...this.#all.values()].map(({ feed }) => feed.ready));
   }
 
-  /** Reads no more. */
-  close(): void {
-    for (const { feed } of this.#all.values()) feed.stop();
+  /** They are a successor's now, or this process ends. */
+  letGo(): void {
+    for (const instance of this.#all.keys()) this.#drop(instance);
+  }
+
+  /** Their metrics. Of one that does not answer, as they were last. */
+  async metrics(): Promise<ProcessMetrics[]> {
+    const asked = [...this.#all.values()].map(async (other) => {
+      if (other.hasEnded) return other.metrics;
+      const answer = askProcess(other, 'GET', '/process/metrics', undefined, SCRAPE_MS);
+      const metrics = await answer.catch(() => undefined);
+      // The last ones may have come meanwhile.
+      if (metrics !== undefined && !other.hasEnded) other.metrics = metrics as ProcessMetrics;
+      return other.metrics;
+    });
+    return await Promise.all(asked);
   }
 
   /** Records of their calls, of those that answer. */
@@ -58,12 +85,21 @@ export class OtherProcesses {
   #meet(instance: string, text: string): void {
     const address = parseAddress(text);
     if (address === undefined) return;
-    const other = { instance, address };
-    const feed = new FeedReader(other, (line) => this.#elsewhere.report(instance, line.counts));
-    this.#all.set(instance, { ...other, feed });
+    const feed = new FeedReader({ instance, address }, (line) => {
+      if (line.type === 'counts') return this.#elsewhere.report(instance, line.counts);
+      other.metrics = line.metrics;
+      other.hasEnded = true;
+    });
+    const other: Predecessor = { instance, address, feed, metrics: [], hasEnded: false };
+    this.#all.set(instance, other);
   }
 
   #forget(instance: string): void {
+    this.#onEnded(this.#all.get(instance)?.metrics ?? []);
+    this.#drop(instance);
+  }
+
+  #drop(instance: string): void {
     this.#all.get(instance)?.feed.stop();
     this.#all.delete(instance);
     this.#elsewhere.forget(instance);
@@ -76,12 +112,13 @@ export async function askProcess(
   method: 'GET' | 'POST',
   path: string,
   body?: unknown,
+  limitMs = ANSWER_MS,
 ): Promise<unknown> {
   const response = await fetch(`http://127.0.0.1:${port}${path}`, {
     method,
     headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    signal: AbortSignal.timeout(ANSWER_MS),
+    signal: AbortSignal.timeout(limitMs),
   });
   if (!response.ok) throw new ProcessRefused(response.status);
   return await response.json();

@@ -1,9 +1,13 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import type { ProcessMetrics } from '../reports/summed-metrics.ts';
 import type { CallCounts } from '../switchboard/calls-elsewhere.ts';
 
 /** A line of what a process tells its successor, as JSON. */
-export type FeedLine = { readonly type: 'counts'; readonly counts: CallCounts };
+export type FeedLine =
+  | { readonly type: 'counts'; readonly counts: CallCounts }
+  /** The process ends: what it has counted. */
+  | { readonly type: 'last'; readonly metrics: ProcessMetrics };
 
 /** Changes are told after this time at the latest. */
 const LOOK_MS = 100;
@@ -37,10 +41,12 @@ export class ProcessFeed {
   }
 
   /** The process ends. Resolves when the successors have the last lines. */
-  async finish(): Promise<void> {
+  async finish(metrics: () => Promise<ProcessMetrics>): Promise<void> {
     if (this.#listeners.size === 0) return;
+    const last: FeedLine = { type: 'last', metrics: await metrics() };
     this.#look();
     const ended = [...this.#listeners].map(async (response) => {
+      this.#write(response, last);
       response.end();
       await once(response, 'close', { signal: AbortSignal.timeout(FINISH_MS) }).catch(() => {});
     });

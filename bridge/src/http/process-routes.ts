@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { CallRecord } from '../records/record.ts';
+import type { ProcessMetrics } from '../reports/summed-metrics.ts';
 import type { ProcessFeed } from './process-feed.ts';
 import { isSameSecret } from './secret.ts';
 
@@ -12,6 +13,7 @@ export interface ProcessRoutes {
   readonly leave: (publicPort: number, privatePort: number) => boolean;
   /** Records of the calls under way. */
   readonly calls: () => readonly CallRecord[];
+  readonly metrics: () => Promise<ProcessMetrics>;
   readonly feed: ProcessFeed;
 }
 
@@ -30,6 +32,7 @@ export function addProcessRoutes(server: FastifyInstance, routes: ProcessRoutes)
       return reply.send({ left: routes.leave(publicPort, privatePort) });
     });
     scope.get('/process/calls', (_request, reply) => reply.send(routes.calls()));
+    scope.get('/process/metrics', async (_request, reply) => reply.send(await routes.metrics()));
     scope.get('/process/feed', (_request, reply) => {
       reply.hijack();
       routes.feed.serve(reply.raw);

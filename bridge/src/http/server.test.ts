@@ -17,6 +17,7 @@ test('what fails is in the log, under the id that its answer names, whatever the
   };
   const metrics = new Metrics({
     callsActive: boom,
+    predecessors: boom,
     media: boom,
     ariUp: boom,
     recordingsStoredBytes: boom,

@@ -14,6 +14,7 @@ import type { CallControl } from '../control/call-control.ts';
 import type { Logger } from '../log.ts';
 import type { CallRecord } from '../records/record.ts';
 import type { Metrics } from '../reports/metrics.ts';
+import { SummedMetrics } from '../reports/summed-metrics.ts';
 import type { CallCounts, CallsElsewhere } from '../switchboard/calls-elsewhere.ts';
 import { addApi } from './api.ts';
 import type { EventStream } from './event-stream.ts';
@@ -67,12 +68,14 @@ export class HttpInterface {
   readonly #public: PublicPort;
   readonly #others: OtherProcesses;
   readonly #feed: ProcessFeed;
+  readonly #metrics: SummedMetrics;
   readonly #secret = randomBytes(SECRET_BYTES).toString('hex');
 
   constructor(context: HttpContext) {
     this.#context = context;
     const { config, log, elsewhere, counts } = context;
-    this.#others = new OtherProcesses(elsewhere);
+    this.#metrics = new SummedMetrics(context.metrics.registry);
+    this.#others = new OtherProcesses(elsewhere, (last) => void this.#metrics.retain(last));
     this.#feed = new ProcessFeed(counts);
     this.#server = this.#routes();
     this.#public = new PublicPort({
@@ -132,6 +135,7 @@ export class HttpInterface {
   /** A successor has the app, and may take the public port. */
   handedOver(): void {
     this.#public.share();
+    this.#others.letGo();
   }
 
   /** The successor is gone. */
@@ -140,8 +144,8 @@ export class HttpInterface {
   }
 
   async close(): Promise<void> {
-    this.#others.close();
-    await this.#feed.finish();
+    this.#others.letGo();
+    await this.#feed.finish(() => this.#metrics.forSuccessor());
     await Promise.all([this.#public.close(), this.#server.close()]);
   }
 
@@ -186,7 +190,9 @@ export class HttpInterface {
       });
     });
     server.get('/metrics', async (_request, reply) => {
-      return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+      return reply
+        .type(metrics.registry.contentType)
+        .send(await this.#metrics.text(await this.#others.metrics()));
     });
     // For all routes: an error is logged with the request id that the response shows.
     server.setErrorHandler(sendError);
@@ -208,6 +214,7 @@ export class HttpInterface {
       secret: this.#secret,
       leave: (publicPort, privatePort) => this.#public.leave(publicPort, privatePort),
       calls,
+      metrics: () => this.#metrics.forSuccessor(),
       feed: this.#feed,
     });
     const processes = {

@@ -18,6 +18,7 @@ const MISSING = 'promtool is not installed (Debian: package promtool, or prometh
 function sample(): Metrics {
   const metrics = new Metrics({
     callsActive: () => 1,
+    predecessors: () => 0,
     media: () =>
       ({
         usage: { bots: 1, rtpPorts: 1 },

@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type Aggregator, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { CallResult } from '../call/result.ts';
 import type { BotAccess } from '../media/bot-access.ts';
 import type { MediaPool } from '../media/pool.ts';
@@ -10,6 +10,8 @@ import { OVERDUE_KINDS, type OverdueWatch } from './overdue.ts';
 /** Values that are read at each scrape. */
 export interface MetricSources {
   readonly callsActive: () => number;
+  /** Processes that handed over to this one and still have calls. */
+  readonly predecessors: () => number;
   readonly media: () => MediaPool;
   readonly ariUp: () => boolean;
   readonly recordingsStoredBytes: () => number;
@@ -24,7 +26,8 @@ export interface MetricSources {
   readonly eventStreams: () => { listeners: number; dropped: number };
 }
 
-const PREFIX = 'pipecat_bridge_';
+/** Begins the name of each metric that is ours. */
+export const PREFIX = 'pipecat_bridge_';
 /**
  * Gauges of prom-client that are named like counters. They are the sums of `nodejs_active_handles`,
  * `nodejs_active_requests` and `nodejs_active_resources`, which stay.
@@ -103,18 +106,33 @@ export class Metrics {
     collectDefaultMetrics({ register: this.registry });
     for (const name of MISNAMED) this.registry.removeSingleMetric(name);
     this.#gauge('calls_active', 'Calls from offer to release', sources.callsActive);
-    this.#gauge('gate_closed', '1 while Asterisk turns new calls away', () => Number(sources.gateClosed()));
+    this.#gauge(
+      'gate_closed',
+      '1 while Asterisk turns new calls away',
+      () => Number(sources.gateClosed()),
+      'first',
+    );
     this.#gauge('bot_connections', 'WebSockets open to bots', () => sources.media().usage.bots);
     this.#botMetrics(() => sources.media().botAccess);
     this.#gauge('rtp_ports_in_use', 'UDP ports that carry calls', () => sources.media().usage.rtpPorts);
     this.#counter('media_workers_replaced_total', 'Media workers that died', () => sources.media().deaths);
-    this.#gauge('ari_up', '1 while the ARI events socket is open and what Asterisk holds is known', () =>
-      Number(sources.ariUp()),
+    this.#gauge(
+      'ari_up',
+      '1 while the ARI events socket is open and what Asterisk holds is known',
+      () => Number(sources.ariUp()),
+      'first',
     );
     this.#gauge(
       'recordings_stored_bytes',
       'Recordings on disk, at the last look',
       sources.recordingsStoredBytes,
+      'first',
+    );
+    this.#gauge(
+      'predecessors',
+      'Processes that handed over and still have calls',
+      sources.predecessors,
+      'first',
     );
     this.#gauge('event_streams', 'Listeners to GET /events', () => sources.eventStreams().listeners);
     this.#counter(
@@ -195,7 +213,12 @@ export class Metrics {
   }
 
   #botMetrics(access: () => BotAccess): void {
-    this.#gauge('bots_down', 'Bots that cannot be reached, by their URLs', () => access().problems.length);
+    this.#gauge(
+      'bots_down',
+      'Bots that cannot be reached, by their URLs',
+      () => access().problems.length,
+      'max',
+    );
     this.#gauge('bot_connects_waiting', 'Calls that wait to connect to such a bot', () => access().waiting);
     this.#counter(
       'bot_connects_failed_total',
@@ -248,8 +271,11 @@ export class Metrics {
   }
 
   #recordMetrics(records: () => RecordStore): void {
-    this.#gauge('records_up', '1 while call records can be written', () =>
-      Number(records().problem === undefined),
+    this.#gauge(
+      'records_up',
+      '1 while call records can be written',
+      () => Number(records().problem === undefined),
+      'min',
     );
     this.#counter(
       'records_written_total',
@@ -308,6 +334,7 @@ export class Metrics {
       'pacer_worst_lateness_seconds',
       'Latest tick so far',
       worst(({ pacer }) => pacer.worstLatenessMs / 1000),
+      'max',
     );
     this.#counter(
       'media_gc_pauses_total',
@@ -323,6 +350,7 @@ export class Metrics {
       'media_gc_longest_seconds',
       'The longest garbage collection so far',
       worst(({ collections }) => collections.longestMs / 1000),
+      'max',
     );
     this.#gauge(
       'media_heap_bytes',
@@ -344,10 +372,12 @@ export class Metrics {
     });
   }
 
-  #gauge(name: string, help: string, read: () => number): void {
+  /** `aggregator`: what becomes of the values of two processes. */
+  #gauge(name: string, help: string, read: () => number, aggregator: Aggregator = 'sum'): void {
     new Gauge({
       name: `${PREFIX}${name}`,
       help,
+      aggregator,
       registers: [this.registry],
       collect() {
         this.set(read());
