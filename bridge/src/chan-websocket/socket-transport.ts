@@ -1,7 +1,7 @@
 import { WebSocket } from 'ws';
 import { FRAME_MS, IDLE_MS, MAX_LEAD_MS } from '../units/audio.ts';
 import { CallerAudio } from './caller-audio.ts';
-import { FLUSH_MEDIA, parseMediaEvent } from './messages.ts';
+import { FLUSH_MEDIA, GET_STATUS, parseMediaEvent } from './messages.ts';
 
 /** Close code of a normal end (RFC 6455 section 7.4.1). */
 const NORMAL_CLOSE = 1000;
@@ -10,6 +10,14 @@ const NORMAL_CLOSE = 1000;
  * that is later than Asterisk's would cause a gap.
  */
 const LEAD_FRAMES = 2;
+/**
+ * After a pause of Asterisk's audio this long it is asked what it has queued, ms. If it stood still
+ * it reads all that was sent meanwhile, and plays it from then on: the caller would hear the bot
+ * late for the rest of the call.
+ */
+const STOOD_STILL_MS = 300;
+/** More queued frames than this are old. */
+const QUEUED_MAX = 15;
 const POOL_FRAMES = 16;
 const CLOSE_MS = 1_000;
 const MESSAGE_MAX_BYTES = 65_536;
@@ -197,6 +205,8 @@ export class ChanWebsocketTransport {
 
   #receive(data: Buffer): void {
     const now = this.#options.now();
+    const isAfterPause = this.#caller.received > 0 && now - this.#lastReceivedMs > STOOD_STILL_MS;
+    if (isAfterPause && this.#socket.readyState === WebSocket.OPEN) this.#socket.send(GET_STATUS);
     this.#lastReceivedMs = now;
     this.#caller.push(data, now);
   }
@@ -207,6 +217,7 @@ export class ChanWebsocketTransport {
       const message = parseMediaEvent(text);
       if (message.event === 'MEDIA_XOFF') this.#blocked = true;
       if (message.event === 'MEDIA_XON') this.#blocked = false;
+      if (message.event === 'STATUS' && message.queue_length > QUEUED_MAX) this.flush();
       if (message.event !== 'MEDIA_START') return undefined;
       const isAsAsked =
         message.format === this.#options.format && message.optimal_frame_size === this.#options.frameBytes;
