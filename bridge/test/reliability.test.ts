@@ -19,7 +19,7 @@ test('docs/RELIABILITY.md: each fault has a test that is there, and no fault has
   for (const cells of faults) {
     assert.equal(cells.length, 5, cells.join(' | '));
     const [, path = ''] = /^`(.+)`$/.exec(cells[4] ?? '') ?? assert.fail(`${cells[0]}: no test`);
-    const place = path.startsWith('test/') ? `bridge/${path}` : path;
+    const place = /^(test|src)\//.test(path) ? `bridge/${path}` : path;
     assert.ok(existsSync(new URL(place, repository)), place);
   }
   const names = faults.map(([name = '']) => name);

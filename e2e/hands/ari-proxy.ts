@@ -1,4 +1,4 @@
-/** A line between the bridge and Asterisk's ARI that a test can cut: events, or everything. */
+/** A line between the bridge and Asterisk's ARI that a test can cut or hold: events, or all. */
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { LOCALHOST, type Ports } from '../stack/ports.ts';
@@ -39,6 +39,9 @@ export class AriProxy implements AsyncDisposable {
   /** Ends of Asterisk whose other end was cut. */
   readonly #left = new Set<Socket>();
   #cut: Cut | undefined;
+  /** What goes on when the line is mended. */
+  #held: (() => void)[] = [];
+  #isAllHeld = false;
 
   private constructor(ariPort: number) {
     this.#ariPort = ariPort;
@@ -71,9 +74,27 @@ export class AriProxy implements AsyncDisposable {
     }
   }
 
+  /**
+   * Nothing is closed, and nothing goes through, until {@link mend}: then what was held comes late.
+   * The audio of wideband calls goes on.
+   */
+  hold(what: 'events' | 'all'): void {
+    this.#isAllHeld = what === 'all';
+    for (const { client, asterisk, kind } of this.#pairs) {
+      if (kind === 'media' || (what === 'events' && kind !== 'events')) continue;
+      asterisk.unpipe(client).pause();
+      this.#held.push(() => asterisk.pipe(client));
+      if (what === 'events') continue;
+      client.unpipe(asterisk).pause();
+      this.#held.push(() => client.pipe(asterisk));
+    }
+  }
+
   /** All goes through again. */
   mend(): void {
     this.#cut = undefined;
+    this.#isAllHeld = false;
+    for (const goOn of this.#held.splice(0)) goOn();
   }
 
   /** Asterisk learns at last of the ends that were cut without its notice. */
@@ -93,7 +114,9 @@ export class AriProxy implements AsyncDisposable {
     client.once('data', (first: Buffer) => {
       const kind = kindOf(first.toString('latin1'));
       if (this.#cut !== undefined && isCut(kind, this.#cut)) return client.destroy();
-      this.#join(client, first, kind);
+      // A client that has given up meanwhile is served all the same: that is what comes late.
+      if (this.#isAllHeld) this.#held.push(() => this.#join(client.pause(), first, kind));
+      else this.#join(client, first, kind);
     });
   }
 

@@ -30,6 +30,7 @@ export class RtpEnd implements Disposable {
   readonly datagrams: Datagram[] = [];
   /** Where packets go, on loopback; 0: nowhere yet. */
   farPort = 0;
+  farAddress = LOCALHOST;
   readonly #socket: Socket;
   readonly #ssrc = randomInt(2 ** 32);
   #keySequence = 0;
@@ -72,7 +73,7 @@ export class RtpEnd implements Disposable {
     header.writeUInt16BE(sequenceNumber & 0xffff, 2);
     header.writeUInt32BE(timestamp >>> 0, 4);
     header.writeUInt32BE(this.#ssrc, 8);
-    this.#socket.send(Buffer.concat([header, payload]), this.farPort, LOCALHOST);
+    this.#socket.send(Buffer.concat([header, payload]), this.farPort, this.farAddress);
   }
 
   /**
