@@ -62,8 +62,7 @@ report_restarts() {
 }
 
 main() {
-  local service began
-  began="$(date +%s)"
+  local service
   require_own_stack
   for service in asterisk bridge; do
     [ -n "$(running_id "$service")" ] || fail "$service does not run" "make up"
@@ -75,14 +74,7 @@ main() {
     fail "Asterisk needs a restart for a part of what has changed (a provider's CONTACT_PORT or NAT=yes); nothing was applied" "make up"
   fi
   in_running bridge nice node src/main.ts --store - >/dev/null
-  if ! needs_reload; then
-    step "nothing has changed that a reload applies"
-  elif reload_stack; then
-    step "applied; calls in progress go on with what they began with"
-    applied "$began" | sed 's/^/       /'
-  else
-    fail "the reload was refused; what runs goes on as it was" "put right what stands above, then: make reload"
-  fi
+  if needs_reload; then reload_if_needed; else step "nothing has changed that a reload applies"; fi
   report_restarts
 }
 

@@ -14,6 +14,17 @@ take_digests() {
   digests[$1]="${digests[$1]:-${configurations[$1]}}"
 }
 
+# reload_if_needed: applies what the services have not taken yet, and says what that was. Ends the
+# script where one refuses.
+reload_if_needed() {
+  local began
+  needs_reload || return 0
+  began="$(date +%s)"
+  reload_stack || fail "the reload was refused; what runs goes on as it was" "put right what stands above, then: make ${1:-reload}"
+  step "applied without a restart; calls in progress go on with what they began with"
+  applied "$began" | sed 's/^/       /'
+}
+
 # needs_reload: whether a service runs with another configuration than its files say.
 needs_reload() {
   local service running

@@ -81,9 +81,42 @@ nothing_changed() {
   expect_same bridge
 }
 
+# expect_qualify SECONDS: what Asterisk has of the provider's file.
+expect_qualify() {
+  in_lab docker compose exec --no-TTY asterisk asterisk -rx 'pjsip show aor pb_fintech' </dev/null |
+    grep -qE "^ *qualify_frequency +: $1" || fail "Asterisk does not have QUALIFY_SECONDS=$1"
+}
+
+reloaded() {
+  step "make reload with a call in progress: settings and a provider's file apply, nothing restarts"
+  call 240
+  remember
+  echo 'QUALIFY_SECONDS=30' >>"$DIRECTORY/$FILE"
+  set_in_env MAX_CALLS 99
+  in_lab scripts/reload.sh | tee "$DIRECTORY/reload.log"
+  grep -q 'bridge: MAX_CALLS$' "$DIRECTORY/reload.log" || fail "make reload does not say what it applied"
+  expect_qualify 30
+  up 0
+  step "make up does the same where that suffices"
+  sed -i 's/^QUALIFY_SECONDS=.*/QUALIFY_SECONDS=40/' "$DIRECTORY/$FILE"
+  up 0
+  expect_qualify 40
+  step "a file with a fault is refused, and what needs a restart is named"
+  echo 'DTMF=smoke' >>"$DIRECTORY/$FILE"
+  if in_lab scripts/reload.sh; then fail "make reload takes a file with a fault"; fi
+  sed -i '/^DTMF=/d' "$DIRECTORY/$FILE"
+  set_in_env ARI_TIMEOUT_MS 4500
+  in_lab scripts/reload.sh | tee "$DIRECTORY/reload.log"
+  grep -q 'bridge needs a restart .*: ARI_TIMEOUT_MS$' "$DIRECTORY/reload.log" || fail "make reload does not name what needs a restart"
+  set_in_env ARI_TIMEOUT_MS ''
+  up 0
+  expect_same asterisk
+  expect_same bridge
+  wait_for 1
+}
+
 nothing_unasked() {
-  step "a change of the bridge with a call in progress: refused without --drain or --now"
-  call 120
+  step "a change of the bridge with that call in progress: refused without --drain or --now"
   remember
   set_in_env ARI_TIMEOUT_MS 4000
   up 3
@@ -111,7 +144,7 @@ asterisk_too() {
   step "a change of Asterisk, --now: the bridge stops first"
   call 120
   remember
-  echo 'QUALIFY_SECONDS=30' >>"$DIRECTORY/$FILE"
+  set_in_env ASTERISK_VERBOSE 1
   up 0 --now
   expect_other asterisk
   expect_other bridge
@@ -163,6 +196,7 @@ main() {
   set_in_env STOP_DRAIN_S 1
   "$DIRECTORY/scripts/up.sh"
   nothing_changed
+  reloaded
   nothing_unasked
   new_version
   asterisk_too

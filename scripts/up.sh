@@ -183,7 +183,7 @@ main() {
   find_restarts
   if [ ${#restarts[@]} -gt 0 ]; then agree_to_cut "$how" "${restarts[@]}"; fi
   start_stack
-  if needs_reload; then reload_stack || fail "a service did not take the change" "put right what stands above, then: make up"; fi
+  reload_if_needed up
   scripts/secrets.sh --tidy
   require_listening
   summary
