@@ -1,9 +1,15 @@
 import type { ServerResponse } from 'node:http';
 import { type CallRecord, shownRecord } from '../records/record.ts';
 import { MEBIBYTE } from '../units/units.ts';
+import {
+  EventHistory,
+  hadBefore,
+  type LastEvent,
+  type PastEvent,
+  parseEventId,
+  type SharedEvent,
+} from './event-history.ts';
 
-/** Past events for listeners that reconnect. */
-const PAST_MAX = 2_000;
 const STREAMS_MAX = 32;
 const PING_MS = 15_000;
 /** Unread bytes per listener. A listener with more is disconnected. */
@@ -12,34 +18,33 @@ const UNREAD_MAX_BYTES = MEBIBYTE;
 /** Sent if a reconnecting listener's last event is unknown: of another process, or too old. */
 const GAP = JSON.stringify({ type: 'call.gap', reason: 'what happened since is not known: read GET /calls' });
 
-/** An event that was sent. */
-interface PastEvent {
-  readonly number: number;
-  readonly text: string;
-}
+/** Tells a listener to connect again, to a successor, 500 ms after the stream has ended. */
+export const CONNECT_AGAIN = 'retry: 500\n';
 
 /** A listener, and how many unread bytes it may have. The events it missed do not count. */
 interface Listener {
   readonly response: ServerResponse;
   unreadMaxBytes: number;
+  /** The last event that it had from a predecessor. That one may come to us later. */
+  readonly last: LastEvent | undefined;
 }
 
 /**
  * Server-sent events (WHATWG HTML section 9.2): every change of a call, to every listener. An
  * event's id is `PROCESS-NUMBER`. A listener that reconnects with `Last-Event-ID` gets the events
- * since then, or `call.gap` if they are no longer known.
+ * since then, or `call.gap` if they are no longer known. The events of processes that handed over
+ * to this one are in the stream too.
  */
 export class EventStream {
-  readonly #process: string;
+  readonly #history: EventHistory;
   readonly #listeners = new Set<Listener>();
-  #past: PastEvent[] = [];
-  #number = 0;
+  #onEvent: (event: SharedEvent) => void = () => {};
   #ping: NodeJS.Timeout | undefined;
   #dropped = 0;
 
   /** `process` makes event ids differ from those of a previous process. */
   constructor(process: string) {
-    this.#process = process;
+    this.#history = new EventHistory(process);
   }
 
   get listeners(): number {
@@ -58,16 +63,44 @@ export class EventStream {
 
   /** Sends `call.NAME` to every listener. */
   publish(name: string, call: CallRecord): void {
-    this.#number += 1;
-    const data = JSON.stringify({
-      type: `call.${name}`,
-      at: new Date().toISOString(),
-      call: shownRecord(call),
-    });
-    const text = `id: ${this.#process}-${this.#number}\nevent: call.${name}\ndata: ${data}\n\n`;
-    this.#past.push({ number: this.#number, text });
-    if (this.#past.length >= PAST_MAX * 2) this.#past = this.#past.slice(-PAST_MAX);
-    for (const listener of this.#listeners) this.#write(listener, text);
+    const type = `call.${name}`;
+    const data = JSON.stringify({ type, at: new Date().toISOString(), call: shownRecord(call) });
+    this.#send(this.#history.add(type, data));
+  }
+
+  /** Id of the stream of this process. */
+  get process(): string {
+    return this.#history.process;
+  }
+
+  /** The past events, oldest first, for a successor. */
+  get shared(): readonly SharedEvent[] {
+    return this.#history.shared;
+  }
+
+  /** `onEvent` gets each event from now on, for a successor. */
+  follow(onEvent: (event: SharedEvent) => void): void {
+    this.#onEvent = onEvent;
+  }
+
+  /** A predecessor has a stream of this id. */
+  meet(process: string): void {
+    this.#history.meet(process);
+  }
+
+  /** Sends an event of a predecessor, unless it was sent before. */
+  republish(event: SharedEvent): void {
+    const added = this.#history.addShared(event);
+    if (added !== undefined) this.#send(added);
+  }
+
+  /** A successor answers from now on: listeners connect to it, and tell what they had. */
+  leave(): void {
+    const last = `${CONNECT_AGAIN}id: ${this.#history.lastId}\n\n`;
+    for (const listener of this.#listeners) {
+      this.#left(listener);
+      listener.response.end(last);
+    }
   }
 
   /** Streams to a response until its client disconnects. Starts after the event `lastId`. */
@@ -78,8 +111,9 @@ export class EventStream {
       'x-accel-buffering': 'no',
     });
     response.write(': the changes of calls follow\n\n');
-    if (lastId !== undefined) response.write(this.#since(lastId));
-    const listener = { response, unreadMaxBytes: UNREAD_MAX_BYTES + response.writableLength };
+    const last = lastId === undefined ? undefined : parseEventId(lastId);
+    if (lastId !== undefined) response.write(this.#since(last));
+    const listener = { response, last, unreadMaxBytes: UNREAD_MAX_BYTES + response.writableLength };
     // The client has read all missed events: the usual limit applies.
     response.once('drain', () => {
       listener.unreadMaxBytes = UNREAD_MAX_BYTES;
@@ -97,16 +131,20 @@ export class EventStream {
     for (const { response } of this.#listeners) response.end();
   }
 
-  #since(lastId: string): string {
-    const [process, number = ''] = lastId.split('-');
-    const last = process === this.#process && /^\d+$/.test(number) ? Number(number) : Number.NaN;
-    const first = this.#past[0]?.number ?? this.#number + 1;
-    const isKnown = last + 1 >= first && last <= this.#number;
-    if (!isKnown) return `event: call.gap\ndata: ${GAP}\n\n`;
-    return this.#past
-      .filter(({ number }) => number > last)
-      .map(({ text }) => text)
-      .join('');
+  #since(last: LastEvent | undefined): string {
+    const missed = this.#history.since(last);
+    if (missed === undefined) return `event: call.gap\ndata: ${GAP}\n\n`;
+    return missed.map((event) => this.#text(event)).join('');
+  }
+
+  #text({ number, name, data }: PastEvent): string {
+    return `id: ${this.#history.process}-${number}\nevent: ${name}\ndata: ${data}\n\n`;
+  }
+
+  #send(event: PastEvent): void {
+    const text = this.#text(event);
+    for (const listener of this.#listeners) if (!hadBefore(listener.last, event)) this.#write(listener, text);
+    this.#onEvent(this.#history.share(event));
   }
 
   #write(listener: Listener, text: string): void {

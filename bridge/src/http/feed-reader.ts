@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { OtherProcess } from './private-address.ts';
 import type { FeedLine } from './process-feed.ts';
 
-/** The first line comes within this time, or is not waited for. */
+/** What has been so far is told within this time, or is not waited for. */
 const FIRST_MS = 1_000;
 const RETRY_MS = 200;
 
@@ -15,7 +15,7 @@ export class FeedReader {
   readonly #onLine: (line: FeedLine) => void;
   readonly #abort = new AbortController();
   readonly #first = Promise.withResolvers<void>();
-  /** Resolves with the first line, or after 1 s. */
+  /** Resolves when everything so far has been told, or after 1 s. */
   readonly ready: Promise<void>;
 
   constructor(other: OtherProcess, onLine: (line: FeedLine) => void) {
@@ -52,8 +52,9 @@ export class FeedReader {
     }).end();
     const [response] = (await once(asked, 'response')) as [IncomingMessage];
     for await (const line of createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY })) {
-      this.#onLine(JSON.parse(line) as FeedLine);
-      this.#first.resolve();
+      const told = JSON.parse(line) as FeedLine;
+      this.#onLine(told);
+      if (told.type === 'counts') this.#first.resolve();
     }
   }
 }

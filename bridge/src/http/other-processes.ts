@@ -2,6 +2,7 @@ import { fetch } from 'undici';
 import type { CallRecord } from '../records/record.ts';
 import type { ProcessMetrics } from '../reports/summed-metrics.ts';
 import type { CallsElsewhere } from '../switchboard/calls-elsewhere.ts';
+import type { EventStream } from './event-stream.ts';
 import { FeedReader } from './feed-reader.ts';
 import { type OtherProcess, parseAddress } from './private-address.ts';
 
@@ -21,12 +22,14 @@ interface Predecessor extends OtherProcess {
 /** Processes that handed over to us and still live: how they are reached, and what they tell. */
 export class OtherProcesses {
   readonly #elsewhere: CallsElsewhere;
+  readonly #events: EventStream;
   readonly #onEnded: (metrics: ProcessMetrics) => void;
   readonly #all = new Map<string, Predecessor>();
 
   /** `onEnded` gets the last metrics of each process that has ended. */
-  constructor(elsewhere: CallsElsewhere, onEnded: (metrics: ProcessMetrics) => void) {
+  constructor(elsewhere: CallsElsewhere, events: EventStream, onEnded: (metrics: ProcessMetrics) => void) {
     this.#elsewhere = elsewhere;
+    this.#events = events;
     this.#onEnded = onEnded;
   }
 
@@ -86,9 +89,14 @@ export class OtherProcesses {
     const address = parseAddress(text);
     if (address === undefined) return;
     const feed = new FeedReader({ instance, address }, (line) => {
-      if (line.type === 'counts') return this.#elsewhere.report(instance, line.counts);
-      other.metrics = line.metrics;
-      other.hasEnded = true;
+      if (line.type === 'event') return this.#events.republish(line.event);
+      if (line.type === 'last') {
+        other.metrics = line.metrics;
+        other.hasEnded = true;
+        return;
+      }
+      this.#events.meet(line.stream);
+      this.#elsewhere.report(instance, line.counts);
     });
     const other: Predecessor = { instance, address, feed, metrics: [], hasEnded: false };
     this.#all.set(instance, other);

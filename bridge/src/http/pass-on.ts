@@ -5,11 +5,21 @@ import {
   type ServerResponse,
   STATUS_CODES,
 } from 'node:http';
+import { CONNECT_AGAIN } from './event-stream.ts';
 
 /** Connections to other processes of the bridge. They are not kept: requests are few. */
 const agent = new Agent({ keepAlive: false });
 /** Headers of one connection (RFC 9110 section 7.6.1). The framing is not among them. */
 const HOP = ['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'upgrade'];
+
+/**
+ * Answers a listener to events who came on an old connection: it connects again, to the successor.
+ * A stream that we passed on would be cut when this process ends.
+ */
+export function sendBack(response: ServerResponse): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+  response.end(`${CONNECT_AGAIN}\n`);
+}
 
 /**
  * Passes a request to another process of the bridge as it is, and its answer to the client. If that

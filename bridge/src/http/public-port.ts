@@ -9,7 +9,7 @@ import { Server as NetServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fetch } from 'undici';
 import type { Logger } from '../log.ts';
-import { passOn } from './pass-on.ts';
+import { passOn, sendBack } from './pass-on.ts';
 import { sharePort, takeConnections } from './shared-port.ts';
 
 /** What the public port needs. */
@@ -185,6 +185,7 @@ export class PublicPort {
     const isLast = this.#successor !== undefined || this.#abort.signal.aborted;
     if (isLast) response.setHeader('connection', 'close');
     if (this.#successor === undefined) this.#context.answer(request, response);
+    else if (isListener(request)) sendBack(response);
     else passOn(request, response, this.#successor);
   }
 
@@ -218,6 +219,10 @@ export class PublicPort {
       return false;
     }
   }
+}
+
+function isListener({ method, url = '' }: IncomingMessage): boolean {
+  return method === 'GET' && /^\/events\/?(\?|$)/.test(url);
 }
 
 function isInUse(error: unknown): boolean {

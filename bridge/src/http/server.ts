@@ -75,8 +75,8 @@ export class HttpInterface {
     this.#context = context;
     const { config, log, elsewhere, counts } = context;
     this.#metrics = new SummedMetrics(context.metrics.registry);
-    this.#others = new OtherProcesses(elsewhere, (last) => void this.#metrics.retain(last));
-    this.#feed = new ProcessFeed(counts);
+    this.#others = new OtherProcesses(elsewhere, context.events, (last) => void this.#metrics.retain(last));
+    this.#feed = new ProcessFeed(counts, context.events);
     this.#server = this.#routes();
     this.#public = new PublicPort({
       address: config.HTTP_ADDRESS,
@@ -163,6 +163,13 @@ export class HttpInterface {
       });
   }
 
+  /** The successor has opened the public port: those who listen to events connect to it. */
+  #leave(publicPort: number, privatePort: number): boolean {
+    if (!this.#public.leave(publicPort, privatePort)) return false;
+    this.#context.events.leave();
+    return true;
+  }
+
   #routes(): FastifyInstance {
     const { config, metrics, readiness, control, events, hangUp, calls, elsewhere, log, version } =
       this.#context;
@@ -212,7 +219,7 @@ export class HttpInterface {
     addTwilioRest(server, twilio, guard);
     addProcessRoutes(server, {
       secret: this.#secret,
-      leave: (publicPort, privatePort) => this.#public.leave(publicPort, privatePort),
+      leave: (publicPort, privatePort) => this.#leave(publicPort, privatePort),
       calls,
       metrics: () => this.#metrics.forSuccessor(),
       feed: this.#feed,
