@@ -90,6 +90,12 @@ export class AriProxy implements AsyncDisposable {
     }
   }
 
+  /** The audio of wideband calls is cut once: new connections begin. */
+  dropMedia(): void {
+    for (const { client, asterisk, kind } of this.#pairs)
+      if (kind === 'media') for (const socket of [client, asterisk]) socket.destroy();
+  }
+
   /** All goes through again. */
   mend(): void {
     this.#cut = undefined;

@@ -170,6 +170,21 @@ async function expectAllGoOn(): Promise<void> {
 
 test('then each call has had one bot, and none has ended', expectAllGoOn);
 
+test('the media socket of a wideband call is cut: it has another one, and its bot again', async (t) => {
+  const sinceMs = Date.now();
+  proxy.dropMedia();
+  const second = async () => {
+    const seen = await stack.bot.calls({ call_id: wideId });
+    return seen.find(({ start }) => start?.reconnected === true);
+  };
+  await until('the bot hears the caller again', READY_MS, async () => {
+    return ((await second())?.media.heardMs[WIDE_CALLER_HZ] ?? 0) > HEARD_MS;
+  });
+  t.diagnostic(`the bot has heard ${HEARD_MS} ms of the caller ${Date.now() - sinceMs} ms after the cut`);
+  const { calls } = await stack.api('/calls');
+  assert.equal(calls.find(({ callId }) => callId === wideId)?.endReason, undefined);
+});
+
 test('Asterisk stands still for 30 s: calls by RTP go on, each with its bot', async (t) => {
   callIds = callIds.filter((callId) => callId !== wideId);
   delete ears['the bot hears the wideband caller'];

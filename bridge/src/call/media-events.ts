@@ -44,7 +44,8 @@ export function dispatchMediaEvent(event: MediaEvent, hooks: MediaEventHooks): v
       return warn(event.detail, 'bot lost, trying again');
     case 'bot-ask':
     case 'bot-failed':
-      // The pool has answered.
+    case 'lost':
+      // The media has answered.
       return;
     case 'bot-silent':
       return hooks.botSilent(event.detail, event.isOwed);
@@ -73,7 +74,5 @@ export function dispatchMediaEvent(event: MediaEvent, hooks: MediaEventHooks): v
     case 'worker-died':
       hooks.botConnection(undefined);
       return void troubles.workerDied(event.detail);
-    case 'lost':
-      return botLeaves({ kind: 'media-failed', detail: event.detail });
   }
 }

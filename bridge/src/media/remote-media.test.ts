@@ -59,3 +59,49 @@ test('it has its place in another worker at once: that one may be known to be de
   media.workerDied('died');
   assert.deepEqual(told, ['worker-died']);
 });
+
+test('Asterisk closes a media socket: the media there is closed, and can be opened anew as after a death', async () => {
+  const asked: string[] = [];
+  const forgotten: number[] = [];
+  const thread = {
+    forget: (id: number) => forgotten.push(id),
+    tell: () => {},
+    ask: async (id: number, { method }: MediaRequest) => asked.push(`${method} ${id}`),
+  };
+  let placed = 0;
+  const told: MediaEvent[] = [];
+  const media = new RemoteMedia(
+    { bot } as MediaSettings,
+    (event) => told.push(event),
+    async () => ({ thread, id: ++placed }),
+    botAccess,
+  );
+  await media.open();
+  media.startRelay();
+  media.happened({ type: 'lost', detail: 'closed' }, true);
+  assert.deepEqual(told, [{ type: 'worker-died', detail: 'closed' }]);
+  assert.equal(media.hasBot, false);
+  await media.reopen();
+  await media.close();
+  assert.deepEqual(asked, ['open 1', 'close 1', 'open 2', 'close 2']);
+  assert.deepEqual(forgotten, [1, 2]);
+});
+
+test('a media socket that closes for a call that ends then is no second fault', async () => {
+  const asked: string[] = [];
+  const thread = {
+    forget: () => {},
+    tell: () => {},
+    ask: async (_id: number, { method }: MediaRequest) => asked.push(method),
+  };
+  const media = new RemoteMedia(
+    { bot } as MediaSettings,
+    () => {},
+    async () => ({ thread, id: 1 }),
+    botAccess,
+  );
+  await media.open();
+  media.happened({ type: 'lost', detail: 'closed' }, true);
+  await media.close();
+  assert.deepEqual(asked, ['open', 'close']);
+});

@@ -30,8 +30,8 @@ export interface Place {
 }
 
 /**
- * A call's media in a worker: every method is a request to it. If the worker dies, the media can be
- * opened again in another.
+ * A call's media in a worker: every method is a request to it. If the worker dies, or Asterisk
+ * closes its media socket, the media can be opened again, in this worker or another.
  */
 export class RemoteMedia implements MediaSession, BotSeeker {
   readonly #settings: MediaSettings;
@@ -112,6 +112,16 @@ export class RemoteMedia implements MediaSession, BotSeeker {
     });
   }
 
+  /** Asterisk closed its media socket. The call gets other media, as after its worker's death. */
+  #abandon(detail: string): void {
+    const { thread, id } = this.#current ?? {};
+    this.#current = undefined;
+    if (thread === undefined || id === undefined) return;
+    thread.forget(id);
+    thread.ask(id, { method: 'close' }).catch(() => {});
+    this.workerDied(detail);
+  }
+
   /** For the thread: it has died. */
   workerDied(detail: string): void {
     this.#hasBot = false;
@@ -139,6 +149,7 @@ export class RemoteMedia implements MediaSession, BotSeeker {
       return;
     }
     if (event.type === 'bot-failed') return this.#botAccess.failed(this, event.detail, event.isRefusal);
+    if (event.type === 'lost') return this.#abandon(event.detail);
     if (event.type === 'bot-open') this.#botAccess.succeeded(this);
     if (event.type === 'recording') this.#isPaused = event.isPaused;
     this.#botHasActed ||= ACTS.has(event.type);

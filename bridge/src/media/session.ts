@@ -135,9 +135,9 @@ export type MediaEvent =
    * reason. Sent once.
    */
   | { readonly type: 'bot-misbehaved'; readonly detail: string }
-  /** The worker died. `reopen` moves the call to another. */
+  /** The worker died, or Asterisk closed its media socket. `reopen` gives the call other media. */
   | { readonly type: 'worker-died'; readonly detail: string }
-  /** Asterisk closed its media socket. */
+  /** For `RemoteMedia` only. Asterisk closed its media socket. */
   | { readonly type: 'lost'; readonly detail: string };
 
 /** Counters of a call's media. */
