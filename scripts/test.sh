@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs the tests in the e2e image, so that the host needs no Node. `check`: format, lint, types,
 # unit and daemon tests. `e2e`: real Asterisk, SIPp and the mock, on ports of their own; then `make
-# doctor` on a fresh lab, and restarts of a lab with a call. `all`: both. The last line counts what
-# passed and failed.
+# doctor` on a fresh lab, and restarts of a lab with a call. `all`: both, and 3 minutes of `make
+# soak`. The last line counts what passed and failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
@@ -10,6 +10,9 @@ cd "$(dirname "$0")/.."
 
 IMAGE="$(image e2e)"
 CONTAINER="pipecat-bridge-tests-$$"
+SOAK_MINUTES=3
+SOAK_CALLS=8
+SOAK_SEED=4
 passed=0
 failed=0
 skipped=0
@@ -121,6 +124,22 @@ labs() {
   done
 }
 
+# Calls of all kinds, with faults and planned acts, for some minutes (`make soak`). The plan is the
+# same each time, so that a fault is found by the commit that makes it. `make soak` has a new one.
+soak() {
+  local log=".logs/test-soak.log"
+  step "soak …"
+  if MINUTES="$SOAK_MINUTES" CALLS="$SOAK_CALLS" SEED="$SOAK_SEED" scripts/soak.sh >"$log" 2>&1; then
+    step "soak: 1 passed, 0 failed"
+    passed=$((passed + 1))
+  else
+    grep -E '^(BROKEN|FAIL)' "$log" >&2 || true
+    show_failure "$log"
+    step "soak: 0 passed, 1 failed"
+    failed=$((failed + 1))
+  fi
+}
+
 report() {
   echo
   printf '%d passed, %d failed' "$passed" "$failed"
@@ -142,6 +161,7 @@ main() {
     all)
       check
       e2e
+      soak
       labs
       ;;
   esac

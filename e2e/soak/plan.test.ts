@@ -37,15 +37,15 @@ test('ids are unique', () => {
   assert.equal(new Set(ids).size, ids.length);
 });
 
-test('the first round has each kind of act once; processes are replaced in each fourth round', () => {
+test('the first round has each kind of act once; processes are replaced in each eighth round', () => {
   const names = actsOf(options)
-    .take(8 * ACTS_A_ROUND)
+    .take(12 * ACTS_A_ROUND)
     .map(({ kind }) => kind.name)
     .toArray();
   assert.deepEqual(names.slice(0, ACTS_A_ROUND).sort(), ACT_KINDS.map(({ name }) => name).sort());
   const next = names.indexOf('handover', names.indexOf('handover') + 1);
   const others = ACT_KINDS.filter(({ replaces }) => !replaces).length;
-  assert.ok(next >= ACTS_A_ROUND + 3 * others, `the second handover is act ${next}`);
+  assert.ok(next >= ACTS_A_ROUND + 7 * others, `the second handover is act ${next}`);
 });
 
 test('what is planned lies within the limits of its kind', () => {

@@ -34,7 +34,7 @@ export interface PlannedAct {
 }
 
 /** Rounds of all acts, of which only the first has those that replace the process. */
-const ROUNDS = 4;
+const ROUNDS = 8;
 const LONG_CALL_ONE_IN = 12;
 
 /** The calls of one line, without end. */

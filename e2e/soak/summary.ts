@@ -12,6 +12,14 @@ export interface Outcome {
   readonly slopes: readonly Slope[];
 }
 
+const ENDLESS_TONE = '102';
+const TRANSFERS: ReadonlySet<string | undefined> = new Set(['leg', 'refer', 'dialplan']);
+
+/** Whether the caller hears the bot's tone all the time, where nothing is wrong. */
+function isNeverSilent({ kind }: CallFacts): boolean {
+  return kind.bot === ENDLESS_TONE && !TRANSFERS.has(kind.does);
+}
+
 function counted(names: readonly string[]): string {
   const counts = new Map<string, number>();
   for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
@@ -23,10 +31,12 @@ const KIB = 1_024;
 /** Lines of name and value. */
 export function summary({ calls, acts, breaches, start, end, slopes }: Outcome): string[] {
   const answered = calls.filter(({ answeredMs }) => answeredMs !== undefined);
-  const longest = calls.reduce<CallFacts | undefined>(
-    (most, call) => ((call.longestSilenceMs ?? 0) > (most?.longestSilenceMs ?? 0) ? call : most),
-    undefined,
-  );
+  const longest = calls
+    .filter(isNeverSilent)
+    .reduce<CallFacts | undefined>(
+      (most, call) => ((call.longestSilenceMs ?? 0) > (most?.longestSilenceMs ?? 0) ? call : most),
+      undefined,
+    );
   const rows: [string, string][] = [
     ['calls', `${calls.length}, ${answered.length} answered`],
     ['by kind', counted(calls.map(({ kind }) => kind.name))],

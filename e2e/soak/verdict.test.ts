@@ -58,6 +58,12 @@ test('the death of the bridge explains no end of a call that is answered before 
   assert.deepEqual(wrong(call('tone', { endedMs: 107_000 }), killed, ended('bridge-died')), []);
 });
 
+test('a call that ARI has placed is set up after its answer', () => {
+  const cut = [act('ari-cut', 102_000, 104_000)];
+  assert.deepEqual(wrong(call('ari', { endedBy: 'them' }), cut, ended('setup-failed')), []);
+  assert.equal(wrong(call('order', { endedBy: 'them' }), cut, ended('setup-failed')).length, 1);
+});
+
 test('an act with a target concerns its target only', () => {
   const closed = call('tone', { endedBy: 'them' });
   assert.deepEqual(wrong(closed, [act('bot-closes-1000', 110_000, 110_000, 'c')], ended('bot-closed')), []);

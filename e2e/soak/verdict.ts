@@ -42,6 +42,8 @@ export interface Breach {
 
 /** So long after an act its effects may still show: a breaker, a time limit, a comparison. */
 const AFTERMATH_MS = 8_000;
+/** After the answer of a call that ARI has placed, the bridge still makes its media and its bot. */
+const SET_UP_MS = 3_000;
 const TRANSFERS: ReadonlySet<string | undefined> = new Set(['leg', 'refer', 'dialplan']);
 
 /** The acts that a call met. */
@@ -58,7 +60,7 @@ export function permitted(facts: CallFacts, acts: readonly ActWindow[]) {
   const reasons = new Set(kind.ends);
   let mayBeTurnedAway = facts.isOrderFailed;
   for (const { kind: act, fromMs, toMs } of metBy(facts, acts)) {
-    const isUnanswered = fromMs <= answeredMs;
+    const isUnanswered = fromMs <= answeredMs + (kind.by === 'ari' ? SET_UP_MS : 0);
     const isAnswered = answeredMs < endedMs && toMs + AFTERMATH_MS >= answeredMs;
     const isEnding = toMs + AFTERMATH_MS >= endedMs;
     if (isUnanswered) for (const reason of act.unanswered) reasons.add(reason);
