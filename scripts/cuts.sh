@@ -7,10 +7,36 @@ DRAIN_POLL_S=2
 DRAIN_REPORT_S=10
 GATE_S=20          # how long the gate stays closed after close_gate
 HURRY_S=0.3        # between the two signals that end all calls at once
+END_S=30           # then the bridge has ended within this time
+NOTICE_S=3         # an old bridge has noticed within this time that the new one has ended
+STOP_SLACK_S=20    # beyond the bridge's own limits of a stop
 cuts_now=""        # whether calls in progress are to be cut
 
-# running_id SERVICE: the id of its container; nothing where it does not run.
-running_id() { docker compose ps --quiet --status running "$1" 2>/dev/null; }
+# running_id SERVICE: the id of its container; nothing where it does not run. Of two bridges it is
+# the new one.
+running_id() { docker compose ps --quiet --status running "$1" 2>/dev/null | newest_first | head -n 1; }
+
+# newest_first: sorts ids of containers by their age.
+newest_first() {
+  local ids
+  ids="$(cat)"
+  # shellcheck disable=SC2086 # several
+  if [ "$(wc -l <<<"$ids")" -le 1 ]; then echo "$ids"; else docker inspect --format '{{.Created}} {{.Id}}' $ids | sort -r | cut -d' ' -f2; fi
+}
+
+# bridge_containers FLAG...: those of the bridge, the newest first.
+bridge_containers() { docker compose ps --quiet "$@" bridge 2>/dev/null | newest_first | grep . || true; }
+
+# signal_in ID SIGNAL: to the bridge in a container. After `docker kill`, with whatever signal,
+# Docker starts the container neither when it dies nor when the host starts.
+signal_in() { docker exec "$1" bash -c 'kill -s "$0" 1' "$2" >/dev/null 2>&1; }
+
+# inside ID PATH: what the bridge in a container answers itself, on its private port.
+# shellcheck disable=SC2016 # the inner shell expands
+inside() {
+  local get='printf "GET %s HTTP/1.0\r\n\r\n" "$0" >&3 && sed "1,/^\r*$/d" <&3'
+  timeout "$ANSWER_S" docker exec "$1" bash -c 'read -r port </run/pipecat-bridge/port && exec 3<>"/dev/tcp/127.0.0.1/$port" && '"$get" "$2" </dev/null 2>/dev/null
+}
 
 # of_running SERVICE NAME DEFAULT: what NAME is in the environment of its running container. .env
 # may say something else by now.
@@ -98,25 +124,41 @@ drain() {
 
 # While the gate is closed Asterisk answers INVITE and OPTIONS with 503 and Retry-After, as while
 # the bridge stops: the provider tries another way. It is closed up to a time, so it opens by itself
-# if this script dies. The bridge is told too: it refuses orders, and /readyz says why. One that
-# shows no digest at /livez is of a version that a signal would end.
+# if this script dies. The bridge closes it: it refuses orders too, and /readyz says why. Where it
+# does not answer, this script does. One that shows no digest at /livez is of a version that the
+# signal would end.
 close_gate() {
-  set_gate "\"$(($(date +%s) + GATE_S)) stopping\""
-  if [ -n "$(running_digest bridge)" ]; then docker compose kill --signal SIGUSR2 bridge >/dev/null 2>&1 || true; fi
+  if [ -z "$(running_digest bridge)" ] || ! signal_in "$(running_id bridge)" USR2; then
+    set_gate "\"$(($(date +%s) + GATE_S)) stopping\""
+  fi
 }
-open_gate() { set_gate '""'; }
+open_gate() { [ -n "$(running_digest bridge)" ] || set_gate '""'; }
 set_gate() { asterisk_cli "dialplan set global PIPECAT_GATE_$(of_running asterisk ARI_APP pipecat) $1" >/dev/null || true; }
 
 # stop_bridge: the bridge ends its calls itself, so it stops before Asterisk, and the records say
-# who ended them. It lets calls go on for STOP_DRAIN_S; a second SIGTERM ends them at once.
+# who ended them. It lets calls go on for STOP_DRAIN_S; a second SIGTERM ends them at once. An old
+# one beside it stops when the new one has ended, so it may take as long again.
 stop_bridge() {
-  [ -n "$(running_id bridge)" ] || return 0
+  local id ids limit
+  ids="$(bridge_containers --status running)"
+  [ -n "$ids" ] || return 0
+  limit=$((2 * $(setting STOP_DRAIN_S 60) + 4 * $(setting SHUTDOWN_MS 10000) / 1000 + STOP_SLACK_S))
   if [ -n "$cuts_now" ]; then
-    docker compose kill --signal SIGTERM bridge
-    sleep "$HURRY_S"
-    docker compose kill --signal SIGTERM bridge
+    for id in $ids; do
+      end_now "$id"
+      # An old bridge beside it sees by then that nobody has its calls.
+      if [ "$(wc -l <<<"$ids")" -gt 1 ]; then sleep "$NOTICE_S"; fi
+    done
   fi
-  docker compose stop bridge
+  docker compose stop --timeout "$limit" bridge
+}
+
+# end_now ID: the calls of the bridge in this container end.
+end_now() {
+  docker kill --signal SIGTERM "$1"
+  sleep "$HURRY_S"
+  docker kill --signal SIGTERM "$1" || return 0
+  timeout "$END_S" docker wait "$1" || true
 }
 
 # ask_how: drain, now or leave, as the person at the terminal says.

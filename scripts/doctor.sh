@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/settings.sh
 . scripts/ports.sh
+. scripts/cuts.sh
 
 MINIMUM_FREE_GB=4
 # What the bridge asks for, and newer kernels allow by default.
@@ -82,6 +83,9 @@ check_stop_time() {
   [ -n "$grace" ] || return 0
   [ "$((drain_s + shutdown_s))" -lt "$(seconds_of "$grace")" ] ||
     bad "STOP_DRAIN_S is $drain_s: Docker kills the bridge $grace after SIGTERM, in the middle of calls" \
+      "lower it, or set a longer stop_grace_period of bridge in compose.override.yaml"
+  [ "$(setting DRAIN_S 1800)" -lt "$(seconds_of "$grace")" ] ||
+    bad "DRAIN_S is $(setting DRAIN_S): Docker kills an old bridge $grace after SIGTERM, with its calls" \
       "lower it, or set a longer stop_grace_period of bridge in compose.override.yaml"
 }
 
@@ -179,6 +183,12 @@ check_stack() {
   fi
   while read -r service status; do
     any=yes
+    case "$service $status" in
+      'bridge Exited (0)'*) if [ -n "$(running_id bridge)" ]; then
+        note "an old bridge has ended: $status; make up removes it"
+        continue
+      fi ;;
+    esac
     case "$status" in
       *'(healthy)'*) ok "$service: $status" ;;
       *'(Paused)'*) bad "$service: $status" "docker compose unpause $service" ;;
@@ -190,9 +200,29 @@ check_stack() {
     note "nothing runs: make up"
     return
   fi
+  check_old_bridges
   check_readiness
   check_registrations
   check_bot
+}
+
+# Bridges beside the new one, and whether Docker would start what runs again.
+check_old_bridges() {
+  local id count=0 readiness
+  for id in $(bridge_containers --status running); do
+    count=$((count + 1))
+    if [ "$count" = 1 ]; then
+      [ "$(docker inspect --format '{{.HostConfig.RestartPolicy.Name}}' "$id")" != no ] ||
+        bad "the bridge is not started again when it dies, or when the host starts: it was to end, but got the calls back" "make up"
+      continue
+    fi
+    readiness="$(inside "$id" /readyz || true)"
+    if grep -q 'a new process takes the new calls' <<<"$readiness"; then
+      note "an old bridge, $(docker inspect --format '{{.Name}}' "$id"), keeps its calls until they end, DRAIN_S at most"
+    else
+      note "an old bridge, $(docker inspect --format '{{.Name}}' "$id"), runs beside the new one: $readiness"
+    fi
+  done
 }
 
 # readyz_warnings ANSWER: its warnings, a line each.

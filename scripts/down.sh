@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 . scripts/settings.sh
 . scripts/ports.sh
 . scripts/cuts.sh
+. scripts/rollout.sh
 
 docker info >/dev/null 2>&1 || { step "no Docker engine answers: nothing runs"; exit 0; }
 if [ -z "${ALL:-}" ]; then require_own_stack; fi
@@ -21,4 +22,5 @@ step "stopping the stack …"
 # Before Asterisk, and before a bot of the lab.
 quietly "$PWD/.logs/down.log" stop_bridge
 quietly "$PWD/.logs/down.log" docker compose --profile '*' down --remove-orphans
+write_count 1
 step "the stack is down"

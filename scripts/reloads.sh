@@ -41,7 +41,7 @@ reload_stack() {
   local began end
   began="$(date +%s)"
   end=$((began + RELOAD_S))
-  docker compose kill --signal SIGHUP bridge >/dev/null 2>&1
+  signal_in "$(running_id bridge)" HUP
   while needs_reload; do
     if refusal "$began" >&2 || [ "$(date +%s)" -ge "$end" ]; then return 1; fi
     sleep "$RELOAD_POLL_S"

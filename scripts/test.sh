@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests in the e2e image, so that the host needs no Node. `check`: format, lint, types,
 # unit and daemon tests. `e2e`: real Asterisk, SIPp and the mock, on ports of their own; then `make
-# doctor` on a fresh lab, and restarts of a lab with a call. `all`: both, and 3 minutes of `make
+# doctor` on a fresh lab, and restarts of a lab with calls. `all`: both, and 3 minutes of `make
 # soak`. The last line counts what passed and failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -106,11 +106,11 @@ e2e() {
   VERBOSE=1 run e2e e2e test:ci --network host --volume /var/run/docker.sock:/var/run/docker.sock --env VERSION
 }
 
-# Two tests of a whole lab. A lab that `make up` has just started is well by `make doctor`; what an
-# operator does to it cuts no call unasked.
+# Tests of a whole lab. A lab that `make up` has just started is well by `make doctor`; what an
+# operator does to it cuts no call unasked; a new bridge takes the place of an old one.
 labs() {
   local name log
-  for name in lab planned; do
+  for name in lab planned rollout; do
     log=".logs/test-$name.log"
     step "$name …"
     if "scripts/test-$name.sh" >"$log" 2>&1; then

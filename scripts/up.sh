@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 . scripts/ports.sh
 . scripts/cuts.sh
 . scripts/reloads.sh
+. scripts/rollout.sh
 
 HEALTHY_WITHIN_S=60
 # Until something is stopped or started.
@@ -20,6 +21,8 @@ declare -A digests=() configurations=()
 restarts=()
 # What becomes of calls in progress: drain, now, drain-then-now; empty: ask.
 how=""
+# The Stasis app that the bridge has by its files. Empty: it is of a version that cannot hand over.
+bridge_app=""
 
 # Services that run now: their ports are theirs.
 running_services() { docker compose ps --services --status running 2>/dev/null; }
@@ -64,12 +67,37 @@ stop_what_restarts() {
 }
 
 start() {
-  local settings
-  settings="$(bridge_settings)"
+  local services=()
   remove_switched_off
   stop_what_restarts
+  tidy_bridges
+  store_settings
+  # compose would start an old bridge anew that still has calls, or has just ended.
+  if [ -n "$(setting BRIDGE_CONTAINERS)" ]; then
+    mapfile -t services < <(docker compose config --services | grep -vx bridge)
+  fi
+  docker compose up --detach --no-build --remove-orphans --wait --wait-timeout "$HEALTHY_WITHIN_S" "${services[@]}"
+}
+
+# The bridge's settings that apply on reload: a file that it reads.
+store_settings() {
+  local settings
+  settings="$(bridge_settings)"
   docker compose run --rm --no-deps --no-TTY bridge node src/main.ts --store - <<<"$settings"
-  docker compose up --detach --no-build --remove-orphans --wait --wait-timeout "$HEALTHY_WITHIN_S"
+}
+
+# Where nothing but the bridge has to restart, a new one takes the calls beside it, and nobody is
+# asked. Fails when that cannot be, or has failed.
+restart_beside() {
+  [ "${restarts[*]}" = bridge ] && can_roll_out "$bridge_app" || return
+  step "a new bridge takes the new calls; those in progress stay with the old one …"
+  mkdir -p .logs
+  store_settings >.logs/rollout.log 2>&1 || return
+  if ! roll_out >>.logs/rollout.log 2>&1; then
+    cat .logs/new-bridge.log >&2 2>/dev/null || tail -n 15 .logs/rollout.log >&2
+    fail "the new bridge did not take the calls; the old one goes on as it was" "put right what stands above, then: make up" "to restart it, calls or not: make up NOW=1"
+  fi
+  restarts=()
 }
 
 # A mistake in settings, providers or secrets is found before anything that runs is stopped.
@@ -81,7 +109,8 @@ check_configuration() {
     command=(--check)
     if [ "$service" = bridge ]; then command=(node src/main.ts --check -); fi
     docker compose run --rm --no-deps --no-TTY "$service" "${command[@]}" <<<"$settings" >.logs/check.log 2>&1 &&
-      { grep '^note: ' .logs/check.log || true; } && take_digests "$service" .logs/check.log && continue
+      { grep '^note: ' .logs/check.log || true; } && take_digests "$service" .logs/check.log &&
+      bridge_app="$(sed -n 's/^app: //p' .logs/check.log)" && continue
     grep -vE '^ ?(Container|Volume|Network) ' .logs/check.log >&2
     fail "$service would not start; nothing was stopped or started" "put right what stands above, then: make up"
   done
@@ -113,6 +142,7 @@ start_stack() {
   if [ -z "$(running_services)" ]; then trap undo_start INT TERM; fi
   if ! start >.logs/up.log 2>&1; then
     explain_unhealthy
+    tail -n 5 .logs/up.log >&2
     fail "the stack is not healthy" "put right what the logs above say, then: make up" "what else may be wrong: make doctor"
   fi
 }
@@ -180,7 +210,9 @@ main() {
   require_free_ports
   provide_images
   check_configuration
+  tidy_bridges
   find_restarts
+  if [ "${how%%now*}" = "$how" ]; then restart_beside || true; fi
   if [ ${#restarts[@]} -gt 0 ]; then agree_to_cut "$how" "${restarts[@]}"; fi
   start_stack
   reload_if_needed up

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
-import { configDigest, restartDigest } from './config/digest.ts';
+import { appDigest, configDigest, restartDigest } from './config/digest.ts';
 import { ConfigError, loadConfig, portNeeds } from './config/environment.ts';
 import { rangeWarnings } from './config/port-ranges.ts';
 import { storeSettings, withSettings, withSettingsFile } from './config/settings-file.ts';
@@ -108,6 +108,8 @@ function check([mode, from]: readonly string[]): void {
   for (const warning of rangeWarnings(portNeeds(config))) console.log(`note: ${warning}`);
   console.log(`configuration: ${configDigest(config)}`);
   console.log(`restart: ${restartDigest(config)}`);
+  // Says too that this version takes the calls of another process (scripts/rollout.sh).
+  console.log(`app: ${appDigest(config)}`);
 }
 
 try {

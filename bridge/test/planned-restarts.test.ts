@@ -103,7 +103,7 @@ test('what applies on reload restarts nothing: the bridge is told, and waited fo
   assert.equal(said, '');
   assert.deepEqual(
     calls.filter((call) => call.includes('kill')),
-    ['docker compose kill --signal SIGHUP bridge'],
+    ['docker exec id-of-bridge bash -c kill -s "$0" 1 HUP'],
   );
 });
 
@@ -162,18 +162,29 @@ const gateOf = (calls: readonly string[]) =>
 
 const TWO_POLLS = 'n=$(cat "$polls"); echo $((n + 1)) >"$polls"; [ "$n" -ge 2 ] || echo PJSIP/acme-1!from';
 
+const DRAINED =
+  'polls="$(mktemp)"; echo 0 >"$polls"; read_flags --drain; agree_to_cut "$how" asterisk; rm "$polls"';
+
 test('DRAIN=1 turns new calls away, and goes on when the last call has ended', () => {
-  const { status, said, calls } = run(
-    'polls="$(mktemp)"; echo 0 >"$polls"; read_flags --drain; agree_to_cut "$how" asterisk; rm "$polls"',
-    { 'core show channels concise': TWO_POLLS },
-  );
+  const { status, said, calls } = run(DRAINED, {
+    'core show channels concise': TWO_POLLS,
+    '/livez': 'return 1',
+  });
   assert.equal(status, 0, said);
   assert.match(said, /waiting/);
   assert.ok(gateOf(calls).length >= 2 && !gateOf(calls).includes('""'), gateOf(calls).join());
 });
 
+test('a bridge that answers closes the gate itself, and nobody else writes it', () => {
+  const { calls } = run(DRAINED, { 'core show channels concise': TWO_POLLS });
+  assert.deepEqual(gateOf(calls), []);
+  assert.ok(calls.filter((call) => call.endsWith(' 1 USR2')).length >= 2, calls.join('\n'));
+});
+
 test('calls that outlast DRAIN_S: nothing is stopped and new calls are taken again; with NOW=1 too they are cut', () => {
-  const { status, said, calls } = run('DRAIN_S=0; read_flags --drain; agree_to_cut "$how" asterisk');
+  const { status, said, calls } = run('DRAIN_S=0; read_flags --drain; agree_to_cut "$how" asterisk', {
+    '/livez': 'return 1',
+  });
   assert.equal(status, 3, said);
   assert.match(said, /nothing was stopped/);
   assert.match(gateOf(calls)[0] ?? '', /^"\d{10} stopping"$/);
@@ -184,7 +195,10 @@ test('calls that outlast DRAIN_S: nothing is stopped and new calls are taken aga
 test('Asterisk restarts: the bridge is stopped before it, so that records say who ended the calls', () => {
   const { calls } = run('restarts=(asterisk); stop_what_restarts');
   const stops = calls.filter((call) => / (stop|rm|kill) /.test(call));
-  assert.deepEqual(stops, ['docker compose stop bridge', 'docker compose rm --stop --force asterisk']);
+  assert.deepEqual(stops, [
+    'docker compose stop --timeout 180 bridge',
+    'docker compose rm --stop --force asterisk',
+  ]);
 });
 
 test('calls that are to be cut end at once: a second signal does not wait for them', () => {
@@ -194,9 +208,9 @@ test('calls that are to be cut end at once: a second signal does not wait for th
   assert.deepEqual(
     calls.filter((call) => / (stop|rm|kill) /.test(call)),
     [
-      'docker compose kill --signal SIGTERM bridge',
-      'docker compose kill --signal SIGTERM bridge',
-      'docker compose stop bridge',
+      'docker kill --signal SIGTERM id-of-bridge',
+      'docker kill --signal SIGTERM id-of-bridge',
+      'docker compose stop --timeout 180 bridge',
       'docker compose rm --stop --force bridge',
     ],
   );
@@ -208,4 +222,58 @@ test('compose itself stops the bridge before Asterisk, since the one depends on 
     encoding: 'utf8',
   });
   assert.match(stdout, /depends_on:\n\s+asterisk:/);
+});
+
+/** A bridge that can hand over, and a new one beside it after `compose up`. */
+const TWO: World = {
+  'compose ps --quiet --status running': 'echo old; [ ! -e "$started" ] || echo new',
+  'compose ps --quiet --all': 'echo old; [ ! -e "$started" ] || echo new',
+  '{{.Created}} {{.Id}}': "printf '1 old\\n2 new\\n'",
+  'compose up': 'touch "$started"',
+  '/livez': `echo '{"app":"5555","restart":"abcd"}'`,
+  '/readyz': `echo '{"status":"ready","problems":[],"warnings":[]}'`,
+  '{{.State.Status}} {{.RestartCount}}': 'echo running 0',
+};
+/** As `make up` does it, in a folder without settings. */
+const BESIDE =
+  'started="$(mktemp -u)"; restarts=(bridge); bridge_app=5555; counts=""; ROLLOUT_POLL_S=0; ' +
+  'write_count() { counts="$counts $1"; }; store_settings() { :; }; tidy_later() { :; }; ' +
+  'restart_beside && echo beside || echo not; echo "counts$counts, restarts ${restarts[*]}"';
+const acts = (calls: readonly string[]) => calls.filter((call) => / (stop|rm|up|update|kill) /.test(call));
+
+test('only the bridge has to restart: a new one takes the calls beside it, and nobody is asked', () => {
+  const { said, calls } = run(BESIDE, TWO);
+  assert.match(said, /beside\ncounts 2, restarts \n$/);
+  assert.deepEqual(acts(calls), [
+    'docker compose up --detach --no-build --no-recreate bridge',
+    'docker update --restart no old',
+    'docker exec old bash -c kill -s "$0" 1 QUIT',
+  ]);
+});
+
+test('a new bridge that does not take the calls is removed, and the old one is left as it was', () => {
+  for (const fault of ['{{.State.Status}} {{.RestartCount}}', '/readyz']) {
+    const { status, said, calls } = run(`ROLLOUT_S=0; ${BESIDE}`, {
+      ...TWO,
+      '/readyz': 'return 1',
+      [fault]: 'echo restarting 3',
+    });
+    assert.equal(status, 3);
+    assert.match(said, /the old one goes on as it was/);
+    assert.deepEqual(acts(calls), [
+      'docker compose up --detach --no-build --no-recreate bridge',
+      'docker stop --time 0 new',
+      'docker rm --force new',
+    ]);
+  }
+});
+
+test('a bridge of a version that cannot hand over, another Asterisk, or both restart: it asks as before', () => {
+  for (const app of ['', '"app":"6666",']) {
+    const { said, calls } = run(BESIDE, { ...TWO, '/livez': `echo '{${app}"restart":"abcd"}'` });
+    assert.match(said, /not\ncounts, restarts bridge\n$/);
+    assert.deepEqual(acts(calls), []);
+  }
+  const both = BESIDE.replace('restarts=(bridge)', 'restarts=(bridge asterisk)');
+  assert.match(run(both, TWO).said, /not\ncounts, restarts bridge asterisk\n$/);
 });

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import {
@@ -33,6 +34,8 @@ export type Readiness = () => { readonly problems: readonly string[]; readonly w
 
 const BODY_MAX_BYTES = 65_536;
 const REQUEST_MS = 10_000;
+/** Where the container's health check, and `make up`, find the private port of this process. */
+const PORT_FILE = '/run/pipecat-bridge/port';
 /** An idle connection is closed after this time. */
 const KEEP_ALIVE_MS = 72_000;
 const SECRET_BYTES = 32;
@@ -99,6 +102,8 @@ export class HttpInterface {
     const listenTextResolver = (address: string) =>
       `other processes of the bridge are answered at ${address}`;
     await this.#server.listen({ host: '127.0.0.1', port: 0, listenTextResolver });
+    // Outside a container there is no such folder.
+    await writeFile(PORT_FILE, `${this.#privatePort}\n`).catch(() => {});
     try {
       await this.#public.open();
     } catch (error) {
