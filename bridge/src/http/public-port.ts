@@ -5,7 +5,7 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http';
-import { Server as NetServer } from 'node:net';
+import { type AddressInfo, Server as NetServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fetch } from 'undici';
 import type { Logger } from '../log.ts';
@@ -29,6 +29,8 @@ export interface PublicPortContext {
 
 /** A port that another process has is tried again after this time. */
 const RETRY_MS = 20;
+/** The same while its process has not handed over: the port is free only if that process ends. */
+const WAIT_MS = 200;
 /** The process that has the port says within this time who it is. */
 const ASK_MS = 2_000;
 /** New connections go to the successor at once. A handshake that began before has this time. */
@@ -49,6 +51,7 @@ export class PublicPort {
   readonly #abort = new AbortController();
   readonly #servers = new Set<Server>();
   #server: Server | undefined;
+  #port: number;
   #opening: Promise<void> | undefined;
   /** Our predecessor has handed over. */
   #mayShare = false;
@@ -61,12 +64,12 @@ export class PublicPort {
 
   constructor(context: PublicPortContext) {
     this.#context = context;
+    this.#port = context.port;
   }
 
-  /** The port, once it is open. */
+  /** The port, once it was open. */
   get port(): number {
-    const address = this.#server?.address();
-    return typeof address === 'object' && address !== null ? address.port : this.#context.port;
+    return this.#port;
   }
 
   /**
@@ -88,6 +91,8 @@ export class PublicPort {
 
   /** Our predecessors have handed their calls' app over: now their port is ours. */
   take(): void {
+    // Another process had the app, and is gone.
+    if (this.#isShared || this.#successor !== undefined) this.resume();
     this.#mayShare = true;
   }
 
@@ -98,19 +103,20 @@ export class PublicPort {
 
   /** A successor has our app, and may have the port. */
   share(): void {
-    if (this.#server === undefined || this.#isShared) return;
-    sharePort(this.#server, true);
+    const server = this.#server;
+    if (server === undefined || this.#isShared) return;
+    this.#try(() => sharePort(server, true));
     this.#isShared = true;
   }
 
-  /** The successor has opened the port `publicPort`. Returns whether it is ours, which closes. */
+  /** A successor has opened the port `publicPort`. Returns whether it is ours, which closes. */
   leave(publicPort: number, successor: number): boolean {
     const server = this.#server;
-    if (server === undefined || publicPort !== this.port) return false;
+    if (publicPort !== this.port) return false;
     this.#successor = successor;
     this.#successorIsKnown.resolve();
     clearTimeout(this.#leaving);
-    this.#leaving = setTimeout(() => this.#stopListening(server), LEAVE_MS);
+    if (server !== undefined) this.#leaving = setTimeout(() => this.#stopListening(server), LEAVE_MS);
     return true;
   }
 
@@ -122,7 +128,8 @@ export class PublicPort {
     this.#handingOverEndMs = 0;
     clearTimeout(this.#leaving);
     this.#mayShare = false;
-    if (this.#server !== undefined && this.#isShared) sharePort(this.#server, false);
+    const server = this.#server;
+    if (server !== undefined && this.#isShared) this.#try(() => sharePort(server, false));
     this.#isShared = false;
     if (this.#server === undefined) this.#openLater();
   }
@@ -149,13 +156,13 @@ export class PublicPort {
 
   /** Never rejects. */
   async #insist(): Promise<void> {
-    const { log, port, onTaken } = this.#context;
+    const { log, onTaken } = this.#context;
     const { signal } = this.#abort;
     let told = '';
     while (!signal.aborted) {
       try {
         await this.#listen(this.#mayShare);
-        log.info({ port }, 'the HTTP port is ours');
+        log.info({ port: this.#port }, 'the HTTP port is ours');
         return onTaken();
       } catch (error) {
         const { message } = error as Error;
@@ -163,21 +170,32 @@ export class PublicPort {
           log.error({ error: message }, 'the HTTP port cannot be opened');
         told = message;
       }
-      await delay(RETRY_MS, undefined, { signal }).catch(() => {});
+      await delay(this.#mayShare ? RETRY_MS : WAIT_MS, undefined, { signal }).catch(() => {});
     }
   }
 
   async #listen(isShared: boolean): Promise<void> {
-    const { address: host, port, limit } = this.#context;
+    const { address: host, limit } = this.#context;
+    const port = this.#port;
     const server = createServer((request, response) => void this.#answer(request, response));
     limit(server);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen({ host, port, exclusive: true, reusePort: isShared }, resolve);
     });
-    if (isShared) takeConnections(server);
+    if (isShared) this.#try(() => takeConnections(server));
     this.#server = server;
+    this.#port = (server.address() as AddressInfo).port;
     this.#servers.add(server);
+  }
+
+  /** A kernel without these options: the port changes hands with a gap, or only when we end. */
+  #try(setOption: () => void): void {
+    try {
+      setOption();
+    } catch (error) {
+      this.#context.log.warn({ error: (error as Error).message }, 'the HTTP port cannot be handed over');
+    }
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
