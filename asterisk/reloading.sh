@@ -14,6 +14,7 @@ restart_lines() {
 
 # keep_what_runs: what a later reload is compared with.
 keep_what_runs() {
+  providers_generation >"$config/generation"
   configuration_digest >"$config/digest"
   restart_lines >"$config/restart"
   sha256sum <"$config/restart" | cut -c -32 >"$config/restart-digest"
@@ -50,7 +51,11 @@ refuse() { printf '  - %s\n' "$@" >&2 && exit 78; }
 apply_reload() {
   local changed what
   [[ -z $1 || $1 == "$(providers_generation)" ]] || refuse 'files of providers have changed meanwhile; reload again'
-  if [[ $(configuration_digest) == "$(<"$config/digest")" ]]; then echo 'nothing has changed'; return; fi
+  if [[ $(configuration_digest) == "$(<"$config/digest")" ]]; then
+    providers_generation >"$config/generation"
+    echo 'nothing has changed'
+    return
+  fi
   changed=$(comm -3 <(restart_lines | LC_ALL=C sort) <(LC_ALL=C sort "$config/restart") | tr -d '\t' | cut -d= -f1 | sort -u | xargs)
   [[ -z $changed ]] || refuse "needs a restart of Asterisk (make up): $changed"
   render_next

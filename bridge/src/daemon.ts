@@ -44,6 +44,8 @@ export async function startDaemon(config: Config, log: Logger, make = makeWorker
 
 /** Length of the process's random id, bytes. */
 const INSTANCE_BYTES = 4;
+/** How often the provider files that Asterisk goes by are compared with ours. */
+const FOLLOW_MS = 10_000;
 
 /** A running bridge: creates its parts, and stops them in order. */
 export class Daemon {
@@ -274,6 +276,11 @@ export class Daemon {
     return await this.#reloading.reload(load);
   }
 
+  /** Keeps to the provider files that Asterisk goes by. `load` as above. */
+  followAsterisk(load: () => Config, everyMs = FOLLOW_MS): void {
+    this.#reloading.follow(load, everyMs);
+  }
+
   /** What acts at once on a change. Everything else reads a value when it needs it. */
   #apply({ applied }: ConfigChange): void {
     const { RECORDS_DAYS: days, RECORDS_MAX_MB: maxMegabytes } = this.#config;
@@ -348,6 +355,7 @@ export class Daemon {
   }
 
   #beginEnd(what: string): void {
+    this.#reloading.stop();
     this.#link.stopComparing();
     this.#recordings.stop();
     this.#log.info({ calls: this.#switchboard.running.all.size }, what);

@@ -123,8 +123,10 @@ try {
   exitOnUncaughtError();
   let daemon: Daemon | undefined;
   // From the beginning: without a listener the signal ends the process.
-  process.on('SIGHUP', () => void daemon?.reload(() => loadConfig(withSettingsFile(process.env))));
+  const load = () => loadConfig(withSettingsFile(process.env));
+  process.on('SIGHUP', () => void daemon?.reload(load));
   daemon = await startDaemon(config, log, openNursery());
+  daemon.followAsterisk(load);
   endWhenDue(daemon, log);
   lowerPriority();
 } catch (error) {

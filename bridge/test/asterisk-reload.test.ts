@@ -30,6 +30,7 @@ async function script(t: TestContext, ari: FakeAri, reload: string): Promise<voi
   const credentials = Buffer.from('pipecat:right').toString('base64');
   writeFileSync(join(etc, 'healthcheck'), `/dev/tcp/127.0.0.1/${ari.port}\n${credentials}\n`);
   writeFileSync(join(etc, 'app'), 'pipecat\n');
+  writeFileSync(join(etc, 'generation'), 'of-the-start\n');
   const command = `
     . <(sed -e '$d' "$0")
     etc=$1 look_s=0.05
@@ -106,6 +107,23 @@ test('two processes that ask at the same time both get an answer', async (t) => 
   const other = await startLab(t, PROVIDER, { ari: bridge.ari, config: { PROVIDERS_DIR: directory } });
   const changes = await Promise.all([bridge.reload(), other.reload({ MAX_CALLS: '9' })]);
   for (const change of changes) assert.ok('applied' in change, JSON.stringify(change));
+});
+
+test('an Asterisk that was started anew, by other files: the bridge reads them too, and tries once', async (t) => {
+  const { lab: bridge, directory } = await lab(t);
+  await script(t, bridge.ari, 'echo "$1" >"$etc/generation"; echo applied');
+  writeFileSync(join(directory, 'acme.env'), PROVIDER);
+  bridge.followAsterisk(50);
+  await until(() => bridge.logged('configuration reloaded').length > 0, 'reloaded');
+  assert.equal(await knows(bridge, 'acme'), true);
+  const theirs = bridge.ari.globals.variables.get('PIPECAT_PROVIDERS_pipecat');
+  assert.equal(theirs, providersGeneration(directory));
+  writeFileSync(join(directory, 'acme.env'), 'NUMBER_FORMAT=x\n');
+  bridge.ari.globals.variables.set('PIPECAT_PROVIDERS_pipecat', 'other');
+  await until(() => bridge.logged('reload refused, what runs goes on').length > 0, 'refused');
+  const asked = bridge.ari.requests.length;
+  await until(() => bridge.ari.requests.length > asked + 5, 'it looks on');
+  assert.equal(bridge.logged('reload refused, what runs goes on').length, 1);
 });
 
 test('bridge and Asterisk make the same digest of the files, whatever is in them', (t) => {

@@ -140,6 +140,11 @@ export class Lab {
     return await this.daemon.reload(() => loadConfig({ ...this.#environment, ...config }));
   }
 
+  /** Has the daemon keep to the provider files of Asterisk. */
+  followAsterisk(everyMs: number): void {
+    this.daemon.followAsterisk(() => loadConfig(this.#environment), everyMs);
+  }
+
   /** Log lines with this text. */
   logged(message: string): LogLine[] {
     return this.logs.filter(({ msg }) => msg === message);

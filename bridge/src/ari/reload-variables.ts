@@ -14,6 +14,11 @@ export function reloadedVariable(app: string): string {
   return `PIPECAT_RELOADED_${app}`;
 }
 
+/** Name of the global variable with the digest of the files that Asterisk goes by. */
+export function providersVariable(app: string): string {
+  return `PIPECAT_PROVIDERS_${app}`;
+}
+
 /** What became of the files in Asterisk: which it applied, or why it did not. */
 export type AsteriskReload = { readonly applied: string } | { readonly refused: string };
 

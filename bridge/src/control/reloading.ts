@@ -1,3 +1,4 @@
+import { providersVariable } from '../ari/reload-variables.ts';
 import { type Config, ConfigError } from '../config/environment.ts';
 import { providersGeneration } from '../config/generation.ts';
 import type { ConfigChange, LiveConfig } from '../config/live-config.ts';
@@ -24,10 +25,30 @@ export interface ReloadContext {
 export class Reloading {
   readonly #context: ReloadContext;
   #last: Promise<unknown> = Promise.resolve();
+  #underWay = 0;
   #refused = false;
+  /** Digest of the provider files that run here. */
+  #generation: string | undefined;
+  /** What was seen of Asterisk's files and ours when a reload was tried for them. */
+  #tried = '';
+  #watch: NodeJS.Timeout | undefined;
 
   constructor(context: ReloadContext) {
     this.#context = context;
+    this.#generation = readGeneration(context.live.config.PROVIDERS_DIR);
+  }
+
+  /**
+   * Reloads where Asterisk goes by other provider files: it, or this process, was started anew, and
+   * has read what nobody had reloaded.
+   */
+  follow(load: () => Config, everyMs: number): void {
+    this.#watch = setInterval(() => void this.#follow(load), everyMs);
+  }
+
+  /** Follows no more. */
+  stop(): void {
+    clearInterval(this.#watch);
   }
 
   /** Whether the last reload was refused: what runs is not what the files say. */
@@ -37,9 +58,25 @@ export class Reloading {
 
   /** `load` reads the configuration. One reload runs at a time, and reads when its turn comes. */
   reload(load: () => Config): Promise<Reload> {
-    const next = this.#last.then(() => this.#reload(load));
+    this.#underWay += 1;
+    const next = this.#last
+      .then(() => this.#reload(load))
+      .finally(() => {
+        this.#underWay -= 1;
+      });
     this.#last = next.catch(() => {});
     return next;
+  }
+
+  async #follow(load: () => Config): Promise<void> {
+    const { live, ari, log } = this.#context;
+    const { PROVIDERS_DIR: directory, ARI_APP: app } = live.config;
+    const theirs = await ari.globalVariable(providersVariable(app)).catch(() => '');
+    const seen = `${theirs} ${readGeneration(directory)}`;
+    if (this.#underWay > 0 || theirs === '' || theirs === this.#generation || seen === this.#tried) return;
+    this.#tried = seen;
+    log.warn('Asterisk goes by other provider files: they are read again');
+    await this.reload(load);
   }
 
   async #reload(load: () => Config): Promise<Reload> {
@@ -71,14 +108,15 @@ export class Reloading {
     const answer = await reloadAsterisk(ari, app, generation);
     if (answer === undefined) return { next };
     if ('refused' in answer) throw new ConfigError(`Asterisk: ${answer.refused}`);
+    this.#generation = generation;
     return { next, asterisk: answer.applied };
   }
 }
 
 /** Undefined: the files cannot be read just now. */
-function readGeneration(directory: string): string | undefined {
+function readGeneration(directory: string | undefined): string | undefined {
   try {
-    return providersGeneration(directory);
+    return directory === undefined ? undefined : providersGeneration(directory);
   } catch {
     return undefined;
   }
