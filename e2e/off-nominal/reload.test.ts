@@ -3,11 +3,13 @@ import assert from 'node:assert/strict';
 import { after, afterEach, test } from 'node:test';
 import type { CallOutput, WitnessedCall } from '../phones/phones.ts';
 import { SECRETS } from '../stack/containers.ts';
-import { expectBothHeard, expectCleanRtp } from '../stack/expect.ts';
+import { expectBothHeard } from '../stack/expect.ts';
 import { ACME, ATTENTIVE, FINTECH, FRESH, PROVIDER_PORT, TRUNK } from '../stack/ports.ts';
 import { newCallId, Stack, until } from '../stack/stack.ts';
 
 const RELOADED_MS = 15_000;
+/** Of the timestamps of one packet and the next; 20 where nothing is late. */
+const LONGEST_STEP_MS = 500;
 const NEW_PROVIDER = `AUTH=ip\nMATCH=${FRESH}\nHOST=${FRESH}:${PROVIDER_PORT}\nTRUST_HEADERS=yes\n`;
 
 let stack: Stack | undefined;
@@ -75,14 +77,16 @@ test('a provider is added, one changed, one removed: calls of all of them lose n
   for (const { callId, call } of live) {
     const report = await call;
     expectBothHeard(report, await bot.wait(callId, 'closed'), 8000);
-    expectCleanRtp(report);
     const { endReason, tenant } = await stack.record(callId);
     assert.deepEqual([endReason, tenant], ['caller-hangup', undefined]);
-    const { lost, spacingDeviationMs, leaps } = report.heard;
+    const { ssrcs, lost, duplicates, reordered, spacingDeviationMs, leaps } = report.heard;
+    assert.deepEqual([ssrcs.length, lost, duplicates, reordered], [1, 0, 0, 0]);
     const longestMs = Math.max(20, ...leaps.map(({ ms }) => ms));
     context.diagnostic(
       `${lost} packets lost, longest step ${longestMs} ms, 20 ms kept within ${spacingDeviationMs.p99} ms (p99)`,
     );
+    // The machine may be late by itself: SIPp's starts for the calls beside it take its time.
+    assert.ok(longestMs <= LONGEST_STEP_MS, `${longestMs} ms`);
   }
   await stack.leaks.expectNone();
 });
