@@ -13,6 +13,7 @@ const milliseconds = z.number().min(0);
 const timesSchema = z.object({
   /**
    * When the bridge first heard of the call: an inbound call arrived, an outbound call was dialled.
+   * For a call that ARI has dialled, when its channel was made.
    */
   offered: time,
   botReady: time.optional(),
