@@ -106,6 +106,30 @@ test('the limits and the list hold for the calls of both processes, and an order
   await second.ended();
 });
 
+test('an order that comes during the handover waits for the new process, and is placed once', async (t) => {
+  const config = shared(t);
+  const first = await Lab.start(t, { config });
+  const order = (id: string) => ({ to: '+4930777777', provider: 'pb_fintech', callId: id });
+  const ordered: { step: string; answer: ReturnType<typeof api> }[] = [];
+  first.ari.after(/^POST \/asterisk\/variable$/, ({ query }) => {
+    const step = query.get('value') ?? '';
+    if (!/^(asked|ready|done)$/.test(step)) return;
+    for (const id of [step, 'each-time'])
+      ordered.push({ step, answer: api(first, 'POST', '/calls', order(id)) });
+  });
+  const second = await successor(t, first, config);
+  await taken(second);
+  const answers = await Promise.all(ordered.map(async ({ step, answer }) => ({ step, ...(await answer) })));
+  assert.equal(answers.length, 6);
+  for (const { step, status } of answers) assert.ok(status === 202 || status === 200, `${step}: ${status}`);
+  assert.equal(answers.filter(({ status }) => status === 202).length, 4, 'each-time is one call');
+  const list = (await api(second, 'GET', '/calls')).body.calls as { callId: string }[];
+  assert.deepEqual(list.map(({ callId }) => callId).sort(), ['asked', 'done', 'each-time', 'ready']);
+  for (const { callId } of list) assert.equal((await api(second, 'DELETE', `/calls/${callId}`)).status, 202);
+  const ends = () => [first, second].flatMap((lab) => lab.logged('call ended'));
+  await until(() => ends().length === 4, 'an end each');
+});
+
 test('a process that stands still: its calls can be read, and an order for them is told so', async (t) => {
   const lab = await Lab.start(t, { config: CONFIG });
   const config = { ...shared(t), ARI_HEARTBEAT_MS: '3000' };

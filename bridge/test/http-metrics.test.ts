@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { startProcess } from './bridge-process.ts';
 import { Lab, until } from './harness.ts';
 import { answering, CONFIG, successor, taken } from './http-successor.ts';
 
@@ -67,4 +69,22 @@ test('a third process has what the first two counted', async (t) => {
   await second.stop();
   await until(async () => (await third.metric('predecessors')) === 0, 'gone');
   assert.equal(await ended(third), 1);
+});
+
+test('a process that is killed: what it had counted at the last scrape stays', async (t) => {
+  const lab = await Lab.start(t, { config: CONFIG });
+  const { child } = await startProcess(t, lab, CONFIG);
+  const over = lab.ari.inbound();
+  await until(() => lab.bot.sessions[0]?.of('answered').length === 1, 'the call is up');
+  lab.ari.hangUp(over.id);
+  const second = await Lab.start(t, { config: { ...CONFIG, ARI_URL: `http://127.0.0.1:${lab.ari.port}` } });
+  const ended = async () =>
+    [...(await counters(second))].find(([name]) => name.includes('calls_ended_total'))?.[1];
+  await until(async () => (await ended()) === 1, 'the call of the first');
+  child.kill('SIGKILL');
+  // Longer than the new process takes to know that the old one is gone.
+  for (let i = 0; i < 15; i += 1) {
+    assert.equal(await ended(), 1);
+    await delay(100);
+  }
 });
