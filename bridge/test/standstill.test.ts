@@ -103,3 +103,14 @@ test('a bot that hangs up while its process stands still does not end the call o
   await until(() => handed.hasLogged('the Stasis app was taken over by another process'), 'it knows');
   await assertUntouched(handed, session);
 });
+
+test('a claim of a process that is gone does not hold up a bridge that stood still and has the app', async (t) => {
+  const lab = await Lab.start(t, { config: FAST });
+  const { channel, session } = await lab.call();
+  lab.ari.globals.variables.set('PIPECAT_BRIDGE_pipecat', '00000000/7/100');
+  const untilMs = performance.now() + 300;
+  while (performance.now() < untilMs);
+  session.send({ event: 'hangup', immediate: true });
+  await until(() => !lab.ari.channels.has(channel.id), 'the caller is hung up', 4_000);
+  assert.equal((await lab.ended()).reason.kind, 'bot-hangup-immediate');
+});

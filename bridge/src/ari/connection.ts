@@ -218,11 +218,17 @@ export class AriConnection {
     const closed = Promise.withResolvers<string>();
     this.#wasReplaced = false;
     this.#isProved = false;
+    const { standstill } = this.#options;
+    let sentAfter = standstill.count;
     const heartbeat = new Heartbeat({
       instance: this.#options.instance,
       everyMs: this.#options.heartbeatMs,
-      send: (name) => this.#own.sendUserEvent(name),
-      onBeat: (count) => void this.#claim(count),
+      send: (name) => {
+        sentAfter = standstill.count;
+        return this.#own.sendUserEvent(name);
+      },
+      // One that was sent before a standstill may have come back during it.
+      onBeat: (count) => void this.#claim(count, sentAfter === standstill.count),
       onLost: (why) => this.#socket?.close(why),
     });
     this.#connections += 1;
@@ -310,8 +316,9 @@ export class AriConnection {
   }
 
   /** Never rejects. The next heartbeat writes the claim again. */
-  async #claim(beat: number): Promise<void> {
-    if (!this.#wasReplaced && !this.#stopped && !this.#isLeaving) await this.#holding.claim(beat);
+  async #claim(beat: number, isProof = true): Promise<void> {
+    if (this.#wasReplaced || this.#stopped || this.#isLeaving) return;
+    await this.#holding.claim(beat, isProof);
   }
 
   /** Reported by Asterisk, or found by a claim after the socket closed. */

@@ -92,12 +92,12 @@ export class Holding {
   }
 
   /**
-   * Writes our claim. Never rejects. The next heartbeat writes it again. A heartbeat that came back
-   * while this process stood still is no proof: another process may have the app since. Its claim
-   * must not be written over, since it is all that tells.
+   * Writes our claim. Never rejects. The next heartbeat writes it again. `isProof`: the heartbeat
+   * was sent and came back without a standstill. Else another process may have the app since: its
+   * claim must not be written over, since it is all that tells.
    */
-  async claim(beat: number): Promise<void> {
-    if (beat > 0 && (await this.#stillOurs.check()?.catch(() => false)) === false) return;
+  async claim(beat: number, isProof: boolean): Promise<void> {
+    if (!isProof && (await this.#stillOurs.check()?.catch(() => false)) === false) return;
     const { ari, instance, heartbeatMs: everyMs } = this.#context;
     const text = formatClaim({ instance, beat, everyMs, address: this.#context.address?.() });
     this.#writing = ari.setGlobalVariable(this.#variable, text).catch(() => {});

@@ -68,6 +68,7 @@ export class AriLink {
   /** Channels whose events come from our own app. */
   readonly #elsewhere = new Set<string>();
   #waiting: NodeJS.Timeout | undefined;
+  #doubting: NodeJS.Timeout | undefined;
   /** Resolves when a successor has the app of our own. */
   readonly #taken = Promise.withResolvers<void>();
 
@@ -170,13 +171,15 @@ export class AriLink {
 
   /**
    * After a standstill: whether the app of our calls is still ours. If not, requests that change
-   * something wait until the events tell the same.
+   * something wait until the events tell the same, or the app is ours.
    */
   async #areCallsOurs(): Promise<boolean> {
     const claim = await this.#ari.globalVariable(claimVariable(this.#ari.app));
     const isOurs = !new HolderWatch(this.#options.instance).isOther(claim);
-    if (!isOurs) this.#ari.suspend();
-    return isOurs;
+    if (isOurs) return true;
+    this.#ari.suspend();
+    this.#doubtLater();
+    return false;
   }
 
   /**
@@ -186,6 +189,19 @@ export class AriLink {
   prune(isKnown: (channelId: string) => boolean): void {
     for (const ids of [this.#elsewhere, this.#left, this.#leaving, this.#arriving])
       for (const id of ids) if (!isKnown(id)) ids.delete(id);
+  }
+
+  #doubtLater(): void {
+    clearTimeout(this.#doubting);
+    if (this.#isStopped) return;
+    this.#doubting = setTimeout(() => void this.#doubt(), this.#options.heartbeatMs).unref();
+  }
+
+  /** Never rejects. */
+  async #doubt(): Promise<void> {
+    const isOurs = await this.#areCallsOurs().catch(() => undefined);
+    if (isOurs) this.#ari.resume();
+    if (isOurs === undefined) this.#doubtLater();
   }
 
   /** See {@link AriConnection.caughtUp}. */
