@@ -1,6 +1,6 @@
 import { fetch } from 'undici';
 import type { CallRecord } from '../records/record.ts';
-import type { ProcessMetrics } from '../reports/summed-metrics.ts';
+import type { ProcessMetrics, SummedMetrics } from '../reports/summed-metrics.ts';
 import type { CallsElsewhere } from '../switchboard/calls-elsewhere.ts';
 import type { EventStream } from './event-stream.ts';
 import { FeedReader } from './feed-reader.ts';
@@ -23,14 +23,14 @@ interface Predecessor extends OtherProcess {
 export class OtherProcesses {
   readonly #elsewhere: CallsElsewhere;
   readonly #events: EventStream;
-  readonly #onEnded: (metrics: ProcessMetrics) => void;
+  readonly #metrics: SummedMetrics;
   readonly #all = new Map<string, Predecessor>();
 
-  /** `onEnded` gets the last metrics of each process that has ended. */
-  constructor(elsewhere: CallsElsewhere, events: EventStream, onEnded: (metrics: ProcessMetrics) => void) {
+  /** `metrics` keep what a process has counted when it has ended. */
+  constructor(elsewhere: CallsElsewhere, events: EventStream, metrics: SummedMetrics) {
     this.#elsewhere = elsewhere;
     this.#events = events;
-    this.#onEnded = onEnded;
+    this.#metrics = metrics;
   }
 
   get all(): readonly OtherProcess[] {
@@ -52,17 +52,17 @@ export class OtherProcesses {
     for (const instance of this.#all.keys()) this.#drop(instance);
   }
 
-  /** Their metrics. Of one that does not answer, as they were last. */
-  async metrics(): Promise<ProcessMetrics[]> {
+  /** Their metrics, by id. Of one that does not answer, as they were last. */
+  async metrics(): Promise<ReadonlyMap<string, ProcessMetrics>> {
     const asked = [...this.#all.values()].map(async (other) => {
-      if (other.hasEnded) return other.metrics;
+      if (other.hasEnded) return [other.instance, other.metrics] as const;
       const answer = askProcess(other, 'GET', '/process/metrics', undefined, SCRAPE_MS);
       const metrics = await answer.catch(() => undefined);
       // The last ones may have come meanwhile.
       if (metrics !== undefined && !other.hasEnded) other.metrics = metrics as ProcessMetrics;
-      return other.metrics;
+      return [other.instance, other.metrics] as const;
     });
-    return await Promise.all(asked);
+    return new Map(await Promise.all(asked));
   }
 
   /** Records of their calls, of those that answer. */
@@ -98,12 +98,18 @@ export class OtherProcesses {
       this.#events.meet(line.stream);
       this.#elsewhere.report(instance, line.counts);
     });
-    const other: Predecessor = { instance, address, feed, metrics: [], hasEnded: false };
+    const other: Predecessor = {
+      instance,
+      address,
+      feed,
+      metrics: this.#metrics.revive(instance),
+      hasEnded: false,
+    };
     this.#all.set(instance, other);
   }
 
   #forget(instance: string): void {
-    this.#onEnded(this.#all.get(instance)?.metrics ?? []);
+    this.#metrics.retain(instance, this.#all.get(instance)?.metrics ?? []);
     this.#drop(instance);
   }
 

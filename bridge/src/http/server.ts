@@ -78,7 +78,7 @@ export class HttpInterface {
     this.#context = context;
     const { config, log, elsewhere, counts } = context;
     this.#metrics = new SummedMetrics(context.metrics.registry);
-    this.#others = new OtherProcesses(elsewhere, context.events, (last) => void this.#metrics.retain(last));
+    this.#others = new OtherProcesses(elsewhere, context.events, this.#metrics);
     this.#feed = new ProcessFeed(counts, context.events);
     this.#server = this.#routes();
     this.#public = new PublicPort({

@@ -16,36 +16,46 @@ export type ProcessMetrics = readonly MetricObjectWithValues<MetricValue<string>
  */
 export class SummedMetrics {
   readonly #registry: Registry;
-  /** Counters of processes that have ended. */
-  #ended: ProcessMetrics = [];
+  /** Counters of processes that have ended, by id. */
+  readonly #ended = new Map<string, ProcessMetrics>();
 
   constructor(registry: Registry) {
     this.#registry = registry;
   }
 
-  /** As text for Prometheus. `others`: the processes that handed over and still run. */
-  async text(others: readonly ProcessMetrics[]): Promise<string> {
-    if (others.length === 0 && this.#ended.length === 0) return await this.#registry.metrics();
+  /** As text for Prometheus. `others`: the processes that handed over and still run, by id. */
+  async text(others: ReadonlyMap<string, ProcessMetrics>): Promise<string> {
+    if (others.size + this.#ended.size === 0) return await this.#registry.metrics();
     return await this.#sum(others).then((sum) => sum.metrics());
   }
 
   /** For our successor: what is ours, with what ended processes have counted. */
   async forSuccessor(): Promise<ProcessMetrics> {
-    const sum = await this.#sum([]);
+    const sum = await this.#sum(new Map());
     return ours((await sum.getMetricsAsJSON()) as ProcessMetrics);
   }
 
   /** A process has ended: its counters stay. */
-  async retain(last: ProcessMetrics): Promise<void> {
+  retain(process: string, last: ProcessMetrics): void {
     const counted = ours(last).filter(({ type }) => ['counter', 'histogram'].includes(String(type)));
-    const all = [this.#ended, counted].map((metrics) => [...metrics]);
-    this.#ended = (await AggregatorRegistry.aggregate(all).getMetricsAsJSON()) as ProcessMetrics;
+    this.#ended.set(process, counted);
   }
 
-  async #sum(others: readonly ProcessMetrics[]): Promise<Registry> {
+  /**
+   * A process is there, perhaps again: it tells its counters itself. Returns what was kept of it.
+   */
+  revive(process: string): ProcessMetrics {
+    const kept = this.#ended.get(process) ?? [];
+    this.#ended.delete(process);
+    return kept;
+  }
+
+  async #sum(others: ReadonlyMap<string, ProcessMetrics>): Promise<Registry> {
     const own = (await this.#registry.getMetricsAsJSON()) as ProcessMetrics;
     const all = own.map((metric) => (isOurs(metric) ? metric : { ...metric, aggregator: 'first' as const }));
-    const parts = [all, ...others.map(ours), this.#ended].map((metrics) => [...metrics]);
+    // One may have ended since it was asked.
+    const ended = [...this.#ended].filter(([id]) => !others.has(id)).map(([, metrics]) => metrics);
+    const parts = [all, ...[...others.values()].map(ours), ...ended].map((metrics) => [...metrics]);
     return AggregatorRegistry.aggregate(parts) as Registry;
   }
 }
