@@ -30,7 +30,7 @@ sipp() {
     "$(image sipp)" --sip 127.0.0.1:27060 --json "$@" >"$DIRECTORY/$name.json" 2>"$DIRECTORY/$name.log" &
 }
 
-# calls_active: of all bridges, as the new one tells.
+# live_records: calls in progress, by the records that both bridges share.
 live_records() { api '/calls?state=active&limit=200' | { grep -o '"callId"' || true; } | wc -l; }
 
 # api PATH: what the bridge's API answers.
@@ -108,7 +108,7 @@ expect_heard() {
 rollout_under_load() {
   local waits
   step "$CALLS calls, a new caller and a dial each second; make up with a changed setting"
-  sipp talk --to 102 --calls "$CALLS" --rate 10 --seconds 50
+  sipp talk --to 102 --calls "$CALLS" --rate 10 --seconds 60
   waits=("$!")
   until_true "$CALLS calls talk" talking "$CALLS"
   sipp new --to 102 --from +4915112346 --local 127.0.0.2 --calls 24 --rate 1 --seconds 2
