@@ -185,6 +185,7 @@ main() {
   rollout_under_load
   end_of_drain
   set_in_env DRAIN_S 1800
+  in_lab scripts/reload.sh
   killed 1 old 4100
   killed 2 new 4200
   step "fine"
