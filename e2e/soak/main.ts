@@ -99,6 +99,7 @@ async function main(): Promise<number> {
       running: new Map(),
       ended: [],
       acts: [],
+      looking: Promise.resolve(),
       act: undefined,
       lossOneIn: 0,
     };

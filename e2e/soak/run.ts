@@ -7,7 +7,7 @@ import { placedCall } from './outbound.ts';
 import { ACTS_A_ROUND, actsOf, callsOf, type PlannedCall, type SoakOptions } from './plan.ts';
 import type { Outcome } from './summary.ts';
 import { type Breach, breachesOf, type EndRecord } from './verdict.ts';
-import { asteriskHolds, type Open, openNow, Watch } from './watch.ts';
+import { asteriskHolds, bridgeHolds, type Open, openNow, Watch } from './watch.ts';
 import type { RunningCall, World } from './world.ts';
 
 const CENSUS_MS = 3_000;
@@ -32,7 +32,7 @@ export async function run(
   { say, wideTalkMs }: Teller,
 ): Promise<Outcome> {
   const start = await baseline(world);
-  const heldByAsterisk = await asteriskHolds(world);
+  const atStart = { asterisk: await asteriskHolds(world), bridge: await bridgeHolds(world) };
   const watch = new Watch(world);
   const beganMs = performance.now();
   const endMs = beganMs + options.minutes * 60_000;
@@ -53,10 +53,9 @@ export async function run(
   say(`time is over: ${world.ended.length} calls, waiting until nothing is held …`);
   const end = await settled(world, start, failed);
   if (end.asteriskDescriptors > start.asteriskDescriptors)
-    for (const [name, count] of await asteriskHolds(world)) {
-      const before = heldByAsterisk.get(name) ?? 0;
-      if (count > before) failed(`Asterisk had ${before} and has ${count} of: ${name}`);
-    }
+    for (const what of moreHeld(atStart.asterisk, await asteriskHolds(world))) failed(`Asterisk ${what}`);
+  if (end.bridgeDescriptors > start.bridgeDescriptors)
+    for (const what of moreHeld(atStart.bridge, await bridgeHolds(world))) failed(`the bridge ${what}`);
   const records = await world.slots.current.calls();
   breaches.push(...judged(world, records));
   for (const { name, isSteep, perMinute } of watch.slopes)
@@ -112,6 +111,7 @@ async function runActs(
     if (world.over.aborted) return;
     number += 1;
     world.act = act.kind;
+    await world.looking;
     const fromMs = performance.now();
     const target = await carryOut(world, act);
     const toMs = performance.now();
@@ -184,6 +184,13 @@ async function held({ stack, slots }: World): Promise<string[]> {
     ['writes of records that wait', metrics.pipecat_bridge_records_waiting ?? Number.NaN],
   ];
   return counts.filter(([, count]) => count !== 0).map((pair) => pair.join(': '));
+}
+
+/** Which descriptors there are more of. */
+function moreHeld(before: ReadonlyMap<string, number>, now: ReadonlyMap<string, number>): string[] {
+  return [...now]
+    .filter(([name, count]) => count > (before.get(name) ?? 0))
+    .map(([name, count]) => `had ${before.get(name) ?? 0} and has ${count} of: ${name}`);
 }
 
 /** What is more than at the start. */

@@ -102,6 +102,11 @@ export class Slot {
     return all;
   }
 
+  /** Runs a command beside it, for its output. */
+  async exec(command: string[]): Promise<string> {
+    return (await this.#running.exec(command)).output;
+  }
+
   /** Everything that its processes have logged. */
   async logs(): Promise<string> {
     if (this.#container === undefined) return '';

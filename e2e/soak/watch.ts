@@ -10,9 +10,9 @@ import type { World } from './world.ts';
 /** A difference between Asterisk and the calls is a breach when it stays for so long. */
 const STAYS_MS = 20_000;
 /** Memory of a younger process still grows: code is compiled, and caches fill. */
-const WARM_UP_MS = 180_000;
+const WARM_UP_MS = 300_000;
 /** A shorter series says nothing about its slope. */
-const SERIES_MIN_MS = 420_000;
+const SERIES_MIN_MS = 900_000;
 /** Largest slopes of the resident memory, bytes a minute. */
 const SLOPE_MAX = { bridge: 1_048_576, asterisk: 524_288 };
 
@@ -20,6 +20,12 @@ const SLOPE_MAX = { bridge: 1_048_576, asterisk: 524_288 };
 const PROCESS_SCRIPT = `for d in /proc/[0-9]*; do
   read -r name < $d/comm && [ "$name" = asterisk ] || continue
   sed -n 's/^VmRSS:[[:space:]]*\\([0-9]*\\) kB/\\1/p' $d/status
+  for fd in $d/fd/*; do readlink $fd; done; exit
+done 2>/dev/null`;
+
+/** What each descriptor of the bridge is, one a line. */
+const BRIDGE_SCRIPT = `for d in /proc/[0-9]*; do
+  tr '\\0' ' ' < $d/cmdline | grep -q '^[^ ]*node .*[m]ain.ts' || continue
   for fd in $d/fd/*; do readlink $fd; done; exit
 done 2>/dev/null`;
 
@@ -57,13 +63,27 @@ async function asteriskProcess({ stack }: World): Promise<{ descriptors: string[
 /** A connection of SIP over TCP, which Asterisk keeps for the next call. */
 const SIP_PEER = `:${PROVIDER_PORT}`;
 
+/** What the bridge that takes the calls has open, and how often. */
+export async function bridgeHolds({ slots }: World): Promise<Map<string, number>> {
+  const [printed, sockets] = await Promise.all([
+    slots.current.exec(['bash', '-c', BRIDGE_SCRIPT]),
+    socketsByInode(),
+  ]);
+  return counted(printed.trim().split('\n'), sockets);
+}
+
 /** What Asterisk has open, and how often: sockets by their ends, the others by their names. */
 export async function asteriskHolds(world: World): Promise<Map<string, number>> {
   const [{ descriptors }, sockets] = await Promise.all([asteriskProcess(world), socketsByInode()]);
+  return counted(descriptors, sockets);
+}
+
+/** Descriptors by what they are, without what is there for the next call. */
+function counted(descriptors: readonly string[], sockets: ReadonlyMap<string, string>): Map<string, number> {
   const named = descriptors
     .map((name) => {
-      const inode = /^socket:\[(\d+)\]$/.exec(name)?.[1];
-      return inode === undefined ? name.replace(/:\[\d+\]$/, '') : (sockets.get(inode) ?? 'socket');
+      const inode = /^socket:\[(\d+)\]$/.exec(name.trim())?.[1];
+      return inode === undefined ? name.trim().replace(/:\[\d+\]$/, '') : (sockets.get(inode) ?? 'socket');
     })
     .filter((name) => !name.endsWith(SIP_PEER));
   return new Map([...Map.groupBy(named, (name) => name)].map(([name, { length }]) => [name, length]));
@@ -125,6 +145,14 @@ export class Watch {
 
   /** Notes how much memory the processes have. */
   async sample(): Promise<void> {
+    // A command in a container that is being paused keeps Docker from ever resuming it.
+    if (this.#world.act !== undefined) return;
+    const sampled = this.#sample();
+    this.#world.looking = sampled.catch(() => undefined);
+    await sampled;
+  }
+
+  async #sample(): Promise<void> {
     const { slots } = this.#world;
     const atMs = performance.now();
     const slot = slots.current;

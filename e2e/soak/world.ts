@@ -32,6 +32,8 @@ export interface World {
   readonly running: Map<string, RunningCall>;
   readonly ended: CallFacts[];
   readonly acts: ActWindow[];
+  /** The latest look into a container: an act begins after it. */
+  looking: Promise<void>;
   /** The act under way. */
   act: ActKind | undefined;
   /** Telephones send one packet in so many not; 0: they send all. */
