@@ -22,6 +22,8 @@ const SEEDS = 1_000_000;
 const RECORDS_MEGABYTES = 16;
 const WIDE_TALK_MS = 8_000;
 const LOG_LINES = 25;
+/** A run that takes so much longer than its time hangs: in Docker, or in an act. */
+const LATE_MS = 300_000;
 const USAGE_ERROR = 64;
 
 function options(environment: NodeJS.ProcessEnv): SoakOptions {
@@ -63,6 +65,11 @@ async function tellBreaches(world: World, breaches: readonly Breach[]): Promise<
 async function main(): Promise<number> {
   const plan = options(process.env);
   say(`soak: ${plan.minutes} min, ${plan.calls} calls at a time, SEED=${plan.seed}`);
+  const hangs = () => {
+    say(`FAIL  the run does not end; SEED=${plan.seed}`);
+    process.exit(1);
+  };
+  setTimeout(hangs, plan.minutes * 60_000 + LATE_MS).unref();
   await using proxy = await AriProxy.listen(PORTS);
   await using receipts = await Receipts.listen();
   const slots = new Slots({
