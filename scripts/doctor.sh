@@ -76,16 +76,17 @@ check_profiles() {
 
 # Docker kills a bridge that has not ended by then.
 check_stop_time() {
-  local drain_s shutdown_s grace
-  drain_s="$(setting STOP_DRAIN_S 60)"
+  local stop_drain_s drain_s shutdown_s grace
+  stop_drain_s="$(setting STOP_DRAIN_S 60)"
+  drain_s="$(setting DRAIN_S 1800)"
   shutdown_s=$((2 * ($(setting SHUTDOWN_MS 10000) + 999) / 1000))
   grace="$({ docker compose config 2>/dev/null || true; } | sed -n '/^  bridge:/,/^  [a-z]/s/^    stop_grace_period: //p')"
   [ -n "$grace" ] || return 0
-  [ "$((drain_s + shutdown_s))" -lt "$(seconds_of "$grace")" ] ||
-    bad "STOP_DRAIN_S is $drain_s: Docker kills the bridge $grace after SIGTERM, in the middle of calls" \
+  [ "$((stop_drain_s + shutdown_s))" -lt "$(seconds_of "$grace")" ] ||
+    bad "STOP_DRAIN_S is $stop_drain_s: Docker kills the bridge $grace after SIGTERM, in the middle of calls" \
       "lower it, or set a longer stop_grace_period of bridge in compose.override.yaml"
-  [ "$(setting DRAIN_S 1800)" -lt "$(seconds_of "$grace")" ] ||
-    bad "DRAIN_S is $(setting DRAIN_S): Docker kills an old bridge $grace after SIGTERM, with its calls" \
+  [ "$drain_s" -lt "$(seconds_of "$grace")" ] ||
+    bad "DRAIN_S is $drain_s: Docker kills an old bridge $grace after SIGTERM, with its calls" \
       "lower it, or set a longer stop_grace_period of bridge in compose.override.yaml"
 }
 

@@ -128,16 +128,17 @@ test('make doctor: a stop that Docker cuts short, and a profile that compose has
   const docker = `docker() {
     case "$*" in
       *--profiles) echo lab ;;
-      *) printf '%s\\n' services: '  asterisk:' '    stop_grace_period: 15s' '  bridge:' '    stop_grace_period: 1m30s' ;;
+      *) printf '%s\\n' services: '  asterisk:' '    stop_grace_period: 15s' '  bridge:' '    stop_grace_period: 32m0s' ;;
     esac
   }`;
   const its = join(lab, 'scripts/doctor.sh');
   await writeFile(its, `${docker}\n${await readFile(its, 'utf8')}`);
   assert.deepEqual(await blamedSettings(lab), []);
-  await appendFile(join(lab, '.env'), 'STOP_DRAIN_S=75\nCOMPOSE_PROFILES=lab,labs\n');
+  await appendFile(join(lab, '.env'), 'STOP_DRAIN_S=1910\nDRAIN_S=1920\nCOMPOSE_PROFILES=lab,labs\n');
   assert.deepEqual(await blamedSettings(lab), [
     '  !!  COMPOSE_PROFILES names what compose.yaml has not: labs',
-    '  !!  STOP_DRAIN_S is 75: Docker kills the bridge 1m30s after SIGTERM, in the middle of calls',
+    '  !!  STOP_DRAIN_S is 1910: Docker kills the bridge 32m0s after SIGTERM, in the middle of calls',
+    '  !!  DRAIN_S is 1920: Docker kills an old bridge 32m0s after SIGTERM, with its calls',
   ]);
 });
 

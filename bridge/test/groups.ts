@@ -43,4 +43,6 @@ const paths = groups.map((group, index) => {
   );
   return path;
 });
-console.log([...files.filter(isAlone).map(({ path }) => path), ...paths].join('\n'));
+const alone = files.filter(isAlone).map(({ path }) => path);
+// In turn: most files that run alone load the machine.
+console.log(paths.flatMap((path, index) => [path, ...alone.slice(index, index + 1)]).join('\n'));

@@ -13,7 +13,7 @@ import type { FakeChannel } from './fake-channel.ts';
 import { makeWarmWorker } from './warm-workers.ts';
 
 /** Only a test that fails waits so long; a busy machine may need a part of it. */
-const WAIT_MS = 10_000;
+const WAIT_MS = 20_000;
 const POLL_MS = 2;
 /** Room for ten calls a daemon; another process's port in it is passed over by the bridge. */
 const RTP_PORTS = 20;
