@@ -236,7 +236,7 @@ const TWO: World = {
 };
 /** As `make up` does it, in a folder without settings. */
 const BESIDE =
-  'started="$(mktemp -u)"; restarts=(bridge); bridge_app=5555; counts=""; ROLLOUT_POLL_S=0; ' +
+  'cd "$(mktemp -d)"; started="$(mktemp -u)"; restarts=(bridge); bridge_app=5555; counts=""; ROLLOUT_POLL_S=0; ' +
   'write_count() { counts="$counts $1"; }; store_settings() { :; }; tidy_later() { :; }; ' +
   'restart_beside && echo beside || echo not; echo "counts$counts, restarts ${restarts[*]}"';
 const acts = (calls: readonly string[]) => calls.filter((call) => / (stop|rm|up|update|kill) /.test(call));
