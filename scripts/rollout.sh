@@ -12,16 +12,25 @@ write_count() {
   local count="$1"
   if [ "$count" -le 1 ]; then count=""; fi
   [ -f .env ] && [ "$(setting BRIDGE_CONTAINERS)" != "$count" ] || return 0
-  grep -q '^BRIDGE_CONTAINERS=' .env || echo BRIDGE_CONTAINERS= >>.env
-  (umask 077 && sed "s/^BRIDGE_CONTAINERS=.*/BRIDGE_CONTAINERS=$count/" .env >.env.new)
-  mv .env.new .env
+  if ! grep -q '^BRIDGE_CONTAINERS=' .env; then
+    # A last line without its newline would be joined with this one.
+    [ -z "$(tail -c 1 .env)" ] || echo >>.env
+    echo BRIDGE_CONTAINERS= >>.env
+  fi
+  # A full disk: errexit is off where a condition calls this.
+  (umask 077 && sed "s/^BRIDGE_CONTAINERS=.*/BRIDGE_CONTAINERS=$count/" .env >.env.new) && mv .env.new .env && return
+  rm -f .env.new
+  return 1
 }
 
 # tidy_bridges: removes old bridges that have ended.
 tidy_bridges() {
   local id running
   running="$(bridge_containers --status running)"
-  [ -n "$running" ] || { write_count 1 && return; }
+  if [ -z "$running" ]; then
+    write_count 1
+    return
+  fi
   for id in $(bridge_containers --all); do
     grep -qx "$id" <<<"$running" || case "$(docker inspect --format '{{.State.Status}}' "$id")" in
       # compose, interrupted, leaves one that was never started.
@@ -53,11 +62,16 @@ roll_out() {
   count="$(bridge_containers --status running | wc -l)"
   old="$(running_id bridge)"
   trap 'take_back "$old"; exit 130' INT TERM
-  write_count $((count + 1))
   # Not --no-deps: compose would see another service in it later, and start it anew.
-  if ! docker compose up --detach --no-build --no-recreate bridge; then take_back "$old" && return 1; fi
+  if ! write_count $((count + 1)) || ! docker compose up --detach --no-build --no-recreate bridge; then
+    take_back "$old" || true
+    return 1
+  fi
   new="$(running_id bridge)"
-  if [ "$new" = "$old" ] || ! wait_until_serving "$new"; then take_back "$old" && return 1; fi
+  if [ "$new" = "$old" ] || ! wait_until_serving "$new"; then
+    take_back "$old" || true
+    return 1
+  fi
   trap '' INT TERM
   let_end "$old"
   trap - INT TERM

@@ -1,0 +1,73 @@
+/**
+ * What scripts/rollout.sh does to files and containers, with a stand-in for Docker: in a folder of
+ * its own, with the real scripts.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+
+const root = new URL('../../', import.meta.url);
+
+/** A folder with a copy of the scripts, and this .env. */
+function installation(t: TestContext, env: string) {
+  const directory = mkdtempSync(join(tmpdir(), 'rollout-scripts-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  cpSync(new URL('scripts', root), join(directory, 'scripts'), { recursive: true });
+  mkdirSync(join(directory, '.logs'));
+  writeFileSync(join(directory, '.env'), env);
+  /** Runs shell there, with the functions of the scripts; `docker` is the body of a stand-in. */
+  const run = (script: string, docker = ':') => {
+    const command = `
+      set -euo pipefail
+      exec 3>&2
+      for name in progress settings ports cuts rollout; do . "scripts/$name.sh"; done
+      docker() { ${docker}
+      }
+      ${script}`;
+    const { status, stdout, stderr } = spawnSync('bash', ['-c', command], {
+      cwd: directory,
+      encoding: 'utf8',
+      input: '',
+      env: { ...process.env, COMPOSE_PROJECT_NAME: '', VERSION: '', ASTERISK_VERSION: '' },
+    });
+    return { status, output: stdout + stderr };
+  };
+  return { directory, run, env: () => readFileSync(join(directory, '.env'), 'utf8') };
+}
+
+/** No file can grow beyond that, as on a full disk: each write fails. KiB. */
+const fullDisk = (kib: number) => `trap '' XFSZ; ulimit -f ${kib}; `;
+
+test('a full disk: .env stays as it was, and the caller hears of it', (t) => {
+  const text = `ARI_PASSWORD=secret\nBRIDGE_CONTAINERS=\n${'# a comment\n'.repeat(200)}API_TOKEN=abc\n`;
+  for (const kib of [0, 1]) {
+    const { directory, run, env } = installation(t, text);
+    const { output } = run(`${fullDisk(kib)} if write_count 2; then echo written; else echo refused; fi`);
+    assert.match(output, /^refused$/m);
+    assert.equal(env(), text);
+    assert.deepEqual(
+      readdirSync(directory).filter((name) => name.startsWith('.env')),
+      ['.env'],
+    );
+  }
+});
+
+test('a full disk: a rollout fails before it starts anything, and the old bridge is not told to end', (t) => {
+  const { run } = installation(t, `BRIDGE_CONTAINERS=\n${'# a comment\n'.repeat(200)}`);
+  const { output } = run(
+    `${fullDisk(0)} if roll_out; then echo new; else echo failed; fi`,
+    'echo "docker $*" >&3; case "$*" in *"compose ps"*) echo old ;; esac',
+  );
+  assert.match(output, /failed/);
+  assert.doesNotMatch(output, /docker (compose up|update|exec|stop|rm)/);
+});
+
+test('a .env without a newline at its end keeps its last setting', (t) => {
+  const { run, env } = installation(t, 'API_TOKEN=abc');
+  const { output } = run('write_count 2 && echo written');
+  assert.match(output, /^written$/m);
+  assert.equal(env(), 'API_TOKEN=abc\nBRIDGE_CONTAINERS=2\n');
+});
