@@ -19,12 +19,14 @@ import { RecordStore } from './records/store.ts';
 import { StatusCallbacks } from './reports/callbacks.ts';
 import { Metrics } from './reports/metrics.ts';
 import type { OverdueWatch } from './reports/overdue.ts';
+import { RecordChanges } from './reports/record-changes.ts';
 import { CallReports } from './reports/reports.ts';
 import { AsteriskLink } from './switchboard/asterisk-link.ts';
 import { AsteriskPorts } from './switchboard/asterisk-ports.ts';
 import { Background } from './switchboard/background.ts';
 import { CallsElsewhere } from './switchboard/calls-elsewhere.ts';
-import { type Departing, Departure } from './switchboard/departure.ts';
+import { departing } from './switchboard/departing.ts';
+import { Departure } from './switchboard/departure.ts';
 import { Gate } from './switchboard/gate.ts';
 import { Switchboard } from './switchboard/switchboard.ts';
 import { DAY_MS, MEGABYTE } from './units/units.ts';
@@ -61,6 +63,7 @@ export class Daemon {
   readonly #metrics: Metrics;
   readonly #recordings: Retention;
   readonly #records: RecordStore;
+  readonly #recordChanges: RecordChanges;
   readonly #callbacks: StatusCallbacks;
   readonly #gate: Gate;
   readonly #switchboard: Switchboard;
@@ -75,7 +78,6 @@ export class Daemon {
   readonly departure: Departure;
   /** The last words of the calls are not waited for any more. */
   #isHurried = false;
-  #hasLeft = false;
 
   constructor(initial: Config, log: Logger, make: MakeWorker) {
     const live = new LiveConfig(initial);
@@ -114,7 +116,15 @@ export class Daemon {
       log.warn({ calls: records.length }, 'the previous process died during calls');
       this.#switchboard.adopt(records);
     });
-    const recordWriter = new RecordWriter(this.#records, () => config.RECORDS_STDOUT, log);
+    this.#recordChanges = new RecordChanges({
+      store: this.#records,
+      writer: new RecordWriter(this.#records, () => config.RECORDS_STDOUT, log),
+      onChange: (event, record) => {
+        this.#control.changed(record);
+        this.#changes.publish(event, record);
+      },
+      waitFor: (told) => this.#background.run(told, 'end a call that was left'),
+    });
     this.#callbacks = new StatusCallbacks(
       {
         get secret() {
@@ -197,13 +207,8 @@ export class Daemon {
         metrics: this.#metrics,
         callbacks: this.#callbacks,
         log,
-        onChange: (event, record) => {
-          // Another process has the call, and reports on it.
-          if (this.#hasLeft) return;
-          recordWriter.note(record);
-          this.#control.changed(record);
-          this.#changes.publish(event, record);
-        },
+        onChange: (event, record) => this.#recordChanges.changed(event, record),
+        onEndedLate: (record) => this.#recordChanges.endedLate(record),
       }),
       background: this.#background,
       gate: this.#gate,
@@ -220,7 +225,11 @@ export class Daemon {
         records: async () => (await this.#http?.elsewhere.records()) ?? [],
       },
     });
-    this.departure = new Departure(this.#departing(), config, log);
+    this.departure = new Departure(
+      departing(this.#switchboard, this.#link, () => this.#hurry()),
+      config,
+      log,
+    );
   }
 
   /** The port of the HTTP interface. */
@@ -292,25 +301,6 @@ export class Daemon {
     this.#background.run(this.#recordings.sweep(), 'look through recordings');
   }
 
-  #departing(): Departing {
-    const { running, handingOver } = this.#switchboard;
-    return {
-      get isIdle() {
-        return running.count === 0;
-      },
-      get isHandingOver() {
-        return handingOver.isUnderWay;
-      },
-      get handedOverMs() {
-        return handingOver.completedMs;
-      },
-      drain: () => this.#switchboard.drain(),
-      hurry: () => this.#hurry(),
-      toldToStop: () => this.#link.toldToStop(),
-      offer: () => this.#link.offer(),
-    };
-  }
-
   /** Takes no new calls for 10 s. To be repeated while the operator waits for the calls. */
   suspendCalls(): void {
     this.#switchboard.admission.suspend();
@@ -347,8 +337,8 @@ export class Daemon {
   async leave(): Promise<void> {
     this.#beginEnd('bridge leaves its calls to another process');
     await this.#gate.stop();
-    await this.#records.leave();
-    this.#hasLeft = true;
+    // The end of this process frees its records then, and others see it.
+    if (!(await this.#recordChanges.leave())) throw new Error('the disk of the records does not answer');
     await this.#link.leave();
     await this.#background.settle(() => {});
     await this.#close();

@@ -2,44 +2,18 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket } from 'ws';
-import { claimVariable, formatClaim } from '../src/ari/claim.ts';
 import { API_TOKEN, api } from './api-client.ts';
+import { AUTHORIZATION, askInVain, openBots, takeByForce } from './app-takers.ts';
 import { Lab, until } from './harness.ts';
 import { providersDirectory } from './providers-directory.ts';
 
 /** Fast where the product waits by design. */
 const FAST = { ARI_HEARTBEAT_MS: '100', RECONCILE_MS: '200' };
-const AUTHORIZATION = `Basic ${Buffer.from('pipecat:right').toString('base64')}`;
 
 /** A second process of the bridge on the first one's Asterisk. */
 async function successor(t: TestContext, first: Lab, config: Record<string, string> = FAST): Promise<Lab> {
   const url = `http://127.0.0.1:${first.ari.port}`;
   return await Lab.start(t, { noWait: true, config: { ...config, ARI_URL: url } });
-}
-
-/** Bots that have a call now. */
-const openBots = (...labs: Lab[]) =>
-  labs.flatMap(({ bot }) => bot.sessions.filter(({ closed }) => closed === undefined)).length;
-
-/** Asks for the app, as a successor does, and does not come. */
-async function askInVain(lab: Lab): Promise<void> {
-  const url = `http://127.0.0.1:${lab.ari.port}/events/user/handover-x?application=pipecat`;
-  await fetch(url, { method: 'POST', headers: { authorization: AUTHORIZATION } });
-  await until(() => lab.logged('new calls come here again')[0], 'it gives up');
-}
-
-/** Takes the app as a process of an older version does: without asking. */
-async function takeByForce(t: TestContext, { ari }: Lab): Promise<void> {
-  const url = `ws://127.0.0.1:${ari.port}/events?app=pipecat`;
-  const socket = new WebSocket(url, { headers: { authorization: AUTHORIZATION } });
-  t.after(() => socket.close());
-  await new Promise((resolve) => socket.once('open', resolve));
-  let beat = 0;
-  const renewing = setInterval(() => {
-    const claim = formatClaim({ instance: 'older', beat: ++beat, everyMs: 100 });
-    ari.globals.variables.set(claimVariable('pipecat'), claim);
-  }, 50);
-  t.after(() => clearInterval(renewing));
 }
 
 test('a move that Asterisk does not answer costs no call its bot', async (t) => {

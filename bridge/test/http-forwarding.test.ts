@@ -147,3 +147,22 @@ test('a process that stands still: its calls can be read, and an order for them 
   assert.equal((await api(second, 'DELETE', '/calls/old')).status, 202);
   await until(async () => (await api(second, 'GET', '/calls/old')).body.state === 'closed', 'it has ended');
 });
+
+test('the secret of the private port is none on the public port', async (t) => {
+  const config = shared(t);
+  const first = await Lab.start(t, { config });
+  const { channel } = await first.call();
+  await Lab.start(t, { config: { ...config, ARI_URL: `http://127.0.0.1:${first.ari.port}` } });
+  const isOwn = ([name]: [string, string]) => name.startsWith('PIPECAT_BRIDGE_pipecat-');
+  const claim = await until(() => [...first.ari.globals.variables].find(isOwn)?.[1], 'the claim');
+  const [, port, secret] = /\/(\d+):(\w+)$/.exec(claim) ?? [];
+  const status = async (at: number | string | undefined, path: string) => {
+    const headers = { authorization: `Bearer ${secret}` };
+    return (await fetch(`http://127.0.0.1:${at}${path}`, { headers })).status;
+  };
+  for (const path of ['/process/calls', '/calls']) assert.equal(await status(port, path), 200);
+  assert.equal(await status(first.daemon.httpPort, '/process/calls'), 404);
+  assert.equal(await status(first.daemon.httpPort, '/calls'), 401);
+  first.ari.hangUp(channel.id);
+  await first.ended();
+});

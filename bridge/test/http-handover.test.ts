@@ -129,4 +129,12 @@ test('the port of another program, or of a bridge with another app, is in use', 
   await new Promise<void>((resolve) => program.listen({ host: '127.0.0.1', port: 0 }, resolve));
   t.after(() => program.close());
   await started({ HTTP_PORT: String((program.address() as AddressInfo).port) });
+  // It repeats what /livez tells to everybody.
+  const { body } = await first.get('/livez');
+  const impostor = createServer((socket) =>
+    socket.end(`HTTP/1.1 200 OK\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`),
+  );
+  await new Promise<void>((resolve) => impostor.listen({ host: '127.0.0.1', port: 0 }, resolve));
+  t.after(() => impostor.close());
+  await started({ HTTP_PORT: String((impostor.address() as AddressInfo).port) });
 });

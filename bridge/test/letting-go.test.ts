@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { API_TOKEN, api } from './api-client.ts';
 import { startProcess } from './bridge-process.ts';
 import type { FakeChannel } from './fake-channel.ts';
+import { FakeReceiver } from './fake-receiver.ts';
 import { Lab, speech, until } from './harness.ts';
 
 /** Fast where the product waits by design. */
@@ -233,4 +234,35 @@ test('both are told to stop: neither waits for the other, and the calls end with
   const [channel] = old.channels;
   assert.equal(channel?.variables.PIPECAT_STATUS, 'shutdown');
   for (const { id } of old.channels) old.lab.ari.hangUp(id);
+});
+
+test('a caller who hangs up while the process leaves has one callback, and the right record', async (t) => {
+  const receiver = await FakeReceiver.start('secret');
+  t.after(() => receiver.close());
+  const settings = { ...shared(t), CALLBACK_HOSTS: '127.0.0.1', CALLBACK_SECRET: 'secret' };
+  const old = await first(t, 0, settings);
+  const { ari, bot } = old.lab;
+  const channel = ari.inbound({ variables: { X_CALL_ID: 'call-0', X_CALLBACK_URL: receiver.url } });
+  await until(() => bot.sessions[0]?.of('answered').length === 1, 'the call is up');
+  // It looks for what others left as rarely as it can: the word of the first comes late.
+  const second = await successor(t, old, { ...settings, ARI_HEARTBEAT_MS: '5000' });
+  await until(() => old.output().includes('handed over to a new process'), 'handed over');
+  ari.before(/^POST \/events\/user\/left-/, async () => {
+    ari.hangUp(channel.id);
+    await delay(1_000);
+    return undefined;
+  });
+  for (const round of [1, 2]) {
+    old.child.kill('SIGTERM');
+    await until(() => old.output().split('signal received').length > round, 'told to stop');
+  }
+  assert.equal(await ended(old.child), 0);
+  const record = async () => (await api(second, 'GET', '/calls/call-0')).body;
+  await until(async () => (await record()).state === 'closed', 'it has ended');
+  await delay(1_000);
+  assert.equal((await record()).endReason, 'caller-hangup');
+  assert.deepEqual(
+    receiver.callbacks.map(({ fields }) => fields.status),
+    ['completed'],
+  );
 });

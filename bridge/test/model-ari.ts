@@ -29,7 +29,7 @@ type Asked = Omit<
       | 'globalVariable'
       | 'setGlobalVariable'
     )
-  | ('app' | 'useApp' | 'unsubscribe' | 'moveChannel' | 'applications')
+  | ('app' | 'useApp' | 'created' | 'unsubscribe' | 'moveChannel' | 'applications')
   | ('allowEvents' | 'close' | 'createMediaSocket' | 'mediaRefusedMs' | 'variables')
 >;
 

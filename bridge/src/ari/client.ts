@@ -35,11 +35,18 @@ export class AriClient {
   #app: string;
   readonly #requests: AriRequests;
   #mediaRefusedMs: number | undefined;
+  /** Requests for channels to other ends. */
+  readonly #creating = new Set<Promise<unknown>>();
 
   constructor(access: AriAccess) {
     this.#access = access;
     this.#app = access.app;
     this.#requests = new AriRequests(access);
+  }
+
+  /** Resolves when requests for channels that are under way now were answered. */
+  async created(): Promise<void> {
+    await Promise.allSettled(this.#creating);
   }
 
   /** When Asterisk last failed to make a media channel, monotonic clock, ms. */
@@ -175,9 +182,13 @@ export class AriClient {
     appArgs: string,
     variables: Readonly<Record<string, string>>,
   ): Promise<AriChannel> {
-    const query = { channelId, endpoint, app: this.#app, appArgs };
     const all = { ...variables, [DROPPED]: COMFORT_NOISE };
-    const create = () => this.#requests.send('POST', '/channels/create', query, { variables: all });
+    const create = () => {
+      const query = { channelId, endpoint, app: this.#app, appArgs };
+      const creating = this.#requests.send('POST', '/channels/create', query, { variables: all });
+      this.#creating.add(creating);
+      return creating.finally(() => this.#creating.delete(creating));
+    };
     try {
       const reply = await create().catch((error: AriError) => {
         if (error.status === 0) return create();
@@ -345,8 +356,8 @@ export class AriClient {
   }
 
   /** `GET /applications/{app}`: ids of the channels that the app is subscribed to. */
-  async applicationChannels(): Promise<string[]> {
-    return parseApplicationChannels(await this.#requests.send('GET', `/applications/${segment(this.#app)}`));
+  async applicationChannels(app = this.#app): Promise<string[]> {
+    return parseApplicationChannels(await this.#requests.send('GET', `/applications/${segment(app)}`));
   }
 
   /** Closes all connections. Pending requests fail. */

@@ -43,6 +43,19 @@ export interface AriConnectionHandlers {
   readonly onUnreadable: (error: Error) => void;
 }
 
+/** How often another process took the app from us, and that we got it back. */
+export interface Takeovers {
+  lost: number;
+  regained: number;
+}
+
+/** Requests of the calls: they wait, or fail, while another process may have the calls' app. */
+export interface HeldRequests {
+  suspend(): void;
+  resume(): void;
+  refuse(): void;
+}
+
 /** Settings of the connection. */
 export interface AriConnectionOptions {
   /** Name of this process: letters, digits, `_` and `-`. */
@@ -56,6 +69,8 @@ export interface AriConnectionOptions {
   readonly isDead?: (instance: string) => Promise<boolean>;
   /** Where other processes of the bridge reach this one. The claim of the own app has it. */
   readonly address?: (() => string | undefined) | undefined;
+  /** Counted here. */
+  readonly takeovers?: Takeovers;
   /** The claim that a stop leaves. Empty by default. */
   readonly lastClaim?: string;
 }
@@ -65,6 +80,11 @@ const BACKOFF_MIN_MS = 200;
 const BACKOFF_MAX_MS = 1_000;
 /** Name of the user event that announces the end of Asterisk. */
 const ASTERISK_STOPPING = 'asterisk-stopping';
+/**
+ * A heartbeat proves that the app is ours if it comes back within this time. Another process may
+ * have taken it from one that was on its way for longer, or came back during a standstill.
+ */
+const PROOF_MS = 200;
 /** Limit for clearing the claim when stopping. */
 const STOP_MS = 500;
 
@@ -81,10 +101,10 @@ const STOP_MS = 500;
  */
 export class AriConnection {
   /** Times that another process took the app from us, and that we got it back. */
-  readonly takeovers = { lost: 0, regained: 0 };
+  readonly #takeovers: Takeovers;
   readonly #access: AriAccess;
   readonly #options: AriConnectionOptions;
-  readonly #ari: AriClient;
+  readonly #ari: HeldRequests;
   /** A separate client, so that heartbeats do not wait behind requests of calls. */
   readonly #own: AriClient;
   readonly #handlers: AriConnectionHandlers;
@@ -110,12 +130,12 @@ export class AriConnection {
   #isLeaving = false;
 
   /**
-   * `ari`: the client of the calls. Its requests are held while another process may have the app.
+   * `ari`: the requests of the calls. They are held while another process may have the app.
    */
   constructor(
     access: AriAccess,
     options: AriConnectionOptions,
-    ari: AriClient,
+    ari: HeldRequests,
     handlers: AriConnectionHandlers,
   ) {
     this.#access = access;
@@ -123,9 +143,10 @@ export class AriConnection {
     this.#ari = ari;
     this.#own = new AriClient(access);
     this.#handlers = handlers;
-    const { instance, heartbeatMs, standstill, isDead, address, waits = false } = options;
+    this.#takeovers = options.takeovers ?? { lost: 0, regained: 0 };
+    const { instance, heartbeatMs, isDead, address, waits = false } = options;
     const { signal } = this.#abort;
-    const ours = { app: access.app, instance, heartbeatMs, standstill };
+    const ours = { app: access.app, instance, heartbeatMs };
     this.#holding = new Holding({ ari: this.#own, ...ours, isDead, address, signal }, waits);
     this.#wasOurs = waits;
   }
@@ -174,6 +195,20 @@ export class AriConnection {
   /** The holder that this connection waits for makes room: asks it for the app. */
   take(): void {
     this.#holding.offered();
+  }
+
+  /** The app is ours, and its events arrive. */
+  get isReady(): boolean {
+    return this.#isProved;
+  }
+
+  /** Writes a global variable, even while requests of the calls are held. Undefined: removes it. */
+  async tell(variable: string, value: string | undefined): Promise<void> {
+    const told =
+      value === undefined
+        ? this.#own.removeGlobalVariable(variable)
+        : this.#own.setGlobalVariable(variable, value);
+    await told.catch(() => {});
   }
 
   /** Closes the connection. It is opened again, after a pause that grows with each failure. */
@@ -227,8 +262,9 @@ export class AriConnection {
         sentAfter = standstill.count;
         return this.#own.sendUserEvent(name);
       },
-      // One that was sent before a standstill may have come back during it.
-      onBeat: (count) => void this.#claim(count, sentAfter === standstill.count),
+      // The word that another process has the app may lie behind it, and is read first.
+      onBeat: (count, tookMs) =>
+        void setImmediate(() => this.#claim(count, sentAfter === standstill.count && tookMs < PROOF_MS)),
       onLost: (why) => this.#socket?.close(why),
     });
     this.#connections += 1;
@@ -258,7 +294,7 @@ export class AriConnection {
     const socket = this.#socket;
     this.#wasOurs = true;
     this.#holding.taken();
-    if (this.#isTaken) this.takeovers.regained += 1;
+    if (this.#isTaken) this.#takeovers.regained += 1;
     this.#isTaken = false;
     // Tells an earlier holder that this is another process, not a late handshake of its own.
     void this.#claim(0);
@@ -313,6 +349,8 @@ export class AriConnection {
     this.#abort.abort();
     this.#socket?.close('the successor has the Stasis app');
     this.#handlers.onYielded();
+    // Nothing of it is used any more, and nobody stops it.
+    void this.#running.then(() => this.#own.close());
   }
 
   /** Never rejects. The next heartbeat writes the claim again. */
@@ -323,7 +361,7 @@ export class AriConnection {
 
   /** Reported by Asterisk, or found by a claim after the socket closed. */
   #lost(): void {
-    if (!this.#isTaken) this.takeovers.lost += 1;
+    if (!this.#isTaken) this.#takeovers.lost += 1;
     this.#isTaken = true;
   }
 

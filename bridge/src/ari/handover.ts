@@ -4,9 +4,9 @@ import { AriError } from './requests.ts';
 /**
  * The handover of the Stasis app from one process of the bridge, the holder, to its successor. ARI
  * carries it: the successor asks by a user event through the app, the holder answers in a global
- * variable. `busy`: another successor is being served; ask again. `asked`: the holder has heard it.
- * `ready`: its calls are in an app of its own, and the successor may connect. `done`: no call of
- * the holder is left in the shared app.
+ * variable. `busy`: another successor is being served, or the handover failed; ask again. `asked`:
+ * the holder has heard it. `ready`: its calls are in an app of its own, and the successor may
+ * connect. `done`: no call of the holder is left in the shared app.
  */
 export type HandoverStep = 'busy' | 'asked' | 'ready' | 'done';
 
@@ -71,6 +71,8 @@ const ASKED_MS = 1_000;
 const READY_MS = 20_000;
 /** A call that came in the last moment is moved within this time, or its holder is dead. */
 const DONE_MS = 20_000;
+/** A holder that dies is noticed after this time, if that can be known. */
+const DEAD_LOOK_MS = 250;
 /** A successor that finds another one before it asks again after this time, this often. */
 const BUSY_MS = 500;
 const BUSY_TRIES = 60;
@@ -88,19 +90,33 @@ export class HandoverRequest {
   readonly #variable: string;
   readonly #successor: string;
   readonly #signal: AbortSignal;
+  readonly #isDead: (holder: string) => Promise<boolean>;
+  #holder = '';
 
-  constructor(ari: HandoverRequests, app: string, successor: string, signal: AbortSignal) {
+  /** `isDead`: whether a holder is known to be dead. It is not waited for then. */
+  constructor(
+    ari: HandoverRequests,
+    app: string,
+    successor: string,
+    signal: AbortSignal,
+    isDead: (holder: string) => Promise<boolean>,
+  ) {
     this.#ari = ari;
     this.#variable = handoverVariable(app, successor);
     this.#successor = successor;
     this.#signal = signal;
+    this.#isDead = isDead;
   }
 
   /**
    * Asks the holder. Resolves to true when it is ready to be replaced, to false if it does not
-   * answer: it is gone, hangs, or is of a version that knows no handover.
+   * answer: it is gone, hangs, or is of a version that knows no handover. One that gave up is asked
+   * again.
    */
-  async ask(): Promise<boolean> {
+  async ask(holder: string): Promise<boolean> {
+    this.#holder = holder;
+    // From the first answer on.
+    let endMs = Number.POSITIVE_INFINITY;
     for (let attempt = 1; attempt <= BUSY_TRIES && !this.#signal.aborted; attempt++) {
       try {
         await this.#ari.sendUserEvent(formatRequest(this.#successor));
@@ -109,8 +125,13 @@ export class HandoverRequest {
         if (error instanceof AriError && error.status === 404) return false;
         throw error;
       }
-      if (!(await this.#reaches('busy', ASKED_MS))) return false;
-      if (await this.#reaches('asked', BUSY_MS)) return await this.#reaches('ready', READY_MS);
+      if ((await this.#reaches('busy', ASKED_MS)) !== 'reached') return false;
+      const answer = await this.#reaches('asked', BUSY_MS);
+      if (answer === 'dead') return false;
+      if (answer !== 'reached') continue;
+      endMs = Math.min(endMs, performance.now() + READY_MS);
+      const found = await this.#reaches('ready', endMs - performance.now(), 'busy');
+      if (found !== 'back') return found === 'reached';
     }
     return false;
   }
@@ -122,14 +143,26 @@ export class HandoverRequest {
     await this.#ari.removeGlobalVariable(this.#variable).catch(() => {});
   }
 
-  async #reaches(wanted: HandoverStep, limitMs: number): Promise<boolean> {
+  /** `back`: the holder has gone back to the step `before`. */
+  async #reaches(
+    wanted: HandoverStep,
+    limitMs: number,
+    before?: HandoverStep,
+  ): Promise<'reached' | 'back' | 'dead' | 'late'> {
     const endMs = performance.now() + limitMs;
+    let lookMs = performance.now() + DEAD_LOOK_MS;
     while (!this.#signal.aborted) {
       const step = parseStep(await this.#ari.globalVariable(this.#variable));
-      if (step !== undefined && STEPS.indexOf(step) >= STEPS.indexOf(wanted)) return true;
-      if (performance.now() > endMs) return false;
+      if (step !== undefined && STEPS.indexOf(step) >= STEPS.indexOf(wanted)) return 'reached';
+      if (step !== undefined && step === before) return 'back';
+      const nowMs = performance.now();
+      if (nowMs > endMs) return 'late';
+      if (nowMs > lookMs) {
+        if (await this.#isDead(this.#holder)) return 'dead';
+        lookMs = performance.now() + DEAD_LOOK_MS;
+      }
       await delay(POLL_MS, undefined, { signal: this.#signal }).catch(() => {});
     }
-    return false;
+    return 'late';
   }
 }

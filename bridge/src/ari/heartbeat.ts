@@ -7,8 +7,8 @@ export interface HeartbeatOptions {
   readonly everyMs: number;
   /** Asks Asterisk to send a user event with this name to the app. */
   readonly send: (name: string) => Promise<void>;
-  /** A heartbeat came back through the app; `count` is its number. */
-  readonly onBeat: (count: number) => void;
+  /** A heartbeat came back through the app, so much later; `count` is its number. */
+  readonly onBeat: (count: number, tookMs: number) => void;
   /** A heartbeat did not come back in time, or the app does not exist. Called once, and last. */
   readonly onLost: (why: string) => void;
 }
@@ -31,6 +31,8 @@ export class Heartbeat {
   #count = 0;
   /** Name of the pending heartbeat. */
   #awaited: string | undefined;
+  /** When it was sent first, monotonic ms. */
+  #sentMs = 0;
   /**
    * Timer ticks since the pending heartbeat was sent, or since the last one came back. A suspended
    * process counts as one tick.
@@ -61,7 +63,7 @@ export class Heartbeat {
     this.#ticks = 0;
     this.#isProved = true;
     this.#first.resolve();
-    this.#options.onBeat(this.#count);
+    this.#options.onBeat(this.#count, performance.now() - this.#sentMs);
   }
 
   stop(): void {
@@ -84,6 +86,7 @@ export class Heartbeat {
     this.#ticks = 0;
     const name = `${this.#options.instance}-${this.#count}`;
     this.#awaited = name;
+    this.#sentMs = performance.now();
     this.#send(name);
   }
 

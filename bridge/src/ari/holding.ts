@@ -3,7 +3,6 @@ import { claimVariable, formatClaim, HolderWatch, parseClaim } from './claim.ts'
 import type { AriClient } from './client.ts';
 import { HandoverRequest } from './handover.ts';
 import type { AriError } from './requests.ts';
-import { type Standstill, StillOurs } from './standstill.ts';
 
 /** A process that took the app writes its claim within this time. */
 const CLAIM_WAIT_MS = 250;
@@ -22,7 +21,6 @@ export interface HoldingContext {
   /** Name of this process. */
   readonly instance: string;
   readonly heartbeatMs: number;
-  readonly standstill: Standstill;
   /** Whether another process is known to be dead. It is not asked for the app then. */
   readonly isDead: ((instance: string) => Promise<boolean>) | undefined;
   /** Where other processes reach this one, to be told in the claim. */
@@ -39,7 +37,6 @@ export class Holding {
   readonly #watch: HolderWatch;
   readonly #variable: string;
   readonly #handover: HandoverRequest;
-  readonly #stillOurs: StillOurs;
   /** The holder before us has moved its calls out of the app. */
   #isHandedOver = false;
   #hasLetGo: boolean;
@@ -58,8 +55,13 @@ export class Holding {
     this.#context = context;
     this.#watch = new HolderWatch(instance);
     this.#variable = claimVariable(app);
-    this.#stillOurs = new StillOurs(context.standstill, () => this.#isOurs());
-    this.#handover = new HandoverRequest(ari, app, instance, signal);
+    this.#handover = new HandoverRequest(
+      ari,
+      app,
+      instance,
+      signal,
+      async (holder) => (await context.isDead?.(holder)) === true,
+    );
     this.#hasLetGo = waits;
   }
 
@@ -70,8 +72,9 @@ export class Holding {
       if (error.status === 401 || error.status === 403) return '';
       throw error;
     });
-    const isOther = this.#watch.isOther(claim);
-    this.#isHandedOver = isOther && !(await this.#isDead(claim)) && (await this.#handover.ask());
+    const holder = this.#watch.isOther(claim) ? parseClaim(claim)?.instance : undefined;
+    this.#isHandedOver =
+      holder !== undefined && !(await this.#isDead(claim)) && (await this.#handover.ask(holder));
   }
 
   /** The events socket is open: the app is ours. */
@@ -93,11 +96,11 @@ export class Holding {
 
   /**
    * Writes our claim. Never rejects. The next heartbeat writes it again. `isProof`: the heartbeat
-   * was sent and came back without a standstill. Else another process may have the app since: its
-   * claim must not be written over, since it is all that tells.
+   * was sent and came back soon, without a standstill. Else another process may have the app since:
+   * its claim must not be written over, since it is all that tells.
    */
   async claim(beat: number, isProof: boolean): Promise<void> {
-    if (!isProof && (await this.#stillOurs.check()?.catch(() => false)) === false) return;
+    if (!isProof && !(await this.#isOurs().catch(() => false))) return;
     const { ari, instance, heartbeatMs: everyMs } = this.#context;
     const text = formatClaim({ instance, beat, everyMs, address: this.#context.address?.() });
     this.#writing = ari.setGlobalVariable(this.#variable, text).catch(() => {});

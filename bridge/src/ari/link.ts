@@ -1,11 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AriAccess } from './access.ts';
+import { ChannelMoves } from './channel-moves.ts';
 import { claimVariable, ENDED, HolderWatch } from './claim.ts';
 import type { AriClient } from './client.ts';
-import { AriConnection, type AriConnectionHandlers, type AriConnectionOptions } from './connection.ts';
+import {
+  AriConnection,
+  type AriConnectionHandlers,
+  type AriConnectionOptions,
+  type HeldRequests,
+  type Takeovers,
+} from './connection.ts';
 import { formatFarewell, formatOffer, type HandoverStep, handoverVariable, ownApp } from './handover.ts';
+import { HandoverPhase } from './handover-phase.ts';
 import type { ChannelEvent } from './model.ts';
 import { Standstill, StillOurs } from './standstill.ts';
+import { takeApp, tooLate } from './taken-app.ts';
 
 /** Notifications to the owner of the link. */
 export interface AriLinkHandlers
@@ -28,14 +37,14 @@ export interface AriLinkHandlers
 }
 
 /** Settings of the link: those of its connections. */
-export type AriLinkOptions = Omit<AriConnectionOptions, 'standstill'>;
+export type AriLinkOptions = Omit<AriConnectionOptions, 'standstill' | 'takeovers'>;
 
-/** An app beside the shared one must be open within this time, ms. */
-const OWN_APP_MS = 3_000;
 /** A successor that lives takes the calls that were left to it within this time. */
 const LEAVE_MS = 5_000;
 /** A successor that is told `ready` takes the app within this time, or it has died. */
 const SUCCESSOR_MS = 5_000;
+/** A request that is under way when another process takes the app is answered within this time. */
+const SETTLE_MS = 1_000;
 
 /**
  * The link to Asterisk's events: a connection for the shared app, and after a handover one for an
@@ -44,7 +53,7 @@ const SUCCESSOR_MS = 5_000;
  */
 export class AriLink {
   /** Times that another process took the app from us without asking, and that we got it back. */
-  readonly takeovers: AriConnection['takeovers'];
+  readonly takeovers: Takeovers = { lost: 0, regained: 0 };
   readonly #access: AriAccess;
   readonly #options: AriConnectionOptions;
   readonly #address: AriConnectionOptions['address'];
@@ -54,19 +63,9 @@ export class AriLink {
   #shared: AriConnection;
   #own: AriConnection | undefined;
   #isStopped = false;
-  /** The shared app is the successor's. */
-  #isOver = false;
-  #isHandingOver = false;
-  #successor = '';
-  /** Channels whose StasisEnd from the shared app is of our move. */
-  readonly #leaving = new Set<string>();
-  /** Channels that have left the shared app so: later events of them come from our own app too. */
-  readonly #left = new Set<string>();
-  /** Channels whose StasisStart in our own app is of our move. */
-  readonly #arriving = new Set<string>();
-  readonly #moves = new Set<Promise<void>>();
-  /** Channels whose events come from our own app. */
-  readonly #elsewhere = new Set<string>();
+  readonly #phase = new HandoverPhase();
+  readonly #moves: ChannelMoves;
+  #opening = Promise.withResolvers<void>();
   #waiting: NodeJS.Timeout | undefined;
   #doubting: NodeJS.Timeout | undefined;
   /** Resolves when a successor has the app of our own. */
@@ -79,14 +78,14 @@ export class AriLink {
     this.#address = options.address;
     this.#ari = ari;
     this.#handlers = handlers;
+    this.#moves = new ChannelMoves({ ari, sharedApp: access.app, ownApp: this.#ownName });
     this.#shared = this.#connection(this.#options);
     const stillOurs = new StillOurs(this.#standstill, () => this.#areCallsOurs());
     ari.checkBefore(() => stillOurs.check());
-    this.takeovers = this.#shared.takeovers;
   }
 
   #connection(options: AriConnectionOptions): AriConnection {
-    return new AriConnection(this.#access, options, this.#ari, {
+    return new AriConnection(this.#access, { ...options, takeovers: this.takeovers }, this.#holds(false), {
       ...this.#handlers,
       onConnected: async () => {
         this.#resume();
@@ -94,14 +93,29 @@ export class AriLink {
       },
       // Without the shared app, our own one tells of troubles with Asterisk.
       onDown: (why) => {
-        if (!this.#isOver) this.#handlers.onDown(why);
+        if (!this.#areCallsElsewhere) this.#handlers.onDown(why);
       },
-      onTakenOver: () => this.#takenOver(),
+      onTakenOver: () => void this.#takenOver(),
       onEvent: (event) => this.#sharedEvent(event),
       onAsked: (successor) => void this.#asked(successor),
       onYielded: () => void this.#yielded(),
       onOffered: () => {},
     });
+  }
+
+  /** Our calls are in our own app: the shared one is another process's. */
+  get #areCallsElsewhere(): boolean {
+    return this.#phase.current === 'over';
+  }
+
+  /** Requests of calls depend on the app that the calls are in, and on no other. */
+  #holds(isOwn: boolean): HeldRequests {
+    const isOfCalls = () => this.#areCallsElsewhere === isOwn;
+    return {
+      suspend: () => isOfCalls() && this.#ari.suspend(),
+      resume: () => isOfCalls() && this.#ari.resume(),
+      refuse: () => isOfCalls() && this.#ari.refuse(),
+    };
   }
 
   start(): void {
@@ -123,7 +137,7 @@ export class AriLink {
    */
   async leave(): Promise<void> {
     await this.#own?.leave(ENDED);
-    if (this.#isOver && this.#own !== undefined) {
+    if (this.#areCallsElsewhere && this.#own !== undefined) {
       await this.#ari.sendUserEvent(formatFarewell(this.#options.instance), this.#access.app).catch(() => {});
       await Promise.race([this.#taken.promise, delay(LEAVE_MS, undefined, { ref: false })]);
     }
@@ -142,31 +156,7 @@ export class AriLink {
    * Rejects if Asterisk does not answer within 3 s.
    */
   async takeAppOf(instance: string): Promise<() => Promise<void>> {
-    const ready = Promise.withResolvers<void>();
-    const ignore = () => {};
-    const access = { ...this.#access, app: ownApp(this.#access.app, instance) };
-    const taken = new AriConnection(access, this.#options, this.#ari, {
-      onConnected: async () => {},
-      onReady: () => ready.resolve(),
-      onDown: ignore,
-      onTakenOver: ignore,
-      onAsked: ignore,
-      onYielded: ignore,
-      onOffered: ignore,
-      onLeft: ignore,
-      onAsteriskStopping: ignore,
-      onEvent: ignore,
-      onUnreadable: ignore,
-    });
-    taken.start();
-    try {
-      await Promise.race([ready.promise, tooLate(access.app)]);
-    } catch (error) {
-      await taken.stop();
-      throw error;
-    }
-    // The claim stays: by it a process that only stood still knows that its calls are ours.
-    return () => taken.stop(true);
+    return await takeApp({ ...this.#access, app: ownApp(this.#access.app, instance) }, this.#options);
   }
 
   /**
@@ -174,7 +164,9 @@ export class AriLink {
    * something wait until the events tell the same, or the app is ours.
    */
   async #areCallsOurs(): Promise<boolean> {
-    const claim = await this.#ari.globalVariable(claimVariable(this.#ari.app));
+    // Channels of a handover that is under way are the successor's if it has the shared app.
+    const app = this.#areCallsElsewhere ? this.#ownName : this.#access.app;
+    const claim = await this.#ari.globalVariable(claimVariable(app));
     const isOurs = !new HolderWatch(this.#options.instance).isOther(claim);
     if (isOurs) return true;
     this.#ari.suspend();
@@ -182,13 +174,9 @@ export class AriLink {
     return false;
   }
 
-  /**
-   * Forgets channels that are gone, or of no concern to us any more: the event that tells of their
-   * end may have been lost.
-   */
+  /** See {@link ChannelMoves.prune}. */
   prune(isKnown: (channelId: string) => boolean): void {
-    for (const ids of [this.#elsewhere, this.#left, this.#leaving, this.#arriving])
-      for (const id of ids) if (!isKnown(id)) ids.delete(id);
+    this.#moves.prune(isKnown);
   }
 
   #doubtLater(): void {
@@ -220,7 +208,7 @@ export class AriLink {
   /** The connections that events of our calls arrive on. */
   get #connections(): AriConnection[] {
     if (this.#own === undefined) return [this.#shared];
-    return this.#isOver ? [this.#own] : [this.#shared, this.#own];
+    return this.#areCallsElsewhere ? [this.#own] : [this.#shared, this.#own];
   }
 
   get #ownName(): string {
@@ -228,26 +216,32 @@ export class AriLink {
   }
 
   async #asked(successor: string): Promise<void> {
-    if (!this.#isHandingOver) return await this.#handOver(successor);
-    if (successor !== this.#successor) await this.#say('busy', successor).catch(() => {});
+    if (this.#phase.current === 'ours') return await this.#handOver(successor);
+    if (successor !== this.#phase.successor) await this.#say('busy', successor).catch(() => {});
   }
 
   /** Rejects never: after a handover that fails new calls come here as before. */
   async #handOver(successor: string): Promise<void> {
-    this.#isHandingOver = true;
-    this.#successor = successor;
+    const round = this.#phase.begin(successor);
+    this.#moves.begin();
     try {
       await this.#say('asked');
       await this.#openOwnApp();
+      if (!this.#phase.isIn(round)) return;
       this.#handlers.onHandingOver();
-      const channelIds = await this.#ari.applicationChannels();
       this.#ari.useApp(this.#ownName);
-      await Promise.all(channelIds.filter(this.#handlers.staysOurs).map((id) => this.#move(id, [])));
+      await this.#ari.created();
+      const channelIds = await this.#ari.applicationChannels(this.#access.app);
+      if (!this.#phase.isIn(round)) return;
+      await Promise.all(channelIds.filter(this.#handlers.staysOurs).map((id) => this.#moves.move(id, [])));
+      if (!this.#phase.isIn(round)) return;
+      this.#phase.to('ready');
       this.#shared.yield();
       this.#waiting = setTimeout(() => this.#giveUp('the successor did not come'), SUCCESSOR_MS);
       await this.#say('ready');
     } catch (error) {
-      if (!this.#isOver) this.#giveUp((error as Error).message);
+      // Another process may have the app by now: then there is nothing to give up.
+      if (this.#phase.isIn(round)) this.#giveUp((error as Error).message);
     }
   }
 
@@ -255,67 +249,84 @@ export class AriLink {
   #giveUp(why: string): void {
     clearTimeout(this.#waiting);
     this.#shared.yield(false);
-    this.#isHandingOver = false;
+    // One that still waits may ask again. One that was told `ready` is gone.
+    void this.#tell(this.#phase.current === 'ready' ? undefined : 'busy');
+    this.#phase.to('ours');
     this.#ari.useApp(this.#access.app);
     this.#handlers.onResumed(why);
   }
 
-  async #say(step: HandoverStep, successor = this.#successor): Promise<void> {
+  async #say(step: HandoverStep, successor = this.#phase.successor): Promise<void> {
     await this.#ari.setGlobalVariable(handoverVariable(this.#access.app, successor), step);
+  }
+
+  /** Tells the successor even while requests of calls are held. Undefined: removes the answer. */
+  async #tell(step: HandoverStep | undefined): Promise<void> {
+    await this.#shared.tell(handoverVariable(this.#access.app, this.#phase.successor), step);
   }
 
   /** Opens the app of our own. It stays open: a second handover moves further calls there. */
   async #openOwnApp(): Promise<void> {
-    if (this.#own !== undefined) return;
-    const ready = Promise.withResolvers<void>();
-    const access = { ...this.#access, app: this.#ownName };
-    // While the shared app is ours too, its connection tells of troubles with Asterisk.
-    const isAlone = () => this.#isOver;
-    const own = new AriConnection(
-      access,
-      { ...this.#options, address: this.#address, lastClaim: ENDED },
-      this.#ari,
-      {
-        onConnected: async () => {
-          if (isAlone()) await this.#handlers.onConnected();
-        },
-        onReady: () => {
-          ready.resolve();
-          if (isAlone()) this.#handlers.onReady();
-        },
-        onDown: (why) => {
-          if (isAlone()) this.#handlers.onDown(why);
-        },
-        onTakenOver: () => this.#handlers.onTakenOver(() => false),
-        onAsked: () => {},
-        onYielded: () => {
-          this.#ari.refuse();
-          this.#taken.resolve();
-        },
-        onOffered: () => {
-          if (this.#isOver && this.#handlers.mayTake()) this.#shared.take();
-        },
-        onLeft: () => {},
-        onAsteriskStopping: this.#handlers.onAsteriskStopping,
-        onEvent: (event) => this.#ownEvent(event),
-        onUnreadable: this.#handlers.onUnreadable,
-      },
-    );
-    this.#own = own;
-    own.start();
-    await Promise.race([ready.promise, tooLate(this.#ownName)]);
+    if (this.#own?.isReady) return;
+    this.#opening = Promise.withResolvers();
+    if (this.#own === undefined) {
+      this.#own = this.#ownConnection();
+      this.#own.start();
+    }
+    await Promise.race([this.#opening.promise, tooLate(this.#ownName)]);
   }
 
-  /** The app was taken without asking. Calls in our own app are not concerned. */
-  #takenOver(): void {
+  #ownConnection(): AriConnection {
+    const access = { ...this.#access, app: this.#ownName };
+    const options = { ...this.#options, address: this.#address, lastClaim: ENDED };
+    // While the shared app is ours too, its connection tells of troubles with Asterisk.
+    const isAlone = () => this.#areCallsElsewhere;
+    return new AriConnection(access, options, this.#holds(true), {
+      onConnected: async () => {
+        if (isAlone()) await this.#handlers.onConnected();
+      },
+      onReady: () => {
+        this.#opening.resolve();
+        if (isAlone()) this.#handlers.onReady();
+      },
+      onDown: (why) => {
+        if (isAlone()) this.#handlers.onDown(why);
+      },
+      onTakenOver: () => this.#handlers.onTakenOver(() => false),
+      onAsked: () => {},
+      onYielded: () => {
+        this.#ari.refuse();
+        this.#taken.resolve();
+      },
+      onOffered: () => {
+        if (isAlone() && this.#handlers.mayTake()) this.#shared.take();
+      },
+      onLeft: () => {},
+      onAsteriskStopping: this.#handlers.onAsteriskStopping,
+      onEvent: (event) => this.#ownEvent(event),
+      onUnreadable: this.#handlers.onUnreadable,
+    });
+  }
+
+  /**
+   * The shared app was taken without asking, or by a successor that was told nothing yet. Calls in
+   * our own app go on. Never rejects.
+   */
+  async #takenOver(): Promise<void> {
+    if (this.#phase.isElsewhere) return;
+    // Those that were not sent have failed by now; one that was sent decides whose its channel is.
+    if (this.#moves.isBusy)
+      await Promise.race([this.#moves.settled(), delay(SETTLE_MS, undefined, { ref: false })]);
+    if (this.#isStopped || this.#phase.isElsewhere) return;
     clearTimeout(this.#waiting);
-    const isElsewhere = (id: string) => this.#elsewhere.has(id);
-    const { size } = this.#elsewhere;
-    this.#handlers.onTakenOver(isElsewhere);
-    if (size === 0) return;
-    this.#isOver = true;
-    this.#isHandingOver = true;
-    this.#ari.useApp(this.#ownName);
+    this.#shared.yield(false);
+    const isOver = this.#moves.count > 0;
+    this.#phase.to(isOver ? 'over' : 'lost');
+    // A successor that was told `ready` waits for it.
+    if (this.#phase.successor !== '') void this.#tell('done');
+    this.#ari.useApp(isOver ? this.#ownName : this.#access.app);
+    this.#handlers.onTakenOver((id) => this.#moves.has(id));
+    if (!isOver) return;
     this.#ari.resume();
     this.#handlers.onHandedOver();
     this.#handlers.onReady();
@@ -323,8 +334,8 @@ export class AriLink {
 
   async #yielded(): Promise<void> {
     clearTimeout(this.#waiting);
-    this.#isOver = true;
-    while (this.#moves.size > 0) await Promise.all(this.#moves);
+    this.#phase.to('over');
+    await this.#moves.settled();
     await this.#say('done').catch(() => {});
     this.#handlers.onHandedOver();
     this.#standBy();
@@ -338,53 +349,26 @@ export class AriLink {
   }
 
   #resume(): void {
-    if (!this.#isOver) return;
-    this.#isOver = false;
-    this.#isHandingOver = false;
-    this.#left.clear();
+    if (!this.#phase.isElsewhere) return;
+    this.#phase.to('ours');
+    this.#moves.begin();
     this.#ari.useApp(this.#access.app);
+    this.#ari.resume();
     this.#handlers.onResumed('the new process is gone');
   }
 
   #sharedEvent(event: ChannelEvent): void {
-    if (this.#isHandingOver && event.type !== 'Dial') {
-      const { id } = event.channel;
-      if (this.#left.has(id)) return;
-      if (event.type === 'StasisEnd' && this.#leaving.delete(id)) return void this.#left.add(id);
-      this.#handlers.onEvent(event);
-      if (event.type !== 'StasisStart' || !this.#handlers.staysOurs(id)) return;
-      const moved = this.#move(id, event.args).finally(() => this.#moves.delete(moved));
-      this.#moves.add(moved);
-      return;
-    }
+    const { current } = this.#phase;
+    if (current === 'ours' || current === 'lost' || event.type === 'Dial')
+      return this.#handlers.onEvent(event);
+    const { id } = event.channel;
+    if (this.#moves.isEchoFromShared(event.type, id)) return;
     this.#handlers.onEvent(event);
+    if (event.type === 'StasisStart' && this.#handlers.staysOurs(id)) void this.#moves.move(id, event.args);
   }
 
   #ownEvent(event: ChannelEvent): void {
-    if (event.type === 'ChannelDestroyed') this.#elsewhere.delete(event.channel.id);
-    if (event.type === 'StasisStart' && this.#arriving.delete(event.channel.id)) return;
-    this.#handlers.onEvent(event);
+    const { id } = event.type === 'Dial' ? event.peer : event.channel;
+    if (!this.#moves.isEchoFromOwn(event.type, id)) this.#handlers.onEvent(event);
   }
-
-  /** Moves a channel to our own app. One that is not in Stasis has its events sent there. */
-  async #move(id: string, args: readonly string[]): Promise<void> {
-    this.#leaving.add(id);
-    this.#arriving.add(id);
-    const isMoved = await this.#ari.moveChannel(id, this.#ownName, args).catch(() => undefined);
-    this.#elsewhere.add(id);
-    // Without a reply it may have been moved.
-    if (isMoved === false) {
-      this.#leaving.delete(id);
-      this.#arriving.delete(id);
-    }
-    // Subscriptions outlast the stay in an app: the successor must have none of ours.
-    await this.#ari.subscribe(id, this.#ownName).catch(() => {});
-    await this.#ari.unsubscribe(id, this.#access.app).catch(() => {});
-  }
-}
-
-/** Rejects after the limit for an app to open. */
-async function tooLate(app: string): Promise<never> {
-  await delay(OWN_APP_MS, undefined, { ref: false });
-  throw new Error(`the app ${app} did not open within ${OWN_APP_MS} ms`);
 }

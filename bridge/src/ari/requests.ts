@@ -6,10 +6,13 @@ export class AriError extends Error {
   override name = 'AriError';
   /** HTTP status; 0 if no reply came. */
   readonly status: number;
+  /** False: it was never sent, since another process has, or may have, the app of our calls. */
+  readonly wasSent: boolean;
 
-  constructor(request: string, status: number, detail: string) {
+  constructor(request: string, status: number, detail: string, wasSent = true) {
     super(`${request}: ${status === 0 ? `no reply (${detail})` : `${status} ${detail}`}`.trim());
     this.status = status;
+    this.wasSent = wasSent;
   }
 }
 
@@ -98,12 +101,14 @@ export class AriRequests {
     const parameters = new URLSearchParams(query as Record<string, string>);
     let status = 0;
     let text: string;
+    let isSent = method === 'GET';
     // Limits the whole request, including the wait for a free connection: Asterisk may hang. Not
     // AbortSignal.timeout, which would live on after the reply.
     const abort = new AbortController();
     const limit = setTimeout(() => abort.abort(new Error('timed out')), this.#timeoutMs);
     try {
-      if (method !== 'GET') await this.#mayChange(abort.signal);
+      if (!isSent) await this.#mayChange(abort.signal);
+      isSent = true;
       const response = await this.#pool.request({
         method,
         path: `${this.#prefix}${path}${parameters.size > 0 ? `?${parameters}` : ''}`,
@@ -114,7 +119,7 @@ export class AriRequests {
       status = response.statusCode;
       text = await response.body.text();
     } catch (error) {
-      throw new AriError(request, 0, (error as Error).message);
+      throw new AriError(request, 0, (error as Error).message, isSent);
     } finally {
       clearTimeout(limit);
     }

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
+import { type FeedLine, parseFeedLine } from './feed-line.ts';
 import type { OtherProcess } from './private-address.ts';
-import type { FeedLine } from './process-feed.ts';
 
 /** What has been so far is told within this time, or is not waited for. */
 const FIRST_MS = 1_000;
@@ -51,8 +51,13 @@ export class FeedReader {
       agent: false,
     }).end();
     const [response] = (await once(asked, 'response')) as [IncomingMessage];
+    // Another program may have the port of a process that has ended.
+    if (response.statusCode !== 200) {
+      response.destroy();
+      return;
+    }
     for await (const line of createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY })) {
-      const told = JSON.parse(line) as FeedLine;
+      const told = parseFeedLine(line);
       this.#onLine(told);
       if (told.type === 'counts') this.#first.resolve();
     }

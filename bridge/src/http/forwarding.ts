@@ -31,16 +31,24 @@ export async function forward(
   others: readonly OtherProcess[],
   authorization: (secret: string) => string,
 ): Promise<Forwarded> {
-  let isSilent = false;
-  for (const { address } of others) {
+  // At once: one that hangs must not delay the answer of the one that has the call.
+  const asked = others.map(async ({ address }): Promise<Forwarded> => {
     try {
       const answer = await ask(request, address.port, authorization(address.secret));
-      if (answer.status !== 404) return { type: 'answered', answer };
+      return answer.status === 404 ? { type: 'unknown' } : { type: 'answered', answer };
     } catch {
-      isSilent = true;
+      return { type: 'silent' };
     }
-  }
-  return { type: isSilent ? 'silent' : 'unknown' };
+  });
+  const answered = asked.map(async (one) => {
+    const found = await one;
+    if (found.type !== 'answered') throw new Error(found.type);
+    return found;
+  });
+  return await Promise.any(answered).catch(async () => {
+    const all = await Promise.all(asked);
+    return { type: all.some(({ type }) => type === 'silent') ? ('silent' as const) : ('unknown' as const) };
+  });
 }
 
 /** Sends the answer of another process as our own. */

@@ -3,6 +3,7 @@ import type { CallRecord } from '../records/record.ts';
 import type { ProcessMetrics, SummedMetrics } from '../reports/summed-metrics.ts';
 import type { CallsElsewhere } from '../switchboard/calls-elsewhere.ts';
 import type { EventStream } from './event-stream.ts';
+import { parseMetrics } from './feed-line.ts';
 import { FeedReader } from './feed-reader.ts';
 import { type OtherProcess, parseAddress } from './private-address.ts';
 
@@ -57,9 +58,9 @@ export class OtherProcesses {
     const asked = [...this.#all.values()].map(async (other) => {
       if (other.hasEnded) return [other.instance, other.metrics] as const;
       const answer = askProcess(other, 'GET', '/process/metrics', undefined, SCRAPE_MS);
-      const metrics = await answer.catch(() => undefined);
+      const metrics = await answer.then(parseMetrics).catch(() => undefined);
       // The last ones may have come meanwhile.
-      if (metrics !== undefined && !other.hasEnded) other.metrics = metrics as ProcessMetrics;
+      if (metrics !== undefined && !other.hasEnded) other.metrics = metrics;
       return [other.instance, other.metrics] as const;
     });
     return new Map(await Promise.all(asked));
@@ -67,8 +68,11 @@ export class OtherProcesses {
 
   /** Records of their calls, of those that answer. */
   async records(): Promise<readonly CallRecord[]> {
-    const asked = this.all.map((other) => askProcess(other, 'GET', '/process/calls').catch(() => []));
-    return (await Promise.all(asked)).flat() as CallRecord[];
+    const asked = this.all.map(async (other) => {
+      const calls = await askProcess(other, 'GET', '/process/calls').catch(() => []);
+      return Array.isArray(calls) ? (calls as CallRecord[]) : [];
+    });
+    return (await Promise.all(asked)).flat();
   }
 
   /** The record of a call that one of them has. Rejects if one does not answer. */

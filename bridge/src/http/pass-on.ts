@@ -12,6 +12,9 @@ const agent = new Agent({ keepAlive: false });
 /** Headers of one connection (RFC 9110 section 7.6.1). The framing is not among them. */
 const HOP = ['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'upgrade'];
 
+/** The other process begins its answer within this time, or it hangs. */
+const ANSWER_MS = 10_000;
+
 /**
  * Answers a listener to events who came on an old connection: it connects again, to the successor.
  * A stream that we passed on would be cut when this process ends.
@@ -35,7 +38,10 @@ export function passOn(request: IncomingMessage, response: ServerResponse, port:
     headers: endToEnd(headers),
     agent,
   });
+  const limit = setTimeout(() => onward.destroy(new Error('no answer')), ANSWER_MS);
+  onward.on('close', () => clearTimeout(limit));
   onward.on('response', (answer) => {
+    clearTimeout(limit);
     response.writeHead(answer.statusCode ?? 502, endToEnd(answer.headers));
     answer.pipe(response);
     answer.on('error', () => response.destroy());

@@ -3,16 +3,8 @@ import type { ServerResponse } from 'node:http';
 import type { ProcessMetrics } from '../reports/summed-metrics.ts';
 import type { CallCounts } from '../switchboard/calls-elsewhere.ts';
 import { MEBIBYTE } from '../units/units.ts';
-import type { SharedEvent } from './event-history.ts';
 import type { EventStream } from './event-stream.ts';
-
-/** A line of what a process tells its successor, as JSON. */
-export type FeedLine =
-  | { readonly type: 'event'; readonly event: SharedEvent }
-  /** All past events have been told. `stream` is the id of the process's events. */
-  | { readonly type: 'counts'; readonly stream: string; readonly counts: CallCounts }
-  /** The process ends: what it has counted. */
-  | { readonly type: 'last'; readonly metrics: ProcessMetrics };
+import type { FeedLine } from './feed-line.ts';
 
 /** Changes are told after this time at the latest. */
 const LOOK_MS = 100;

@@ -7,8 +7,7 @@ import { isSameSecret } from './secret.ts';
 
 /** What other processes of the bridge may ask of this one. */
 export interface ProcessRoutes {
-  /** The secret that other processes know (`private-address.ts`). */
-  readonly secret: string;
+  readonly isFrom: IsFromProcess;
   /** The successor has opened the public port. Its own private port answers from now on. */
   readonly leave: (publicPort: number, privatePort: number) => boolean;
   /** Records of the calls under way. */
@@ -19,11 +18,14 @@ export interface ProcessRoutes {
 
 const leaveSchema = z.object({ publicPort: z.int(), privatePort: z.int().min(1).max(65_535) });
 
+/** Whether another process of the bridge sends a request. */
+export type IsFromProcess = (request: FastifyRequest) => boolean;
+
 /** The routes of `/process`, by which processes of the bridge talk to each other. */
 export function addProcessRoutes(server: FastifyInstance, routes: ProcessRoutes): void {
   server.register((scope, _options, registered) => {
     scope.addHook('onRequest', (request, reply, done) => {
-      if (isFromProcess(request, routes.secret)) done();
+      if (routes.isFrom(request)) done();
       // As a route that does not exist: nobody else has any use for it.
       else reply.callNotFound();
     });
@@ -41,8 +43,12 @@ export function addProcessRoutes(server: FastifyInstance, routes: ProcessRoutes)
   });
 }
 
-/** Whether another process of the bridge sends a request: it has our secret. */
-export function isFromProcess(request: FastifyRequest, secret: string): boolean {
+/**
+ * Whether another process of the bridge sends a request: it comes to our private port, and has our
+ * secret. The public port knows no such secret, since it is in a global variable of Asterisk.
+ */
+export function isFromProcess(request: FastifyRequest, privatePort: number, secret: string): boolean {
+  if (request.socket.localPort !== privatePort) return false;
   const given = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
   return given !== undefined && isSameSecret(given, secret);
 }

@@ -7,9 +7,9 @@ import {
 } from 'node:http';
 import { type AddressInfo, Server as NetServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fetch } from 'undici';
 import type { Logger } from '../log.ts';
 import { passOn, sendBack } from './pass-on.ts';
+import { isOwners, proveOwner } from './port-proof.ts';
 import { sharePort, takeConnections } from './shared-port.ts';
 
 /** What the public port needs. */
@@ -22,6 +22,8 @@ export interface PublicPortContext {
   readonly limit: (server: Server) => void;
   /** Digest of the Stasis app. Bridges that hand over to each other have the same. */
   readonly app: string;
+  /** Secret that these have too: ARI_PASSWORD. */
+  readonly key: string;
   /** Called when the port is ours, after another process may have had it. */
   readonly onTaken: () => void;
   readonly log: Logger;
@@ -31,8 +33,8 @@ export interface PublicPortContext {
 const RETRY_MS = 20;
 /** The same while its process has not handed over: the port is free only if that process ends. */
 const WAIT_MS = 200;
-/** The process that has the port says within this time who it is. */
-const ASK_MS = 2_000;
+/** A predecessor lets us open the port within this time after it has handed over. */
+const BLOCKED_MS = 5_000;
 /** New connections go to the successor at once. A handshake that began before has this time. */
 const LEAVE_MS = 1_000;
 /** An order that comes during a handover waits this long for the successor. */
@@ -61,6 +63,10 @@ export class PublicPort {
   #successorIsKnown = Promise.withResolvers<void>();
   #handingOverEndMs = 0;
   #leaving: NodeJS.Timeout | undefined;
+  /** Since when the port should be ours, and is not, monotonic ms. */
+  #blockedMs: number | undefined;
+  /** `onTaken` was called for the server that is open. */
+  #isTold = true;
 
   constructor(context: PublicPortContext) {
     this.#context = context;
@@ -72,6 +78,18 @@ export class PublicPort {
     return this.#port;
   }
 
+  /** Why clients do not reach this process, though it has the calls. Undefined: they do. */
+  get problem(): string | undefined {
+    if (this.#blockedMs === undefined || performance.now() - this.#blockedMs < BLOCKED_MS) return undefined;
+    return `another process has the HTTP port ${this.#port}, and does not hand it over`;
+  }
+
+  /** The answer to a challenge, if this process itself listens on the port. */
+  proof(challenge: unknown): { readonly proof?: string } {
+    const proof = this.#server && proveOwner(this.#context, this.#port, challenge);
+    return proof === undefined ? {} : { proof };
+  }
+
   /**
    * Opens the port. If it belongs to a bridge that can hand it over, waits for that in the
    * background. Rejects if it belongs to anything else.
@@ -79,6 +97,8 @@ export class PublicPort {
   async open(): Promise<void> {
     try {
       await this.#listen(false);
+      // A process that had the port may still live, and wait for it.
+      this.#isTold = false;
     } catch (error) {
       if (!isInUse(error) || !(await this.#isPredecessors())) throw error;
       this.#context.log.info(
@@ -94,6 +114,9 @@ export class PublicPort {
     // Another process had the app, and is gone.
     if (this.#isShared || this.#successor !== undefined) this.resume();
     this.#mayShare = true;
+    if (this.#server === undefined) this.#blockedMs ??= performance.now();
+    else if (!this.#isTold) this.#context.onTaken();
+    this.#isTold = true;
   }
 
   /** A successor asks for our app: new orders wait for it. */
@@ -104,6 +127,7 @@ export class PublicPort {
   /** A successor has our app, and may have the port. */
   share(): void {
     const server = this.#server;
+    this.#blockedMs = undefined;
     if (server === undefined || this.#isShared) return;
     this.#try(() => sharePort(server, true));
     this.#isShared = true;
@@ -116,6 +140,7 @@ export class PublicPort {
     this.#successor = successor;
     this.#successorIsKnown.resolve();
     clearTimeout(this.#leaving);
+    this.#blockedMs = undefined;
     if (server !== undefined) this.#leaving = setTimeout(() => this.#stopListening(server), LEAVE_MS);
     return true;
   }
@@ -162,6 +187,9 @@ export class PublicPort {
     while (!signal.aborted) {
       try {
         await this.#listen(this.#mayShare);
+        this.#blockedMs = undefined;
+        // It closes again: those that have handed over to us keep what they have.
+        if (signal.aborted) return;
         log.info({ port: this.#port }, 'the HTTP port is ours');
         return onTaken();
       } catch (error) {
@@ -200,7 +228,9 @@ export class PublicPort {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (this.#isOrder(request)) await this.#successorOrNone();
-    const isLast = this.#successor !== undefined || this.#abort.signal.aborted;
+    // A client's next connection reaches the successor, also one that took the app unasked and
+    // does not know this process.
+    const isLast = this.#isShared || this.#successor !== undefined || this.#abort.signal.aborted;
     if (isLast) response.setHeader('connection', 'close');
     if (this.#successor === undefined) this.#context.answer(request, response);
     else if (isListener(request)) sendBack(response);
@@ -227,15 +257,9 @@ export class PublicPort {
 
   /** Whether the process that has the port is a bridge that hands over to us. */
   async #isPredecessors(): Promise<boolean> {
-    const { address, port, app } = this.#context;
+    const { address, port } = this.#context;
     const host = address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '[::1]' : address;
-    try {
-      const response = await fetch(`http://${host}:${port}/livez`, { signal: AbortSignal.timeout(ASK_MS) });
-      const live = (await response.json()) as { readonly app?: unknown };
-      return live.app === app;
-    } catch {
-      return false;
-    }
+    return await isOwners(this.#context, host, port);
   }
 }
 

@@ -84,6 +84,7 @@ export class HttpInterface {
     this.#public = new PublicPort({
       address: config.HTTP_ADDRESS,
       port: config.HTTP_PORT,
+      key: config.ARI_PASSWORD,
       app: appDigest(config),
       log,
       answer: (request, response) => this.#server.routing(request, response),
@@ -155,7 +156,7 @@ export class HttpInterface {
   }
 
   get #privatePort(): number {
-    return (this.#server.server.address() as AddressInfo).port;
+    return (this.#server.server.address() as AddressInfo | null)?.port ?? 0;
   }
 
   /** The process that had the public port before us stops listening. */
@@ -191,9 +192,18 @@ export class HttpInterface {
       forceCloseConnections: true,
       routerOptions: { maxParamLength: PARAMETER_MAX_CHARS },
     });
-    server.get('/livez', () => ({ status: 'live', ...digests(), ...ids, predecessors: predecessors() }));
+    // A successor asks whether the port is a bridge's that it may take (`port-proof.ts`).
+    server.get('/livez', (request) => ({
+      status: 'live',
+      ...digests(),
+      ...ids,
+      predecessors: predecessors(),
+      ...this.#public.proof((request.query as { challenge?: unknown }).challenge),
+    }));
     server.get('/readyz', (_request, reply) => {
-      const { problems, warnings } = readiness();
+      const { problems, warnings: others } = readiness();
+      const { problem } = this.#public;
+      const warnings = problem === undefined ? others : [problem, ...others];
       return reply.code(problems.length === 0 ? 200 : 503).send({
         status: problems.length === 0 ? 'ready' : 'not ready',
         problems,
@@ -219,18 +229,20 @@ export class HttpInterface {
       hangUp,
       forward: (request: FastifyRequest, accountSid: string) =>
         forward(request, this.#others.all, (secret) => `Basic ${btoa(`${accountSid}:${secret}`)}`),
-      processSecret: this.#secret,
+      processSecret: (request: FastifyRequest) =>
+        request.socket.localPort === this.#privatePort ? this.#secret : undefined,
     };
     addTwilioRest(server, twilio, guard);
+    const isFrom = (request: FastifyRequest) => isFromProcess(request, this.#privatePort, this.#secret);
     addProcessRoutes(server, {
-      secret: this.#secret,
+      isFrom,
       leave: (publicPort, privatePort) => this.#leave(publicPort, privatePort),
       calls,
       metrics: () => this.#metrics.forSuccessor(),
       feed: this.#feed,
     });
     const processes = {
-      isFrom: (request: FastifyRequest) => isFromProcess(request, this.#secret),
+      isFrom,
       forward: (request: FastifyRequest) =>
         forward(request, this.#others.all, (secret) => `Bearer ${secret}`),
     };

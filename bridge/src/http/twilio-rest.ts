@@ -18,7 +18,7 @@ export interface TwilioRest {
   /** Sends a request to the process of the bridge that has its call. */
   readonly forward?: (request: FastifyRequest, accountSid: string) => Promise<Forwarded>;
   /** With this in place of the token another process of the bridge sends its requests. */
-  readonly processSecret?: string;
+  readonly processSecret?: (request: FastifyRequest) => string | undefined;
 }
 
 interface CallRoute {
@@ -45,8 +45,7 @@ export function addTwilioRest(server: FastifyInstance, twilio: TwilioRest, guard
     );
     scope.post<CallRoute>('/2010-04-01/Accounts/:accountSid/Calls/:callSid.json', async (request, reply) => {
       const { accountSid, callSid } = request.params;
-      const isFromProcess =
-        twilio.processSecret !== undefined && isAuthorized(request, accountSid, twilio.processSecret);
+      const isFromProcess = isAuthorized(request, accountSid, twilio.processSecret?.(request));
       if (!isFromProcess && !isAuthorized(request, accountSid, twilio.token)) {
         const retryAfterS = guard?.refused(request, 'twilio') ?? 0;
         if (retryAfterS > 0) {

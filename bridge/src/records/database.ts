@@ -130,6 +130,38 @@ export class RecordDatabase {
     return rows.filter(({ process }) => isLeft(String(process))).map(recordOf);
   }
 
+  /**
+   * The same, and these are ours from now on: their process can no longer end them ({@link
+   * endLeft}). If that cannot be written, they are returned all the same.
+   */
+  takeLiveCalls(isLeft: (process: string) => boolean): CallRecord[] {
+    const take = this.#prepare(
+      `UPDATE calls SET process = ? WHERE channel_id = ? AND offered = ? AND state <> 'closed'`,
+    );
+    try {
+      return this.#inTransaction(() => {
+        const found = this.liveCalls(isLeft);
+        for (const { channelId, times } of found) take.run(this.#process, channelId, times.offered);
+        return found;
+      });
+    } catch (error) {
+      if (!isEnvironmental(error)) throw error;
+      return this.liveCalls(isLeft);
+    }
+  }
+
+  /**
+   * Ends the record of a call that was left to other processes. Returns whether none had taken it:
+   * the call was still ours to end.
+   */
+  endLeft(record: CallRecord): boolean {
+    const ended = this.#prepare(
+      `UPDATE calls SET record = ?
+       WHERE channel_id = ? AND offered = ? AND process = ? AND state <> 'closed'`,
+    ).run(JSON.stringify(record), record.channelId, record.times.offered, this.#process);
+    return ended.changes > 0;
+  }
+
   /** The latest record with this call id, or else with this channel id. */
   get(id: string): CallRecord | undefined {
     for (const column of ['call_id', 'channel_id']) {
@@ -275,11 +307,12 @@ export class RecordDatabase {
     this.#inTransaction(() => this.#db.exec(`${change} PRAGMA user_version = ${SCHEMA_VERSION};`));
   }
 
-  #inTransaction(work: () => void): void {
+  #inTransaction<T>(work: () => T): T {
     this.#db.exec('BEGIN IMMEDIATE');
     try {
-      work();
+      const result = work();
       this.#db.exec('COMMIT');
+      return result;
     } catch (error) {
       // SQLite rolls back by itself after some errors.
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');

@@ -40,8 +40,10 @@ export class ProcessLock {
     try {
       file.exec('PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE; ROLLBACK');
     } catch (error) {
-      if ((error as { errcode?: number }).errcode === SQLITE_BUSY) return true;
-      throw error;
+      if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) throw error;
+      // Its thread of the records had ended, and was started again: the process lives.
+      this.#dead.delete(process);
+      return true;
     } finally {
       file.close();
     }
@@ -52,8 +54,7 @@ export class ProcessLock {
 
   /** Whether a process that shared this folder is dead. False also if it is not known. */
   isDead(process: string): boolean {
-    this.isAlive(process);
-    return this.#dead.has(process);
+    return !this.isAlive(process) && this.#dead.has(process);
   }
 
   /** Releases the lock, if it is held. */

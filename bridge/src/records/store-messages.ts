@@ -77,6 +77,7 @@ export type Question =
   | { readonly type: 'recover' }
   | { readonly type: 'is-dead'; readonly process: string }
   | { readonly type: 'leave' }
+  | { readonly type: 'end-left'; readonly record: CallRecord }
   | { readonly type: 'close' };
 
 /** Messages to the store's thread. */

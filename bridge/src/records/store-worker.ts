@@ -70,7 +70,7 @@ function isDead(process: string): boolean {
 
 /** Tells of calls that were live when their process ended. */
 function recover(from: RecordDatabase): void {
-  const records = from.liveCalls(isDead);
+  const records = from.takeLiveCalls(isDead);
   if (records.length > 0) tell({ type: 'recovered', records });
 }
 
@@ -187,6 +187,8 @@ function answer(question: Question): unknown {
       return recover(opened());
     case 'leave':
       return lock?.close();
+    case 'end-left':
+      return opened().endLeft(question.record);
     case 'close':
       database?.close();
       lock?.close();

@@ -245,6 +245,25 @@ test('two processes share a folder: each reads all records, live calls belong to
   assert.equal(second.recovered.length, 1, 'it is its own now');
 });
 
+test('a call that ends after its process has left is ended by one process', async (t) => {
+  const directory = folder(t);
+  const first = open(t, directory);
+  const nowMs = Date.now();
+  for (const n of [1, 2]) first.store.save(call(n, { state: 'active' }, nowMs));
+  const second = open(t, directory);
+  await second.store.ready();
+  await first.store.leave();
+  assert.equal(await first.store.endLeft(call(1, {}, nowMs)), true);
+  await second.store.recover();
+  assert.deepEqual(
+    second.recovered.map(({ callId }) => callId),
+    ['c-2'],
+  );
+  assert.equal(await first.store.endLeft(call(2, {}, nowMs)), false);
+  assert.equal((await second.store.get('c-1'))?.state, 'closed');
+  assert.equal((await second.store.get('c-2'))?.state, 'active');
+});
+
 test('callbacks of a process that lives are its own', async (t) => {
   const directory = folder(t);
   const first = open(t, directory);

@@ -18,6 +18,8 @@ import type {
 /** Writes that may wait for the disk. Further ones are dropped and counted. */
 const WAITING_MAX = 10_000;
 const RESTART_MS = 1_000;
+/** One that ran this long and ended is started again at once. */
+const RAN_MS = 10_000;
 const READY_MS = 2_000;
 /** On close: time limit for the queued writes, and again for the thread's end. */
 const CLOSE_MS = 2_000;
@@ -56,6 +58,8 @@ export class RecordStore {
    */
   #endedFirst: Set<string> | undefined = new Set();
   #closing = false;
+  /** When the thread was last started, monotonic ms. */
+  #startedMs = 0;
   #hasLeft = false;
   /** Writes that reached the database, and writes that were dropped. */
   readonly stats = { written: 0, dropped: 0 };
@@ -98,12 +102,24 @@ export class RecordStore {
   }
 
   /**
-   * Leaves what is live to other processes: this one counts as dead. Later writes are ignored.
-   * Never rejects.
+   * Leaves what is live to other processes: this one counts as dead. Later writes are ignored, but
+   * for {@link endLeft} and its callback. Resolves to false if the disk does not answer: then only
+   * the end of this process frees them. Never rejects.
    */
-  async leave(): Promise<void> {
+  async leave(): Promise<boolean> {
     this.#hasLeft = true;
-    await this.#ask({ type: 'leave' }).catch(() => {});
+    // Its lock has ended with it.
+    if (this.#worker === undefined) return true;
+    const isFree = this.#ask({ type: 'leave' }).then(() => true);
+    return await isFree.catch(() => false);
+  }
+
+  /**
+   * A call has ended that was left to other processes. Resolves to whether none of them has taken
+   * it. Then its end is written, and is ours to report. Never rejects.
+   */
+  async endLeft(record: CallRecord): Promise<boolean> {
+    return (await this.#ask({ type: 'end-left', record }).catch(() => false)) === true;
   }
 
   /** Why records cannot be written now. Undefined if they can. */
@@ -183,7 +199,9 @@ export class RecordStore {
   }
 
   #write(write: Write): void {
-    if (this.#hasLeft) return;
+    // Retries would write over what another process has done since.
+    const isNew = write.type === 'callback' && write.callback.tries === 0;
+    if (this.#hasLeft && !isNew && write.type !== 'callback-done') return;
     if (this.#waiting >= WAITING_MAX || this.#worker === undefined) {
       this.stats.dropped += 1;
       return;
@@ -214,7 +232,8 @@ export class RecordStore {
   }
 
   #start(recovers: boolean): Worker {
-    this.#silentSinceMs = performance.now();
+    this.#startedMs = performance.now();
+    this.#silentSinceMs = this.#startedMs;
     const worker = new Worker(new URL('./store-worker.ts', import.meta.url), {
       workerData: { ...this.#settings, recovers } satisfies StoreSettings,
     });
@@ -296,6 +315,8 @@ export class RecordStore {
         this.#restartLater();
       }
     };
-    setTimeout(restart, RESTART_MS).unref();
+    // Until it runs, the lock is free, and others take this process for dead.
+    const hasRun = performance.now() - this.#startedMs > RAN_MS;
+    setTimeout(restart, hasRun ? 0 : RESTART_MS).unref();
   }
 }

@@ -28,6 +28,11 @@ export interface ReportsContext {
   readonly log: Logger;
   /** Called at every change of a call, with its record. */
   readonly onChange: (event: CallEventName, record: CallRecord) => void;
+  /**
+   * A call has ended after this process left its calls to others. Resolves to whether its end is
+   * still ours to report. Undefined: this process has not left.
+   */
+  readonly onEndedLate?: (record: CallRecord) => Promise<boolean> | undefined;
 }
 
 /** Reports calls to the log, the metrics, the status callbacks and the event streams. */
@@ -68,7 +73,7 @@ export class CallReports {
   /** A call has ended, and its resources are released. */
   ended(call: Call, result: CallResult): void {
     const { info } = call;
-    const { log, metrics, onChange } = this.#context;
+    const { log, metrics } = this.#context;
     metrics.callEnded(result, info.direction);
     const { treatment, reason, cause, sipStatus, answered, stepsMs, figures } = result;
     const durationMs = Math.round(performance.now() - call.steps.offeredMs);
@@ -76,13 +81,23 @@ export class CallReports {
     const how = { reason, by: treatment.by, cause, sipStatus, outcome, answered, durationMs };
     log[treatment.level]({ ...idsOf(call), ...how, stepsMs, figures }, 'call ended');
     if (outcome !== undefined && outcome !== 'answered') metrics.dialFailed(outcome);
-    onChange('ended', endedRecord(info, result, durationMs, contextOf(call)));
+    const record = endedRecord(info, result, durationMs, contextOf(call));
     // Another process continues the call and reports its end.
-    if (reason.kind === 'taken-over') return;
+    if (reason.kind === 'taken-over') return this.#context.onChange('ended', record);
     // For the status callback, a call that never reached its bot is an error, even if it was
     // answered.
     const isError = treatment.fallback !== undefined && reason.kind !== 'shutdown';
-    this.#callBack(info.callbackUrl, info, outcome ?? 'answered', cause, sipStatus, isError);
+    this.#reportEnd(record, () =>
+      this.#callBack(info.callbackUrl, info, outcome ?? 'answered', cause, sipStatus, isError),
+    );
+  }
+
+  /** One process reports an end: this one, or the one that has taken our calls. */
+  #reportEnd(record: CallRecord, callBack: () => void): void {
+    const isOurs = this.#context.onEndedLate?.(record);
+    if (isOurs !== undefined) return void isOurs.then((is) => is && callBack());
+    this.#context.onChange('ended', record);
+    callBack();
   }
 
   /** A call was refused. `caller` is undefined if its dial leaves a record anyway. */
@@ -113,11 +128,11 @@ export class CallReports {
   /** An external client's dial ended without an answer. No bot was contacted. */
   dialFailed(dial: UnansweredDial, outcome: Outcome, cause: number, sipStatus?: number): void {
     const { callId, channelId, provider, callbackUrl } = dial;
-    const { log, metrics, onChange } = this.#context;
+    const { log, metrics } = this.#context;
     metrics.dialFailed(outcome);
     log.info({ callId, channelId, provider, outcome, cause, sipStatus }, 'dial failed');
-    onChange('ended', failedDialRecord({ ...dial, endedAtMs: Date.now(), outcome, cause, sipStatus }));
-    this.#callBack(callbackUrl, dial, outcome, cause, sipStatus, false);
+    const record = failedDialRecord({ ...dial, endedAtMs: Date.now(), outcome, cause, sipStatus });
+    this.#reportEnd(record, () => this.#callBack(callbackUrl, dial, outcome, cause, sipStatus, false));
   }
 
   /** Another process took the Stasis app, and reports this external client's dial. */

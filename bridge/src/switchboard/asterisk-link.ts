@@ -169,14 +169,19 @@ export class AsteriskLink {
    * successor has asked for them.
    */
   async offer(): Promise<boolean> {
-    const { config } = this.#context;
-    const [instance] = this.predecessors.instances;
-    if (instance === undefined || this.#problem !== undefined) return false;
+    if (this.#problem !== undefined) return false;
+    // One after the other: one that hangs does not answer.
+    for (const instance of this.predecessors.instances) if (await this.#offerTo(instance)) return true;
+    return false;
+  }
+
+  async #offerTo(instance: string): Promise<boolean> {
+    const { handingOver } = this.#switchboard;
     await this.#events.offer(instance).catch(() => {});
     // A process that waits for the app looks once each heartbeat.
-    const endMs = performance.now() + 2 * config.ARI_HEARTBEAT_MS + OFFER_MS;
-    while (performance.now() < endMs && !this.#switchboard.handingOver.isUnderWay) await delay(OFFER_LOOK_MS);
-    return this.#switchboard.handingOver.isUnderWay;
+    const endMs = performance.now() + 2 * this.#context.config.ARI_HEARTBEAT_MS + OFFER_MS;
+    while (performance.now() < endMs && !handingOver.isUnderWay) await delay(OFFER_LOOK_MS);
+    return handingOver.isUnderWay;
   }
 
   /** Leaves our calls to other processes. See {@link AriLink.leave}. */
@@ -264,8 +269,9 @@ export class AsteriskLink {
       { app: this.#context.config.ARI_APP, calls: this.#switchboard.running.all.size },
       'the Stasis app was taken over by another process',
     );
-    this.#processes?.handedOver();
     this.#switchboard.letGo(isElsewhere);
+    this.#switchboard.handingOver.complete();
+    this.#processes?.handedOver();
   }
 
   /** Ends all calls: Asterisk would cut them, and nobody would know why. The bridge goes on. */

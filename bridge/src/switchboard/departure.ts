@@ -85,7 +85,9 @@ export class Departure {
     if (handedOverMs === undefined) return undefined;
     this.#drainEndMs = undefined;
     if ((this.#stops > 0 || this.#retires) && this.#process.isIdle) return 'stop';
-    const isOver = performance.now() - handedOverMs >= this.#settings.DRAIN_S * 1_000;
+    const isDrained = performance.now() - handedOverMs >= this.#settings.DRAIN_S * 1_000;
+    // An end would leave nothing to anybody: a restart by Docker would only take the app back.
+    const isOver = isDrained && !this.#process.isIdle;
     return isOver || this.#stops > 1 ? 'leave' : undefined;
   }
 

@@ -35,10 +35,13 @@ export class HandingOver {
     this.#context.predecessors.stepBack(true);
   }
 
-  /** The successor has the app: the gate and the dials of other clients are its own. */
+  /**
+   * Another process has the app, asked or not: the gate and the dials of other clients are its own.
+   * From here on this process ends as after each handover (`departure.ts`).
+   */
   complete(): void {
     this.begin();
-    this.#completedMs = performance.now();
+    this.#completedMs ??= performance.now();
     this.#context.gate.letGo();
     this.#context.others.letGo();
   }
