@@ -164,28 +164,21 @@ copy_files() {
   cp -r docs bridge e2e "$directory/"
 }
 
-# put NAME VALUE: sets NAME in .env.
-put() {
-  local escaped
-  escaped="$(sed 's/[&|\\]/\\&/g' <<<"$2")"
-  if grep -q "^$1=" .env; then sed -i "s|^$1=.*|$1=$escaped|" .env; else printf '%s=%s\n' "$1" "$2" >>.env; fi
-}
-
 write_settings() {
   local entry first=""
   if [ ! -f .env ]; then first=yes; fi
   scripts/configure.sh
   if [ -n "$first" ]; then
-    put COMPOSE_PROFILES ""
+    put_setting COMPOSE_PROFILES ""
     if [ -n "$provider" ] && [ -z "$sip_address" ]; then sip_address=0.0.0.0; fi
   fi
-  put VERSION "$(cat VERSION)"
-  put ASTERISK_VERSION "$(cat ASTERISK_VERSION)"
-  if [ -n "$mock" ]; then put COMPOSE_PROFILES lab; fi
-  if [ -n "$sip_address" ]; then put SIP_ADDRESS "$sip_address"; fi
-  if [ -n "$external_address" ]; then put EXTERNAL_ADDRESS "$external_address"; fi
-  if [ -n "$pipecat_url" ]; then put PIPECAT_URL "$pipecat_url"; fi
-  for entry in "${settings[@]}"; do put "${entry%%=*}" "${entry#*=}"; done
+  put_setting VERSION "$(cat VERSION)"
+  put_setting ASTERISK_VERSION "$(cat ASTERISK_VERSION)"
+  if [ -n "$mock" ]; then put_setting COMPOSE_PROFILES lab; fi
+  if [ -n "$sip_address" ]; then put_setting SIP_ADDRESS "$sip_address"; fi
+  if [ -n "$external_address" ]; then put_setting EXTERNAL_ADDRESS "$external_address"; fi
+  if [ -n "$pipecat_url" ]; then put_setting PIPECAT_URL "$pipecat_url"; fi
+  for entry in "${settings[@]}"; do put_setting "${entry%%=*}" "${entry#*=}"; done
 }
 
 write_provider() {

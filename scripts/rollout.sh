@@ -12,11 +12,7 @@ write_count() {
   local count="$1"
   if [ "$count" -le 1 ]; then count=""; fi
   [ -f .env ] && [ "$(setting BRIDGE_CONTAINERS)" != "$count" ] || return 0
-  grep -q '^BRIDGE_CONTAINERS=' .env || echo BRIDGE_CONTAINERS= >>.env
-  # A full disk: errexit is off where a condition calls this.
-  (umask 077 && sed "s/^BRIDGE_CONTAINERS=.*/BRIDGE_CONTAINERS=$count/" .env >.env.new) && mv .env.new .env && return
-  rm -f .env.new
-  return 1
+  put_setting BRIDGE_CONTAINERS "$count"
 }
 
 # tidy_bridges: removes old bridges that have ended.

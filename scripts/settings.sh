@@ -10,6 +10,20 @@ setting() {
   printf '%s' "${value:-${2:-}}"
 }
 
+# put_setting NAME VALUE: sets NAME in .env. When that fails (a full disk), .env is as it was.
+put_setting() {
+  local file value edit
+  file="$(realpath .env)"
+  value="$(sed 's/[&|\\]/\\&/g' <<<"$2")"
+  edit="s|^$1=.*|$1=$value|"
+  # Appended by sed: the last line may be without a newline.
+  grep -q "^$1=" "$file" || edit="\$a\\$1=$value"
+  # errexit is off where a condition calls this. The copy has the owner and the mode.
+  cp -p "$file" "$file.new" && sed "$edit" "$file" >"$file.new" && sync "$file.new" && mv "$file.new" "$file" && return
+  rm -f "$file.new"
+  return 1
+}
+
 # setting_names FILE: the names of all settings in FILE.
 setting_names() { sed -n 's/^\([A-Z][A-Z0-9_]*\)=.*/\1/p' "$1"; }
 

@@ -4,7 +4,19 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -63,4 +75,24 @@ test('a full disk: a rollout fails before it starts anything, and the old bridge
   );
   assert.match(output, /failed/);
   assert.doesNotMatch(output, /docker (compose up|update|exec|stop|rm)/);
+});
+
+test('an .env without a newline at its end keeps its last setting, and gets the new one', (t) => {
+  const { run, env } = installation(t, 'ARI_PASSWORD=secret\nAPI_TOKEN=a|b&c\\d');
+  const { output } = run('write_count 2; setting API_TOKEN; echo; setting BRIDGE_CONTAINERS');
+  assert.equal(output, 'a|b&c\\d\n2');
+  assert.equal(env(), 'ARI_PASSWORD=secret\nAPI_TOKEN=a|b&c\\d\nBRIDGE_CONTAINERS=2\n');
+});
+
+test('an .env that is a link stays one, and keeps its mode', (t) => {
+  const { directory, run, env } = installation(t, '');
+  const file = join(directory, 'elsewhere.env');
+  writeFileSync(file, 'A=1\nBRIDGE_CONTAINERS=\n');
+  chmodSync(file, 0o640);
+  rmSync(join(directory, '.env'));
+  symlinkSync('elsewhere.env', join(directory, '.env'));
+  assert.equal(run('write_count 2').status, 0);
+  assert.equal(env(), 'A=1\nBRIDGE_CONTAINERS=2\n');
+  assert.ok(lstatSync(join(directory, '.env')).isSymbolicLink());
+  assert.equal(statSync(file).mode & 0o777, 0o640);
 });
