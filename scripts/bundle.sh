@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 ASTERISK=""
 # The mock and SIPp are for the test call that ends an installation.
 IMAGES=(asterisk bridge mock-pipecat sipp)
-SCRIPTS=(bot-check call compose configure cuts doctor down host host-packages ports progress reload reloads rollout secrets settings tidy up)
+SCRIPTS=(bot-check call compose configure cuts doctor down host host-packages lock ports progress reload reloads rollout secrets settings tidy up)
 RELEASE="$(product_version)"
 STAGE="dist/pipecat-bridge-$RELEASE"
 

@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
+. scripts/lock.sh
 . scripts/settings.sh
 
 # Images by id or tag, a line each: containers have them, of another stack or of a test run. An
@@ -41,6 +42,7 @@ remove_base() {
 
 docker info >/dev/null 2>&1 || { step "no Docker engine answers: nothing to remove"; exit 0; }
 require_own_stack
+lock_stack
 step "removing containers and volumes …"
 quietly "$PWD/.logs/clean.log" docker compose --profile '*' down --remove-orphans --volumes
 step "removing images …"

@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
+. scripts/lock.sh
 . scripts/settings.sh
 . scripts/ports.sh
 . scripts/cuts.sh
@@ -12,6 +13,7 @@ cd "$(dirname "$0")/.."
 
 docker info >/dev/null 2>&1 || { step "no Docker engine answers: nothing runs"; exit 0; }
 if [ -z "${ALL:-}" ]; then require_own_stack; fi
+lock_stack
 [ -n "$(docker compose --profile '*' ps --all --quiet)" ] || { step "nothing runs"; exit 0; }
 
 calls="$(live_calls bridge)"

@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 . scripts/progress.sh
 . scripts/host-packages.sh
+. scripts/lock.sh
 . scripts/settings.sh
 . scripts/ports.sh
 
@@ -229,6 +230,8 @@ main() {
   scripts/host.sh
   step "loading the images …"
   quietly "$log" load_images
+  # The new files would replace scripts that run.
+  if [ -d "$directory" ]; then lock_stack "$directory"; fi
   keep_previous
   copy_files
   cd "$directory"

@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
+. scripts/lock.sh
 . scripts/settings.sh
 . scripts/ports.sh
 . scripts/cuts.sh
@@ -64,6 +65,7 @@ report_restarts() {
 main() {
   local service
   require_own_stack
+  lock_stack
   for service in asterisk bridge; do
     [ -n "$(running_id "$service")" ] || fail "$service does not run" "make up"
   done

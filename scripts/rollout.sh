@@ -88,7 +88,7 @@ let_end() {
 
 # tidy_later ID: removes the container when it has ended, long after this script.
 tidy_later() {
-  setsid bash -c 'docker wait "$1"; exec scripts/tidy.sh' - "$1" </dev/null >/dev/null 2>&1 &
+  setsid bash -c 'docker wait "$1"; exec scripts/tidy.sh' - "$1" </dev/null >/dev/null 2>&1 9<&- &
   disown
 }
 

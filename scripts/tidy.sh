@@ -2,9 +2,14 @@
 # Removes containers of old bridges that have ended. `make up` runs it in the background.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/progress.sh
+. scripts/lock.sh
 . scripts/settings.sh
 . scripts/ports.sh
 . scripts/cuts.sh
 . scripts/rollout.sh
 
+# Whoever works is waited for.
+LOCK_S=""
+lock_stack
 tidy_bridges

@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
+. scripts/lock.sh
 . scripts/settings.sh
 . scripts/ports.sh
 . scripts/cuts.sh
@@ -203,7 +204,9 @@ read_flags() {
 
 main() {
   read_flags "$@"
-  scripts/host.sh
+  # The engine that it may start runs on.
+  scripts/host.sh 9<&-
+  lock_stack
   scripts/configure.sh
   require_own_stack
   require_known_profiles

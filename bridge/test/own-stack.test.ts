@@ -56,8 +56,7 @@ function run(script: string, { owners, answers = {} }: Host) {
         *'ps --all --quiet'*) echo 1234 ;;
       esac
     }
-    exec() { "$@"; }
-    export -f docker exec
+    export -f docker
     ${script}`;
   rmSync(join(directory, 'calls'), { force: true });
   writeFileSync(join(directory, 'calls'), '');
@@ -72,13 +71,15 @@ function run(script: string, { owners, answers = {} }: Host) {
 
 /** The functions of up.sh, without what it does at its end. */
 const UP = `. <(sed '$d' scripts/up.sh | sed 's#^cd .*##'); `;
+/** For scripts that end by an `exec` of Docker, which is a function here. */
+const EXEC = 'exec() { "$@"; }; export -f exec; ';
 const COMMANDS = {
   'make up': `${UP} require_own_stack; start`,
   'make down': 'bash scripts/down.sh',
   'make clean': 'bash scripts/clean.sh',
-  'make call': 'bash scripts/call.sh',
-  'make ps': 'bash scripts/compose.sh ps --all',
-  'make logs': 'bash scripts/compose.sh logs --follow',
+  'make call': `${EXEC} bash scripts/call.sh`,
+  'make ps': `${EXEC} bash scripts/compose.sh ps --all`,
+  'make logs': `${EXEC} bash scripts/compose.sh logs --follow`,
 };
 
 describe('two directories, one name of their stacks', () => {
@@ -182,7 +183,7 @@ test('without PIPECAT_URL the bridge, make doctor and make bot-check take the mo
   ] as const;
   for (const [settings, url] of cases) {
     writeFileSync(join(directory, '.env'), INSTALLED + settings.replaceAll(' ', '\n'));
-    const script = `. scripts/settings.sh; bot_url; echo; ${settings || ':'}; echo "${inCompose}"; bash scripts/bot-check.sh`;
+    const script = `. scripts/settings.sh; bot_url; echo; ${settings || ':'}; echo "${inCompose}"; ${EXEC} bash scripts/bot-check.sh`;
     const { output, calls } = run(script, { owners: [] });
     assert.deepEqual(output.split('\n').slice(0, 2), [url, url], settings);
     assert.ok(calls.at(-1)?.includes(` --url ${url} `), calls.at(-1));

@@ -35,7 +35,7 @@ function installation(t: TestContext, env: string) {
     const command = `
       set -euo pipefail
       exec 3>&2
-      for name in progress settings ports cuts rollout; do . "scripts/$name.sh"; done
+      for name in progress lock settings ports cuts rollout; do . "scripts/$name.sh"; done
       docker() { ${docker}
       }
       ${script}`;
@@ -95,4 +95,62 @@ test('an .env that is a link stays one, and keeps its mode', (t) => {
   assert.equal(env(), 'A=1\nBRIDGE_CONTAINERS=2\n');
   assert.ok(lstatSync(join(directory, '.env')).isSymbolicLink());
   assert.equal(statSync(file).mode & 0o777, 0o640);
+});
+
+/** Locks the stack, as another script does: by another open file. */
+const OTHER = 'exec 8<.; flock 8; echo "up.sh, process 1" >.logs/lock; ';
+
+/** Who finds the lock taken does not wait. */
+function impatient(directory: string) {
+  const path = join(directory, 'scripts/lock.sh');
+  const text = readFileSync(path, 'utf8');
+  writeFileSync(path, text.replace(/^(LOCK_QUIET_S|LOCK_S)=\d+/gm, '$1=0'));
+}
+
+test('a script that finds another one at work names it, and ends; those that it calls have its lock', (t) => {
+  const { directory, run } = installation(t, '');
+  impatient(directory);
+  const own = '. scripts/progress.sh; . scripts/lock.sh; lock_stack; echo inherited';
+  const { output } = run(`${OTHER} (lock_stack) || echo refused; flock --unlock 8; lock_stack; bash -c '${own}'`);
+  assert.match(output, /up\.sh, process 1[\s\S]*refused\ninherited\n$/);
+});
+
+test('make down, make reload and make clean change nothing while another script is at work', (t) => {
+  const { directory, run } = installation(t, '');
+  impatient(directory);
+  for (const name of ['down', 'reload', 'clean']) {
+    const { output } = run(
+      `export -f docker; ${OTHER} bash scripts/${name}.sh || echo refused`,
+      'echo "docker $*" >>calls; case "$*" in *"ps --quiet"*) echo 1 ;; esac',
+    );
+    assert.match(output, /up\.sh, process 1[\s\S]*refused\n$/, name);
+    const calls = readFileSync(join(directory, 'calls'), 'utf8');
+    assert.doesNotMatch(calls, /docker (compose .*(stop|down|rm|exec)|update|kill|exec|stop|rm)/, name);
+  }
+});
+
+test('make up and install.sh take the lock before they write a file of the stack', () => {
+  const main = (name: string) => {
+    const text = readFileSync(new URL(`scripts/${name}`, root), 'utf8');
+    return /^main\(\) \{\n([\s\S]*?)^\}/m.exec(text)?.[1] ?? '';
+  };
+  assert.match(main('up.sh'), /lock_stack\n {2}scripts\/configure\.sh/);
+  assert.match(main('install.sh'), /lock_stack "\$directory"; fi\n {2}keep_previous\n {2}copy_files/);
+});
+
+test('what tidies up in the background waits for a rollout, whose new container is not running yet', (t) => {
+  const { run } = installation(t, '');
+  const docker = `echo "docker $*" >>calls
+    case "$*" in
+      *'--status running'*) echo old ;;
+      *'ps --quiet'*) printf 'new\\nold\\n' ;;
+      *'{{.State.Status}}'*) echo created ;;
+    esac`;
+  const { status, output } = run(
+    `export -f docker; ${OTHER} touch calls; bash scripts/tidy.sh & sleep 0.5; cat calls; echo released
+     flock --unlock 8; wait $!; cat calls`,
+    docker,
+  );
+  assert.equal(status, 0, output);
+  assert.match(output, /^released\ndocker compose ps/);
 });
