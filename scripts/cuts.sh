@@ -16,12 +16,14 @@ cuts_now=""        # whether calls in progress are to be cut
 # the new one.
 running_id() { docker compose ps --quiet --status running "$1" 2>/dev/null | newest_first | head -n 1; }
 
-# newest_first: sorts ids of containers by their age.
+# newest_first: sorts ids of containers by their age. compose numbers them; the host's clock may have
+# been set back in between.
 newest_first() {
   local ids
   ids="$(cat)"
+  if [ "$(wc -l <<<"$ids")" -le 1 ]; then echo "$ids" && return; fi
   # shellcheck disable=SC2086 # several
-  if [ "$(wc -l <<<"$ids")" -le 1 ]; then echo "$ids"; else docker inspect --format '{{.Created}} {{.Id}}' $ids | sort -r | cut -d' ' -f2; fi
+  docker inspect --format '{{index .Config.Labels "com.docker.compose.container-number"}} {{.Id}}' $ids | sort -rn | cut -d' ' -f2
 }
 
 # bridge_containers FLAG...: those of the bridge, the newest first.
@@ -103,17 +105,17 @@ calls_cut() {
 # drain SECONDS SERVICE...: turns new calls away and waits until the services have none. Fails when
 # there are some after the time.
 drain() {
-  local limit="$1" began now calls said=0
+  local limit="$1" began now calls said=""
   shift
-  began="$(date +%s)"
+  began="$(uptime_s)"
   trap 'open_gate; exit 130' INT TERM
   while close_gate && calls="$(calls_cut "$@")" && [ "$calls" != 0 ]; do
-    now="$(date +%s)"
+    now="$(uptime_s)"
     if [ $((now - began)) -ge "$limit" ]; then
       trap - INT TERM
       return 1
     fi
-    if [ $((now - said)) -ge "$DRAIN_REPORT_S" ]; then
+    if [ -z "$said" ] || [ $((now - said)) -ge "$DRAIN_REPORT_S" ]; then
       step "  $calls call(s) go on; waiting at most $((limit - now + began)) s more …"
       said="$now"
     fi

@@ -3,6 +3,9 @@
 # One clock for a whole `make` run: the first script starts it, those it calls inherit it.
 export STARTED_AT="${STARTED_AT:-$(date +%s)}"
 
+# uptime_s: whole seconds of a clock that nobody sets.
+uptime_s() { cut -d. -f1 /proc/uptime; }
+
 # step TEXT: says what happens now, with the seconds since the start of the run.
 step() { printf '[%3ds] %s\n' "$(($(date +%s) - STARTED_AT))" "$*"; }
 

@@ -40,10 +40,10 @@ needs_reload() {
 reload_stack() {
   local began end
   began="$(date +%s)"
-  end=$((began + RELOAD_S))
+  end=$(($(uptime_s) + RELOAD_S))
   signal_in "$(running_id bridge)" HUP
   while needs_reload; do
-    if refusal "$began" >&2 || [ "$(date +%s)" -ge "$end" ]; then return 1; fi
+    if refusal "$began" >&2 || [ "$(uptime_s)" -ge "$end" ]; then return 1; fi
     sleep "$RELOAD_POLL_S"
   done
 }

@@ -71,10 +71,10 @@ roll_out() {
 
 # wait_until_serving ID: until the bridge in this container has the new calls.
 wait_until_serving() {
-  local end=$(($(date +%s) + ROLLOUT_S))
+  local end=$(($(uptime_s) + ROLLOUT_S))
   until has_calls_app "$1"; do
     [ "$(docker inspect --format '{{.State.Status}} {{.RestartCount}}' "$1" 2>/dev/null)" = "running 0" ] || return 1
-    [ "$(date +%s)" -lt "$end" ] || return 1
+    [ "$(uptime_s)" -lt "$end" ] || return 1
     sleep "$ROLLOUT_POLL_S"
   done
 }

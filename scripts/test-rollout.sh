@@ -55,7 +55,7 @@ talking() { [ "$(live_records)" -ge "$1" ]; }
 ready() { http_get 127.0.0.1 $HTTP /readyz | grep -q '"ready"'; }
 
 # bridge N: the id of the Nth container of the bridge that runs, the oldest first.
-bridge() { bridges | xargs docker inspect --format '{{.Created}} {{.Id}}' | sort | cut -d' ' -f2 | sed -n "$1p"; }
+bridge() { bridges | xargs docker inspect --format '{{index .Config.Labels "com.docker.compose.container-number"}} {{.Id}}' | sort -n | cut -d' ' -f2 | sed -n "$1p"; }
 
 # roll_out: a changed setting, and `make up`.
 roll_out() {

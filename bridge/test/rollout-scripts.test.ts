@@ -154,3 +154,26 @@ test('what tidies up in the background waits for a rollout, whose new container 
   assert.equal(status, 0, output);
   assert.match(output, /^released\ndocker compose ps/);
 });
+
+test('a clock that was set back between two containers does not change which one is the new one', (t) => {
+  const { run } = installation(t, '');
+  // As Docker answers for what the scripts may ask: when it was created, and compose's number.
+  const docker = `
+    case "$*" in
+      *'compose ps'*) printf 'old\\nnew\\n' ;;
+      *Created*) printf '2026-11-28T12:00:00Z old\\n2026-11-28T11:05:00Z new\\n' ;;
+      *container-number*) printf '9 old\\n10 new\\n' ;;
+    esac`;
+  assert.equal(run('running_id bridge; bridge_containers --all', docker).output, 'new\nnew\nold\n');
+});
+
+test('a clock that is set in the middle neither ends a wait nor makes it longer', (t) => {
+  const { run } = installation(t, '');
+  const script = `
+    ROLLOUT_S=1 ROLLOUT_POLL_S=0.2
+    has_calls_app() { echo asked; false; }
+    date() { echo $((RANDOM * 100000)); }
+    if wait_until_serving new; then echo served; else echo "not served"; fi`;
+  const { output } = run(script, 'echo running 0');
+  assert.match(output, /^(asked\n){3,}not served\n$/);
+});
