@@ -108,11 +108,11 @@ drain() {
   local limit="$1" began now calls said=""
   shift
   began="$(uptime_s)"
-  trap 'open_gate; exit 130' INT TERM
+  on_interrupt open_gate
   while close_gate && calls="$(calls_cut "$@")" && [ "$calls" != 0 ]; do
     now="$(uptime_s)"
     if [ $((now - began)) -ge "$limit" ]; then
-      trap - INT TERM
+      on_interrupt
       return 1
     fi
     if [ -z "$said" ] || [ $((now - said)) -ge "$DRAIN_REPORT_S" ]; then
@@ -121,7 +121,7 @@ drain() {
     fi
     sleep "$DRAIN_POLL_S"
   done
-  trap - INT TERM
+  on_interrupt
 }
 
 # While the gate is closed Asterisk answers INVITE and OPTIONS with 503 and Retry-After, as while

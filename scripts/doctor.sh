@@ -218,7 +218,9 @@ check_old_bridges() {
       continue
     fi
     readiness="$(inside "$id" /readyz || true)"
-    if grep -q 'a new process takes the new calls' <<<"$readiness"; then
+    if [ "$(docker inspect --format '{{.HostConfig.RestartPolicy.Name}}' "$id")" != no ]; then
+      bad "an old bridge, $(docker inspect --format '{{.Name}}' "$id"), has not been told to end: make up is at work, or was killed" "make up"
+    elif grep -q 'a new process takes the new calls' <<<"$readiness"; then
       note "an old bridge, $(docker inspect --format '{{.Name}}' "$id"), keeps its calls until they end, DRAIN_S at most"
     else
       note "an old bridge, $(docker inspect --format '{{.Name}}' "$id"), runs beside the new one: $readiness"

@@ -128,6 +128,8 @@ keep_previous() {
 put_back() {
   local status=$? name
   [ -n "$previous" ] || return
+  # In the middle there is neither the old installation nor the new one.
+  trap '' INT TERM HUP
   for name in "${FILES[@]}" "$directory"/*.md; do rm -rf "${directory:?}/${name##*/}"; done
   cp -a "$previous/." "$directory/"
   rm -rf "$previous"
@@ -143,7 +145,10 @@ forget_previous() {
 # Exit status 3 of up.sh: nothing that runs was touched.
 start() {
   local status=0
+  # up.sh gets the signal too, and its status says what has become of the stack.
+  trap : INT TERM HUP
   scripts/up.sh "${how[@]}" || status=$?
+  trap - INT TERM HUP
   if [ -n "$previous" ] && [ "$status" != 3 ]; then forget_previous; fi
   [ "$status" = 0 ] || exit "$status"
 }

@@ -9,6 +9,11 @@ uptime_s() { cut -d. -f1 /proc/uptime; }
 # step TEXT: says what happens now, with the seconds since the start of the run.
 step() { printf '[%3ds] %s\n' "$(($(date +%s) - STARTED_AT))" "$*"; }
 
+# on_interrupt [COMMAND]: what Ctrl-C, SIGTERM and a terminal that is gone run before they end the
+# script. Its status is then UNCHANGED_STATUS as long as that is set, else 130.
+# shellcheck disable=SC2064 # the command of now
+on_interrupt() { trap "${1:+$1; }exit \"\${UNCHANGED_STATUS:-130}\"" INT TERM HUP; }
+
 # fail TEXT [TEXT...]: says what went wrong and, one a line, what to do; ends the script. As long as
 # UNCHANGED_STATUS is set the exit status is that: nothing that runs has been touched yet.
 fail() {

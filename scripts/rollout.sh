@@ -48,25 +48,31 @@ can_roll_out() {
 }
 
 # roll_out: starts a new bridge and lets the old one end by itself. Fails, with the old one as it
-# was, when the new one does not take the calls.
+# was, when the new one does not take the calls. File descriptor 8 is the terminal.
 roll_out() {
-  local old new="" count
+  local old new="" count id
+  # One that Docker starts again and again has no calls, and compose would count it.
+  for id in $(bridge_containers --status restarting); do docker rm --force "$id" >/dev/null || true; done
   count="$(bridge_containers --status running | wc -l)"
   old="$(running_id bridge)"
-  trap 'take_back "$old"; exit 130' INT TERM
+  # Goes on where this script is killed.
+  tidy_later
+  on_interrupt 'take_back "$old"'
   # Not --no-deps: compose would see another service in it later, and start it anew.
   if ! write_count $((count + 1)) || ! docker compose up --detach --no-build --no-recreate bridge; then
-    take_back "$old" || true
+    take_back "$old"
     return 1
   fi
   new="$(running_id bridge)"
   if [ "$new" = "$old" ] || ! wait_until_serving "$new"; then
-    take_back "$old" || true
+    take_back "$old"
     return 1
   fi
-  trap '' INT TERM
-  let_end "$old"
-  trap - INT TERM
+  trap '' INT TERM HUP
+  # From here on something has changed.
+  unset UNCHANGED_STATUS
+  let_others_end "$new"
+  on_interrupt
 }
 
 # wait_until_serving ID: until the bridge in this container has the new calls.
@@ -79,28 +85,57 @@ wait_until_serving() {
   done
 }
 
+# settle_bridges: of several bridges the newest has to have the new calls; the others end. Where the
+# script of a rollout was killed, nobody has told an old one so: when it has let its calls go,
+# Docker starts it again, and it takes the new calls from the new one. Fails when the newest bridge
+# does not take the calls.
+settle_bridges() {
+  local newest
+  [ "$(bridge_containers --status running | wc -l)" -gt 1 ] || return 0
+  # Without Asterisk none has them.
+  asterisk_cli 'core show version' >/dev/null || return 0
+  newest="$(running_id bridge)"
+  wait_until_serving "$newest" || return 1
+  let_others_end "$newest"
+}
+
+# let_others_end ID: every bridge but the one in this container ends.
+let_others_end() {
+  local id
+  for id in $(bridge_containers --status running); do
+    [ "$id" != "$1" ] || continue
+    # One that is not started again has been told.
+    [ "$(docker inspect --format '{{.HostConfig.RestartPolicy.Name}}' "$id")" = no ] || let_end "$id"
+  done
+}
+
 # let_end ID: the bridge in this container ends when its calls have, and is not started again.
 let_end() {
-  docker update --restart no "$1" >/dev/null
-  signal_in "$1" QUIT
+  # Otherwise Docker would start it again. settle_bridges tries once more.
+  docker update --restart no "$1" >/dev/null || return 0
+  signal_in "$1" QUIT || true
   tidy_later "$1"
 }
 
-# tidy_later ID: removes the container when it has ended, long after this script.
+# tidy_later [ID]: runs tidy.sh when the container has ended, long after this script. Without ID as
+# soon as this script has ended: tidy.sh waits for its lock.
 tidy_later() {
-  setsid bash -c 'docker wait "$1"; exec scripts/tidy.sh' - "$1" </dev/null >/dev/null 2>&1 9<&- &
+  setsid bash -c '[ $# = 0 ] || docker wait "$1"; exec scripts/tidy.sh' - "$@" </dev/null >/dev/null 2>&1 8>&- 9<&- &
   disown
 }
 
 # take_back OLD: removes newer bridges than this one. One that has the calls gives them back.
 take_back() {
   local id
-  trap - INT TERM
+  trap '' INT TERM HUP
+  # The terminal may be gone.
+  { step "removing the new bridge; that takes up to $ROLLOUT_S s …" >&8; } 2>/dev/null || true
   for id in $(bridge_containers --all); do
     [ "$id" != "$1" ] || break
     docker logs --tail 15 "$id" >.logs/new-bridge.log 2>&1 || true
     docker stop --time "$ROLLOUT_S" "$id" >/dev/null || true
     docker rm --force "$id" >/dev/null || true
   done
-  write_count "$(bridge_containers --status running | wc -l)"
+  write_count "$(bridge_containers --status running | wc -l)" || true
+  on_interrupt
 }

@@ -155,6 +155,22 @@ end_of_drain() {
   [ "$(($(reconnected) - before))" = "$CALLS" ] || fail "$(($(reconnected) - before)) bots were connected anew, not $CALLS"
 }
 
+# interrupted: `make up` is killed before it has told the old bridge to end.
+interrupted() {
+  step "make up is killed while the new bridge comes up"
+  set_in_env ARI_TIMEOUT_MS 4300
+  "$DIRECTORY/scripts/up.sh" </dev/null >"$DIRECTORY/interrupted.log" 2>&1 &
+  local up=$!
+  until_true "a new bridge runs" there_are 2
+  kill -KILL "$up"
+  wait "$up" || true
+  until_true "the old bridge ends" there_are 1
+  docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$(bridge 1)" | grep -qx ARI_TIMEOUT_MS=4300 ||
+    fail "the new bridge has ended, not the old one"
+  [ "$(docker inspect --format '{{.HostConfig.RestartPolicy.Name}}' "$(bridge 1)")" = unless-stopped ] ||
+    fail "Docker does not start the bridge again that is left"
+}
+
 # killed N NAME: the old bridge (1) or the new one (2) is killed while both run.
 killed() {
   step "5 calls, and the $2 bridge is killed in the middle"
@@ -188,6 +204,8 @@ main() {
   in_lab scripts/reload.sh
   killed 1 old 4100
   killed 2 new 4200
+  until_true "one bridge is left" there_are 1
+  interrupted
   step "fine"
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Removes containers of old bridges that have ended. `make up` runs it in the background.
+# Removes containers of old bridges that have ended. `make up` runs it in the background. It also
+# finishes the rollout of one that was killed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
@@ -12,4 +13,5 @@ cd "$(dirname "$0")/.."
 # Whoever works is waited for.
 LOCK_S=""
 lock_stack
+settle_bridges || true
 tidy_bridges

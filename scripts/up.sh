@@ -53,6 +53,9 @@ find_restarts() {
   local service reason
   for service in bridge asterisk; do
     reason="$(reason_to_restart "$service" "${digests[$service]:-}")"
+    if [ "$service" = bridge ] && [ -z "$reason" ] && ! settle_bridges; then
+      reason="the newest of its containers does not take the new calls"
+    fi
     [ -n "$reason" ] || continue
     restarts+=("$service")
     step "$service has to restart: $reason"
@@ -94,7 +97,7 @@ restart_beside() {
   step "a new bridge takes the new calls; those in progress stay with the old one …"
   mkdir -p .logs
   store_settings >.logs/rollout.log 2>&1 || return
-  if ! roll_out >>.logs/rollout.log 2>&1; then
+  if ! roll_out 8>&1 >>.logs/rollout.log 2>&1; then
     cat .logs/new-bridge.log >&2 2>/dev/null || tail -n 15 .logs/rollout.log >&2
     fail "the new bridge did not take the calls; the old one goes on as it was" "put right what stands above, then: make up" "to restart it, calls or not: make up NOW=1"
   fi
@@ -129,7 +132,7 @@ explain_unhealthy() {
 
 # Ctrl-C while a stack starts that did not run before: it goes again.
 undo_start() {
-  trap - INT TERM
+  on_interrupt
   echo
   step "interrupted: stopping what was started …"
   scripts/down.sh
@@ -140,6 +143,8 @@ start_stack() {
   step "starting the stack, waiting until it is healthy …"
   mkdir -p .logs
   unset UNCHANGED_STATUS
+  # What has been stopped has to come up, also where nobody sees it.
+  trap '' HUP
   if [ -z "$(running_services)" ]; then trap undo_start INT TERM; fi
   if ! start >.logs/up.log 2>&1; then
     explain_unhealthy
@@ -204,6 +209,7 @@ read_flags() {
 
 main() {
   read_flags "$@"
+  on_interrupt
   # The engine that it may start runs on.
   scripts/host.sh 9<&-
   lock_stack

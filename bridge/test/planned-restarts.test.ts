@@ -233,6 +233,7 @@ const TWO: World = {
   '/livez': `echo '{"app":"5555","restart":"abcd"}'`,
   '/readyz': `echo '{"status":"ready","problems":[],"warnings":[]}'`,
   '{{.State.Status}} {{.RestartCount}}': 'echo running 0',
+  '{{.HostConfig.RestartPolicy.Name}}': 'echo unless-stopped',
 };
 /** As `make up` does it, in a folder without settings. */
 const BESIDE =
@@ -266,6 +267,47 @@ test('a new bridge that does not take the calls is removed, and the old one is l
       'docker rm --force new',
     ]);
   }
+});
+
+/** Both run, with the settings of the files: a rollout was killed before the old one was told to end. */
+const LEFT =
+  'started="$(mktemp)"; ROLLOUT_POLL_S=0; ROLLOUT_S=0; tidy_later() { :; }; find_restarts; echo "restarts ${restarts[*]}"';
+
+test('an old bridge that a killed rollout has left is told to end by the next make up, and nothing restarts', () => {
+  const { said, calls } = run(LEFT, TWO);
+  assert.match(said, /restarts \n$/);
+  assert.deepEqual(acts(calls), ['docker update --restart no old', 'docker exec old bash -c kill -s "$0" 1 QUIT']);
+  const told = run(LEFT, { ...TWO, '{{.HostConfig.RestartPolicy.Name}}': 'echo no' });
+  assert.deepEqual(acts(told.calls), []);
+});
+
+test('the newest bridge of a killed rollout does not take the calls: the bridge has to restart', () => {
+  const { said, calls } = run(LEFT, { ...TWO, '/readyz': 'return 1' });
+  assert.match(said, /does not take the new calls\nrestarts bridge\n$/);
+  assert.deepEqual(acts(calls), []);
+  const asterisk = run(LEFT, { ...TWO, '/readyz': 'return 1', 'core show version': 'return 1' });
+  assert.match(asterisk.said, /restarts \n$/);
+});
+
+test('a new bridge that starts again and again is removed before another one is started', () => {
+  const { said, calls } = run(BESIDE, { ...TWO, 'compose ps --quiet --status restarting': 'echo broken' });
+  assert.match(said, /beside\ncounts 2, restarts \n$/);
+  assert.deepEqual(acts(calls).slice(0, 2), [
+    'docker rm --force broken',
+    'docker compose up --detach --no-build --no-recreate bridge',
+  ]);
+});
+
+test('Ctrl-C in a rollout or in a wait for calls: what runs was not touched, and the status tells that', () => {
+  const ctrlC = { 'compose up': 'touch "$started"; kill -INT $$' };
+  const { status, calls } = run(BESIDE, { ...TWO, ...ctrlC });
+  assert.equal(status, 3);
+  assert.deepEqual(acts(calls).slice(1), ['docker stop --time 60 new', 'docker rm --force new']);
+  const waiting = run('asked="$(mktemp -u)"; on_interrupt; read_flags --drain; agree_to_cut "$how" asterisk', {
+    'core show channels concise':
+      '[ ! -e "$asked" ] || kill -INT $$; touch "$asked"; echo PJSIP/acme-1!from',
+  });
+  assert.equal(waiting.status, 3, waiting.said);
 });
 
 test('a bridge of a version that cannot hand over, another Asterisk, or both restart: it asks as before', () => {

@@ -36,6 +36,7 @@ function installation(t: TestContext, env: string) {
       set -euo pipefail
       exec 3>&2
       for name in progress lock settings ports cuts rollout; do . "scripts/$name.sh"; done
+      tidy_later() { :; }
       docker() { ${docker}
       }
       ${script}`;
@@ -170,10 +171,77 @@ test('a clock that was set back between two containers does not change which one
 test('a clock that is set in the middle neither ends a wait nor makes it longer', (t) => {
   const { run } = installation(t, '');
   const script = `
-    ROLLOUT_S=1 ROLLOUT_POLL_S=0.2
+    ROLLOUT_S=3 ROLLOUT_POLL_S=0.1
     has_calls_app() { echo asked; false; }
     date() { echo $((RANDOM * 100000)); }
     if wait_until_serving new; then echo served; else echo "not served"; fi`;
   const { output } = run(script, 'echo running 0');
-  assert.match(output, /^(asked\n){3,}not served\n$/);
+  assert.match(output, /^(asked\n){2,}not served\n$/);
+});
+
+/**
+ * A stand-in for Docker with an old bridge, and a new one once `compose up` was called, which then
+ * does this too. Commands are told on file descriptor 3.
+ */
+const twoBridges = (onUp: string, onStop = ':') => `
+    echo "docker $*" >&3
+    case "$*" in
+      *'compose up'*) touch started; ${onUp} ;;
+      'stop '*) ${onStop} ;;
+      'rm --force'*) rm started ;;
+      *'compose ps --quiet --status restarting'*) ;;
+      *'compose ps --quiet'*) echo old; [ ! -e started ] || echo new ;;
+      *container-number*) printf '1 old\\n2 new\\n' ;;
+    esac`;
+
+for (const signal of ['INT', 'TERM', 'HUP'])
+  test(`SIG${signal} in a rollout: the new bridge goes, the old one stays as it was, and the status tells that`, (t) => {
+    const { run, env } = installation(t, 'A=1\n');
+    const again = `kill -${signal} $$`;
+    const docker = twoBridges(`kill -${signal} $$`, again);
+    const { status, output } = run('export UNCHANGED_STATUS=3; roll_out 8>&1; echo rolled out', docker);
+    assert.equal(status, 3, output);
+    assert.match(output, /docker stop --time 60 new\ndocker rm --force new\n/);
+    assert.doesNotMatch(output, /docker update|rolled out/);
+    assert.match(output, /removing the new bridge/);
+    assert.equal(env(), 'A=1\nBRIDGE_CONTAINERS=\n');
+  });
+
+test('make up was killed in a rollout: what tidies up after it ends the old bridge, once', (t) => {
+  const { run } = installation(t, '');
+  const docker = `
+    echo "docker $*" >>calls
+    case "$*" in
+      *'compose ps'*) printf 'old\\nnew\\n' ;;
+      *container-number*) printf '1 old\\n2 new\\n' ;;
+      *RestartPolicy*) if grep -q 'restart no old' calls; then echo no; else echo unless-stopped; fi ;;
+      *RestartCount*) echo running 0 ;;
+      *State.Status*) echo running ;;
+      *readyz*) echo '{"problems":[],"warnings":[]}' ;;
+    esac`;
+  const { status, output } = run(
+    `timeout() { shift; "$@"; }
+     setsid() { :; }
+     export -f docker timeout setsid
+     bash scripts/tidy.sh; bash scripts/tidy.sh; grep -E 'docker (update|rm|stop)|QUIT' calls`,
+    docker,
+  );
+  assert.equal(status, 0, output);
+  assert.match(output, /^docker update --restart no old\ndocker exec old .*QUIT\n$/);
+});
+
+test('an update that Ctrl-C ends before anything was touched puts the files of before back', (t) => {
+  const { directory, run } = installation(t, '');
+  const script = `
+    . <(sed '$d' scripts/install.sh | sed 's#^cd .*##')
+    directory="$PWD"
+    previous="$(mktemp -d)"; trap put_back EXIT
+    cp -a .env "$previous/"; echo NEW=1 >.env
+    FILES=(.env)
+    function scripts/up.sh { kill -INT $$; return 3; }
+    start`;
+  const { status, output } = run(script);
+  assert.equal(status, 3, output);
+  assert.match(output, /as it was/);
+  assert.equal(readFileSync(join(directory, '.env'), 'utf8'), '');
 });
