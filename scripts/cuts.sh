@@ -155,9 +155,9 @@ stop_bridge() {
   docker compose stop --timeout "$limit" bridge
 }
 
-# end_now ID: the calls of the bridge in this container end.
+# end_now ID: the calls of the bridge in this container end. It may have ended by itself by now.
 end_now() {
-  docker kill --signal SIGTERM "$1"
+  docker kill --signal SIGTERM "$1" || return 0
   sleep "$HURRY_S"
   docker kill --signal SIGTERM "$1" || return 0
   timeout "$END_S" docker wait "$1" || true

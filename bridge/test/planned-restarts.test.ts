@@ -310,6 +310,14 @@ test('Ctrl-C in a rollout or in a wait for calls: what runs was not touched, and
   assert.equal(waiting.status, 3, waiting.said);
 });
 
+test('make down NOW=1: a bridge that has ended by itself by then does not stop it', () => {
+  const { status, calls } = run('cuts_now=yes; HURRY_S=0; stop_bridge', {
+    'kill --signal SIGTERM': 'return 1',
+  });
+  assert.equal(status, 0);
+  assert.equal(acts(calls).at(-1), 'docker compose stop --timeout 180 bridge');
+});
+
 test('a bridge of a version that cannot hand over, another Asterisk, or both restart: it asks as before', () => {
   for (const app of ['', '"app":"6666",']) {
     const { said, calls } = run(BESIDE, { ...TWO, '/livez': `echo '{${app}"restart":"abcd"}'` });
