@@ -276,7 +276,10 @@ const LEFT =
 test('an old bridge that a killed rollout has left is told to end by the next make up, and nothing restarts', () => {
   const { said, calls } = run(LEFT, TWO);
   assert.match(said, /restarts \n$/);
-  assert.deepEqual(acts(calls), ['docker update --restart no old', 'docker exec old bash -c kill -s "$0" 1 QUIT']);
+  assert.deepEqual(acts(calls), [
+    'docker update --restart no old',
+    'docker exec old bash -c kill -s "$0" 1 QUIT',
+  ]);
   const told = run(LEFT, { ...TWO, '{{.HostConfig.RestartPolicy.Name}}': 'echo no' });
   assert.deepEqual(acts(told.calls), []);
 });

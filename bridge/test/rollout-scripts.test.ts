@@ -112,7 +112,9 @@ test('a script that finds another one at work names it, and ends; those that it 
   const { directory, run } = installation(t, '');
   impatient(directory);
   const own = '. scripts/progress.sh; . scripts/lock.sh; lock_stack; echo inherited';
-  const { output } = run(`${OTHER} (lock_stack) || echo refused; flock --unlock 8; lock_stack; bash -c '${own}'`);
+  const { output } = run(
+    `${OTHER} (lock_stack) || echo refused; flock --unlock 8; lock_stack; bash -c '${own}'`,
+  );
   assert.match(output, /up\.sh, process 1[\s\S]*refused\ninherited\n$/);
 });
 
@@ -195,7 +197,7 @@ const twoBridges = (onUp: string, onStop = ':') => `
     esac`;
 
 for (const signal of ['INT', 'TERM', 'HUP'])
-  test(`SIG${signal} in a rollout: the new bridge goes, the old one stays as it was, and the status tells that`, (t) => {
+  test(`SIG${signal} in a rollout: the new bridge goes, the old one stays, the status is 3`, (t) => {
     const { run, env } = installation(t, 'A=1\n');
     const again = `kill -${signal} $$`;
     const docker = twoBridges(`kill -${signal} $$`, again);
