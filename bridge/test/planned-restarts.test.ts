@@ -306,10 +306,13 @@ test('Ctrl-C in a rollout or in a wait for calls: what runs was not touched, and
   const { status, calls } = run(BESIDE, { ...TWO, ...ctrlC });
   assert.equal(status, 3);
   assert.deepEqual(acts(calls).slice(1), ['docker stop --time 60 new', 'docker rm --force new']);
-  const waiting = run('asked="$(mktemp -u)"; on_interrupt; read_flags --drain; agree_to_cut "$how" asterisk', {
-    'core show channels concise':
-      '[ ! -e "$asked" ] || kill -INT $$; touch "$asked"; echo PJSIP/acme-1!from',
-  });
+  const waiting = run(
+    'asked="$(mktemp -u)"; on_interrupt; read_flags --drain; agree_to_cut "$how" asterisk',
+    {
+      'core show channels concise':
+        '[ ! -e "$asked" ] || kill -INT $$; touch "$asked"; echo PJSIP/acme-1!from',
+    },
+  );
   assert.equal(waiting.status, 3, waiting.said);
 });
 
