@@ -17,13 +17,14 @@ cuts_now=""        # whether calls in progress are to be cut
 running_id() { docker compose ps --quiet --status running "$1" 2>/dev/null | newest_first | head -n 1; }
 
 # newest_first: sorts ids of containers by their age. compose numbers them; the host's clock may have
-# been set back in between.
+# been set back in between. One of `docker compose run`, as of --check, is none of the service.
 newest_first() {
   local ids
   ids="$(cat)"
   if [ "$(wc -l <<<"$ids")" -le 1 ]; then echo "$ids" && return; fi
   # shellcheck disable=SC2086 # several
-  docker inspect --format '{{index .Config.Labels "com.docker.compose.container-number"}} {{.Id}}' $ids | sort -rn | cut -d' ' -f2
+  docker inspect --format '{{index .Config.Labels "com.docker.compose.oneoff"}} {{index .Config.Labels "com.docker.compose.container-number"}} {{.Id}}' $ids |
+    grep -v '^True ' | sort -k2 -rn | cut -d' ' -f3
 }
 
 # bridge_containers FLAG...: those of the bridge, the newest first.

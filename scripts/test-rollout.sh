@@ -49,13 +49,19 @@ until_true() {
   done
 }
 
-bridges() { in_lab docker compose ps --quiet --status running bridge; }
+# bridges: the ids of the containers of the bridge that run, the oldest first. Those of `docker compose
+# run` are none.
+bridges() {
+  in_lab docker compose ps --quiet --status running bridge |
+    xargs --no-run-if-empty docker inspect --format '{{index .Config.Labels "com.docker.compose.oneoff"}} {{index .Config.Labels "com.docker.compose.container-number"}} {{.Id}}' |
+    { grep '^False ' || true; } | sort -k2 -n | cut -d' ' -f3
+}
 there_are() { [ "$(bridges | wc -l)" = "$1" ]; }
 talking() { [ "$(live_records)" -ge "$1" ]; }
 ready() { http_get 127.0.0.1 $HTTP /readyz | grep -q '"ready"'; }
 
-# bridge N: the id of the Nth container of the bridge that runs, the oldest first.
-bridge() { bridges | xargs docker inspect --format '{{index .Config.Labels "com.docker.compose.container-number"}} {{.Id}}' | sort -n | cut -d' ' -f2 | sed -n "$1p"; }
+# bridge N: the id of the Nth of them.
+bridge() { bridges | sed -n "$1p"; }
 
 # roll_out: a changed setting, and `make up`.
 roll_out() {
@@ -155,20 +161,53 @@ end_of_drain() {
   [ "$(($(reconnected) - before))" = "$CALLS" ] || fail "$(($(reconnected) - before)) bots were connected anew, not $CALLS"
 }
 
-# interrupted: `make up` is killed before it has told the old bridge to end.
-interrupted() {
-  step "make up is killed while the new bridge comes up"
-  set_in_env ARI_TIMEOUT_MS 4300
-  "$DIRECTORY/scripts/up.sh" </dev/null >"$DIRECTORY/interrupted.log" 2>&1 &
-  local up=$!
-  until_true "a new bridge runs" there_are 2
-  kill -KILL "$up"
-  wait "$up" || true
-  until_true "the old bridge ends" there_are 1
-  docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$(bridge 1)" | grep -qx ARI_TIMEOUT_MS=4300 ||
-    fail "the new bridge has ended, not the old one"
-  [ "$(docker inspect --format '{{.HostConfig.RestartPolicy.Name}}' "$(bridge 1)")" = unless-stopped ] ||
+# expect_left VALUE: one bridge, with this ARI_TIMEOUT_MS, which Docker starts again.
+expect_left() {
+  local id
+  until_true "one bridge is left" there_are 1
+  id="$(bridge 1)"
+  docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$id" | grep -x "ARI_TIMEOUT_MS=$1" >/dev/null ||
+    fail "the bridge that is left is not the one with ARI_TIMEOUT_MS=$1"
+  [ "$(docker inspect --format '{{.HostConfig.RestartPolicy.Name}}' "$id")" = unless-stopped ] ||
     fail "Docker does not start the bridge again that is left"
+}
+
+# interrupted SIGNAL VALUE LEFT: `make up` gets this signal before it has told the old bridge to end.
+# The bridge with ARI_TIMEOUT_MS=LEFT is to be left.
+interrupted() {
+  local up
+  step "make up gets SIG$1 while the new bridge comes up"
+  set_in_env ARI_TIMEOUT_MS "$2"
+  "$DIRECTORY/scripts/up.sh" </dev/null >"$DIRECTORY/interrupted.log" 2>&1 &
+  up=$!
+  until_true "a new bridge runs" there_are 2
+  kill "-$1" "$up"
+  wait "$up" || true
+  expect_left "$3"
+}
+
+# abandoned: as after a reboot in the middle, two bridges run, and nobody has told the old one to end.
+# The next `make up` does.
+abandoned() {
+  step "the old bridge runs, and nobody has told it to end: make up"
+  set_in_env ARI_TIMEOUT_MS 4500
+  in_lab docker compose up --detach --no-build --no-recreate --scale bridge=2 bridge >"$DIRECTORY/abandoned.log" 2>&1
+  until_true "two bridges run" there_are 2
+  "$DIRECTORY/scripts/up.sh" </dev/null | sed 's/^/  /'
+  expect_left 4500
+}
+
+# together: two `make up` at the same time make one rollout.
+together() {
+  local first
+  step "two make up at the same time"
+  set_in_env ARI_TIMEOUT_MS 4600
+  "$DIRECTORY/scripts/up.sh" </dev/null >"$DIRECTORY/first.log" 2>&1 &
+  first=$!
+  "$DIRECTORY/scripts/up.sh" </dev/null >"$DIRECTORY/second.log" 2>&1 || fail "one make up failed: $(tail -n 5 "$DIRECTORY/second.log")"
+  wait "$first" || fail "one make up failed: $(tail -n 5 "$DIRECTORY/first.log")"
+  expect_left 4600
+  [ "$(cat "$DIRECTORY/first.log" "$DIRECTORY/second.log" | grep -c 'a new bridge takes the new calls')" = 1 ] || fail "not one rollout"
 }
 
 # killed N NAME: the old bridge (1) or the new one (2) is killed while both run.
@@ -205,7 +244,10 @@ main() {
   killed 1 old 4100
   killed 2 new 4200
   until_true "one bridge is left" there_are 1
-  interrupted
+  interrupted KILL 4300 4300
+  interrupted HUP 4400 4300
+  abandoned
+  together
   step "fine"
 }
 

@@ -228,7 +228,7 @@ test('compose itself stops the bridge before Asterisk, since the one depends on 
 const TWO: World = {
   'compose ps --quiet --status running': 'echo old; [ ! -e "$started" ] || echo new',
   'compose ps --quiet --all': 'echo old; [ ! -e "$started" ] || echo new',
-  'container-number"}} {{.Id}}': "printf '9 old\\n10 new\\n'",
+  'container-number"}} {{.Id}}': "printf 'False 9 old\\nFalse 10 new\\n'",
   'compose up': 'touch "$started"',
   '/livez': `echo '{"app":"5555","restart":"abcd"}'`,
   '/readyz': `echo '{"status":"ready","problems":[],"warnings":[]}'`,

@@ -165,9 +165,20 @@ test('a clock that was set back between two containers does not change which one
     case "$*" in
       *'compose ps'*) printf 'old\\nnew\\n' ;;
       *Created*) printf '2026-11-28T12:00:00Z old\\n2026-11-28T11:05:00Z new\\n' ;;
-      *container-number*) printf '9 old\\n10 new\\n' ;;
+      *container-number*) printf 'False 9 old\\nFalse 10 new\\n' ;;
     esac`;
   assert.equal(run('running_id bridge; bridge_containers --all', docker).output, 'new\nnew\nold\n');
+});
+
+test('a container of `docker compose run`, as of a check, is no bridge', (t) => {
+  const { run } = installation(t, '');
+  // compose counts it among those that run.
+  const docker = `
+    case "$*" in
+      *'compose ps'*) printf 'check\\nold\\n' ;;
+      *oneoff*) printf 'True 9 check\\nFalse 1 old\\n' ;;
+    esac`;
+  assert.equal(run('running_id bridge; bridge_containers --status running', docker).output, 'old\nold\n');
 });
 
 test('a clock that is set in the middle neither ends a wait nor makes it longer', (t) => {
@@ -193,7 +204,7 @@ const twoBridges = (onUp: string, onStop = ':') => `
       'rm --force'*) rm started ;;
       *'compose ps --quiet --status restarting'*) ;;
       *'compose ps --quiet'*) echo old; [ ! -e started ] || echo new ;;
-      *container-number*) printf '1 old\\n2 new\\n' ;;
+      *container-number*) printf 'False 1 old\\nFalse 2 new\\n' ;;
     esac`;
 
 for (const signal of ['INT', 'TERM', 'HUP'])
@@ -215,7 +226,7 @@ test('make up was killed in a rollout: what tidies up after it ends the old brid
     echo "docker $*" >>calls
     case "$*" in
       *'compose ps'*) printf 'old\\nnew\\n' ;;
-      *container-number*) printf '1 old\\n2 new\\n' ;;
+      *container-number*) printf 'False 1 old\\nFalse 2 new\\n' ;;
       *RestartPolicy*) if grep -q 'restart no old' calls; then echo no; else echo unless-stopped; fi ;;
       *RestartCount*) echo running 0 ;;
       *State.Status*) echo running ;;
