@@ -269,7 +269,7 @@ test('a new bridge that does not take the calls is removed, and the old one is l
   }
 });
 
-/** Both run, with the settings of the files: a rollout was killed before the old one was told to end. */
+/** Both run, with the settings of the files: the rollout was killed before the old one was told. */
 const LEFT =
   'started="$(mktemp)"; ROLLOUT_POLL_S=0; ROLLOUT_S=0; tidy_later() { :; }; find_restarts; echo "restarts ${restarts[*]}"';
 
