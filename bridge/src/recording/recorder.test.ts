@@ -73,6 +73,18 @@ test('one that begins paused is silence until it is resumed', async (t) => {
   assert.deepEqual(states, ['paused', 'on']);
 });
 
+test('audio after the close makes no file: nobody would close it', async (t) => {
+  const folder = directory(t);
+  writeFileSync(join(folder, 'below'), '');
+  const { recorder, disk, play, written } = start({ path: join(folder, 'below', 'a.wav') });
+  await recorder.close();
+  rmSync(join(folder, 'below'));
+  play(140);
+  await written();
+  assert.deepEqual(readdirSync(folder), []);
+  assert.equal(disk.stats.active, 0);
+});
+
 test('a file that cannot be made is said once, tried again, and silent where it was not there', async (t) => {
   const folder = directory(t);
   writeFileSync(join(folder, 'below'), '');

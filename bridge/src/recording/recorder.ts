@@ -156,8 +156,13 @@ export class Recorder {
     }
   }
 
-  /** Takes a finished block: writes it unless too many blocks wait or the file is full. */
+  /**
+   * Takes a finished block: writes it unless too many blocks wait or the file is full. The last
+   * block comes while `close` begins.
+   */
   #queueBlock(audio: Buffer, from: number): void {
+    // Audio after the close would make or fill a file that nobody closes.
+    if (this.#closing !== undefined) return;
     const at = WAV_HEADER_BYTES + from * WAV_FRAME_BYTES;
     if (at + audio.length > this.#settings.maxBytes && !this.#full) {
       this.#full = true;
