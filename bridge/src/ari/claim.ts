@@ -1,7 +1,8 @@
 /**
  * A claim: the holder of the Stasis app, which it writes to a global variable of Asterisk. ARI
  * tells a holder that it was replaced. It does not tell by whom, or whether a holder still runs. A
- * claim tells both: it is renewed after each heartbeat that came back through the app.
+ * claim tells both: it is renewed after each heartbeat that came back through the app, and while
+ * one is late.
  */
 export interface Claim {
   /** Name of the process. Each process has its own. */

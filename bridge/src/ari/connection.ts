@@ -263,8 +263,10 @@ export class AriConnection {
         return this.#own.sendUserEvent(name);
       },
       // The word that another process has the app may lie behind it, and is read first.
-      onBeat: (count, tookMs) =>
-        void setImmediate(() => this.#claim(count, sentAfter === standstill.count && tookMs < PROOF_MS)),
+      onBeat: (tookMs) =>
+        void setImmediate(() => this.#claim(sentAfter === standstill.count && tookMs < PROOF_MS)),
+      // Others must not take this process for dead before it connects again by itself.
+      onLate: () => void this.#claim(false),
       onLost: (why) => this.#socket?.close(why),
     });
     this.#connections += 1;
@@ -297,7 +299,7 @@ export class AriConnection {
     if (this.#isTaken) this.#takeovers.regained += 1;
     this.#isTaken = false;
     // Tells an earlier holder that this is another process, not a late handshake of its own.
-    void this.#claim(0);
+    void this.#claim();
     // The filter only saves work, so it may fail. But one of an earlier process may block
     // heartbeats.
     this.#filtered = this.#own.allowEvents(EVENT_TYPES).catch(() => {});
@@ -354,9 +356,9 @@ export class AriConnection {
   }
 
   /** Never rejects. The next heartbeat writes the claim again. */
-  async #claim(beat: number, isProof = true): Promise<void> {
+  async #claim(isProof = true): Promise<void> {
     if (this.#wasReplaced || this.#stopped || this.#isLeaving) return;
-    await this.#holding.claim(beat, isProof);
+    await this.#holding.claim(isProof);
   }
 
   /** Reported by Asterisk, or found by a claim after the socket closed. */

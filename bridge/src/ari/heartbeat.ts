@@ -7,8 +7,10 @@ export interface HeartbeatOptions {
   readonly everyMs: number;
   /** Asks Asterisk to send a user event with this name to the app. */
   readonly send: (name: string) => Promise<void>;
-  /** A heartbeat came back through the app, so much later; `count` is its number. */
-  readonly onBeat: (count: number, tookMs: number) => void;
+  /** A heartbeat came back through the app, so much later. */
+  readonly onBeat: (tookMs: number) => void;
+  /** The pending heartbeat has not come back for another interval. */
+  readonly onLate: () => void;
   /** A heartbeat did not come back in time, or the app does not exist. Called once, and last. */
   readonly onLost: (why: string) => void;
 }
@@ -63,7 +65,7 @@ export class Heartbeat {
     this.#ticks = 0;
     this.#isProved = true;
     this.#first.resolve();
-    this.#options.onBeat(this.#count, performance.now() - this.#sentMs);
+    this.#options.onBeat(performance.now() - this.#sentMs);
   }
 
   stop(): void {
@@ -79,6 +81,7 @@ export class Heartbeat {
     } else if (this.#ticks > LIMIT_INTERVALS * TICKS_PER_INTERVAL) {
       this.#lost('the heartbeat through the Stasis app does not come back');
     } else if (!this.#isProved) this.#send(this.#awaited);
+    else if (this.#ticks % TICKS_PER_INTERVAL === 0) this.#options.onLate();
   }
 
   #beat(): void {

@@ -6,6 +6,8 @@ import type { AriError } from './requests.ts';
 
 /** A process that took the app writes its claim within this time. */
 const CLAIM_WAIT_MS = 250;
+/** Two that find at the same time that the holder is gone both write their claims within this. */
+const CONTEST_MS = 100;
 /** Times that the app is taken back within {@link RETAKES_MS} from a client without a claim. */
 const RETAKES_MAX = 3;
 const RETAKES_MS = 600_000;
@@ -40,6 +42,7 @@ export class Holding {
   /** The holder before us has moved its calls out of the app. */
   #isHandedOver = false;
   #hasLetGo: boolean;
+  #renewals = 0;
   #writing = Promise.resolve();
   /** The holder has asked this process to take the app. */
   #isOffered = false;
@@ -99,12 +102,17 @@ export class Holding {
    * was sent and came back soon, without a standstill. Else another process may have the app since:
    * its claim must not be written over, since it is all that tells.
    */
-  async claim(beat: number, isProof: boolean): Promise<void> {
+  async claim(isProof: boolean): Promise<void> {
     if (!isProof && !(await this.#isOurs().catch(() => false))) return;
-    const { ari, instance, heartbeatMs: everyMs } = this.#context;
-    const text = formatClaim({ instance, beat, everyMs, address: this.#context.address?.() });
-    this.#writing = ari.setGlobalVariable(this.#variable, text).catch(() => {});
+    this.#writing = this.#writeClaim().catch(() => {});
     await this.#writing;
+  }
+
+  async #writeClaim(): Promise<void> {
+    const { ari, instance, heartbeatMs: everyMs } = this.#context;
+    this.#renewals += 1;
+    const claim = { instance, beat: this.#renewals, everyMs, address: this.#context.address?.() };
+    await ari.setGlobalVariable(this.#variable, formatClaim(claim));
   }
 
   async #isOurs(): Promise<boolean> {
@@ -163,11 +171,21 @@ export class Holding {
     try {
       if (this.#isOffered && (await this.#isYielded())) return true;
       const claim = await this.#context.ari.globalVariable(this.#variable);
-      return this.#watch.isGone(claim) || (await this.#isDead(claim));
+      return (this.#watch.isGone(claim) || (await this.#isDead(claim))) && (await this.#isFirst());
     } catch (error) {
       this.#watch.failed();
       throw error;
     }
+  }
+
+  /**
+   * The holder is gone. Of several that waited for it one takes the app: the last to write its
+   * claim. The others would take it from that one, and adopt its calls once more.
+   */
+  async #isFirst(): Promise<boolean> {
+    await this.#writeClaim();
+    await this.#pause(CONTEST_MS);
+    return await this.#isOurs();
   }
 
   async #pause(ms: number): Promise<void> {

@@ -66,3 +66,14 @@ test('limits of 0 are none', () => {
   watch.expect(true, 0);
   assert.equal(watch.check(0, 1e9), undefined);
 });
+
+test('while the process stands still nothing can arrive: the limits start again', () => {
+  const watch = new LineWatch({ mediaTimeoutMs: 1_000, silenceLimitMs: 5_000 }, 'pcmu');
+  watch.expect(true, 5_000);
+  watch.missed(200, 5_500);
+  assert.equal(watch.check(5_000, 5_500), 'line-quiet', 'it was only late');
+  watch.missed(60_000, 65_100);
+  assert.equal(watch.check(5_000, 65_100), undefined, 'it wakes');
+  assert.equal(watch.check(5_000, 66_100), undefined);
+  assert.equal(watch.check(5_000, 66_101), 'media-timeout');
+});

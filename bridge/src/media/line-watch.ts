@@ -14,6 +14,8 @@ export interface LineLimits {
  * in the rest of the time are signs of life.
  */
 const QUIET_PART = 10;
+/** A process that missed this much time stood still, and nothing could arrive, ms. */
+const STANDSTILL_MS = 1_000;
 /** Longer than any call, ms. */
 const EVER_MS = 1e9;
 
@@ -29,6 +31,8 @@ export class LineWatch {
    */
   #sinceMs = 0;
   #soundMs = 0;
+  /** End of the last standstill of the process: the time limits start again. */
+  #wokeMs = Number.NEGATIVE_INFINITY;
   /** When the caller was last found to be present without audio. */
   #livesMs = Number.NEGATIVE_INFINITY;
   #isReported = false;
@@ -56,6 +60,11 @@ export class LineWatch {
     this.#sinceMs = isExpected ? nowMs : Number.POSITIVE_INFINITY;
   }
 
+  /** No frame was played for this time, since this process was late. */
+  missed(ms: number, nowMs: number): void {
+    if (ms > STANDSTILL_MS) this.#wokeMs = nowMs;
+  }
+
   /** Takes a frame of either direction. */
   heard(source: Buffer, start: number, end: number, nowMs: number): void {
     if (this.#isAudible?.(source, start, end)) this.#soundMs = nowMs;
@@ -68,9 +77,10 @@ export class LineWatch {
   check(receivedMs: number, nowMs: number): 'line-quiet' | 'media-timeout' | 'silence' | undefined {
     if (this.#isReported || nowMs - receivedMs <= this.#uncheckedGapMs) return undefined;
     const { mediaTimeoutMs, silenceLimitMs } = this.#limits;
-    const quietMs = nowMs - Math.max(receivedMs, this.#sinceMs, this.#livesMs);
+    const quietMs = nowMs - Math.max(receivedMs, this.#sinceMs, this.#livesMs, this.#wokeMs);
     const isDead = mediaTimeoutMs > 0 && quietMs > mediaTimeoutMs;
-    const isSilent = silenceLimitMs > 0 && nowMs - Math.max(this.#soundMs, this.#sinceMs) > silenceLimitMs;
+    const soundMs = Math.max(this.#soundMs, this.#sinceMs, this.#wokeMs);
+    const isSilent = silenceLimitMs > 0 && nowMs - soundMs > silenceLimitMs;
     this.#isReported = isDead || isSilent;
     if (isDead) return 'media-timeout';
     if (isSilent) return 'silence';

@@ -264,12 +264,13 @@ export class Relay implements Omit<MediaSession, 'reopen' | 'relays' | 'connectB
   #tick(skippedFrames: number): void {
     const transport = this.#transport;
     if (transport === undefined) return;
+    const now = this.#shared.now();
     if (skippedFrames > 0) {
       this.#skippedFrames += skippedFrames;
       transport.skip(skippedFrames);
       this.#queue.skip(skippedFrames);
+      this.#watch.missed(skippedFrames * FRAME_MS, now);
     }
-    const now = this.#shared.now();
     if (this.#queue.isPaused && now - this.#pausedSinceMs >= this.#settings.bargeInHoldMs)
       this.#queue.resume();
     const frame = transport.frame();
