@@ -122,6 +122,7 @@ const PURE_FILES = new Set([
   'call/key-repeats.ts',
   'call/outcome.ts',
   'call/presentation.ts',
+  'call/recovery-budget.ts',
   'call/result.ts',
   'call/transfer-reasons.ts',
   'call/transfer-summary.ts',

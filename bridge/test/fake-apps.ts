@@ -21,6 +21,8 @@ export interface EventFields {
 
 interface App {
   socket: WebSocket | undefined;
+  /** Asterisk hangs up a channel that enters an app that is not. */
+  isActive: boolean;
   filter: readonly string[] | undefined;
 }
 
@@ -39,7 +41,7 @@ export class FakeApps {
 
   /** An app is there as soon as somebody has opened a socket for it. */
   open(app: string): void {
-    if (!this.#apps.has(app)) this.#apps.set(app, { socket: undefined, filter: undefined });
+    if (!this.#apps.has(app)) this.#apps.set(app, { socket: undefined, isActive: false, filter: undefined });
   }
 
   isOpen(app: string): boolean {
@@ -52,7 +54,18 @@ export class FakeApps {
 
   activate(app: string, socket: WebSocket): void {
     this.open(app);
-    (this.#apps.get(app) as App).socket = socket;
+    Object.assign(this.#apps.get(app) as App, { socket, isActive: true });
+  }
+
+  /** Its events socket is closed. */
+  deactivate(app: string): void {
+    this.deafen(app);
+    const known = this.#apps.get(app);
+    if (known !== undefined) known.isActive = false;
+  }
+
+  isActive(app: string): boolean {
+    return this.#apps.get(app)?.isActive ?? false;
   }
 
   /** The app stays, its events go nowhere. */

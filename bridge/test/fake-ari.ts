@@ -40,6 +40,8 @@ export class FakeAri {
   password = 'right';
   /** Global variables and user events. */
   readonly globals = new FakeGlobals((type, fields) => this.emit(type, fields));
+  /** Whether no events socket may be opened. */
+  refusesEvents = false;
   /** So long after the opening of its events socket an app is not active yet. */
   appDelayMs = 0;
   /** How often the app was taken, by whom ever. */
@@ -59,6 +61,7 @@ export class FakeAri {
       if (!isAllowed(request, this.username, this.password))
         return socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n');
       const app = url.searchParams.get('app') ?? '';
+      if (this.refusesEvents) return socket.end('HTTP/1.1 503 Service Unavailable\r\n\r\n');
       if (!isAppName(app)) return socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
       return this.#sockets.handleUpgrade(request, socket, head, (opened) => this.#opened(app, opened));
     });
@@ -281,7 +284,7 @@ export class FakeAri {
   /** Cuts the events socket; Asterisk itself goes on. */
   dropEvents(): void {
     this.apps.socketOf(MAIN_APP)?.terminate();
-    this.apps.deafen(MAIN_APP);
+    this.apps.deactivate(MAIN_APP);
   }
 
   /**
@@ -324,7 +327,7 @@ export class FakeAri {
     if (app === MAIN_APP) this.takeovers += 1;
     socket.on('error', () => {});
     socket.on('close', () => {
-      if (this.apps.socketOf(app) === socket) this.apps.deafen(app);
+      if (this.apps.socketOf(app) === socket) this.apps.deactivate(app);
     });
   }
 

@@ -55,8 +55,10 @@ async function externalMedia(ari: FakeAri, query: URLSearchParams): Promise<Repl
     UNICASTRTP_LOCAL_ADDRESS: '127.0.0.1',
     UNICASTRTP_LOCAL_PORT: String(rtp.port),
   });
+  // As Asterisk: Stasis() of an app without an events socket fails, and the channel ends.
   const enter = () => {
-    if (ari.channels.has(id)) ari.enterStasis(channel);
+    if (!ari.apps.isActive(query.get('app') ?? '')) ari.hangUp(id);
+    else if (ari.channels.has(id)) ari.enterStasis(channel);
   };
   if (ari.startsBeforeReply) enter();
   else setImmediate(() => setImmediate(enter));

@@ -1,3 +1,4 @@
+import { ActiveApps } from '../src/ari/active-apps.ts';
 import type { AriClient } from '../src/ari/client.ts';
 import type { AriBridge, AriChannel } from '../src/ari/model.ts';
 import { AriError } from '../src/ari/requests.ts';
@@ -39,12 +40,14 @@ type Asked = Omit<
  */
 export class ModelAri implements Asked {
   readonly authorization = '';
+  readonly apps = new ActiveApps(() => '');
   readonly #model: AsteriskModel;
   /** Its process has died: it hears and does nothing more. */
   isDead = false;
 
   constructor(model: AsteriskModel) {
     this.#model = model;
+    this.apps.opened('');
   }
 
   /** As the bridge knows it. */

@@ -41,6 +41,32 @@ test('a channel that Asterisk never releases is told of after a minute, until it
   assert.equal(lab.logged('has ended after all').length, 1);
 });
 
+test('a hang-up that Asterisk accepts and never does is told of after a minute, until it is done', async (t) => {
+  const lab = await Lab.start(t, { config: { RECONCILE_MS: '100' } });
+  let isIdle = true;
+  let asked = 0;
+  const { channel, session } = await lab.call();
+  lab.ari.before(new RegExp(`^DELETE /channels/${channel.id}$`), () => {
+    asked += 1;
+    return isIdle ? 204 : undefined;
+  });
+  session.send({ event: 'hangup', immediate: true });
+  await lab.ended();
+  await until(() => asked > 3, 'comparisons repeat it');
+  lookAt(lab, 0);
+  lookAt(lab, LIMIT_MS - 1_000);
+  assert.deepEqual(await overdue(lab, 'overdue_total'), [0, 0, 0]);
+  lookAt(lab, LIMIT_MS);
+  assert.deepEqual(await overdue(lab, 'overdue'), [0, 1, 0]);
+  assert.equal(lab.logged('does not end')[0]?.channelId, channel.id);
+  isIdle = false;
+  await until(() => !lab.ari.channels.has(channel.id), 'the channel is hung up');
+  await until(async () => {
+    lookAt(lab, LIMIT_MS + 1_000);
+    return (await lab.metric('overdue{kind="channel"}')) === 0;
+  }, 'it is overdue no more');
+});
+
 test('a call whose release waits for an Asterisk that never answers is told of after a minute', async (t) => {
   const lab = await Lab.start(t, { config: { ARI_TIMEOUT_MS: '60000', BOT_RECONNECT_MS: '0' } });
   const held: (() => void)[] = [];

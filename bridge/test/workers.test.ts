@@ -196,3 +196,46 @@ test('a worker that hangs is ended and replaced', async (t) => {
   lab.ari.hangUp(channel.id);
   assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
 });
+
+test('a worker that dies while events are away costs nobody the call, however often: its bot is back when they are', async (t) => {
+  const lab = await Lab.start(t, { config: { MEDIA_WORKERS: '1', ARI_TIMEOUT_MS: '500' } });
+  const { channel } = await lab.call();
+  for (let time = 1; time <= 3; time++) {
+    await until(async () => (await lab.metric('media_heap_bytes')) > 0, 'the first report');
+    lab.ari.refusesEvents = true;
+    lab.ari.dropEvents();
+    await until(async () => (await lab.get('/readyz')).status === 503, 'not ready');
+    await workers.at(-1)?.terminate();
+    // Longer than a media channel may take to enter Stasis.
+    await delay(1_000);
+    assert.equal(lab.bot.sessions.length, time, 'no bot is connected to nobody');
+    lab.ari.refusesEvents = false;
+    const next = await lab.session(time);
+    await until(() => next.of('media').length > 0, 'audio again');
+  }
+  assert.deepEqual(lab.logged('call ended'), []);
+  lab.ari.hangUp(channel.id);
+  assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
+});
+
+test('events that go while a media channel is made anew cost nobody the call', async (t) => {
+  const lab = await Lab.start(t, { config: { MEDIA_WORKERS: '1', ARI_TIMEOUT_MS: '500' } });
+  const { channel } = await lab.call();
+  await until(async () => (await lab.metric('media_heap_bytes')) > 0, 'the first report');
+  let cuts = 0;
+  lab.ari.before(/^POST \/channels\/externalMedia/, () => {
+    cuts += 1;
+    if (cuts > 1) return undefined;
+    lab.ari.refusesEvents = true;
+    lab.ari.dropEvents();
+    setTimeout(() => (lab.ari.refusesEvents = false), 1_000);
+    return undefined;
+  });
+  await workers.at(-1)?.terminate();
+  const next = await lab.session(1);
+  await until(() => next.of('media').length > 0, 'audio again');
+  assert.equal(cuts, 2);
+  lab.ari.hangUp(channel.id);
+  assert.equal((await lab.ended()).reason.kind, 'caller-hangup');
+  assert.equal(lab.bot.attempts, 2);
+});

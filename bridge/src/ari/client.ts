@@ -1,4 +1,5 @@
 import { type AriAccess, basicAuthorization } from './access.ts';
+import { ActiveApps } from './active-apps.ts';
 import {
   type AriApplication,
   type AriBridge,
@@ -37,6 +38,8 @@ export class AriClient {
   #mediaRefusedMs: number | undefined;
   /** Requests for channels to other ends. */
   readonly #creating = new Set<Promise<unknown>>();
+  /** Whether channels can enter the app: our connections for events say so. */
+  readonly apps = new ActiveApps(() => this.#app);
 
   constructor(access: AriAccess) {
     this.#access = access;
@@ -278,6 +281,7 @@ export class AriClient {
   /** From now on requests name this app. */
   useApp(app: string): void {
     this.#app = app;
+    this.apps.changed();
   }
 
   /** `POST /applications/{app}/subscription`: events of a channel also outside Stasis. */

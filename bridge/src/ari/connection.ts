@@ -284,6 +284,7 @@ export class AriConnection {
       onUnreadable: this.#handlers.onUnreadable,
     });
     const why = await closed.promise;
+    this.#ari.apps.closed(this.#access.app);
     heartbeat.stop();
     fence.close();
     this.#fence = undefined;
@@ -310,6 +311,8 @@ export class AriConnection {
       await this.#holding.settled();
       if (this.#socket !== socket) return;
       this.#ari.resume();
+      // Before the handler: its comparison does not wait for calls that wait for this.
+      this.#ari.apps.opened(this.#access.app);
       // The handler has a problem of its own from now on: the next one is reported again.
       this.#problem = '';
       await this.#handlers.onConnected();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { ActiveApps } from '../ari/active-apps.ts';
 import type { AriClient } from '../ari/client.ts';
 import { MediaError } from '../media/media-error.ts';
 import type { MediaSession } from '../media/session.ts';
@@ -9,8 +10,15 @@ import { Ending } from './ending.ts';
 import type { MediaPath } from './media-path.ts';
 import { MediaTroubles } from './media-troubles.ts';
 
-/** A call whose media is opened anew as the test says. */
-function troubled(reopen: (time: number) => Promise<void>) {
+/** A call whose media is opened anew, and its media channel made, as the test says. */
+function troubled(
+  reopen: (time: number) => Promise<void>,
+  lay: (time: number) => Promise<void> = async () => {},
+) {
+  const apps = new ActiveApps(() => 'app');
+  apps.opened('app');
+  const clock = { ms: 0 };
+  const ending = new Ending();
   const ended: EndReason[] = [];
   const done: string[] = [];
   let reopened = 0;
@@ -22,37 +30,49 @@ function troubled(reopen: (time: number) => Promise<void>) {
     async renew() {
       renewals += 1;
       this.mediaChannelId = `pcm-${renewals}`;
+      await lay(renewals);
     },
+    build: () => lay(0),
   };
   const media = {
     reopen: () => reopen(++reopened),
     relays: true,
-    connectBot: async () => {},
+    connectBot: async () => void done.push('bot'),
     startRelay: () => done.push('relay'),
   };
   const troubles = new MediaTroubles({
-    ari: { farEndCounts: () => delay(100, {}) } as unknown as AriClient,
+    ari: { apps, farEndCounts: () => delay(100, {}) } as unknown as AriClient,
     channelId: 'c',
     path: path as unknown as MediaPath,
     transport: 'websocket',
     limitMs: 1_000,
-    ending: new Ending(),
+    ending,
     lost: (reason) => ended.push(reason),
     needsMedia: () => needsMedia,
     warn: () => {},
     media: () => media as unknown as MediaSession,
-    isLive: () => true,
+    isLive: () => !ending.isOver,
+    now: () => clock.ms,
     isQuiet: () => false,
     isBack: () => {},
   });
-  return { troubles, ended, done, letBotGo: () => (needsMedia = false) };
+  return {
+    troubles,
+    media: media as unknown as MediaSession,
+    ended,
+    done,
+    apps,
+    clock,
+    ending,
+    letBotGo: () => (needsMedia = false),
+  };
 }
 
 test('the media channel of a worker that died is missed by nobody, however long another worker takes to begin', async () => {
   const { troubles, ended, done } = troubled(() => delay(900));
   const recovered = troubles.workerDied('died');
   await Promise.all([troubles.channelGone(), recovered]);
-  assert.deepEqual({ ended, done }, { ended: [], done: ['relay'] });
+  assert.deepEqual({ ended, done }, { ended: [], done: ['bot', 'relay'] });
 });
 
 test('a media channel that ends with its worker alive ends the call', async () => {
@@ -100,5 +120,105 @@ test('where the worker that takes a call dies too, the next one takes it', async
   died.reject(new MediaError('worker-died', 'died'));
   const second = troubles.workerDied('died again');
   await Promise.all([first, second]);
+  assert.deepEqual({ ended, done }, { ended: [], done: ['bot', 'relay'] });
+});
+
+test('media that is lost three times with minutes between is opened anew each time, and three times at once not', async () => {
+  const { troubles, ended, clock } = troubled(async () => {});
+  for (let time = 1; time <= 5; time++) {
+    await troubles.workerDied('the media socket closed');
+    clock.ms += 40_000;
+  }
+  assert.deepEqual(ended, []);
+  clock.ms += 60_000;
+  for (let time = 1; time <= 3; time++) await troubles.workerDied('died');
+  assert.deepEqual(ended, [{ kind: 'media-failed', detail: 'died, then: too often under this call' }]);
+});
+
+test('media that is lost while events are away is opened when they are back, with its bot, however often', async () => {
+  const { troubles, ended, done, apps } = troubled(async () => void done.push('open'));
+  for (let time = 1; time <= 4; time++) {
+    apps.closed('app');
+    const recovered = troubles.workerDied('died');
+    await delay(50);
+    assert.deepEqual(done, []);
+    apps.opened('app');
+    await recovered;
+    assert.deepEqual(done.splice(0), ['open', 'bot', 'relay']);
+  }
+  assert.deepEqual(ended, []);
+});
+
+test('events go while the media channel is made: another one is made when they are back, and the bot stays', async () => {
+  const { troubles, ended, done, apps } = troubled(
+    async () => {},
+    async (time) => {
+      if (time > 1) return;
+      apps.closed('app');
+      await delay(20);
+      throw new Error('the media channel did not enter Stasis in time');
+    },
+  );
+  const recovered = troubles.workerDied('died');
+  await delay(100);
+  assert.deepEqual(done.splice(0), ['bot']);
+  // The comparison after the outage may find that the first one is gone.
+  await troubles.channelGone();
+  apps.opened('app');
+  await recovered;
   assert.deepEqual({ ended, done }, { ended: [], done: ['relay'] });
+});
+
+test('events that were away while the media channel was made, and are back: another one is made at once', async () => {
+  const { troubles, ended, done, apps } = troubled(
+    async () => {},
+    async (time) => {
+      if (time > 1) return;
+      apps.closed('app');
+      apps.opened('app');
+      throw new Error('the media channel did not enter Stasis in time');
+    },
+  );
+  await troubles.workerDied('died');
+  assert.deepEqual({ ended, done }, { ended: [], done: ['bot', 'relay'] });
+});
+
+test('a media channel that cannot be made while events arrive ends the call', async () => {
+  const { troubles, ended } = troubled(
+    async () => {},
+    () => Promise.reject(new Error('no')),
+  );
+  await troubles.workerDied('died');
+  assert.deepEqual(ended, [{ kind: 'media-failed', detail: 'died, then: no' }]);
+});
+
+test('events go while a call is set up: its media channel is made anew when they are back', async () => {
+  const laid: number[] = [];
+  const { troubles, media, apps } = troubled(
+    async () => {},
+    async (time) => {
+      laid.push(time);
+      if (time > 0) return;
+      apps.closed('app');
+      throw new Error('the media channel did not enter Stasis in time');
+    },
+  );
+  const built = troubles.buildPath(media, () => {}, []);
+  await delay(50);
+  assert.deepEqual(laid, [0]);
+  apps.opened('app');
+  await built;
+  assert.deepEqual(laid, [0, 1]);
+});
+
+test('a call that ends while events are away waits for them no longer', async () => {
+  const { troubles, ended, done, apps, ending } = troubled(async () => void done.push('open'));
+  apps.closed('app');
+  const recovered = troubles.workerDied('died');
+  await delay(50);
+  ending.end({ kind: 'caller-hangup' });
+  await recovered;
+  apps.opened('app');
+  await delay(50);
+  assert.deepEqual({ ended, done }, { ended: [], done: [] });
 });

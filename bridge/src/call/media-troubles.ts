@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AriClient } from '../ari/client.ts';
 import { AriError } from '../ari/requests.ts';
+import { withinLimit } from '../async/time-limit.ts';
 import type { Transport } from '../config/media-settings.ts';
 import { MediaError } from '../media/media-error.ts';
 import type { MediaSession } from '../media/session.ts';
@@ -8,13 +9,16 @@ import { type EndReason, reasonOfFailure } from './end-reason.ts';
 import { CallEnded, type Ending } from './ending.ts';
 import { LifeSigns } from './life-signs.ts';
 import type { MediaPath } from './media-path.ts';
+import { RecoveryBudget } from './recovery-budget.ts';
 
-/** Recoveries per call. A call whose own data crashes workers must not crash them for ever. */
-const RECOVERIES_MAX = 2;
 /** Wait before a recovery: the same cause may crash other workers at the same moment. */
 const DEATHS_TOGETHER_MS = 20;
 /** A worker's death ends its media channels. Its report arrives within this time after that. */
 const WORKER_DEATH_MS = 500;
+/** Longest wait for the events of Asterisk before a media channel is created. */
+const OUTAGE_MS = 90_000;
+
+const isAway = () => new Error('the events of Asterisk do not reach us');
 
 /** The call whose media it is. */
 export interface TroubledCall {
@@ -35,6 +39,8 @@ export interface TroubledCall {
   readonly media: () => MediaSession | undefined;
   /** Whether the call is in set-up or active, with its bot. */
   readonly isLive: () => boolean;
+  /** Monotonic clock, ms. */
+  readonly now: () => number;
   /** Whether no audio is expected from the caller. */
   readonly isQuiet: () => boolean;
   /** The media was opened anew. */
@@ -46,7 +52,8 @@ export class MediaTroubles {
   readonly #call: TroubledCall;
   readonly #lifeSigns: LifeSigns;
   #recoveries = 0;
-  /** The media channel of a worker that died. */
+  readonly #budget = new RecoveryBudget();
+  /** The media channel of a worker that died, or of a creation that failed in an outage. */
   #orphanId: string | undefined;
   /** The latest recovery. */
   #recovering = Promise.resolve();
@@ -89,7 +96,7 @@ export class MediaTroubles {
     release: (() => Promise<unknown>)[],
   ): Promise<void> {
     const { path, limitMs } = this.#call;
-    await this.survive(() => path.build(media, limitMs, mark, release));
+    await this.survive(() => this.#lay(media, () => path.build(media, limitMs, mark, release)));
   }
 
   /**
@@ -123,8 +130,8 @@ export class MediaTroubles {
   }
 
   /**
-   * The worker died: moves the call to another one. A bot that knows the call is told. Never
-   * rejects.
+   * The worker died, or Asterisk closed the media socket: opens other media. A bot that knows the
+   * call is told. Never rejects.
    */
   async workerDied(detail: string): Promise<void> {
     const { path, isLive, isBack, ending, warn, media } = this.#call;
@@ -156,13 +163,48 @@ export class MediaTroubles {
   }
 
   async #recover(media: MediaSession, recovery: number): Promise<void> {
-    if (this.#recoveries > RECOVERIES_MAX) throw new MediaError('worker-died', 'too often under this call');
+    const { ari, path, limitMs, now } = this.#call;
+    // In an outage Asterisk ends the media itself, and no second one is opened before its end.
+    if (ari.apps.isActive && !this.#budget.spend(now()))
+      throw new MediaError('worker-died', 'too often under this call');
     await delay(DEATHS_TOGETHER_MS);
+    // First of all: a bot would be connected to nobody.
+    await this.#untilActive();
     await media.reopen();
-    const path = this.#call.path.renew(media, this.#call.limitMs).then(() => {
+    const renewed = this.#lay(media, () => path.renew(media, limitMs)).then(() => {
       // The caller's media must not stop while the bot is being connected.
       if (media.relays && recovery === this.#recoveries) media.startRelay();
     });
-    await Promise.all([path, media.connectBot()]);
+    await Promise.all([renewed, media.connectBot()]);
+  }
+
+  /**
+   * Creates a media channel by `step`. If that fails in an outage of the events, creates another one
+   * after it: Asterisk has hung up the first, or the event of its start is lost. The outage may also
+   * be over by then.
+   */
+  async #lay(media: MediaSession, step: () => Promise<void>): Promise<void> {
+    const { ari, path, limitMs } = this.#call;
+    const recovery = this.#recoveries;
+    for (let next = step; ; next = () => path.renew(media, limitMs)) {
+      const { outages } = ari.apps;
+      try {
+        return await next();
+      } catch (error) {
+        const isOutage = !ari.apps.isActive || ari.apps.outages !== outages;
+        // Media that is opened anew meanwhile has a media channel of its own.
+        if (!isOutage || recovery !== this.#recoveries) throw error;
+        this.#orphanId = path.mediaChannelId;
+        await this.#untilActive();
+        if (recovery !== this.#recoveries) throw error;
+      }
+    }
+  }
+
+  /** Waits until the events of Asterisk arrive. Rejects if the call ends, or is without media. */
+  async #untilActive(): Promise<void> {
+    const { ari, ending, isLive } = this.#call;
+    await withinLimit(ari.apps.whenActive(), OUTAGE_MS, isAway, ending.signal);
+    if (!isLive()) throw new CallEnded('while the events of Asterisk were away');
   }
 }

@@ -109,6 +109,7 @@ export class CallParts implements SetUpContext, ReleaseContext {
       warn,
       media: () => bot.media,
       isLive: () => !hooks.isEnding() && ending.reason === undefined && !bot.isGone,
+      now: () => performance.now(),
       isQuiet: () => this.transfers.isQuiet,
       isBack: (media) => this.transfers.mediaIsBack(media),
     });

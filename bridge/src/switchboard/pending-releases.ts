@@ -84,10 +84,14 @@ export class PendingReleases {
     await this.#releaseChannel(channelId);
   }
 
-  /** Releases that Asterisk has not accepted yet. */
+  /**
+   * Releases that Asterisk has not accepted yet, or has accepted and not done: comparisons still see
+   * the channel.
+   */
   *#due(): Iterable<Due> {
     for (const [channelId, pending] of this.#pending)
-      if (!pending.release.isDone) yield { kind: 'channel', key: pending, facts: { channelId } };
+      if (!pending.release.isDone || pending.seen > 1)
+        yield { kind: 'channel', key: pending, facts: { channelId } };
   }
 
   async #releaseChannel(channelId: string): Promise<void> {
