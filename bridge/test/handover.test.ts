@@ -193,6 +193,28 @@ test('a callee whose phone rings while the app changes hands talks to the bot of
   assert.equal((await first.ended()).reason.kind, 'caller-hangup');
 });
 
+test('a phone that another client calls, and that rings during a handover, is known to the new process at once', async (t) => {
+  const shared = { API_TOKEN, RECORDS_DIR: folder(t) };
+  const first = await Lab.start(t, { config: { ...FAST, ...shared } });
+  const channel = first.ari.originate();
+  const state = async (lab: Lab) =>
+    ((await api(lab, 'GET', `/calls/${channel.id}`)).body as { state?: string }).state;
+  await until(async () => (await state(first)) === 'ringing', 'it rings');
+  const second = await successor(t, first, shared);
+  await handedOver(first);
+  await until(async () => (await state(second)) === 'ringing', 'the new process knows');
+  // What the first one has still to write.
+  await delay(200);
+  assert.equal(await state(second), 'ringing');
+  first.ari.answered(channel);
+  const session = await second.session();
+  await until(() => session.of('answered').length > 0, 'answered');
+  first.ari.hangUp(channel.id);
+  await second.ended();
+  const { body } = await api(second, 'GET', `/calls/${channel.id}`);
+  assert.equal((body as { endReason?: string }).endReason, 'caller-hangup');
+});
+
 test('the new process ends: the old one, which drains, takes new calls again, and hands over anew', async (t) => {
   const first = await Lab.start(t, { config: FAST });
   const { channel, session } = await first.call();

@@ -267,6 +267,8 @@ export class RecordDatabase {
     switch (write.type) {
       case 'call': {
         const { record } = write;
+        // Whose record it is by now may have written it before.
+        if (record.endReason === 'taken-over' && this.#isOthers(record)) return;
         // A channel has one live call. A record from before this call's own record was known is
         // replaced.
         this.#prepare("DELETE FROM calls WHERE channel_id = ? AND offered <> ? AND state <> 'closed'").run(
@@ -297,6 +299,15 @@ export class RecordDatabase {
       case 'callback-done':
         this.#prepare('DELETE FROM callbacks WHERE id = ?').run(write.id);
     }
+  }
+
+  /** Whether another process wrote a call's record last. */
+  #isOthers({ channelId, times }: CallRecord): boolean {
+    const found = this.#prepare('SELECT process FROM calls WHERE channel_id = ? AND offered = ?').get(
+      channelId,
+      times.offered,
+    );
+    return found !== undefined && found.process !== this.#process;
   }
 
   #migrate(): void {

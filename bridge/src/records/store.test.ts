@@ -264,6 +264,24 @@ test('a call that ends after its process has left is ended by one process', asyn
   assert.equal((await second.store.get('c-2'))?.state, 'active');
 });
 
+test('what was taken over is not ended by the process that had it, whoever writes first', async (t) => {
+  const directory = folder(t);
+  const first = open(t, directory);
+  const startMs = Date.now();
+  first.store.save(call(1, { state: 'ringing' }, startMs));
+  await first.store.get('c-1');
+  const second = open(t, directory);
+  second.store.save(call(1, { state: 'ringing' }, startMs));
+  await second.store.get('c-1');
+  first.store.save(call(1, { state: 'closed', endReason: 'taken-over' }, startMs));
+  assert.equal((await first.store.get('c-1'))?.state, 'ringing');
+  first.store.save(call(2, { state: 'ringing' }, startMs));
+  first.store.save(call(2, { state: 'closed', endReason: 'taken-over' }, startMs));
+  assert.equal((await first.store.get('c-2'))?.endReason, 'taken-over');
+  second.store.save(call(2, { state: 'ringing' }, startMs));
+  assert.equal((await second.store.get('c-2'))?.state, 'ringing');
+});
+
 test('callbacks of a process that lives are its own', async (t) => {
   const directory = folder(t);
   const first = open(t, directory);

@@ -40,6 +40,8 @@ export interface ComparisonContext {
   readonly coming: () => Iterable<string>;
   readonly stasisStart: (channel: AriChannel, args: readonly string[]) => void;
   readonly rings: (channel: AriChannel) => void;
+  /** An external client's dial was found. */
+  readonly dialFound: (channel: AriChannel) => void;
   /** A leg was found that Asterisk dials because a callee's side forwarded a call (SIP 3xx). */
   readonly forwarded: (leg: AriChannel) => void;
 }
@@ -238,6 +240,8 @@ export class Comparison {
         return others.lost(action.channelId, action.isForwarded);
       case 'other-dial-rings':
         return this.#context.rings(action.channel);
+      case 'other-dial-found':
+        return this.#context.dialFound(action.channel);
       case 'refuse-forward':
         return this.#context.forwarded(action.channel);
       case 'repeat-release':

@@ -2,7 +2,7 @@ import type { AriChannel } from '../ari/model.ts';
 import { DIAL_ID_PREFIX } from '../call/dial.ts';
 import { isTelephone } from '../call/info.ts';
 import type { Beliefs, BelievedDial } from './beliefs.ts';
-import { stasisArgs } from './channel-place.ts';
+import { isAtStart, stasisArgs } from './channel-place.ts';
 import type { Holdings } from './holdings.ts';
 
 /** An external client's dial whose channel is gone without an event of its end. */
@@ -65,11 +65,8 @@ function forwardedFrom(
   args: readonly string[] | undefined,
   lost: readonly LostDial[],
 ): LostDial | undefined {
-  const { channelvars: variables = {}, dialplan } = channel;
-  // The dialplan location of a channel that Asterisk itself dialled. A channel that a dialplan runs
-  // has moved on from it.
-  const isDialled = dialplan.exten === 's' && (dialplan.priority ?? 1) === 1;
-  if (!isDialled || !isTelephone(channel)) return undefined;
+  const { channelvars: variables = {} } = channel;
+  if (!isAtStart(channel) || !isTelephone(channel)) return undefined;
   if (variables.X_CALL_ID || variables.INBOUND_DID) return undefined;
   const createdAtMs = Date.parse(channel.creationtime ?? '');
   return lost.find((dial) => {

@@ -280,6 +280,28 @@ const LOST: readonly {
     actions: ['offer 7.1', `hang-up ${MEDIA}`, `destroy-bridge ${BRIDGE}`],
   },
   {
+    what: 'all events of a phone that somebody else calls',
+    channels: [
+      CALLER,
+      MEDIA_CHANNEL,
+      channel('8.1', { state: 'Ringing', app: 'AppDial2' }),
+      channel('8.2', { state: 'Down', app: '' }),
+    ],
+    actions: ['other-dial-found 8.1', 'other-dial-found 8.2'],
+  },
+  {
+    what: 'nothing, of callers whom the dialplan has, and phones that a bridge of before called',
+    channels: [
+      CALLER,
+      MEDIA_CHANNEL,
+      channel('8.1', { state: 'Ring', app: 'Playback' }),
+      channel('8.2', { state: 'Ringing', app: 'AppDial2', exten: '+4930111' }),
+      channel('8.3', { app: 'AppDial2' }),
+      channel('pc-8.4', { state: 'Ringing', app: 'AppDial2' }),
+    ],
+    actions: [],
+  },
+  {
     what: 'a channel that Asterisk cannot show',
     channels: [CALLER, MEDIA_CHANNEL],
     holdings: { unreadable: ['8.1'] },

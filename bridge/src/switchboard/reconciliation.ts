@@ -1,9 +1,10 @@
 import type { AriChannel } from '../ari/model.ts';
 import { isOwn, parseOwnId } from '../call/asterisk-ids.ts';
-import { providerName } from '../call/info.ts';
+import { DIAL_ID_PREFIX } from '../call/dial.ts';
+import { isTelephone, providerName } from '../call/info.ts';
 import type { CallRecord } from '../records/record.ts';
 import type { Beliefs, BelievedCall, BelievedDial, BelievedRelease } from './beliefs.ts';
-import { hasHungUp, isHere, stasisArgs } from './channel-place.ts';
+import { hasHungUp, isAtStart, isHere, stasisArgs } from './channel-place.ts';
 import { forwardedLegs } from './forwarded-leg.ts';
 import type { Holdings } from './holdings.ts';
 import { findTalks, type Talk, talkedToLeg } from './talks.ts';
@@ -26,6 +27,8 @@ export type Action =
       readonly isForwarded: boolean;
     }
   | { readonly type: 'other-dial-rings'; readonly channel: AriChannel }
+  /** An external client's dial that no event has told of: a predecessor had those events. */
+  | { readonly type: 'other-dial-found'; readonly channel: AriChannel }
   /** A channel waits in our app without a call. */
   | { readonly type: 'offer'; readonly channel: AriChannel; readonly args: readonly string[] }
   /** A bridged transfer of a previous process: the conversation goes on. */
@@ -232,12 +235,22 @@ function ofNobody(
     else if (args !== undefined && talkedToLeg(before, id, bridges))
       actions.push({ type: 'end-talk', channel, args });
     else if (args !== undefined) actions.push({ type: 'offer', channel, args });
+    else if (before === undefined && isOthersDial(channel))
+      actions.push({ type: 'other-dial-found', channel });
   }
   for (const { id } of bridges) {
     if (isOwn(id, 'pcb') && !callObjects.has(id) && !talking.has(id))
       actions.push({ type: 'destroy-bridge', bridgeId: id });
   }
   return actions;
+}
+
+/** Whether a channel of the app, outside Stasis, is an unanswered dial of an external client. */
+function isOthersDial(channel: AriChannel): boolean {
+  const isUnanswered = channel.state === 'Down' || channel.state === 'Ringing';
+  return (
+    isUnanswered && isAtStart(channel) && isTelephone(channel) && !channel.id.startsWith(DIAL_ID_PREFIX)
+  );
 }
 
 /**

@@ -86,6 +86,7 @@ export class Switchboard {
       coming: () => [...this.running.placing.keys(), ...this.#arrivals.ids, ...this.#returns.ids],
       stasisStart,
       rings: (channel) => this.#rings(channel),
+      dialFound: (channel) => this.#dialFound(channel),
       forwarded: (leg) => this.#forwards.refuse(leg),
     });
   }
@@ -280,6 +281,12 @@ export class Switchboard {
     if (this.#calls.has(peer.id)) return;
     this.#others.dialled(peer, dialstring);
     if (forward) this.#others.forwarded(peer);
+  }
+
+  #dialFound(channel: AriChannel): void {
+    if (this.#isPast(channel.id) || this.#calls.has(channel.id)) return;
+    this.#others.began(channel);
+    if (channel.state === 'Ringing') this.#others.rings(channel.id);
   }
 
   /** Whether an event of a channel is late: its dial has ended, or was ours and failed. */
