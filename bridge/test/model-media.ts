@@ -57,6 +57,7 @@ export class ModelPool {
       relays: false,
       connectBot,
       reopen: () => this.#later(3),
+      abandon: nothing,
       connectRtp: () => this.#later(3),
       connectSocket: () => this.#later(3),
       botSettled: () => this.#later(10),

@@ -53,7 +53,7 @@ export class MediaTroubles {
   readonly #lifeSigns: LifeSigns;
   #recoveries = 0;
   readonly #budget = new RecoveryBudget();
-  /** The media channel of a worker that died, or of a creation that failed in an outage. */
+  /** The media channel of media that is gone. */
   #orphanId: string | undefined;
   /** The latest recovery. */
   #recovering = Promise.resolve();
@@ -130,7 +130,7 @@ export class MediaTroubles {
   }
 
   /**
-   * The worker died, or Asterisk closed the media socket: opens other media. A bot that knows the
+   * The worker died, or the media was abandoned: opens other media. A bot that knows the
    * call is told. Never rejects.
    */
   async workerDied(detail: string): Promise<void> {
@@ -179,25 +179,20 @@ export class MediaTroubles {
   }
 
   /**
-   * Creates a media channel by `step`. If that fails in an outage of the events, creates another one
-   * after it: Asterisk has hung up the first, or the event of its start is lost. The outage may also
-   * be over by then.
+   * Creates a media channel. If that fails in an outage of the events, which may be over by then,
+   * other media is opened after it: Asterisk has hung up the channel, or the event of its start is
+   * lost. Rejects as `step` does.
    */
   async #lay(media: MediaSession, step: () => Promise<void>): Promise<void> {
-    const { ari, path, limitMs } = this.#call;
-    const recovery = this.#recoveries;
-    for (let next = step; ; next = () => path.renew(media, limitMs)) {
-      const { outages } = ari.apps;
-      try {
-        return await next();
-      } catch (error) {
-        const isOutage = !ari.apps.isActive || ari.apps.outages !== outages;
-        // Media that is opened anew meanwhile has a media channel of its own.
-        if (!isOutage || recovery !== this.#recoveries) throw error;
-        this.#orphanId = path.mediaChannelId;
-        await this.#untilActive();
-        if (recovery !== this.#recoveries) throw error;
-      }
+    const { ari, isLive } = this.#call;
+    const { outages } = ari.apps;
+    const before = this.#recoveries;
+    try {
+      await step();
+    } catch (error) {
+      const isOutage = !ari.apps.isActive || ari.apps.outages !== outages;
+      if (isOutage && before === this.#recoveries && isLive()) media.abandon((error as Error).message);
+      throw error;
     }
   }
 

@@ -30,7 +30,7 @@ export interface RelayShared {
 }
 
 /** Relays one call's audio between Asterisk and the bot. Owns both transports and closes them. */
-export class Relay implements Omit<MediaSession, 'reopen' | 'relays' | 'connectBot'> {
+export class Relay implements Omit<MediaSession, 'reopen' | 'abandon' | 'relays' | 'connectBot'> {
   readonly #settings: MediaSettings;
   readonly #shared: RelayShared;
   readonly #tell: (event: MediaEvent) => void;

@@ -112,8 +112,7 @@ export class RemoteMedia implements MediaSession, BotSeeker {
     });
   }
 
-  /** Asterisk closed its media socket. The call gets other media, as after its worker's death. */
-  #abandon(detail: string): void {
+  abandon(detail: string): void {
     const { thread, id } = this.#current ?? {};
     this.#current = undefined;
     if (thread === undefined || id === undefined) return;
@@ -149,7 +148,7 @@ export class RemoteMedia implements MediaSession, BotSeeker {
       return;
     }
     if (event.type === 'bot-failed') return this.#botAccess.failed(this, event.detail, event.isRefusal);
-    if (event.type === 'lost') return this.#abandon(event.detail);
+    if (event.type === 'lost') return this.abandon(event.detail);
     if (event.type === 'bot-open') this.#botAccess.succeeded(this);
     if (event.type === 'recording') this.#isPaused = event.isPaused;
     this.#botHasActed ||= ACTS.has(event.type);

@@ -135,7 +135,7 @@ export type MediaEvent =
    * reason. Sent once.
    */
   | { readonly type: 'bot-misbehaved'; readonly detail: string }
-  /** The worker died, or Asterisk closed its media socket. `reopen` gives the call other media. */
+  /** The worker died, or the media was abandoned. `reopen` gives the call other media. */
   | { readonly type: 'worker-died'; readonly detail: string }
   /** For `RemoteMedia` only. Asterisk closed its media socket. */
   | { readonly type: 'lost'; readonly detail: string };
@@ -170,10 +170,12 @@ export interface MediaSession {
   /** Whether `startRelay` was called. */
   readonly relays: boolean;
   /**
-   * After `worker-died`: opens the media in another worker. Connect it again, and start the relay
+   * After `worker-died`: opens the media anew, in any worker. Connect it again, and start the relay
    * if it ran. Rejects with a `MediaError`.
    */
   reopen(): Promise<void>;
+  /** Closes the media, because its line leads nowhere, and sends `worker-died`. */
+  abandon(detail: string): void;
   connectRtp(address: string, port: number): Promise<void>;
   connectSocket(url: string, authorization: string): Promise<void>;
   connectBot(): Promise<void>;
