@@ -185,6 +185,33 @@ test('the media socket of a wideband call is cut: it has another one, and its bo
   assert.equal(calls.find(({ callId }) => callId === wideId)?.endReason, undefined);
 });
 
+/** How long all bots of the wideband call have heard its caller, ms. */
+async function wideHeardMs(): Promise<number> {
+  const bots = await stack.bot.calls({ call_id: wideId });
+  return bots.reduce((sum, { media }) => sum + (media.heardMs[WIDE_CALLER_HZ] ?? 0), 0);
+}
+
+for (const [how, away] of [
+  ['cut', () => proxy.cut()],
+  ['held', () => proxy.hold('events')],
+] as const)
+  test(`a media socket is cut while events are ${how}: the call has another one when they are back`, async (t) => {
+    away();
+    await sleep(500);
+    proxy.dropMedia();
+    await sleep(5000);
+    const beforeMs = await wideHeardMs();
+    const sinceMs = Date.now();
+    proxy.mend();
+    await until('the bot hears the caller again', READY_MS, async () => {
+      return (await wideHeardMs()) - beforeMs > HEARD_MS;
+    });
+    t.diagnostic(`the bot has heard ${HEARD_MS} ms of the caller ${Date.now() - sinceMs} ms after the end`);
+    const { calls } = await stack.api('/calls');
+    assert.equal(calls.find(({ callId }) => callId === wideId)?.endReason, undefined);
+    await expectReady(t);
+  });
+
 test('Asterisk stands still for 30 s: calls by RTP go on, each with its bot', async (t) => {
   callIds = callIds.filter((callId) => callId !== wideId);
   delete ears['the bot hears the wideband caller'];
