@@ -35,9 +35,14 @@ function troubled(
     build: () => lay(0),
   };
   const media = {
-    reopen: () => reopen(++reopened),
+    reopen: async () => {
+      await reopen(++reopened);
+      done.push('open');
+    },
     relays: true,
-    connectBot: async () => void done.push('bot'),
+    connectBot: async () => {
+      done.push('bot');
+    },
     startRelay: () => done.push('relay'),
     abandon: (detail: string) => void troubles.workerDied(detail),
   };
@@ -73,7 +78,7 @@ test('the media channel of a worker that died is missed by nobody, however long 
   const { troubles, ended, done } = troubled(() => delay(900));
   const recovered = troubles.workerDied('died');
   await Promise.all([troubles.channelGone(), recovered]);
-  assert.deepEqual({ ended, done }, { ended: [], done: ['bot', 'relay'] });
+  assert.deepEqual({ ended, done }, { ended: [], done: ['open', 'bot', 'relay'] });
 });
 
 test('a media channel that ends with its worker alive ends the call', async () => {
@@ -121,7 +126,7 @@ test('where the worker that takes a call dies too, the next one takes it', async
   died.reject(new MediaError('worker-died', 'died'));
   const second = troubles.workerDied('died again');
   await Promise.all([first, second]);
-  assert.deepEqual({ ended, done }, { ended: [], done: ['bot', 'relay'] });
+  assert.deepEqual({ ended, done }, { ended: [], done: ['open', 'bot', 'relay'] });
 });
 
 test('media that is lost three times with minutes between is opened anew each time, and three times at once not', async () => {
@@ -137,7 +142,7 @@ test('media that is lost three times with minutes between is opened anew each ti
 });
 
 test('media that is lost while events are away is opened when they are back, with its bot, however often', async () => {
-  const { troubles, ended, done, apps } = troubled(async () => void done.push('open'));
+  const { troubles, ended, done, apps } = troubled(async () => {});
   for (let time = 1; time <= 4; time++) {
     apps.closed('app');
     const recovered = troubles.workerDied('died');
@@ -152,7 +157,7 @@ test('media that is lost while events are away is opened when they are back, wit
 
 test('events go while the media channel is made: other media is opened when they are back', async () => {
   const { troubles, ended, done, apps } = troubled(
-    async () => void done.push('open'),
+    async () => {},
     async (time) => {
       if (time > 1) return;
       apps.closed('app');
@@ -172,7 +177,7 @@ test('events go while the media channel is made: other media is opened when they
 
 test('events that were away while the media channel was made, and are back: other media is opened at once', async () => {
   const { troubles, ended, done, apps } = troubled(
-    async () => void done.push('open'),
+    async () => {},
     async (time) => {
       if (time > 1) return;
       apps.closed('app');
@@ -214,7 +219,7 @@ test('events go while a call is set up: its media channel is made anew when they
 });
 
 test('a call that ends while events are away waits for them no longer', async () => {
-  const { troubles, ended, done, apps, ending } = troubled(async () => void done.push('open'));
+  const { troubles, ended, done, apps, ending } = troubled(async () => {});
   apps.closed('app');
   const recovered = troubles.workerDied('died');
   await delay(50);

@@ -105,3 +105,22 @@ test('a media socket that closes for a call that ends then is no second fault', 
   await media.close();
   assert.deepEqual(asked, ['open', 'close']);
 });
+
+test('media that is being closed asks for no try of its bot, though its worker did so just before', async () => {
+  const access = new BotAccess(50, pino({ level: 'silent' }));
+  const other = { botName: 'ws://bot.example/', admitted: () => {} };
+  for (let time = 1; time <= 3; time++) access.failed(other, 'refused', false);
+  const thread = { forget: () => {}, tell: () => {}, ask: async () => {} };
+  const media = new RemoteMedia(
+    { bot } as MediaSettings,
+    () => {},
+    async () => ({ thread, id: 1 }),
+    access,
+  );
+  await media.open();
+  const closed = media.close();
+  media.happened({ type: 'bot-ask' }, false);
+  assert.equal(access.waiting, 0);
+  await closed;
+  access.close();
+});

@@ -144,7 +144,8 @@ export class RemoteMedia implements MediaSession, BotSeeker {
   happened(event: MediaEvent, hasBot: boolean): void {
     this.#hasBot = hasBot;
     if (event.type === 'bot-ask') {
-      if (this.#botAccess.ask(this, false)) this.admitted();
+      // One that is being closed would take the next try from the calls that wait for it.
+      if (!this.#closed && this.#botAccess.ask(this, false)) this.admitted();
       return;
     }
     if (event.type === 'bot-failed') return this.#botAccess.failed(this, event.detail, event.isRefusal);
