@@ -248,9 +248,7 @@ function ofNobody(
 /** Whether a channel of the app, outside Stasis, is an unanswered dial of an external client. */
 function isOthersDial(channel: AriChannel): boolean {
   const isUnanswered = channel.state === 'Down' || channel.state === 'Ringing';
-  return (
-    isUnanswered && isAtStart(channel) && isTelephone(channel) && !channel.id.startsWith(DIAL_ID_PREFIX)
-  );
+  return isUnanswered && isAtStart(channel) && isTelephone(channel) && !channel.id.startsWith(DIAL_ID_PREFIX);
 }
 
 /**
