@@ -85,8 +85,8 @@ export class PendingReleases {
   }
 
   /**
-   * Releases that Asterisk has not accepted yet, or has accepted and not done: comparisons still see
-   * the channel.
+   * Releases that Asterisk has not accepted yet, or has accepted and not done: comparisons still
+   * see the channel.
    */
   *#due(): Iterable<Due> {
     for (const [channelId, pending] of this.#pending)
