@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AriAccess } from './access.ts';
+import type { ActiveApps } from './active-apps.ts';
 import { AriClient } from './client.ts';
 import { EventFence } from './event-fence.ts';
 import { EventsSocket } from './events.ts';
@@ -51,6 +52,8 @@ export interface Takeovers {
 
 /** Requests of the calls: they wait, or fail, while another process may have the calls' app. */
 export interface HeldRequests {
+  /** The connection tells here that its app is active, or is not. */
+  readonly apps: ActiveApps;
   suspend(): void;
   resume(): void;
   refuse(): void;

@@ -112,6 +112,7 @@ export class AriLink {
   #holds(isOwn: boolean): HeldRequests {
     const isOfCalls = () => this.#areCallsElsewhere === isOwn;
     return {
+      apps: this.#ari.apps,
       suspend: () => isOfCalls() && this.#ari.suspend(),
       resume: () => isOfCalls() && this.#ari.resume(),
       refuse: () => isOfCalls() && this.#ari.refuse(),

@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AriAccess } from './access.ts';
+import { ActiveApps } from './active-apps.ts';
 import { AriConnection, type AriConnectionOptions, type HeldRequests } from './connection.ts';
 
 /** An app beside the shared one must be open within this time, ms. */
 const OPEN_MS = 3_000;
 /** Requests of our calls do not depend on this app. */
-const HOLD_NOTHING: HeldRequests = { suspend: () => {}, resume: () => {}, refuse: () => {} };
+const HOLD_NOTHING: Omit<HeldRequests, 'apps'> = { suspend: () => {}, resume: () => {}, refuse: () => {} };
 
 /**
  * Takes the app of another process. Resolves to a function that closes it. Rejects if Asterisk does
@@ -17,19 +18,24 @@ export async function takeApp(
 ): Promise<() => Promise<void>> {
   const ready = Promise.withResolvers<void>();
   const ignore = () => {};
-  const taken = new AriConnection(access, options, HOLD_NOTHING, {
-    onConnected: async () => {},
-    onReady: () => ready.resolve(),
-    onDown: ignore,
-    onTakenOver: ignore,
-    onAsked: ignore,
-    onYielded: ignore,
-    onOffered: ignore,
-    onLeft: ignore,
-    onAsteriskStopping: ignore,
-    onEvent: ignore,
-    onUnreadable: ignore,
-  });
+  const taken = new AriConnection(
+    access,
+    options,
+    { ...HOLD_NOTHING, apps: new ActiveApps(() => access.app) },
+    {
+      onConnected: async () => {},
+      onReady: () => ready.resolve(),
+      onDown: ignore,
+      onTakenOver: ignore,
+      onAsked: ignore,
+      onYielded: ignore,
+      onOffered: ignore,
+      onLeft: ignore,
+      onAsteriskStopping: ignore,
+      onEvent: ignore,
+      onUnreadable: ignore,
+    },
+  );
   taken.start();
   try {
     await Promise.race([ready.promise, tooLate(access.app)]);
