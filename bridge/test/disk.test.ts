@@ -80,6 +80,33 @@ test('SIGTERM ends a process whose disk hangs', async (t) => {
   assert.deepEqual(await Promise.race([once(child, 'exit'), limit]), [0, null]);
 });
 
+test('a process whose disk hangs leaves its calls by its end: until then its records are not free', async (t) => {
+  const lab = await Lab.start(t);
+  const { child } = await start(t, lab, { RECORDS_DIR: hangingFolder(t) });
+  const channel = lab.ari.inbound();
+  await until(() => lab.bot.sessions[0]?.of('answered').length === 1, 'the call is up');
+  const url = `http://127.0.0.1:${lab.ari.port}`;
+  const second = await Lab.start(t, { config: { ARI_URL: url } });
+  await until(() => lab.ari.apps.appOf(channel.id) !== 'pipecat', 'handed over');
+  let output = '';
+  child.stdout?.on('data', (text) => {
+    output += text;
+  });
+  const ended = once(child, 'exit');
+  for (const signals of [1, 2]) {
+    child.kill('SIGTERM');
+    await until(() => output.split('signal received').length > signals, 'told to stop');
+  }
+  const [code] = await ended;
+  assert.equal(code, 1);
+  assert.equal(lab.ari.log().filter((request) => request.includes('/events/user/left-')).length, 0);
+  assert.equal([...lab.ari.globals.variables.values()].includes('ended'), false);
+  const session = await second.session();
+  await until(() => session.of('answered').length > 0, 'adopted');
+  lab.ari.hangUp(channel.id);
+  assert.equal((await second.ended()).reason.kind, 'caller-hangup');
+});
+
 test('while the disk is full no list is given out as if there had been no calls; each call is known by its id', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'bridge-full-'));
   t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
