@@ -1,7 +1,7 @@
 include scripts/stack.mk
 .PHONY: check e2e test soak fuzz bench bundle clean
 
-check: ## the fast part of the tests: format, lint, types, unit and daemon tests
+check: ## the quick part of the tests: format, lint, types, unit and daemon tests
 	@scripts/test.sh check
 
 e2e: ## end-to-end tests: real Asterisk, SIPp and a mock Pipecat, beside a running lab

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests in the e2e image, so that the host needs no Node. `check`: format, lint, types,
-# unit and daemon tests. `e2e`: real Asterisk, SIPp and the mock, on ports of their own; then `make
+# unit and daemon tests, but for those that are slow on purpose. `e2e`: real Asterisk, SIPp and the mock, on ports of their own; then `make
 # doctor` on a fresh lab, and restarts of a lab with calls. `all`: both, and 3 minutes of `make
 # soak`. The last line counts what passed and failed.
 set -euo pipefail
@@ -89,6 +89,7 @@ show_failure() {
 # No network, no rights: these need loopback only.
 SANDBOX=(--network none --user 65534:65534 --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges)
 
+# check SCRIPT: which tests of the bridge.
 check() {
   # The bench's image is built for its C alone, whose warnings are errors.
   scripts/build.sh e2e bench
@@ -96,7 +97,7 @@ check() {
   run mock-check e2e/mock-pipecat check "${SANDBOX[@]}"
   run e2e-check e2e check "${SANDBOX[@]}"
   run bench-check bench check "${SANDBOX[@]}"
-  run bridge-tests bridge test:ci "${SANDBOX[@]}"
+  run bridge-tests bridge "$1" "${SANDBOX[@]}"
   run mock-tests e2e/mock-pipecat test "${SANDBOX[@]}"
   run bench-tests bench test "${SANDBOX[@]}"
 }
@@ -153,13 +154,13 @@ main() {
   scripts/base.sh
   mkdir -p .logs
   case "$1" in
-    check) check ;;
+    check) check test:ci:quick ;;
     e2e)
       e2e
       labs
       ;;
     all)
-      check
+      check test:ci
       e2e
       soak
       labs

@@ -1,3 +1,4 @@
+/** Slow on purpose: `make test` runs it, `make check` does not. */
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { allTargets } from './targets.ts';

@@ -14,6 +14,7 @@ import type { Logger } from './log.ts';
 import { type MakeWorker, makeWorker } from './media/make-worker.ts';
 import { MediaPool } from './media/pool.ts';
 import { Retention } from './recording/retention.ts';
+import { type MakeStore, makeStore } from './records/make-store.ts';
 import { RecordWriter } from './records/record-writer.ts';
 import { RecordStore } from './records/store.ts';
 import { StatusCallbacks } from './reports/callbacks.ts';
@@ -33,13 +34,23 @@ import { DAY_MS, MEGABYTE } from './units/units.ts';
 
 const { version } = packageJson;
 
+/** What makes the daemon's threads. */
+export interface Threads {
+  readonly media: MakeWorker;
+  readonly records: MakeStore;
+}
+
 /**
  * Starts the bridge: one connection to Asterisk, one call object for each caller's channel. Rejects
- * if the HTTP port is in use. ARI may be unavailable: connecting is retried. `make` creates the
- * media workers; by default this thread does.
+ * if the HTTP port is in use. ARI may be unavailable: connecting is retried. `threads` makes the
+ * threads; by default this thread does.
  */
-export async function startDaemon(config: Config, log: Logger, make = makeWorker): Promise<Daemon> {
-  const daemon = new Daemon(config, log, make);
+export async function startDaemon(
+  config: Config,
+  log: Logger,
+  threads: Partial<Threads> = {},
+): Promise<Daemon> {
+  const daemon = new Daemon(config, log, { media: makeWorker, records: makeStore, ...threads });
   await daemon.start();
   return daemon;
 }
@@ -79,7 +90,7 @@ export class Daemon {
   /** The last words of the calls are not waited for any more. */
   #isHurried = false;
 
-  constructor(initial: Config, log: Logger, make: MakeWorker) {
+  constructor(initial: Config, log: Logger, threads: Threads) {
     const live = new LiveConfig(initial);
     const { config } = live;
     this.#config = config;
@@ -108,14 +119,12 @@ export class Daemon {
         botConnectsPerSecond: config.BOT_CONNECTS_PER_SECOND,
       },
       log,
-      make,
+      threads.media,
     );
     this.#asteriskPorts = new AsteriskPorts(portNeeds(config).asterisk);
     const { RECORDS_DIR: directory, RECORDS_DAYS: days, RECORDS_MAX_MB: maxMegabytes } = config;
-    this.#records = new RecordStore({ directory, process: instance, days, maxMegabytes }, log, (records) => {
-      log.warn({ calls: records.length }, 'the previous process died during calls');
-      this.#switchboard.adopt(records);
-    });
+    const kept = { directory, process: instance, days, maxMegabytes };
+    this.#records = new RecordStore(kept, log, (left) => this.#switchboard.adopt(left), threads.records);
     this.#recordChanges = new RecordChanges({
       store: this.#records,
       writer: new RecordWriter(this.#records, () => config.RECORDS_STDOUT, log),

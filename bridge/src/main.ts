@@ -125,7 +125,7 @@ try {
   // From the beginning: without a listener the signal ends the process.
   const load = () => loadConfig(withSettingsFile(process.env));
   process.on('SIGHUP', () => void daemon?.reload(load));
-  daemon = await startDaemon(config, log, openNursery());
+  daemon = await startDaemon(config, log, { media: openNursery() });
   daemon.followAsterisk(load);
   endWhenDue(daemon, log);
   lowerPriority();

@@ -106,6 +106,8 @@ const IO_FILES = new Set([
   'records/database.ts',
   'records/process-lock.ts',
   'records/store.ts',
+  'records/make-store.ts',
+  'records/store-thread.ts',
   'records/store-worker.ts',
   'rtp/datagrams.ts',
   'rtp/socket.ts',

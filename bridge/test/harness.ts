@@ -6,11 +6,11 @@ import { pino } from 'pino';
 import { loadConfig } from '../src/config/environment.ts';
 import type { Reload } from '../src/control/reloading.ts';
 import { type Daemon, startDaemon } from '../src/daemon.ts';
-import { type MakeWorker, makeWorker } from '../src/media/make-worker.ts';
+import type { MakeWorker } from '../src/media/make-worker.ts';
 import { FakeAri } from './fake-ari.ts';
 import { type BotSession, FakeBot } from './fake-bot.ts';
 import type { FakeChannel } from './fake-channel.ts';
-import { makeWarmWorker } from './warm-workers.ts';
+import { makeWarmStore, makeWarmWorker } from './warm-workers.ts';
 
 /** Only a test that fails waits so long; a busy machine may need a part of it. */
 const WAIT_MS = 20_000;
@@ -124,8 +124,11 @@ export class Lab {
       { level: 'debug', base: null },
       { write: (line: string) => lab.logs.push(JSON.parse(line)) },
     );
-    const make = options.make ?? (Lab.endsThreads ? makeWorker : makeWarmWorker);
-    lab.#daemon = await startDaemon(config, log, make);
+    const threads = Lab.endsThreads ? {} : { media: makeWarmWorker, records: makeWarmStore };
+    lab.#daemon = await startDaemon(config, log, {
+      ...threads,
+      ...(options.make === undefined ? {} : { media: options.make }),
+    });
     if (!options.noWait) await until(() => lab.logged('ARI connected')[0], 'ARI connected');
     return lab;
   }

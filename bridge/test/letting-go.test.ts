@@ -1,4 +1,7 @@
-/** How a process ends whose calls another process takes, or is to take. */
+/**
+ * How a process ends whose calls another process takes, or is to take.
+ * Slow on purpose: `make test` runs it, `make check` does not.
+ */
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,7 @@
 /**
  * Each setting that applies on reload does apply, without a restart. The two tables have all of
  * them: a setting that is said to apply on reload, and has no row here, fails the last test.
+ * Slow on purpose: `make test` runs it, `make check` does not.
  */
 import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';

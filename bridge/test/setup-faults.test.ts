@@ -1,3 +1,4 @@
+/** Slow on purpose: `make test` runs it, `make check` does not. */
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';

@@ -1,3 +1,4 @@
+/** Slow on purpose: `make test` runs it, `make check` does not. */
 // This file runs in a process of its own.
 /** If a media worker dies while a second leg rings, or later, the transfer goes on. */
 import assert from 'node:assert/strict';

@@ -1,3 +1,4 @@
+/** Slow on purpose: `make test` runs it, `make check` does not. */
 // This file runs in a process of its own.
 /** If a media worker dies during the set-up of a call, at whichever step, the call survives. */
 import assert from 'node:assert/strict';

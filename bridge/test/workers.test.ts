@@ -1,3 +1,4 @@
+/** Slow on purpose: `make test` runs it, `make check` does not. */
 // This file runs in a process of its own.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';

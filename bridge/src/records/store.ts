@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
 import { Replies } from '../async/replies.ts';
 import type { Logger } from '../log.ts';
+import { type MakeStore, makeStore, type StoreHandle } from './make-store.ts';
 import type { CallRecord } from './record.ts';
 import type {
   FromStore,
@@ -41,11 +41,12 @@ export class RecordStoreError extends Error {
 export class RecordStore {
   #settings: Omit<StoreSettings, 'recovers'>;
   readonly #log: Logger;
+  readonly #make: MakeStore;
   readonly #heard = Promise.withResolvers<void>();
   readonly #onRecovered: (records: readonly CallRecord[]) => void;
   readonly #questions = new Replies();
   /** Undefined while a dead thread is being replaced, and after the close. */
-  #worker: Worker | undefined;
+  #worker: StoreHandle | undefined;
   #waiting = 0;
   /** Since when the thread has had work without an answer, by `performance.now()`. */
   #silentSinceMs: number | undefined;
@@ -72,7 +73,9 @@ export class RecordStore {
     settings: Omit<StoreSettings, 'recovers'>,
     log: Logger,
     onRecovered: (records: readonly CallRecord[]) => void,
+    make: MakeStore = makeStore,
   ) {
+    this.#make = make;
     this.#settings = settings;
     this.#log = log;
     this.#onRecovered = onRecovered;
@@ -231,19 +234,14 @@ export class RecordStore {
     else this.#log.info('call records are written again');
   }
 
-  #start(recovers: boolean): Worker {
+  #start(recovers: boolean): StoreHandle {
     this.#startedMs = performance.now();
     this.#silentSinceMs = this.#startedMs;
-    const worker = new Worker(new URL('./store-worker.ts', import.meta.url), {
-      workerData: { ...this.#settings, recovers } satisfies StoreSettings,
+    const settings = { ...this.#settings, recovers };
+    return this.#make(settings, {
+      onMessage: (message) => this.#receive(message),
+      onEnd: ({ message }) => this.#died(message),
     });
-    worker.on('message', (message: FromStore) => this.#receive(message));
-    let death = 'the thread ended';
-    worker.on('error', (error: Error) => {
-      death = error.message;
-    });
-    worker.on('exit', () => this.#died(death));
-    return worker;
   }
 
   #receive(message: FromStore): void {
@@ -282,7 +280,9 @@ export class RecordStore {
   #recovered(records: readonly CallRecord[]): void {
     const unheard = records.filter(({ channelId }) => !this.#endedFirst?.has(channelId));
     this.#endedFirst = undefined;
-    if (unheard.length > 0) this.#onRecovered(unheard);
+    if (unheard.length === 0) return;
+    this.#log.warn({ calls: unheard.length }, 'the previous process died during calls');
+    this.#onRecovered(unheard);
   }
 
   #setProblem(problem: string | undefined): void {
