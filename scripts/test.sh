@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs the tests in the e2e image, so that the host needs no Node. `check`: format, lint, types,
-# unit and daemon tests, but for those that are slow on purpose. `e2e`: real Asterisk, SIPp and the mock, on ports of their own; then `make
-# doctor` on a fresh lab, and restarts of a lab with calls. `all`: both, and 3 minutes of `make
-# soak`. The last line counts what passed and failed.
+# unit and daemon tests, but for those that are slow on purpose. `e2e`: real Asterisk, SIPp and the
+# mock, on ports of their own; then `make doctor` on a fresh lab, and restarts of a lab with calls.
+# `all`: both, with the slow ones, and 3 minutes of `make soak`. The last line counts what passed
+# and failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/progress.sh
