@@ -16,8 +16,8 @@ cuts_now=""        # whether calls in progress are to be cut
 # the new one.
 running_id() { docker compose ps --quiet --status running "$1" 2>/dev/null | newest_first | head -n 1; }
 
-# newest_first: sorts ids of containers by their age. compose numbers them; the host's clock may have
-# been set back in between. One of `docker compose run`, as of --check, is none of the service.
+# newest_first: sorts ids of containers by their age. compose numbers them; the host's clock may
+# have been set back in between. One of `docker compose run`, as of --check, is none of the service.
 newest_first() {
   local ids
   ids="$(cat)"

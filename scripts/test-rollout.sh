@@ -49,8 +49,8 @@ until_true() {
   done
 }
 
-# bridges: the ids of the containers of the bridge that run, the oldest first. Those of `docker compose
-# run` are none.
+# bridges: the ids of the containers of the bridge that run, the oldest first. Those of `docker
+# compose run` are none.
 bridges() {
   in_lab docker compose ps --quiet --status running bridge |
     xargs --no-run-if-empty docker inspect --format '{{index .Config.Labels "com.docker.compose.oneoff"}} {{index .Config.Labels "com.docker.compose.container-number"}} {{.Id}}' |
@@ -172,8 +172,8 @@ expect_left() {
     fail "Docker does not start the bridge again that is left"
 }
 
-# interrupted SIGNAL VALUE LEFT: `make up` gets this signal before it has told the old bridge to end.
-# The bridge with ARI_TIMEOUT_MS=LEFT is to be left.
+# interrupted SIGNAL VALUE LEFT: `make up` gets this signal before it has told the old bridge to
+# end. The bridge with ARI_TIMEOUT_MS=LEFT is to be left.
 interrupted() {
   local up
   step "make up gets SIG$1 while the new bridge comes up"
@@ -186,8 +186,8 @@ interrupted() {
   expect_left "$3"
 }
 
-# abandoned: as after a reboot in the middle, two bridges run, and nobody has told the old one to end.
-# The next `make up` does.
+# abandoned: as after a reboot in the middle, two bridges run, and nobody has told the old one to
+# end. The next `make up` does.
 abandoned() {
   step "the old bridge runs, and nobody has told it to end: make up"
   set_in_env ARI_TIMEOUT_MS 4500

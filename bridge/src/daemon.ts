@@ -382,6 +382,7 @@ export class Daemon {
       asteriskPorts: this.#asteriskPorts,
       ari: this.#ari,
       ariProblem: this.#link.problem,
+      isPortBlocked: this.#http?.isBlocked === true,
       wasReloadRefused: this.#reloading.wasRefused,
     });
   }

@@ -216,7 +216,7 @@ describe('docs/FAULTS.md names each fault and no other', () => {
       ...rangeWarnings({ maxCalls: 9, transport: 'rtp', asterisk: range, bridge: range }),
       ...ports.warnings(0, 1),
     ];
-    assert.equal(all.length, 8);
+    assert.equal(all.length, 9);
     assertMatched(all, codes('Warnings'));
   });
 

@@ -62,7 +62,7 @@ export class HandoverPhase {
 
   /** Throws if the phase may not follow the current one. */
   to(phase: Phase): void {
-    if (!NEXT[this.#phase].includes(phase)) throw new Error(`no phase ${phase} after ${this.#phase}`);
+    if (!NEXT[this.#phase].includes(phase)) throw new RangeError(`no phase ${phase} after ${this.#phase}`);
     this.#phase = phase;
   }
 }

@@ -22,6 +22,8 @@ export interface ReadinessParts {
   readonly ari: Pick<AriClient, 'mediaRefusedMs'>;
   /** Why ARI cannot be used now. Undefined if it can. */
   readonly ariProblem: string | undefined;
+  /** Whether clients do not reach this process, since another one has the port. */
+  readonly isPortBlocked: boolean;
   readonly wasReloadRefused: boolean;
 }
 
@@ -37,6 +39,8 @@ export function readiness(parts: ReadinessParts): { problems: string[]; warnings
     problems.push('MAX_CALLS is reached');
   if (parts.gate.isOverloaded) problems.push('the bridge is overloaded');
   const warnings: string[] = [];
+  if (parts.isPortBlocked)
+    warnings.push(`another process has the HTTP port ${config.HTTP_PORT}, and does not hand it over`);
   if (parts.wasReloadRefused)
     warnings.push('the last reload was refused: what runs is not what the files say');
   const { problem } = parts.records;

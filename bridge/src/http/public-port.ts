@@ -78,10 +78,9 @@ export class PublicPort {
     return this.#port;
   }
 
-  /** Why clients do not reach this process, though it has the calls. Undefined: they do. */
-  get problem(): string | undefined {
-    if (this.#blockedMs === undefined || performance.now() - this.#blockedMs < BLOCKED_MS) return undefined;
-    return `another process has the HTTP port ${this.#port}, and does not hand it over`;
+  /** Whether another process has had the port for so long that clients do not reach this one. */
+  get isBlocked(): boolean {
+    return this.#blockedMs !== undefined && performance.now() - this.#blockedMs >= BLOCKED_MS;
   }
 
   /** The answer to a challenge, if this process itself listens on the port. */

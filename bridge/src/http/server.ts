@@ -98,6 +98,11 @@ export class HttpInterface {
     return this.#public.port;
   }
 
+  /** Whether another process has had the port for so long that clients do not reach this one. */
+  get isBlocked(): boolean {
+    return this.#public.isBlocked;
+  }
+
   /** Rejects if the port is in use, but not by a process that hands over to us. */
   async start(): Promise<void> {
     const listenTextResolver = (address: string) =>
@@ -201,9 +206,7 @@ export class HttpInterface {
       ...this.#public.proof((request.query as { challenge?: unknown }).challenge),
     }));
     server.get('/readyz', (_request, reply) => {
-      const { problems, warnings: others } = readiness();
-      const { problem } = this.#public;
-      const warnings = problem === undefined ? others : [problem, ...others];
+      const { problems, warnings } = readiness();
       return reply.code(problems.length === 0 ? 200 : 503).send({
         status: problems.length === 0 ? 'ready' : 'not ready',
         problems,
