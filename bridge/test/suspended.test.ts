@@ -1,4 +1,7 @@
-/** The process of the bridge stands still, as by SIGSTOP or in a host that is suspended. */
+/**
+ * The process of the bridge stands still, as by SIGSTOP or in a host that is suspended.
+ * Slow on purpose: `make test` runs it, `make check` does not.
+ */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
