@@ -119,7 +119,7 @@ function lookUp(t: TestContext, known: string, dns: Readonly<Record<string, stri
   writeFileSync(join(directory, 'known'), known);
   const cases = Object.entries(dns).map(([name, list]) => `${name}) printf '%s\\n' ${list} ;;`);
   return run(`
-    names='${join(directory, 'names')}'
+    names='${join(directory, 'names')}' lock='${join(directory, 'lock')}'
     cli() { if [[ $1 == 'pjsip show identifies' ]]; then cat '${join(directory, 'known')}'; else echo reload >>'${join(directory, 'done')}'; fi; }
     addresses_of() { case $1 in ${cases.join(' ')} esac; }
     look_up_names
@@ -149,6 +149,12 @@ test('other addresses are loaded, but not more often than every ten minutes', (t
   assert.match(lookUp(t, KNOWN, moved), /loading the addresses.*trunk.example\nreload\n$/);
   assert.equal(lookUp(t, KNOWN, moved, 'SECONDS=100; look_up_names').match(/^reload$/gm)?.length, 1);
   assert.equal(lookUp(t, KNOWN, moved, 'SECONDS=700; look_up_names').match(/^reload$/gm)?.length, 2);
+});
+
+test('nothing is loaded while a reload runs: Asterisk would refuse one of the two', (t) => {
+  const moved = { ...DNS, 'trunk.example': '192.0.2.10' };
+  const held = 'SECONDS=700; exec 9>"$lock"; flock 9; look_up_names';
+  assert.equal(lookUp(t, KNOWN, moved, held).match(/^reload$/gm)?.length, 1);
 });
 
 test('nothing is loaded while the name of another provider cannot be resolved: it would be forgotten', (t) => {
