@@ -7,6 +7,7 @@ import { type ConfigChange, LiveConfig } from './config/live-config.ts';
 import { rangeWarnings } from './config/port-ranges.ts';
 import { CallControl } from './control/call-control.ts';
 import { readiness } from './control/readiness.ts';
+import { writeReloadReport } from './control/reload-report.ts';
 import { type Reload, Reloading } from './control/reloading.ts';
 import { EventStream } from './http/event-stream.ts';
 import { type HttpInterface, startHttp } from './http/server.ts';
@@ -108,6 +109,7 @@ export class Daemon {
       live,
       apply: (change) => this.#apply(change),
       ari: this.#ari,
+      report: writeReloadReport,
       log,
     });
     const instance = this.#instance;

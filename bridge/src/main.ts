@@ -3,7 +3,7 @@ import { getPriority, setPriority } from 'node:os';
 import { appDigest, configDigest, restartDigest } from './config/digest.ts';
 import { ConfigError, loadConfig, portNeeds } from './config/environment.ts';
 import { rangeWarnings } from './config/port-ranges.ts';
-import { storeSettings, withSettings, withSettingsFile } from './config/settings-file.ts';
+import { restoreSettings, storeSettings, withSettings, withSettingsFile } from './config/settings-file.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { exitNow } from './exit.ts';
 import { createLastLogger, createLogger, type Logger } from './log.ts';
@@ -95,21 +95,31 @@ function endWhenDue(daemon: Daemon, log: Logger): void {
 /**
  * Checks the configuration, and starts nothing: `make up` does so before it stops the running
  * bridge. The digests tell whether it has to: the running bridge shows its own at /livez. With `-`
- * the settings file's text comes from standard input. `--store` then writes it.
+ * the settings file's text comes from standard input. `--store` then writes it. `--restore` checks
+ * nothing, and undoes the last `--store`.
  */
 function check([mode, from]: readonly string[]): void {
+  const { SETTINGS_FILE } = process.env;
+  if (mode === '--restore') {
+    if (SETTINGS_FILE) restoreSettings(SETTINGS_FILE);
+    return;
+  }
   if (mode !== '--check' && mode !== '--store') throw new ConfigError(`unknown argument: ${mode}`);
   const text = from === '-' ? readFileSync(STDIN, 'utf8') : undefined;
   const config = loadConfig(
-    text === undefined ? withSettingsFile(process.env) : withSettings(process.env, text),
+    text === undefined ? withSettingsFile(process.env, note) : withSettings(process.env, text),
   );
-  const { SETTINGS_FILE } = process.env;
   if (mode === '--store' && text !== undefined && SETTINGS_FILE) storeSettings(SETTINGS_FILE, text);
-  for (const warning of rangeWarnings(portNeeds(config))) console.log(`note: ${warning}`);
+  for (const warning of rangeWarnings(portNeeds(config))) note(warning);
   console.log(`configuration: ${configDigest(config)}`);
   console.log(`restart: ${restartDigest(config)}`);
   // Says too that this version takes the calls of another process (scripts/rollout.sh).
   console.log(`app: ${appDigest(config)}`);
+}
+
+/** For the operator, who sees it in the output of `make up`. */
+function note(text: string): void {
+  console.log(`note: ${text}`);
 }
 
 try {
@@ -118,14 +128,17 @@ try {
     check(process.argv.slice(2));
     process.exit(0);
   }
-  const config = loadConfig(withSettingsFile(process.env));
+  const notes: string[] = [];
+  const config = loadConfig(withSettingsFile(process.env, (text) => notes.push(text)));
   const log = createLogger(config.LOG_LEVEL);
+  for (const text of notes) log.warn(text);
   exitOnUncaughtError();
-  let daemon: Daemon | undefined;
+  const started = Promise.withResolvers<Daemon>();
   // From the beginning: without a listener the signal ends the process.
-  const load = () => loadConfig(withSettingsFile(process.env));
-  process.on('SIGHUP', () => void daemon?.reload(load));
-  daemon = await startDaemon(config, log, { media: openNursery() });
+  const load = () => loadConfig(withSettingsFile(process.env, (text) => log.warn(text)));
+  process.on('SIGHUP', () => void started.promise.then((daemon) => daemon.reload(load)));
+  const daemon = await startDaemon(config, log, { media: openNursery() });
+  started.resolve(daemon);
   daemon.followAsterisk(load);
   endWhenDue(daemon, log);
   lowerPriority();

@@ -4,12 +4,13 @@
  * Slow on purpose: `make test` runs it, `make check` does not.
  */
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SETTINGS } from '../src/config/environment.ts';
 import { needsRestart } from '../src/config/reloadable.ts';
+import { type ReloadReport, writeReloadReport } from '../src/control/reload-report.ts';
 import type { MediaSettings } from '../src/media/session.ts';
 import { API_TOKEN, api } from './api-client.ts';
 import { ORDER, PROVIDER, place } from './api-lab.ts';
@@ -115,6 +116,35 @@ test('a fault in one file refuses the whole reload, names it, and what runs goes
   rmSync(join(directory, 'acme.env'));
   await lab.reload();
   assert.doesNotMatch((await lab.get('/readyz')).body, /refused/);
+});
+
+test('an error that nobody foresaw refuses the reload too, and the process goes on', async (t) => {
+  const lab = await Lab.start(t);
+  const load = () => {
+    throw new Error('EMFILE: too many open files');
+  };
+  assert.deepEqual(await lab.daemon.reload(load), { refused: 'EMFILE: too many open files' });
+  assert.match((await lab.get('/readyz')).body, /the last reload was refused/);
+  assert.ok('applied' in (await lab.reload()));
+});
+
+test('what became of each reload is in a file, for who has sent the signal', (t) => {
+  const path = join(folder(t), 'reload');
+  const written = (report: ReloadReport) => {
+    writeReloadReport(report, path);
+    return readFileSync(path, 'utf8');
+  };
+  assert.equal(written({ asked: 0, done: 0, outcome: undefined }), 'asked 0 done 0 none\n');
+  const change = { applied: ['MAX_CALLS', 'acme.env'], needRestart: [] };
+  assert.equal(
+    written({ asked: 3, done: 2, outcome: { change, asterisk: 'applied: acme changed' } }),
+    'asked 3 done 2 applied\nbridge: MAX_CALLS, acme.env\nAsterisk: acme changed\n',
+  );
+  const none = { change: { ...change, applied: [] }, asterisk: undefined };
+  assert.equal(written({ asked: 3, done: 3, outcome: none }), 'asked 3 done 3 applied\nbridge: nothing\n');
+  const refused = '2 problem(s):\n  a.env: X';
+  assert.equal(written({ asked: 4, done: 4, outcome: { refused } }), `asked 4 done 4 refused\n${refused}\n`);
+  writeReloadReport({ asked: 5, done: 5, outcome: { refused } }, join(path, 'no-folder'));
 });
 
 test('what needs a restart is named, and stays as it is; the rest is applied', async (t) => {

@@ -19,12 +19,17 @@ export function providersVariable(app: string): string {
   return `PIPECAT_PROVIDERS_${app}`;
 }
 
-/** What became of the files in Asterisk: which it applied, or why it did not. */
-export type AsteriskReload = { readonly applied: string } | { readonly refused: string };
+/**
+ * What became of the files in Asterisk: which it applied, or why it did not. `isFault`: they have a
+ * fault, and the same ones are refused again.
+ */
+export type AsteriskReload =
+  | { readonly applied: string }
+  | { readonly refused: string; readonly isFault: boolean };
 
 /** An answer to the question with this number. Undefined: it is none. */
 export function parseReloaded(value: string, number: string): AsteriskReload | undefined {
-  const [, found, verdict, text = ''] = /^(\S+) (ok|refused) ?(.*)$/s.exec(value) ?? [];
+  const [, found, verdict, text = ''] = /^(\S+) (ok|refused|failed) ?(.*)$/s.exec(value) ?? [];
   if (found !== number) return undefined;
-  return verdict === 'ok' ? { applied: text } : { refused: text };
+  return verdict === 'ok' ? { applied: text } : { refused: text, isFault: verdict === 'refused' };
 }

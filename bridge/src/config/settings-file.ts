@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { ConfigError, SECRETS, SETTINGS } from './environment.ts';
 import { needsRestart } from './reloadable.ts';
 
@@ -7,15 +7,33 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /**
  * The settings that apply on reload. A process cannot see a change of its environment, so these are
  * in a file (`SETTINGS_FILE`), which `make up` and `make reload` write. The file is a JSON object;
- * its values go before those of the environment. Without the file the environment is all.
+ * its values go before those of the environment. Where no file is named the environment is all. One
+ * that is named and missing is a fault: the environment lacks all these settings then.
+ *
+ * Names that this version does not know are told to `warn`, and count for nothing: a newer version
+ * may have stored them, and then have been removed.
  */
-export function withSettingsFile(environment: Environment, path = environment.SETTINGS_FILE): Environment {
-  return path === undefined ? environment : withSettings(environment, textOf(path));
+export function withSettingsFile(environment: Environment, warn: (text: string) => void): Environment {
+  const path = environment.SETTINGS_FILE;
+  if (!path) return environment;
+  const values = settingsOf(textOf(path));
+  const unknown = unknownOf(values);
+  if (unknown.length > 0)
+    warn(`SETTINGS_FILE has settings that this version does not know: ${unknown.join(', ')}`);
+  return { ...environment, ...without(values, unknown) };
 }
 
-/** The environment with such a file's text. Throws a {@link ConfigError}. */
-export function withSettings(environment: Environment, text: string | undefined): Environment {
-  if (text === undefined) return environment;
+/** The environment with such a file's text. Throws a {@link ConfigError}, also for unknown names. */
+export function withSettings(environment: Environment, text: string): Environment {
+  const values = settingsOf(text);
+  const unknown = unknownOf(values);
+  if (unknown.length > 0)
+    throw new ConfigError(`SETTINGS_FILE: has what no reload applies: ${unknown.join(', ')}`);
+  return { ...environment, ...values };
+}
+
+/** The settings of a file that have a value. */
+function settingsOf(text: string): Record<string, string> {
   let values: unknown;
   try {
     values = JSON.parse(text);
@@ -28,16 +46,24 @@ export function withSettings(environment: Environment, text: string | undefined)
     Object.values(values).some((v) => typeof v !== 'string')
   )
     throw new ConfigError('SETTINGS_FILE: is not an object of texts');
-  const wrong = Object.keys(values).filter((name) => !RELOADABLE.has(name));
-  if (wrong.length > 0)
-    throw new ConfigError(`SETTINGS_FILE: has what no reload applies: ${wrong.join(', ')}`);
-  return { ...environment, ...filled(values as Record<string, string>) };
+  const filled = Object.entries(values as Record<string, string>).filter(([, value]) => value.trim() !== '');
+  return Object.fromEntries(filled);
 }
 
-/** Writes the file, so that who reads it gets the old text or the new one. */
+/**
+ * Writes the settings that have a value, so that who reads the file gets the old text or the new
+ * one. {@link restoreSettings} undoes it.
+ */
 export function storeSettings(path: string, text: string): void {
-  writeFileSync(`${path}.new`, text, { mode: 0o600 });
+  if (existsSync(path)) copyFileSync(path, `${path}.before`);
+  else rmSync(`${path}.before`, { force: true });
+  writeFileSync(`${path}.new`, `${JSON.stringify(settingsOf(text), undefined, 2)}\n`, { mode: 0o600 });
   renameSync(`${path}.new`, path);
+}
+
+/** The file is again what it was before it was stored last. The first one stays. */
+export function restoreSettings(path: string): void {
+  if (existsSync(`${path}.before`)) renameSync(`${path}.before`, path);
 }
 
 /** Names that the file may have: settings that apply on reload, also by file (`NAME_FILE`). */
@@ -47,16 +73,24 @@ export const RELOADABLE: ReadonlySet<string> = new Set(
     .flatMap((name) => ((SECRETS as readonly string[]).includes(name) ? [name, `${name}_FILE`] : [name])),
 );
 
-function filled(values: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value.trim() !== ''));
+function unknownOf(values: Readonly<Record<string, string>>): string[] {
+  return Object.keys(values).filter((name) => !RELOADABLE.has(name));
 }
 
-function textOf(path: string): string | undefined {
+function without(
+  values: Readonly<Record<string, string>>,
+  names: readonly string[],
+): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).filter(([name]) => !names.includes(name)));
+}
+
+function textOf(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return undefined;
+    if (code === 'ENOENT')
+      throw new ConfigError(`SETTINGS_FILE: ${path} is missing; it is written by: make up`);
     throw new ConfigError(`SETTINGS_FILE: cannot be read (${code ?? 'unknown'})`);
   }
 }
