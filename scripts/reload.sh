@@ -14,11 +14,13 @@ cd "$(dirname "$0")/.."
 export UNCHANGED_STATUS=3
 declare -A digests=() configurations=()
 
-# in_running SERVICE COMMAND…: in its container, with the settings of .env on standard input.
+# in_running SERVICE COMMAND…: in its container, with the settings of .env on standard input. Of two
+# bridges it is the new one: `docker compose exec` takes the old one.
 in_running() {
-  local settings
+  local settings service="$1"
+  shift
   settings="$(bridge_settings)"
-  docker compose exec --no-TTY "$@" <<<"$settings"
+  docker exec --interactive "$(running_id "$service")" "$@" <<<"$settings"
 }
 
 check() {
@@ -36,10 +38,11 @@ check() {
   done
 }
 
-# environment_of SERVICE: what .env gives its container, a line each.
+# planned_environment SERVICE: what .env gives its container, a line each. Its values are JSON's.
 planned_environment() {
   docker compose config --format json | sed -n "/^    \"$1\": {\$/,/^    }/p" | sed -n '/^      "environment": {$/,/^      }/{//!p}' |
-    sed -nE 's/^ *"([A-Z_]+)": "(.*)",?$/\1=\2/p' | sed 's/\$\$/$/g; s/\\"/"/g; s/\\\\/\\/g'
+    sed -nE 's/^ *"([A-Z_]+)": "(.*)",?$/\1=\2/p' |
+    sed 's/\$\$/$/g; s/\\\\/\x01/g; s/\\"/"/g; s/\\u0026/\&/g; s/\\u003c/</g; s/\\u003e/>/g; s/\x01/\\/g'
 }
 
 # changed_settings SERVICE: the names of settings that its container has otherwise than .env.
@@ -75,8 +78,12 @@ main() {
   if [ "$(running_digest asterisk)" != "${digests[asterisk]}" ]; then
     fail "Asterisk needs a restart for a part of what has changed (a provider's CONTACT_PORT or NAT=yes); nothing was applied" "make up"
   fi
+  # After a Ctrl-C a bridge that dies starts with what it had.
+  on_interrupt 'restore_settings "$(running_id bridge)"'
   in_running bridge nice node src/main.ts --store - >/dev/null
   if needs_reload; then reload_if_needed; else step "nothing has changed that a reload applies"; fi
+  keep_settings "$(running_id bridge)"
+  on_interrupt
   report_restarts
 }
 

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced in the directory of the stack: a new process of the bridge beside the one that runs. It
 # takes the new calls; the calls in progress stay where they are (docs/RESTARTS.md). Needs
-# progress.sh, settings.sh, ports.sh and cuts.sh.
+# progress.sh, settings.sh, ports.sh, cuts.sh and reloads.sh.
 
 ROLLOUT_S=60       # a new bridge is healthy and has the calls within this time
 ROLLOUT_POLL_S=0.3
@@ -103,9 +103,10 @@ settle_bridges() {
 let_others_end() {
   local id
   for id in $(bridge_containers --status running); do
-    [ "$id" != "$1" ] || continue
     # One that is not started again has been told.
-    [ "$(docker inspect --format '{{.HostConfig.RestartPolicy.Name}}' "$id")" = no ] || let_end "$id"
+    [ "$id" != "$1" ] && [ "$(docker inspect --format '{{.HostConfig.RestartPolicy.Name}}' "$id")" != no ] || continue
+    keep_settings "$1"
+    let_end "$id"
   done
 }
 
@@ -124,7 +125,8 @@ tidy_later() {
   disown
 }
 
-# take_back OLD: removes newer bridges than this one. One that has the calls gives them back.
+# take_back OLD: removes newer bridges than this one. One that has the calls gives them back. The
+# settings are those of before, for when OLD is started again.
 take_back() {
   local id
   trap '' INT TERM HUP
@@ -136,6 +138,7 @@ take_back() {
     docker stop --time "$ROLLOUT_S" "$id" >/dev/null || true
     docker rm --force "$id" >/dev/null || true
   done
+  restore_settings "$1"
   write_count "$(bridge_containers --status running | wc -l)" || true
   on_interrupt
 }

@@ -131,6 +131,10 @@ rollout_under_load() {
   there_are 2 || fail "plain compose has ended the old bridge: $(cat "$DIRECTORY/plain.log")"
   "$DIRECTORY/scripts/up.sh" </dev/null | sed 's/^/  /'
   there_are 2 || fail "a second make up has ended the old bridge"
+  # Both bridges take it, and the new one is the one that is asked.
+  set_in_env MAX_CALLS 333
+  in_lab scripts/reload.sh | sed 's/^/  /'
+  there_are 2 || fail "a reload has ended the old bridge"
   in_lab scripts/doctor.sh | grep 'old bridge' || fail "doctor does not tell of the old bridge"
   wait "${waits[@]}" || true
   expect_heard talk "$CALLS" 400

@@ -96,6 +96,7 @@ restart_beside() {
   [ "${restarts[*]}" = bridge ] && can_roll_out "$bridge_app" || return
   step "a new bridge takes the new calls; those in progress stay with the old one …"
   mkdir -p .logs
+  on_interrupt 'restore_settings "$(running_id bridge)"'
   store_settings >.logs/rollout.log 2>&1 || return
   if ! roll_out 8>&1 >>.logs/rollout.log 2>&1; then
     cat .logs/new-bridge.log >&2 2>/dev/null || tail -n 15 .logs/rollout.log >&2
@@ -224,7 +225,10 @@ main() {
   if [ "${how%%now*}" = "$how" ]; then restart_beside || true; fi
   if [ ${#restarts[@]} -gt 0 ]; then agree_to_cut "$how" "${restarts[@]}"; fi
   start_stack
+  # A bridge that was started anew has them.
+  if [ ${#restarts[@]} -gt 0 ]; then keep_settings "$(running_id bridge)"; fi
   reload_if_needed up
+  keep_settings "$(running_id bridge)"
   scripts/secrets.sh --tidy
   require_listening
   summary

@@ -3,7 +3,7 @@ import { getPriority, setPriority } from 'node:os';
 import { appDigest, configDigest, restartDigest } from './config/digest.ts';
 import { ConfigError, loadConfig, portNeeds } from './config/environment.ts';
 import { rangeWarnings } from './config/port-ranges.ts';
-import { restoreSettings, storeSettings, withSettings, withSettingsFile } from './config/settings-file.ts';
+import { loadAtStart, storeSettings, withSettings, withSettingsFile } from './config/settings-file.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { exitNow } from './exit.ts';
 import { createLastLogger, createLogger, type Logger } from './log.ts';
@@ -95,15 +95,10 @@ function endWhenDue(daemon: Daemon, log: Logger): void {
 /**
  * Checks the configuration, and starts nothing: `make up` does so before it stops the running
  * bridge. The digests tell whether it has to: the running bridge shows its own at /livez. With `-`
- * the settings file's text comes from standard input. `--store` then writes it. `--restore` checks
- * nothing, and undoes the last `--store`.
+ * the settings file's text comes from standard input. `--store` then writes it.
  */
 function check([mode, from]: readonly string[]): void {
   const { SETTINGS_FILE } = process.env;
-  if (mode === '--restore') {
-    if (SETTINGS_FILE) restoreSettings(SETTINGS_FILE);
-    return;
-  }
   if (mode !== '--check' && mode !== '--store') throw new ConfigError(`unknown argument: ${mode}`);
   const text = from === '-' ? readFileSync(STDIN, 'utf8') : undefined;
   const config = loadConfig(
@@ -129,7 +124,7 @@ try {
     process.exit(0);
   }
   const notes: string[] = [];
-  const config = loadConfig(withSettingsFile(process.env, (text) => notes.push(text)));
+  const config = loadAtStart(process.env, (text) => notes.push(text));
   const log = createLogger(config.LOG_LEVEL);
   for (const text of notes) log.warn(text);
   exitOnUncaughtError();

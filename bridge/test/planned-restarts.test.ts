@@ -68,6 +68,9 @@ function restarts(world: World): string {
   return /restarts (.*)/.exec(said)?.[1] ?? '';
 }
 
+/** What is done to containers. */
+const acts = (calls: readonly string[]) => calls.filter((call) => / (stop|rm|up|update|kill) /.test(call));
+
 const ofService = (service: string, does: string, other: string) =>
   `if [[ "$*" == *${service}* ]]; then ${does}; else ${other}; fi`;
 
@@ -89,35 +92,113 @@ test('another image, other settings, or other files restart the service that has
   assert.equal(restarts({ '/livez': other }), 'bridge');
 });
 
-/** The digest of all changes with the second question, as after a reload. */
+/** The digest of all is the one of the files after the signal. */
 const TAKEN =
-  'n=$(cat "$asked"); echo $((n + 1)) >"$asked"; [ "$n" -ge 2 ] && digest=2222 || digest=1111; ' +
+  '[ -e "$signalled" ] && digest=2222 || digest=1111; ' +
   `echo "{\\"configuration\\":\\"$digest\\",\\"restart\\":\\"abcd\\"}"`;
-const RELOAD =
-  'RELOAD_POLL_S=0; asked="$(mktemp)"; echo 0 >"$asked"; configurations=([bridge]=2222 [asterisk]=3333); ' +
-  'needs_reload || echo nothing; reload_stack || echo refused; rm "$asked"';
+/** What the bridge says of its reloads: before the signal, and after it. */
+const reports = (after: string) =>
+  `if [ -e "$signalled" ]; then printf '${after}'; else printf 'asked 4 done 4 refused\\nlong ago\\n'; fi`;
+const APPLIED = reports('asked 5 done 5 applied\\nbridge: MAX_CALLS\\nAsterisk: acme new\\n');
+const REPORT = '/run/pipecat-bridge/reload';
+/** A bridge that takes what its files say. It answers nothing but what the world says. */
+const TAKES: World = { ' 1 HUP': ': >"$signalled"', [REPORT]: APPLIED, '/livez': TAKEN };
+const prepared = (script: string) =>
+  `RELOAD_POLL_S=0.05; RELOAD_S=1; signalled="$(mktemp -u)"; trap 'rm -f "$signalled"' EXIT; configurations=([bridge]=2222 [asterisk]=3333); ${script}`;
+const RELOAD = prepared('needs_reload || echo nothing; reload_stack || echo refused');
+const IF_NEEDED = prepared('reload_if_needed; echo went on');
+/** Puts back the settings that applied before. */
+const RESTORES = /mv "\$SETTINGS_FILE\.before" "\$SETTINGS_FILE"/;
+const signals = (calls: readonly string[]) => calls.filter((call) => call.endsWith(' 1 HUP'));
 
-test('what applies on reload restarts nothing: the bridge is told, and waited for', () => {
+test('what applies on reload restarts nothing: the bridge is told, and its answer is told', () => {
   assert.equal(restarts({ '/livez': TAKEN.replaceAll('2222', '1111') }), '');
-  const { said, calls } = run(RELOAD, { '/livez': TAKEN });
-  assert.equal(said, '');
-  assert.deepEqual(
-    calls.filter((call) => call.includes('kill')),
-    ['docker exec id-of-bridge bash -c kill -s "$0" 1 HUP'],
-  );
+  const { said, calls } = run(RELOAD, TAKES);
+  assert.equal(said, 'bridge: MAX_CALLS\nAsterisk: acme new\n');
+  assert.deepEqual(signals(calls), ['docker exec id-of-bridge bash -c kill -s "$0" 1 HUP']);
+});
+
+test('a reload that has succeeded does so whatever the bridge logs', () => {
+  const { status, said, calls } = run(IF_NEEDED, { ...TAKES, 'compose logs': 'return 1' });
+  assert.equal(status, 0, said);
+  assert.match(said, /applied without a restart[\s\S]* {7}Asterisk: acme new\nwent on\n$/);
+  assert.ok(!calls.some((call) => call.includes(' logs ')), calls.join('\n'));
 });
 
 test('a reload that the bridge refuses is told in its own words', () => {
-  const line = JSON.stringify({
-    level: 'error',
-    error: '2 problem(s):\n  a.env: X',
-    msg: 'reload refused, so',
-  });
-  const { said } = run(RELOAD, {
+  const world = { ...TAKES, [REPORT]: reports('asked 5 done 5 refused\\n2 problem(s):\\n  a.env: X\\n') };
+  assert.equal(run(RELOAD, world).said, '2 problem(s):\n  a.env: X\nrefused\n');
+  const { status, said, calls } = run(IF_NEEDED, world);
+  assert.equal(status, 3);
+  assert.match(said, /a\.env: X[\s\S]*the reload was refused/);
+  assert.ok(
+    calls.some((call) => RESTORES.test(call) && call.startsWith('docker exec id-of-bridge ')),
+    'a crash would start the bridge with what was refused',
+  );
+});
+
+test('the answer to another reload, which was under way, is not taken for ours', () => {
+  const { said } = run(RELOAD, { ...TAKES, [REPORT]: reports('asked 6 done 5 refused\\nan older one\\n') });
+  assert.match(said, /did not say within 1 s[\s\S]*refused/);
+  assert.doesNotMatch(said, /an older one/);
+});
+
+test('a service that does not answer any more after the reload has not applied it', () => {
+  const once = `[ ! -e "$signalled" ] || return 1; ${TAKEN}`;
+  assert.match(run(RELOAD, { ...TAKES, '/livez': once }).said, /bridge does not run with what its files say/);
+  const asterisk = { 'cat /run/asterisk/etc/digest': '[ ! -e "$signalled" ] || return 1; echo 3333' };
+  assert.match(run(RELOAD, { ...TAKES, ...asterisk }).said, /asterisk does not run with what its files say/);
+});
+
+test('what needs a restart of the bridge does not make a reload fail', () => {
+  const { said } = run(`digests=([asterisk]=abcd [bridge]=ef01); ${RELOAD}`, {
+    ...TAKES,
     '/livez': TAKEN.replaceAll('2222', '1111'),
-    'compose logs': `cat <<'END'\n${line}\nEND\n:`,
   });
-  assert.equal(said, 'refused\n2 problem(s):\n  a.env: X\n');
+  assert.equal(said, 'bridge: MAX_CALLS\nAsterisk: acme new\n');
+});
+
+/** An old bridge that has calls, beside the new one. */
+const BOTH: World = {
+  'compose ps --quiet --status running': 'if [ $service = bridge ]; then echo old; echo new; else echo id-of-asterisk; fi',
+  'container-number"}} {{.Id}}': "printf 'False 1 old\\nFalse 2 new\\n'",
+};
+
+test('of two bridges both take a reload; the new one is the one that is checked, and that says what was applied', () => {
+  const { said, calls } = run(RELOAD, { ...TAKES, ...BOTH });
+  assert.equal(said, 'bridge: MAX_CALLS\nAsterisk: acme new\n');
+  assert.deepEqual(signals(calls), [
+    'docker exec new bash -c kill -s "$0" 1 HUP',
+    'docker exec old bash -c kill -s "$0" 1 HUP',
+  ]);
+  const refusing = `if [[ "$*" == *' old '* ]]; then ${reports('asked 5 done 5 refused\\nwhy\\n')}; else ${APPLIED}; fi`;
+  assert.match(run(RELOAD, { ...TAKES, ...BOTH, [REPORT]: refusing }).said, /note: an old bridge .*: why\n$/);
+  const source = `. <(sed -n '/^in_running()/,/^}/p' scripts/reload.sh); bridge_settings() { echo {}; }; `;
+  const checked = run(`${source} in_running bridge nice node src/main.ts --check -`, BOTH).calls;
+  assert.ok(checked.includes('docker exec --interactive new nice node src/main.ts --check -'));
+});
+
+test('a setting is named as changed where it is, whatever signs are in it', () => {
+  const value = `a&b<c>\\"d\\\\e$$f`.replace('&', '\\u0026').replace('<', '\\u003c').replace('>', '\\u003e');
+  const config = `cat <<'END'
+    "bridge": {
+      "environment": {
+        "ARI_URL": "http://new",
+        "TZ": "${value}"
+      }
+    }
+END
+:`;
+  const source = `. <(sed -n -e '/^planned_environment()/,/^}/p' -e '/^changed_settings()/,/^}/p' scripts/reload.sh); `;
+  const { said } = run(`${source} changed_settings bridge`, {
+    'config --format json': config,
+    '{{range .Config.Env}}': `cat <<'END'
+ARI_URL=http://old
+TZ=a&b<c>"d\\e$f
+END
+:`,
+  });
+  assert.equal(said, 'ARI_URL\n');
 });
 
 test('the bridge stops first where both restart', () => {
@@ -240,7 +321,6 @@ const BESIDE =
   'cd "$(mktemp -d)"; started="$(mktemp -u)"; restarts=(bridge); bridge_app=5555; counts=""; ROLLOUT_POLL_S=0; ' +
   'write_count() { counts="$counts $1"; }; store_settings() { :; }; tidy_later() { :; }; ' +
   'restart_beside && echo beside || echo not; echo "counts$counts, restarts ${restarts[*]}"';
-const acts = (calls: readonly string[]) => calls.filter((call) => / (stop|rm|up|update|kill) /.test(call));
 
 test('only the bridge has to restart: a new one takes the calls beside it, and nobody is asked', () => {
   const { said, calls } = run(BESIDE, TWO);
@@ -261,6 +341,7 @@ test('a new bridge that does not take the calls is removed, and the old one is l
     });
     assert.equal(status, 3);
     assert.match(said, /the old one goes on as it was/);
+    assert.ok(calls.some((call) => RESTORES.test(call) && call.startsWith('docker exec old ')), 'its settings too');
     assert.deepEqual(acts(calls), [
       'docker compose up --detach --no-build --no-recreate bridge',
       'docker stop --time 0 new',

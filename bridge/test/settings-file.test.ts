@@ -1,9 +1,9 @@
 /** The file of settings that apply on reload: what is read of it, what is refused, what is stored. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { restoreSettings, storeSettings, withSettings, withSettingsFile } from '../src/config/settings-file.ts';
+import { loadAtStart, storeSettings, withSettings, withSettingsFile } from '../src/config/settings-file.ts';
 import { folder } from './reload-rows.ts';
 
 /** A file with this text, and what is read of it. */
@@ -36,20 +36,36 @@ test('a file that is named and missing is a fault: without it all its settings w
   );
 });
 
-test('only settings with a value are stored, and the file before comes back', (t) => {
+test('only settings with a value are stored, readable by this user alone', (t) => {
   const path = join(folder(t), 'settings.json');
-  const stored = () => JSON.parse(readFileSync(path, 'utf8'));
   storeSettings(path, '{"MAX_CALLS":"7","NEW_SETTING":""}');
-  assert.deepEqual(stored(), { MAX_CALLS: '7' });
-  restoreSettings(path);
-  assert.deepEqual(stored(), { MAX_CALLS: '7' }, 'the first one');
+  assert.deepEqual(JSON.parse(readFileSync(path, 'utf8')), { MAX_CALLS: '7' });
+  assert.equal(statSync(path).mode & 0o077, 0);
+  assert.equal(existsSync(`${path}.before`), false, 'there was nothing before');
+});
+
+test('what applied last is kept beside it, also where a second change comes before the first was seen to apply', (t) => {
+  const path = join(folder(t), 'settings.json');
+  const before = () => JSON.parse(readFileSync(`${path}.before`, 'utf8'));
+  storeSettings(path, '{"MAX_CALLS":"7"}');
   storeSettings(path, '{"MAX_CALLS":"8"}');
   storeSettings(path, '{"MAX_CALLS":"9"}');
-  assert.equal(statSync(path).mode & 0o077, 0);
+  assert.deepEqual(before(), { MAX_CALLS: '7' });
   assert.equal(statSync(`${path}.before`).mode & 0o077, 0);
-  restoreSettings(path);
-  assert.deepEqual(stored(), { MAX_CALLS: '8' });
-  restoreSettings(path);
-  assert.deepEqual(stored(), { MAX_CALLS: '8' }, 'once only');
-  assert.equal(existsSync(`${path}.before`), false);
+  rmSync(`${path}.before`);
+  storeSettings(path, '{"MAX_CALLS":"10"}');
+  assert.deepEqual(before(), { MAX_CALLS: '9' });
+});
+
+test('a process that starts with settings of an update that failed takes those that applied before', (t) => {
+  const path = join(folder(t), 'settings.json');
+  const environment = { ARI_PASSWORD: 'secret', SETTINGS_FILE: path };
+  const warnings: string[] = [];
+  const start = () => loadAtStart(environment, (text) => warnings.push(text)).MAX_CALLS;
+  storeSettings(path, '{"MAX_CALLS":"7"}');
+  storeSettings(path, '{"MAX_CALLS":"a value of another version"}');
+  assert.equal(start(), 7);
+  assert.match(warnings.join(), /settings that applied before are used.*MAX_CALLS/s);
+  rmSync(`${path}.before`);
+  assert.throws(start, /MAX_CALLS/);
 });

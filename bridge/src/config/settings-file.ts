@@ -1,5 +1,5 @@
-import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { ConfigError, SECRETS, SETTINGS } from './environment.ts';
+import { copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { type Config, ConfigError, loadConfig, SECRETS, SETTINGS } from './environment.ts';
 import { needsRestart } from './reloadable.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -21,6 +21,32 @@ export function withSettingsFile(environment: Environment, warn: (text: string) 
   if (unknown.length > 0)
     warn(`SETTINGS_FILE has settings that this version does not know: ${unknown.join(', ')}`);
   return { ...environment, ...without(values, unknown) };
+}
+
+/**
+ * The configuration of a process that starts. Where the file's settings have a fault, those that
+ * applied before count ({@link storeSettings}): an update that failed, or was killed, leaves settings
+ * that another version checked.
+ */
+export function loadAtStart(environment: Environment, warn: (text: string) => void): Config {
+  try {
+    return loadConfig(withSettingsFile(environment, warn));
+  } catch (error) {
+    const before = `${environment.SETTINGS_FILE}.before`;
+    if (!(error instanceof ConfigError) || !existsSync(before)) throw error;
+    const config = loadWith({ ...environment, SETTINGS_FILE: before });
+    if (config === undefined) throw error;
+    warn(`the settings that applied before are used, since the new ones have a fault: ${error.message}`);
+    return config;
+  }
+}
+
+function loadWith(environment: Environment): Config | undefined {
+  try {
+    return loadConfig(withSettingsFile(environment, () => {}));
+  } catch {
+    return undefined;
+  }
 }
 
 /** The environment with such a file's text. Throws a {@link ConfigError}, also for unknown names. */
@@ -52,18 +78,18 @@ function settingsOf(text: string): Record<string, string> {
 
 /**
  * Writes the settings that have a value, so that who reads the file gets the old text or the new
- * one. {@link restoreSettings} undoes it.
+ * one. What was there before is in a copy, `.before`, until the scripts have seen that the new ones
+ * apply: then they remove it, else they put it back (scripts/reloads.sh). A copy that is there
+ * stays: what came after it was never seen to apply.
  */
 export function storeSettings(path: string, text: string): void {
-  if (existsSync(path)) copyFileSync(path, `${path}.before`);
-  else rmSync(`${path}.before`, { force: true });
+  const before = `${path}.before`;
+  if (existsSync(path) && !existsSync(before)) {
+    copyFileSync(path, `${before}.new`);
+    renameSync(`${before}.new`, before);
+  }
   writeFileSync(`${path}.new`, `${JSON.stringify(settingsOf(text), undefined, 2)}\n`, { mode: 0o600 });
   renameSync(`${path}.new`, path);
-}
-
-/** The file is again what it was before it was stored last. The first one stays. */
-export function restoreSettings(path: string): void {
-  if (existsSync(`${path}.before`)) renameSync(`${path}.before`, path);
 }
 
 /** Names that the file may have: settings that apply on reload, also by file (`NAME_FILE`). */
