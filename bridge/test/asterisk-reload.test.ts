@@ -198,11 +198,7 @@ test('files that Asterisk finds a fault in are tried once, what it could not do 
   ]) {
     const { lab: bridge, directory } = await lab(t);
     const first = 'if [ ! -e "$etc/first" ]; then : >"$etc/first"; echo "  - not now"; ';
-    await script(
-      t,
-      bridge.ari,
-      `${first} return ${status}; fi; echo "$1" >"$etc/generation"; echo applied`,
-    );
+    await script(t, bridge.ari, `${first} return ${status}; fi; echo "$1" >"$etc/generation"; echo applied`);
     writeFileSync(join(directory, 'acme.env'), PROVIDER);
     bridge.followAsterisk(50);
     const followed = () => bridge.logged('Asterisk goes by other provider files: they are read again').length;

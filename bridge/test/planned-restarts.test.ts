@@ -160,7 +160,8 @@ test('what needs a restart of the bridge does not make a reload fail', () => {
 
 /** An old bridge that has calls, beside the new one. */
 const BOTH: World = {
-  'compose ps --quiet --status running': 'if [ $service = bridge ]; then echo old; echo new; else echo id-of-asterisk; fi',
+  'compose ps --quiet --status running':
+    'if [ $service = bridge ]; then echo old; echo new; else echo id-of-asterisk; fi',
   'container-number"}} {{.Id}}': "printf 'False 1 old\\nFalse 2 new\\n'",
 };
 
@@ -341,7 +342,10 @@ test('a new bridge that does not take the calls is removed, and the old one is l
     });
     assert.equal(status, 3);
     assert.match(said, /the old one goes on as it was/);
-    assert.ok(calls.some((call) => RESTORES.test(call) && call.startsWith('docker exec old ')), 'its settings too');
+    assert.ok(
+      calls.some((call) => RESTORES.test(call) && call.startsWith('docker exec old ')),
+      'its settings too',
+    );
     assert.deepEqual(acts(calls), [
       'docker compose up --detach --no-build --no-recreate bridge',
       'docker stop --time 0 new',

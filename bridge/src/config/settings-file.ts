@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { type Config, ConfigError, loadConfig, SECRETS, SETTINGS } from './environment.ts';
 import { needsRestart } from './reloadable.ts';
 
@@ -103,10 +103,7 @@ function unknownOf(values: Readonly<Record<string, string>>): string[] {
   return Object.keys(values).filter((name) => !RELOADABLE.has(name));
 }
 
-function without(
-  values: Readonly<Record<string, string>>,
-  names: readonly string[],
-): Record<string, string> {
+function without(values: Readonly<Record<string, string>>, names: readonly string[]): Record<string, string> {
   return Object.fromEntries(Object.entries(values).filter(([name]) => !names.includes(name)));
 }
 
