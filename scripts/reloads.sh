@@ -52,10 +52,8 @@ reload_stack() {
   for service in bridge asterisk; do
     [ -z "$(running_digest "$service" configuration)" ] || told+=("$service")
   done
-  for id in "${ids[@]}"; do
-    before[$id]="$(reload_report "$id" | asked_in)"
-    signal_in "$id" HUP || true
-  done
+  for id in "${ids[@]}"; do before[$id]="$(reload_report "$id" | asked_in)"; done
+  for id in "${ids[@]}"; do signal_in "$id" HUP || true; done
   end=$(($(uptime_s) + RELOAD_S))
   said="$(answer_of "$newest" "${before[$newest]}" "$end")" || { echo "$said" && return 1; }
   echo "$said"

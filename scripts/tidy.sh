@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 . scripts/settings.sh
 . scripts/ports.sh
 . scripts/cuts.sh
+. scripts/reloads.sh
 . scripts/rollout.sh
 
 # Whoever works is waited for.

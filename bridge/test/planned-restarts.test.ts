@@ -68,8 +68,9 @@ function restarts(world: World): string {
   return /restarts (.*)/.exec(said)?.[1] ?? '';
 }
 
-/** What is done to containers. */
-const acts = (calls: readonly string[]) => calls.filter((call) => / (stop|rm|up|update|kill) /.test(call));
+/** What is done to containers, but to the file of settings. */
+const acts = (calls: readonly string[]) =>
+  calls.filter((call) => / (stop|rm|up|update|kill) /.test(call) && !call.includes('SETTINGS_FILE'));
 
 const ofService = (service: string, does: string, other: string) =>
   `if [[ "$*" == *${service}* ]]; then ${does}; else ${other}; fi`;

@@ -35,7 +35,7 @@ function installation(t: TestContext, env: string) {
     const command = `
       set -euo pipefail
       exec 2>&1 3>&1
-      for name in progress lock settings ports cuts rollout; do . "scripts/$name.sh"; done
+      for name in progress lock settings ports cuts reloads rollout; do . "scripts/$name.sh"; done
       tidy_later() { :; }
       docker() { ${docker}
       }
@@ -75,7 +75,7 @@ test('a full disk: a rollout fails before it starts anything, and the old bridge
     'echo "docker $*" >&3; case "$*" in *"status restarting"*) ;; *"compose ps"*) echo old ;; esac',
   );
   assert.match(output, /failed/);
-  assert.doesNotMatch(output, /docker (compose up|update|exec|stop|rm)/);
+  assert.doesNotMatch(output, /docker (compose up|update|exec .* QUIT|stop|rm)/);
 });
 
 test('an .env without a newline at its end keeps its last setting, and gets the new one', (t) => {
@@ -236,11 +236,15 @@ test('make up was killed in a rollout: what tidies up after it ends the old brid
     `timeout() { shift; "$@"; }
      setsid() { :; }
      export -f docker timeout setsid
-     bash scripts/tidy.sh; bash scripts/tidy.sh; grep -E 'docker (update|rm|stop)|QUIT' calls`,
+     bash scripts/tidy.sh; bash scripts/tidy.sh; grep -E 'docker (update|rm|stop)|QUIT|SETTINGS' calls`,
     docker,
   );
   assert.equal(status, 0, output);
-  assert.match(output, /^docker update --restart no old\ndocker exec old .*QUIT\n$/);
+  // The settings of the new one have applied.
+  assert.match(
+    output,
+    /^docker exec new .*rm -f .*before"\ndocker update --restart no old\ndocker exec old .*QUIT\n$/,
+  );
 });
 
 test('an update that Ctrl-C ends before anything was touched puts the files of before back', (t) => {

@@ -59,7 +59,7 @@ test('what applied last is kept beside it, also where a second change comes befo
 
 test('a process that starts with settings of an update that failed takes those that applied before', (t) => {
   const path = join(folder(t), 'settings.json');
-  const environment = { ARI_PASSWORD: 'secret', SETTINGS_FILE: path };
+  const environment = { ARI_USERNAME: 'bridge', ARI_PASSWORD: 'secret', SETTINGS_FILE: path };
   const warnings: string[] = [];
   const start = () => loadAtStart(environment, (text) => warnings.push(text)).MAX_CALLS;
   storeSettings(path, '{"MAX_CALLS":"7"}');
