@@ -132,7 +132,7 @@ rollout_under_load() {
   "$DIRECTORY/scripts/up.sh" </dev/null | sed 's/^/  /'
   there_are 2 || fail "a second make up has ended the old bridge"
   # Both bridges take it, and the new one is the one that is asked.
-  set_in_env MAX_CALLS 333
+  set_in_env MAX_CALLS 180
   in_lab scripts/reload.sh | sed 's/^/  /'
   there_are 2 || fail "a reload has ended the old bridge"
   in_lab scripts/doctor.sh | grep 'old bridge' || fail "doctor does not tell of the old bridge"
@@ -201,6 +201,42 @@ abandoned() {
   expect_left 4500
 }
 
+# refused: a new bridge that does not take the calls. The settings that it came with are gone with
+# it, also for an old bridge that has to start again.
+refused() {
+  local id before status=0
+  step "a new bridge that cannot start, and the old one dies after it"
+  before="$(stored)"
+  set_in_env HTTP_ADDRESS 192.0.2.1
+  set_in_env MAX_CALLS 170
+  "$DIRECTORY/scripts/up.sh" </dev/null >"$DIRECTORY/refused.log" 2>&1 || status=$?
+  [ "$status" = 3 ] || fail "make up ended with $status, not with 3: $(tail -n 5 "$DIRECTORY/refused.log")"
+  grep -q 'the new bridge did not take the calls' "$DIRECTORY/refused.log" || fail "not refused by the rollout"
+  expect_left 4300
+  [ "$(stored)" = "$before" ] || fail "the stored settings are not those of before"
+  id="$(bridge 1)"
+  docker exec "$id" bash -c 'kill -KILL -1' || true
+  until_true "the old bridge starts again" started_again "$id"
+  until_true "the old bridge is ready" ready
+  set_in_env HTTP_ADDRESS 127.0.0.1
+  set_in_env MAX_CALLS 180
+}
+# shellcheck disable=SC2016 # the inner shell expands
+stored() { docker exec "$(bridge 1)" bash -c 'sha256sum <"$SETTINGS_FILE"; ls "${SETTINGS_FILE%/*}"'; }
+started_again() { [ "$(docker inspect --format '{{.RestartCount}}' "$1")" -gt 0 ]; }
+
+# quiet_reload: what became of a reload is told where the bridge logs nothing.
+quiet_reload() {
+  local level calls
+  step "make reload, and LOG_LEVEL=silent"
+  while read -r level calls; do
+    set_in_env LOG_LEVEL "$level"
+    set_in_env MAX_CALLS "$calls"
+    in_lab scripts/reload.sh | tee "$DIRECTORY/reload.log"
+    grep -q 'bridge: .*MAX_CALLS' "$DIRECTORY/reload.log" || fail "make reload does not say what it applied"
+  done <<<$'silent 161\nsilent 162\ninfo 163'
+}
+
 # together: two `make up` at the same time make one rollout.
 together() {
   local first
@@ -250,8 +286,10 @@ main() {
   until_true "one bridge is left" there_are 1
   interrupted KILL 4300 4300
   interrupted HUP 4400 4300
+  refused
   abandoned
   together
+  quiet_reload
   step "fine"
 }
 
