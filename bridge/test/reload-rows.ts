@@ -369,9 +369,10 @@ export const OTHERS: Readonly<Record<string, (t: TestContext) => Promise<void>>>
     const lab = await Lab.start(t, { config: { DRAIN_S: '3600' } });
     await lab.reload({ DRAIN_S: '0' });
     // One without calls stands by.
-    await lab.call();
+    const { channel } = await lab.call();
     await Lab.start(t, { ari: lab.ari, bot: lab.bot });
     assert.equal(await lab.daemon.departure.way(), 'leave');
+    lab.ari.hangUp(channel.id);
   },
   SHUTDOWN_MS: async (t) => {
     const lab = await Lab.start(t);
