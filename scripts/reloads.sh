@@ -64,8 +64,9 @@ reload_stack() {
     done
   done
   for id in "${ids[@]:1}"; do
-    said="$(answer_of "$id" "${before[$id]}" "$end")" ||
-      echo "note: an old bridge goes on as it was: $(head -n 1 <<<"$said")"
+    if said="$(answer_of "$id" "${before[$id]}" "$end")"; then continue; fi
+    # It may have ended with its calls.
+    if bridge_containers --status running | grep -qx "$id"; then echo "note: an old bridge goes on as it was: $(head -n 1 <<<"$said")"; fi
   done
 }
 
@@ -82,6 +83,7 @@ answer_of() {
   [ -n "$2" ] || { echo "the bridge is of a version that does not say what became of a reload" && return 1; }
   while :; do
     report="$(reload_report "$1")"
+    [ -n "$report" ] || bridge_containers --status running | grep -qx "$1" || { echo "the bridge has ended" && return 1; }
     read -r _ asked _ answered verdict <<<"$report" || true
     # A reload that was under way has read other files.
     if [ "${asked:-0}" -gt "$2" ] && [ "$answered" = "$asked" ]; then break; fi

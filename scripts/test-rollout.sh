@@ -114,7 +114,7 @@ expect_heard() {
 rollout_under_load() {
   local waits
   step "$CALLS calls, a new caller and a dial each second; make up with a changed setting"
-  sipp talk --to 102 --calls "$CALLS" --rate 10 --seconds 60
+  sipp talk --to 102 --calls "$CALLS" --rate 10 --seconds 80
   waits=("$!")
   until_true "$CALLS calls talk" talking "$CALLS"
   sipp new --to 102 --from +4915112346 --local 127.0.0.2 --calls 24 --rate 1 --seconds 2

@@ -180,6 +180,17 @@ test('of two bridges both take a reload; the new one is the one that is checked,
   assert.ok(checked.includes('docker exec --interactive new nice node src/main.ts --check -'));
 });
 
+test('an old bridge that ends with its calls in a reload is neither waited for nor told of', () => {
+  const ended: World = {
+    ...BOTH,
+    'compose ps --quiet --status running':
+      'if [ $service = bridge ]; then [ -e "$signalled" ] || echo old; echo new; else echo id-of-asterisk; fi',
+    [REPORT]: `if [[ "$*" == *' old '* && -e "$signalled" ]]; then return 1; else ${APPLIED}; fi`,
+  };
+  const { said } = run(`${RELOAD}`.replace('RELOAD_S=1;', 'RELOAD_S=60;'), { ...TAKES, ...ended });
+  assert.equal(said, 'bridge: MAX_CALLS\nAsterisk: acme new\n');
+});
+
 test('a setting is named as changed where it is, whatever signs are in it', () => {
   const value = `a&b<c>\\"d\\\\e$$f`.replace('&', '\\u0026').replace('<', '\\u003c').replace('>', '\\u003e');
   const config = `cat <<'END'
