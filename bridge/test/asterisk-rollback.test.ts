@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are the shell's
 /**
- * What asterisk/reloading.sh leaves where Asterisk does not take the files, or where the reload ends
- * half-way: the sections that ran, and no digest that is that of any files.
+ * What asterisk/reloading.sh leaves where Asterisk does not take the files, or where the reload
+ * ends half-way: the sections that ran, and no digest that is that of any files.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -61,7 +61,10 @@ class World {
     return existsSync(this.path('asked')) ? this.read('asked').split('\n') : [];
   }
 
-  /** Runs a script with the functions. `cli`, shell, stands in for a reload of a module by Asterisk. */
+  /**
+   * Runs a script with the functions. `cli`, shell, stands in for a reload of a module by
+   * Asterisk.
+   */
   run(script: string, cli = RELOADED) {
     const command = `
       set -euo pipefail

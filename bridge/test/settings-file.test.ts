@@ -1,4 +1,6 @@
-/** The file of settings that apply on reload: what is read of it, what is refused, what is stored. */
+/**
+ * The file of settings that apply on reload: what is read of it, what is refused, what is stored.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

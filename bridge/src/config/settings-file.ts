@@ -25,8 +25,8 @@ export function withSettingsFile(environment: Environment, warn: (text: string) 
 
 /**
  * The configuration of a process that starts. Where the file's settings have a fault, those that
- * applied before count ({@link storeSettings}): an update that failed, or was killed, leaves settings
- * that another version checked.
+ * applied before count ({@link storeSettings}): an update that failed, or was killed, leaves
+ * settings that another version checked.
  */
 export function loadAtStart(environment: Environment, warn: (text: string) => void): Config {
   try {
@@ -49,7 +49,9 @@ function loadWith(environment: Environment): Config | undefined {
   }
 }
 
-/** The environment with such a file's text. Throws a {@link ConfigError}, also for unknown names. */
+/**
+ * The environment with such a file's text. Throws a {@link ConfigError}, also for unknown names.
+ */
 export function withSettings(environment: Environment, text: string): Environment {
   const values = settingsOf(text);
   const unknown = unknownOf(values);

@@ -9,8 +9,8 @@ import {
 } from '../ari/reload-variables.ts';
 
 /**
- * Asterisk checks, renders and loads the files: about 1.5 s, most of it until it looks. It tries for
- * 10 s where it reloads something else. `RELOAD_S` of scripts/reloads.sh is longer.
+ * Asterisk checks, renders and loads the files: about 1.5 s, most of it until it looks. It tries
+ * for 10 s where it reloads something else. `RELOAD_S` of scripts/reloads.sh is longer.
  */
 export const ANSWER_MS = 30_000;
 const LOOK_MS = 200;

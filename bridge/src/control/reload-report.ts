@@ -9,7 +9,9 @@ export type ReloadOutcome =
   | { readonly change: ConfigChange; readonly asterisk: string | undefined }
   | { readonly refused: string };
 
-/** How many reloads were asked for and are done since the start of the process, and the last one. */
+/**
+ * How many reloads were asked for and are done since the start of the process, and the last one.
+ */
 export interface ReloadReport {
   readonly asked: number;
   readonly done: number;

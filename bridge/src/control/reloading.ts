@@ -61,8 +61,8 @@ export class Reloading {
 
   /**
    * Reloads where Asterisk goes by other provider files: it, or this process, was started anew, and
-   * has read what nobody had reloaded. Files with a fault are tried once. Otherwise it is tried again,
-   * after longer and longer pauses.
+   * has read what nobody had reloaded. Files with a fault are tried once. Otherwise it is tried
+   * again, after longer and longer pauses.
    */
   follow(load: () => Config, everyMs: number): void {
     this.#watch = setInterval(() => void this.#follow(load, everyMs), everyMs);
