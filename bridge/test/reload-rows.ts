@@ -368,7 +368,6 @@ export const OTHERS: Readonly<Record<string, (t: TestContext) => Promise<void>>>
   DRAIN_S: async (t) => {
     const lab = await Lab.start(t, { config: { DRAIN_S: '3600' } });
     await lab.reload({ DRAIN_S: '0' });
-    // One without calls stands by.
     const { channel } = await lab.call();
     await Lab.start(t, { ari: lab.ari, bot: lab.bot });
     assert.equal(await lab.daemon.departure.way(), 'leave');
