@@ -4,8 +4,9 @@
  * for Docker.
  */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { run, type World } from './scripts-world.ts';
+import { root, run, type World } from './scripts-world.ts';
 
 /** The services that restart in this world, the first to stop first. */
 function restarts(world: World): string {

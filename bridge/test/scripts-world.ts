@@ -2,7 +2,8 @@
 /** The functions of scripts/up.sh in a stack of stand-ins for Docker. */
 import { spawnSync } from 'node:child_process';
 
-const root = new URL('../../', import.meta.url);
+/** The repository. */
+export const root = new URL('../../', import.meta.url);
 
 /** What commands answer, by a text that is in them. */
 export type World = Readonly<Record<string, string>>;
