@@ -136,7 +136,8 @@ for (const [what, cli, why] of [
 ] as const)
   test(`an Asterisk that ${what}: the sections that ran come back, and a later reload loads all`, (t) => {
     const world = new World(t);
-    const [digest, generation] = [world.read('etc/digest'), world.read('etc/generation')];
+    const digest = world.read('etc/digest');
+    const generation = world.read('etc/generation');
     world.write('files/acme.env', 'new');
     world.write('files/trunk.env', 'trunk');
     const { status, said } = world.reload(cli);
