@@ -287,7 +287,7 @@ test('an adopted call whose record is read late, and that ends soon after, has o
   });
   await next.session(1);
   locked.close();
-  await until(() => next.logged('the previous process died during calls').length > 0, 'its record');
+  await until(() => next.logged('the previous process left calls').length > 0, 'its record');
   next.ari.hangUp(channel.id);
   await next.ended();
   await new Promise((resolve) => setTimeout(resolve, 4_500));

@@ -248,12 +248,14 @@ describe('docs/FAULTS.md names each fault and no other', () => {
       object === 'log' && (node.callee as SyntaxNode).computed === true;
     const lines = calls.filter((call) => call.name === 'warn' || isLevelChosen(call));
     const { texts, others } = textsGiven(lines, ({ given }) => given.at(-1));
-    // The daemon logs the warnings of /readyz too; a call's parts pass their texts on.
+    // The daemon logs the warnings of /readyz too; a call's parts and main pass their texts on.
     assert.deepEqual(others.map((place) => place.replace(/:\d+:/, ':')).sort(), [
       'call/call-log.ts: message',
       'call/parts.ts: message',
       'call/parts.ts: message',
       'daemon.ts: warning',
+      'main.ts: text',
+      'main.ts: text',
       'switchboard/comparison.ts: full',
     ]);
     assertMatched(sorted(texts), codes('Warnings of the log'));

@@ -138,7 +138,7 @@ test('a call that was live when the process was killed has its end at the next s
   lab.ari.bridges.clear();
   lab.ari.hangUp(lab.ari.mediaIdOf(channel.id));
   const next = await Lab.start(t, { config: { RECORDS_DIR: directory } });
-  const line = await until(() => next.logged('the previous process died during calls')[0], 'it is said');
+  const line = await until(() => next.logged('the previous process left calls')[0], 'it is said');
   assert.equal(line.calls, 1);
   await next.stop();
   const [record, ...others] = stored(directory);

@@ -30,7 +30,7 @@ export class ActiveApps {
   }
 
   /** The events of an app do not arrive any more. */
-  closed(app: string): void {
+  socketClosed(app: string): void {
     if (this.#active.delete(app)) this.#outages += 1;
   }
 

@@ -287,7 +287,7 @@ export class AriConnection {
       onUnreadable: this.#handlers.onUnreadable,
     });
     const why = await closed.promise;
-    this.#ari.apps.closed(this.#access.app);
+    this.#ari.apps.socketClosed(this.#access.app);
     heartbeat.stop();
     fence.close();
     this.#fence = undefined;

@@ -144,7 +144,7 @@ test('media that is lost three times with minutes between is opened anew each ti
 test('media that is lost while events are away is opened when they are back, with its bot, however often', async () => {
   const { troubles, ended, done, apps } = troubled(async () => {});
   for (let time = 1; time <= 4; time++) {
-    apps.closed('app');
+    apps.socketClosed('app');
     const recovered = troubles.workerDied('died');
     await delay(50);
     assert.deepEqual(done, []);
@@ -160,7 +160,7 @@ test('events go while the media channel is made: other media is opened when they
     async () => {},
     async (time) => {
       if (time > 1) return;
-      apps.closed('app');
+      apps.socketClosed('app');
       await delay(20);
       throw new Error('the media channel did not enter Stasis in time');
     },
@@ -180,7 +180,7 @@ test('events that were away while the media channel was made, and are back: othe
     async () => {},
     async (time) => {
       if (time > 1) return;
-      apps.closed('app');
+      apps.socketClosed('app');
       apps.opened('app');
       throw new Error('the media channel did not enter Stasis in time');
     },
@@ -206,7 +206,7 @@ test('events go while a call is set up: its media channel is made anew when they
     async (time) => {
       laid.push(time);
       if (time > 0) return;
-      apps.closed('app');
+      apps.socketClosed('app');
       throw new Error('the media channel did not enter Stasis in time');
     },
   );
@@ -220,7 +220,7 @@ test('events go while a call is set up: its media channel is made anew when they
 
 test('a call that ends while events are away waits for them no longer', async () => {
   const { troubles, ended, done, apps, ending } = troubled(async () => {});
-  apps.closed('app');
+  apps.socketClosed('app');
   const recovered = troubles.workerDied('died');
   await delay(50);
   ending.end({ kind: 'caller-hangup' });

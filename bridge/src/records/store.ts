@@ -281,7 +281,7 @@ export class RecordStore {
     const unheard = records.filter(({ channelId }) => !this.#endedFirst?.has(channelId));
     this.#endedFirst = undefined;
     if (unheard.length === 0) return;
-    this.#log.warn({ calls: unheard.length }, 'the previous process died during calls');
+    this.#log.warn({ calls: unheard.length }, 'the previous process left calls');
     this.#onRecovered(unheard);
   }
 
