@@ -219,11 +219,11 @@ check_old_bridges() {
     fi
     readiness="$(inside "$id" /readyz || true)"
     if [ "$(docker inspect --format '{{.HostConfig.RestartPolicy.Name}}' "$id")" != no ]; then
-      bad "an old bridge, $(docker inspect --format '{{.Name}}' "$id"), has not been told to end: make up is at work, or was killed" "make up"
+      bad "an old bridge, $(docker inspect --format '{{slice .Name 1}}' "$id"), has not been told to end: make up is at work, or was killed" "make up"
     elif grep -q 'a new process takes the new calls' <<<"$readiness"; then
-      note "an old bridge, $(docker inspect --format '{{.Name}}' "$id"), keeps its calls until they end, DRAIN_S at most"
+      note "an old bridge, $(docker inspect --format '{{slice .Name 1}}' "$id"), keeps its calls until they end, DRAIN_S at most"
     else
-      note "an old bridge, $(docker inspect --format '{{.Name}}' "$id"), runs beside the new one: $readiness"
+      note "an old bridge, $(docker inspect --format '{{slice .Name 1}}' "$id"), runs beside the new one: $readiness"
     fi
   done
 }
