@@ -6,6 +6,7 @@ import { ChanWebsocketTransport } from '../chan-websocket/socket-transport.ts';
 import { type RtpCodec, RtpTransport } from '../rtp/rtp-transport.ts';
 import type { RtpSockets } from '../rtp/sockets.ts';
 import type { OnFrame, TransportFigures } from './line-transport.ts';
+import { hostClockMs, rtpStart } from './rtp-start.ts';
 import type { MediaSettings } from './session.ts';
 
 const SOCKET_MS = 5_000;
@@ -38,10 +39,8 @@ export function openRtpLine(settings: MediaSettings, sockets: RtpSockets, hooks:
   return new RtpTransport(sockets.join(settings.address), {
     codec: encoding as RtpCodec,
     concealment: settings.concealment === 'repeat' ? repetition(settings.line) : undefined,
-    // RFC 3550 section 5.1: all three have random initial values.
     ssrc: randomInt(2 ** 32),
-    sequenceNumber: randomInt(2 ** 16),
-    timestamp: randomInt(2 ** 32),
+    ...rtpStart(hostClockMs(), settings.line.sampleRate),
     ...hooks,
   });
 }

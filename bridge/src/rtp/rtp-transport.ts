@@ -18,8 +18,8 @@ const MAX_REORDER_MS = 60;
 export type RtpCodec = keyof typeof CODECS;
 
 /**
- * RTP settings of one call. `ssrc`, `sequenceNumber` and `timestamp` should be random (RFC 3550
- * section 5.1).
+ * RTP settings of one call. `ssrc` should be random (RFC 3550 section 5.1). For the first sequence
+ * number and timestamp see `media/rtp-start.ts`.
  */
 export interface RtpTransportOptions {
   readonly codec: RtpCodec;
