@@ -23,6 +23,12 @@ fail() {
   exit "${UNCHANGED_STATUS:-1}"
 }
 
+# open_logs: makes the folder of the logs. A full disk is said here: a step that fails since its log
+# cannot be written would have no reason to show.
+open_logs() {
+  { mkdir -p .logs && echo >.logs/check.log; } || fail "$PWD/.logs cannot be written" "free space on its disk: df -h .logs"
+}
+
 # quietly LOG COMMAND...: runs the command or function with its output in LOG. On failure shows the
 # end of the log and ends the script. Not for use in a condition: bash would then continue after an
 # error.

@@ -25,7 +25,7 @@ in_running() {
 
 check() {
   local service command
-  mkdir -p .logs
+  open_logs
   for service in asterisk bridge; do
     command=(/usr/local/lib/pipecat-bridge/entrypoint --check)
     if [ "$service" = bridge ]; then command=(nice node src/main.ts --check -); fi

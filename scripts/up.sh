@@ -95,7 +95,7 @@ store_settings() {
 restart_beside() {
   [ "${restarts[*]}" = bridge ] && can_roll_out "$bridge_app" || return
   step "a new bridge takes the new calls; those in progress stay with the old one …"
-  mkdir -p .logs
+  open_logs
   on_interrupt 'restore_settings "$(running_id bridge)"'
   store_settings >.logs/rollout.log 2>&1 || return
   if ! roll_out 8>&1 >>.logs/rollout.log 2>&1; then
@@ -108,7 +108,7 @@ restart_beside() {
 # A mistake in settings, providers or secrets is found before anything that runs is stopped.
 check_configuration() {
   local service command settings
-  mkdir -p .logs
+  open_logs
   settings="$(bridge_settings)"
   for service in asterisk bridge; do
     command=(--check)
@@ -116,7 +116,7 @@ check_configuration() {
     docker compose run --rm --no-deps --no-TTY "$service" "${command[@]}" <<<"$settings" >.logs/check.log 2>&1 &&
       { grep '^note: ' .logs/check.log || true; } && take_digests "$service" .logs/check.log &&
       bridge_app="$(sed -n 's/^app: //p' .logs/check.log)" && continue
-    grep -vE '^ ?(Container|Volume|Network) ' .logs/check.log >&2
+    grep -vE '^ ?(Container|Volume|Network) ' .logs/check.log >&2 || true
     fail "$service would not start; nothing was stopped or started" "put right what stands above, then: make up"
   done
 }
@@ -142,7 +142,7 @@ undo_start() {
 
 start_stack() {
   step "starting the stack, waiting until it is healthy …"
-  mkdir -p .logs
+  open_logs
   unset UNCHANGED_STATUS
   # What has been stopped has to come up, also where nobody sees it.
   trap '' HUP

@@ -12,6 +12,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -151,6 +152,31 @@ test('who cannot give a secret to its reader is told what to do, and nothing is 
 
 /** The functions of up.sh, without what it does at its end. */
 const UP = `. <(sed '$d' scripts/up.sh | sed 's#^cd .*##'); `;
+
+for (const [script, functions] of [
+  ['up', 'check_configuration'],
+  ['reload', 'check'],
+])
+  test(`${script}: a full disk is named, and nothing is asked of Docker`, (t) => {
+    const { path, run } = directory(t, { '.env': '' });
+    mkdirSync(join(path, '.logs'));
+    symlinkSync('/dev/full', join(path, '.logs/check.log'));
+    const { status, output, calls } = run(
+      `. <(sed '$d' scripts/${script}.sh | sed 's#^cd .*##'); ${functions}`,
+      { docker: '' },
+    );
+    assert.notEqual(status, 0);
+    assert.match(output, /No space left on device[\s\S]*\.logs cannot be written[\s\S]*df -h/);
+    assert.deepEqual(calls, []);
+  });
+
+test('a check that fails without a word is said all the same', (t) => {
+  const { run } = directory(t, { '.env': '' });
+  const { output } = run(`${UP} check_configuration`, {
+    docker: 'case "$*" in *check*) return 78 ;; esac',
+  });
+  assert.match(output, /asterisk would not start; nothing was stopped/);
+});
 
 test('a configuration that would not start stops nothing: it is found before anything else is asked of Docker', (t) => {
   const { run } = directory(t, { '.env': '' });
