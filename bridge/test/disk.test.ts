@@ -1,3 +1,4 @@
+/** Slow on purpose: `make test` runs it, `make check` does not. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,3 +1,4 @@
+/** Slow on purpose: `make test` runs it, `make check` does not. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { API_TOKEN, api } from './api-client.ts';
