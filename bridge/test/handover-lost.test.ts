@@ -1,4 +1,7 @@
-/** The app is taken from a process that did not hand it over in time, or that dies meanwhile. */
+/**
+ * The app is taken from a process that did not hand it over in time, or that dies meanwhile.
+ * Slow on purpose: `make test` runs it, `make check` does not.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';

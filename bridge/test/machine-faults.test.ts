@@ -1,4 +1,7 @@
-/** What the machine may do to the bridge: no descriptors left, a clock that is set. */
+/**
+ * What the machine may do to the bridge: no descriptors left, a clock that is set.
+ * Slow on purpose: `make test` runs it, `make check` does not.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** More than one process of the bridge stands by, or takes another one for dead. */
+/**
+ * More than one process of the bridge stands by, or takes another one for dead.
+ * Slow on purpose: `make test` runs it, `make check` does not.
+ */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
