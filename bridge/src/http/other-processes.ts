@@ -97,7 +97,8 @@ export class OtherProcesses {
       if (line.type === 'last') {
         other.metrics = line.metrics;
         other.hasEnded = true;
-        return;
+        // A successor may ask for ours before we see that this process is gone.
+        return this.#metrics.retain(instance, line.metrics);
       }
       this.#events.meet(line.stream);
       this.#elsewhere.report(instance, line.counts);
